@@ -1,0 +1,188 @@
+"""Load the catalogue and refuse one that contradicts itself.
+
+The data live in ``catalogue.toml`` beside this module; its head explains every field.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Level = Literal["MUST", "MUST NOT", "SHOULD", "MAY", "product", "implied"]
+Role = Literal["server", "client", "wire"]
+
+#: A failed check at one of these levels is a violation. What the text implies (IDL, tables, prose of a rule)
+#: binds as the rule does; that ``implied`` rows can be disputed is why each says in its notes how it follows.
+BINDING: frozenset[str] = frozenset({"MUST", "MUST NOT", "implied"})
+
+
+class CatalogueError(Exception):
+    """The catalogue contradicts itself: a repeated id, an unknown value, a reference into nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One normative statement.
+
+    Attributes:
+        id: stable, ``SWN-<section>-<slug>`` or ``RPC-<slug>``.
+        section: where the statement stands in its source.
+        level: how strongly it binds; ``product`` rows are Appendix B notes on Windows.
+        role: whom it binds.
+        source: the document.
+        revision: revision of MS-SWN in which it holds: ``both``, ``11.0``, ``14.0`` or ``n/a``.
+        text: the statement in our words.
+        observable: whether a tester can see it, given a way to move the cluster.
+        how: the probe, with every allowed outcome.
+        needs: what a probe needs besides a connection: cluster-event, timer, multi-node, auth, share.
+        notes: ambiguities and how implementations differ.
+        record_only: no outcome is a violation; the target's choice is reported.
+        same_as: ids whose probe serves this row too.
+    """
+
+    id: str
+    section: str
+    level: Level
+    role: Role
+    source: str
+    revision: str
+    text: str
+    observable: bool
+    how: str
+    needs: tuple[str, ...]
+    notes: str
+    record_only: bool = False
+    same_as: tuple[str, ...] = ()
+
+    @property
+    def binding(self) -> bool:
+        """Whether a failed check of it is a violation (and not a deviation or a record)."""
+        return self.level in BINDING and not self.record_only
+
+    @property
+    def judged(self) -> bool:
+        """Whether a check of it can fail at all: records, MAY rows and notes on products cannot."""
+        return not self.record_only and self.level not in {"MAY", "product"}
+
+    @property
+    def cite(self) -> str:
+        """Where it stands, for a person: ``MS-SWN 3.1.4.2``."""
+        return self.section if re.match(r"(C706|MS-)", self.section) else f"MS-SWN {self.section}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguity:
+    """A place where the text leaves a choice or contradicts itself.
+
+    Attributes:
+        id: ``AMB-<n>``.
+        topic: what it is about, in a few words.
+        text: the gap or contradiction.
+        readings: every reading known, with who follows it.
+        requirements: ids of the requirements it concerns.
+    """
+
+    id: str
+    topic: str
+    text: str
+    readings: tuple[str, ...]
+    requirements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All requirements and ambiguities, by id, in the order of the file."""
+
+    revision: str
+    requirements: Mapping[str, Requirement]
+    ambiguities: Mapping[str, Ambiguity]
+
+    def observable(self, *roles: Role) -> list[Requirement]:
+        """The requirements that a tester can see, of these roles (all without)."""
+        return [r for r in self.requirements.values() if r.observable and (not roles or r.role in roles)]
+
+    def closest(self, unknown: str) -> list[str]:
+        """Up to three known ids that look like the one given, for an error message."""
+        import difflib
+
+        return difflib.get_close_matches(unknown, [*self.requirements, *self.ambiguities], n=3, cutoff=0.5)
+
+
+Row = TypeVar("Row", Requirement, Ambiguity)
+
+
+def section_key(section: str) -> tuple[tuple[int, int | str], ...]:
+    """A sort key that puts 3.1.4.2 before 3.1.4.10, and words after numbers."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"[.\s]+", section))
+
+
+@functools.cache
+def load_catalogue() -> Catalogue:
+    """Read the catalogue that ships with the package (about 0.1 s the first time).
+
+    Raises:
+        CatalogueError: the data contradict themselves.
+    """
+    text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
+    return parse_catalogue(tomllib.loads(text))
+
+
+def parse_catalogue(data: Mapping[str, Any]) -> Catalogue:
+    """Build a catalogue from parsed TOML.
+
+    Raises:
+        CatalogueError: a repeated id, an unknown value, a missing field, a reference into nowhere.
+    """
+    requirements = _by_id(_requirement(row) for row in data["requirement"])
+    ambiguities = _by_id(_ambiguity(row) for row in data["ambiguity"])
+    for requirement in requirements.values():
+        for other in requirement.same_as:
+            if other not in requirements:
+                raise CatalogueError(f"{requirement.id}: same_as names {other}, which does not exist")
+        for mentioned in re.findall(r"\bAMB-\d+\b", requirement.notes):
+            if mentioned not in ambiguities:
+                raise CatalogueError(f"{requirement.id}: notes name {mentioned}, which does not exist")
+    for ambiguity in ambiguities.values():
+        for other in ambiguity.requirements:
+            if other not in requirements:
+                raise CatalogueError(f"{ambiguity.id}: names requirement {other}, which does not exist")
+    return Catalogue(revision="14.0", requirements=requirements, ambiguities=ambiguities)
+
+
+def _by_id(rows: Iterable[Row]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for row in rows:
+        if row.id in found:
+            raise CatalogueError(f"{row.id}: the id is used twice")
+        found[row.id] = row
+    return found
+
+
+def _requirement(row: Mapping[str, Any]) -> Requirement:
+    name = row.get("id", "a requirement without id")
+    fields = {**row, "needs": tuple(row.get("needs", ())), "same_as": tuple(row.get("same_as", ()))}
+    fields["needs"] = tuple(need for need in fields["needs"] if need != "none")
+    try:
+        requirement = Requirement(**fields)
+    except TypeError as problem:
+        raise CatalogueError(f"{name}: {problem}") from problem
+    if requirement.level not in get_args(Level):
+        raise CatalogueError(f"{name}: level {requirement.level!r} is none of {', '.join(get_args(Level))}")
+    if requirement.role not in get_args(Role):
+        raise CatalogueError(f"{name}: role {requirement.role!r} is none of {', '.join(get_args(Role))}")
+    return requirement
+
+
+def _ambiguity(row: Mapping[str, Any]) -> Ambiguity:
+    fields = {**row, "readings": tuple(row["readings"]), "requirements": tuple(row["requirements"])}
+    try:
+        return Ambiguity(**fields)
+    except TypeError as problem:
+        raise CatalogueError(f"{row.get('id', 'an ambiguity without id')}: {problem}") from problem

@@ -1,0 +1,80 @@
+"""The catalogue loads, holds together, and refuses what contradicts itself."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from swn_torture.spec import CatalogueError, load_catalogue, section_key
+from swn_torture.spec.catalogue import parse_catalogue
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[str, Any]:
+    return tomllib.loads(
+        resources.files("swn_torture.spec").joinpath("catalogue.toml").read_text(encoding="utf-8")
+    )
+
+
+def test_the_shipped_catalogue_loads() -> None:
+    catalogue = load_catalogue()
+    assert len(catalogue.requirements) == 555
+    assert len(catalogue.ambiguities) == 37
+    assert catalogue.revision == "14.0"
+
+
+def test_observable_counts_by_role() -> None:
+    catalogue = load_catalogue()
+    assert len(catalogue.observable("server", "wire")) == 446
+    assert len(catalogue.observable("client")) == 84
+
+
+def test_records_never_bind() -> None:
+    for requirement in load_catalogue().requirements.values():
+        if requirement.record_only:
+            assert not requirement.binding
+            assert not requirement.judged
+
+
+def test_cite_names_document_and_section() -> None:
+    catalogue = load_catalogue()
+    assert catalogue.requirements["SWN-3.1.4.2-null-netname"].cite == "MS-SWN 3.1.4.2"
+    assert catalogue.requirements["SWN-V14-3.1.4.6-removes"].cite == "MS-SWN 3.1.4.6"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: d["requirement"].append(d["requirement"][0]), "used twice"),
+        (lambda d: d["requirement"][0].update(level="WISH"), "level 'WISH'"),
+        (lambda d: d["requirement"][0].update(role="proxy"), "role 'proxy'"),
+        (lambda d: d["requirement"][0].update(same_as=["SWN-0-nothing"]), "same_as names SWN-0-nothing"),
+        (lambda d: d["requirement"][0].update(notes="see AMB-99"), "AMB-99"),
+        (lambda d: d["requirement"][0].pop("text"), "SWN-1.5-rpc-prereqs.*text"),
+        (lambda d: d["requirement"][0].update(colour="blue"), "colour"),
+        (
+            lambda d: d["ambiguity"][0]["requirements"].append("RPC-nothing"),
+            "AMB-1: names requirement RPC-nothing",
+        ),
+    ],
+)
+def test_a_catalogue_that_contradicts_itself_is_refused(
+    data: dict[str, Any], damage: Any, message: str
+) -> None:
+    damaged = copy.deepcopy(data)
+    damage(damaged)
+    with pytest.raises(CatalogueError, match=message):
+        parse_catalogue(damaged)
+
+
+def test_sections_sort_by_number() -> None:
+    assert sorted(["3.1.4.10", "3.1.4.2", "3.1", "C706 12.6"], key=section_key) == [
+        "3.1",
+        "3.1.4.2",
+        "3.1.4.10",
+        "C706 12.6",
+    ]
