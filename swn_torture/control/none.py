@@ -1,0 +1,24 @@
+"""The controller of a target that nobody moves: it can do nothing, and is always in order."""
+
+from __future__ import annotations
+
+from swn_torture.control.base import Capability, Controller
+
+
+class NoController(Controller):
+    """Stands in where the profile names no controller; every order raises `NotSupported`."""
+
+    kind = "none"
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The empty set."""
+        return frozenset()
+
+    async def wait_healthy(self, timeout: float = 60.0) -> None:  # noqa: ARG002 - nothing to wait for
+        """Return at once: what cannot be disturbed needs no repair."""
+        return
+
+    async def restore(self, timeout: float = 120.0) -> None:  # noqa: ARG002 - nothing to restore
+        """Return at once: what cannot be disturbed needs no repair."""
+        return
