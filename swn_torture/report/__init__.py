@@ -1,0 +1,49 @@
+"""Reports: what a run found, as values, and its faces: JSON, JUnit, one HTML page, captures, terminal lines.
+
+This room knows the requirement catalogue and nothing of the tests. Importing it stays light: jinja2, scapy
+and rich are imported by the functions that use them.
+"""
+
+from swn_torture.report.model import (
+    OUTCOMES,
+    SCHEMA,
+    SUITES,
+    CaseResult,
+    Check,
+    Choice,
+    Outcome,
+    Results,
+    ResultsError,
+    Run,
+    TargetInfo,
+)
+from swn_torture.report.verdict import (
+    RequirementVerdict,
+    Summary,
+    Verdict,
+    failed_as,
+    judge,
+    strictest,
+    verdicts,
+)
+
+__all__ = [
+    "OUTCOMES",
+    "SCHEMA",
+    "SUITES",
+    "CaseResult",
+    "Check",
+    "Choice",
+    "Outcome",
+    "RequirementVerdict",
+    "Results",
+    "ResultsError",
+    "Run",
+    "Summary",
+    "TargetInfo",
+    "Verdict",
+    "failed_as",
+    "judge",
+    "strictest",
+    "verdicts",
+]
