@@ -1,0 +1,95 @@
+"""Names of interfaces and of transfer syntaxes: a UUID with a version."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from swn_torture.dcerpc.errors import RemoteProtocolError
+
+SYNTAX_SIZE: Final = 20
+"""Octets of a syntax identifier on the wire."""
+
+_FEATURE_PREFIX: Final = UUID("6cb71c2c-9812-4540-0000-000000000000").bytes[:8]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SyntaxId:
+    """An abstract syntax (interface) or a transfer syntax: ``p_syntax_id_t`` (C706 12.6.3.1).
+
+    ``major`` and ``minor`` are 16 bits each; C706 writes one 32-bit version whose low half is the major one.
+    """
+
+    uuid: UUID
+    major: int
+    minor: int = 0
+
+    def pack(self, byte_order: str = "little") -> bytes:
+        """Return the 20 octets in ``byte_order`` (``"little"`` or ``"big"``)."""
+        if byte_order == "little":
+            return self.uuid.bytes_le + struct.pack("<HH", self.major, self.minor)
+        # The 32-bit version is swapped as a whole, so the halves change places.
+        return self.uuid.bytes + struct.pack(">HH", self.minor, self.major)
+
+    @classmethod
+    def unpack(cls, octets: bytes | memoryview, byte_order: str = "little") -> SyntaxId:
+        """Read 20 octets. Raises :class:`RemoteProtocolError` when there are fewer."""
+        raw = bytes(octets[:SYNTAX_SIZE])
+        if len(raw) < SYNTAX_SIZE:
+            raise RemoteProtocolError(
+                f"a syntax identifier needs 20 octets, {len(raw)} are left", field="syntax"
+            )
+        if byte_order == "little":
+            major, minor = struct.unpack_from("<HH", raw, 16)
+            return cls(UUID(bytes_le=raw[:16]), major, minor)
+        minor, major = struct.unpack_from(">HH", raw, 16)
+        return cls(UUID(bytes=raw[:16]), major, minor)
+
+    def serves(self, wanted: SyntaxId) -> bool:
+        """Tell whether a server of this interface may serve a client that wants ``wanted`` (C706 6.1.2).
+
+        The UUID and the major version have to be equal; the client's minor version must not be above ours.
+        """
+        return self.uuid == wanted.uuid and self.major == wanted.major and wanted.minor <= self.minor
+
+    @property
+    def features(self) -> int | None:
+        """The bits of a bind-time feature element, ``None`` for any other syntax (MS-RPCE 3.3.1.5.3).
+
+        64 bits; only the two lowest have a meaning today, the others are reserved.
+        """
+        if self.uuid.bytes[:8] != _FEATURE_PREFIX or (self.major, self.minor) != (1, 0):
+            return None
+        return int.from_bytes(self.uuid.bytes[8:], "little")
+
+    def __str__(self) -> str:
+        return f"{self.uuid} v{self.major}.{self.minor}"
+
+
+NDR32: Final = SyntaxId(UUID("8a885d04-1ceb-11c9-9fe8-08002b104860"), 2, 0)
+"""NDR, the transfer syntax of C706 chapter 14."""
+
+NDR64: Final = SyntaxId(UUID("71710533-beba-4937-8319-b5dbef9ccc36"), 1, 0)
+"""NDR64 (MS-RPCE 2.2.5)."""
+
+NULL_SYNTAX: Final = SyntaxId(UUID(int=0), 0, 0)
+"""What a result carries in place of a transfer syntax when it does not accept one."""
+
+SECURITY_CONTEXT_MULTIPLEXING: Final = 0x01
+"""Feature bit: several security contexts on one connection (MS-RPCE 2.2.2.14)."""
+
+KEEP_CONNECTION_ON_ORPHAN: Final = 0x02
+"""Feature bit: the connection stays open after an orphaned PDU (MS-RPCE 2.2.2.14)."""
+
+
+def bind_time_features(
+    flags: int = SECURITY_CONTEXT_MULTIPLEXING | KEEP_CONNECTION_ON_ORPHAN,
+) -> SyntaxId:
+    """Return the transfer syntax by which a client proposes bind-time features (MS-RPCE 3.3.1.5.3).
+
+    Args:
+        flags: up to 64 bits; the reserved ones may be set, to see that the server clears them.
+    """
+    return SyntaxId(UUID(bytes=_FEATURE_PREFIX + flags.to_bytes(8, "little")), 1, 0)
