@@ -1,0 +1,384 @@
+"""Messages to stub data and back (MS-SWN 3.1.4 and 6), for NDR32 and NDR64, in either byte order.
+
+`encode` writes what a message says, or something wrong in places that are named; `decode_request` and
+`decode_response` are strict. All are pure functions. Field names are those of the IDL: parameters and members
+stand alone (`NetName`, `Length`), elements carry their index (`InterfaceInfo[0].Flags`); the return value is
+`ReturnValue`.
+"""
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from swn_torture.dcerpc.syntax import SyntaxId
+from swn_torture.witness.constants import GROUP_NAME_UNITS, Opnum
+from swn_torture.witness.fields import ByteOrder, DecodeError, EncodeError, Wrong
+from swn_torture.witness.messages import (
+    AnyRequest,
+    AnyResponse,
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    ContextHandle,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    InterfaceInfo,
+    InterfaceList,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    RespAsyncNotify,
+    UnRegisterExRequest,
+    UnRegisterExResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+from swn_torture.witness.ndr import Reader, Writer
+
+__all__ = [
+    "DecodeError",
+    "EncodeError",
+    "UnknownOpnumError",
+    "decode_request",
+    "decode_response",
+    "encode",
+    "field_names",
+]
+
+_INTERFACE_INFO_SIZE: Final = 552
+"""Octets of a WITNESS_INTERFACE_INFO, the gap of 2 after State included; the same in both syntaxes."""
+
+
+class UnknownOpnumError(LookupError):
+    """The interface has no method of this number."""
+
+    def __init__(self, opnum: int) -> None:
+        self.opnum = opnum
+        super().__init__(f"the witness interface has no method {opnum}; its methods are 0 to {max(Opnum)}")
+
+
+def encode(
+    message: AnyRequest | AnyResponse,
+    syntax: SyntaxId,
+    *,
+    byte_order: ByteOrder = "little",
+    wrong: Wrong | None = None,
+) -> bytes:
+    """Write the stub data of a message.
+
+    Args:
+        message: any request or response; its numbers may be anything that fits their width.
+        syntax: NDR32 or NDR64.
+        byte_order: of the data representation that the PDU will declare.
+        wrong: what to write instead of the right thing, by field name (`field_names` lists them); see
+            `Writer`.
+
+    Raises:
+        EncodeError: a value does not fit its field, or `wrong` names a field that this message does not have.
+        ValueError: the syntax is no NDR.
+    """
+    writer = Writer(syntax, byte_order, wrong)
+    _WRITERS[type(message)](writer, message)
+    return writer.finish()
+
+
+def field_names(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> tuple[str, ...]:
+    """Names of all fields and gaps of a message in the order of the stub data.
+
+    `padding` (all gaps) and `trailing` (octets after the end) can always be told as well.
+    """
+    writer = Writer(syntax)
+    _WRITERS[type(message)](writer, message)
+    return tuple(writer.names)
+
+
+def decode_request(
+    opnum: int,
+    stub: bytes | memoryview,
+    syntax: SyntaxId,
+    *,
+    byte_order: ByteOrder = "little",
+    allow_trailing: bool = False,
+) -> AnyRequest:
+    """Read the stub data of a request.
+
+    Args:
+        opnum: the method called.
+        stub: the whole stub data.
+        syntax: the transfer syntax of the presentation context.
+        byte_order: of the data representation that the PDU declared.
+        allow_trailing: ignore octets after the last parameter, as Windows and Samba do.
+
+    Raises:
+        UnknownOpnumError: there is no such method.
+        DecodeError: the octets are not such a request.
+    """
+    return _decode(_REQUEST_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
+
+
+def decode_response(
+    opnum: int,
+    stub: bytes | memoryview,
+    syntax: SyntaxId,
+    *,
+    byte_order: ByteOrder = "little",
+    allow_trailing: bool = False,
+) -> AnyResponse:
+    """Read the stub data of a response; arguments and errors are those of `decode_request`."""
+    return _decode(_RESPONSE_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
+
+
+M = TypeVar("M")
+
+
+def _decode(
+    readers: Mapping[int, Callable[[Reader], M]], opnum: int, reader: Reader, *, allow_trailing: bool
+) -> M:
+    if opnum not in readers:
+        raise UnknownOpnumError(opnum)
+    message = readers[opnum](reader)
+    if not allow_trailing:
+        reader.finish()
+    return message
+
+
+# Context handles: the same 20 octets in both syntaxes, and no pointer before them, for [ref] leaves no trace
+# at top level (C706 14.3.12.1). The UUID has the integers of C706 A.1, so that byte order concerns it.
+
+
+def _write_handle(writer: Writer, name: str, handle: ContextHandle) -> None:
+    writer.u32(f"{name}.attributes", handle.attributes)
+    writer.octets(f"{name}.uuid", handle.pack(writer.byte_order)[4:])
+
+
+def _read_handle(reader: Reader, name: str) -> ContextHandle:
+    attributes = reader.u32(f"{name}.attributes")
+    octets = reader.octets(f"{name}.uuid", 16)
+    uuid = UUID(bytes_le=octets) if reader.byte_order == "little" else UUID(bytes=octets)
+    return ContextHandle(attributes, uuid)
+
+
+# Addresses in WITNESS_INTERFACE_INFO. On the little-endian wire they are in network order, whatever the ULONG
+# and USHORT[8] of the IDL suggest (AMB-25): the integers are what a little-endian host reads from a socket
+# address. Those integers are what NDR transports. So in a big-endian stub their octets are swapped, as any
+# stub compiled from the IDL would swap them, and a receiver of either kind ends up with the same address.
+# Samba's IDL instead flags these two members big-endian and would leave network order; no wire tells, as all
+# servers known answer in little-endian.
+
+
+def _address_octets(packed: bytes, unit: int, byte_order: ByteOrder) -> bytes:
+    if byte_order == "little":
+        return packed
+    return b"".join(packed[at : at + unit][::-1] for at in range(0, len(packed), unit))
+
+
+def _write_interface(writer: Writer, name: str, interface: InterfaceInfo) -> None:
+    writer.align(f"{name}.InterfaceGroupName", 4)  # of the structure, by its ULONGs
+    writer.wide_chars(f"{name}.InterfaceGroupName", interface.group_name, GROUP_NAME_UNITS)
+    writer.u32(f"{name}.Version", interface.version)
+    writer.u16(f"{name}.State", interface.state)
+    writer.align(f"{name}.IPV4", 4)
+    writer.octets(f"{name}.IPV4", _address_octets(interface.ipv4.packed, 4, writer.byte_order))
+    writer.octets(f"{name}.IPV6", _address_octets(interface.ipv6.packed, 2, writer.byte_order))
+    writer.u32(f"{name}.Flags", interface.flags)
+
+
+def _read_interface(reader: Reader, name: str) -> InterfaceInfo:
+    reader.align(4)
+    group_name = reader.wide_chars(f"{name}.InterfaceGroupName", GROUP_NAME_UNITS)
+    version = reader.u32(f"{name}.Version")
+    state = reader.u16(f"{name}.State")
+    reader.align(4)
+    ipv4 = IPv4Address(_address_octets(reader.octets(f"{name}.IPV4", 4), 4, reader.byte_order))
+    ipv6 = IPv6Address(_address_octets(reader.octets(f"{name}.IPV6", 16), 2, reader.byte_order))
+    return InterfaceInfo(group_name, version, state, ipv4, ipv6, reader.u32(f"{name}.Flags"))
+
+
+# WitnessrGetInterfaceList (opnum 0)
+
+
+def _write_get_interface_list(_writer: Writer, _message: GetInterfaceListRequest) -> None:
+    """The binding handle that is its only parameter does not travel."""
+
+
+def _read_get_interface_list(_reader: Reader) -> GetInterfaceListRequest:
+    return GetInterfaceListRequest()
+
+
+def _write_interface_list(writer: Writer, message: GetInterfaceListResponse) -> None:
+    listed = message.interface_list
+    writer.pointer("InterfaceList", present=listed is not None)
+    if listed is not None:
+        interfaces = listed.interfaces
+        writer.u32("NumberOfInterfaces", len(interfaces or ()))
+        writer.pointer("InterfaceInfo", present=interfaces is not None)
+        if interfaces is not None:
+            writer.count("InterfaceInfo.max_count", len(interfaces))
+            for index, interface in enumerate(interfaces):
+                _write_interface(writer, f"InterfaceInfo[{index}]", interface)
+    writer.u32("ReturnValue", message.result)
+
+
+def _read_interface_list(reader: Reader) -> GetInterfaceListResponse:
+    listed = None
+    if reader.pointer("InterfaceList"):
+        number = reader.u32("NumberOfInterfaces")
+        at = reader.offset - 4
+        if not reader.pointer("InterfaceInfo"):
+            if number:
+                raise DecodeError("NumberOfInterfaces", at, f"{number} interfaces, but InterfaceInfo is null")
+            listed = InterfaceList(None)
+        else:
+            reader.conformance("InterfaceInfo", "NumberOfInterfaces", number)
+            if number * _INTERFACE_INFO_SIZE > reader.left:
+                problem = (
+                    f"{number} interfaces of {_INTERFACE_INFO_SIZE} octets, but only {reader.left} are left"
+                )
+                raise DecodeError("NumberOfInterfaces", at, problem)
+            listed = InterfaceList(
+                tuple(_read_interface(reader, f"InterfaceInfo[{i}]") for i in range(number))
+            )
+    return GetInterfaceListResponse(listed, reader.u32("ReturnValue"))
+
+
+# WitnessrRegister (opnum 1)
+
+
+def _write_register(writer: Writer, message: RegisterRequest) -> None:
+    writer.u32("Version", message.version)
+    writer.string("NetName", message.net_name)
+    writer.string("IpAddress", message.ip_address)
+    writer.string("ClientComputerName", message.client_computer_name)
+
+
+def _read_register(reader: Reader) -> RegisterRequest:
+    return RegisterRequest(
+        version=reader.u32("Version"),
+        net_name=reader.string("NetName"),
+        ip_address=reader.string("IpAddress"),
+        client_computer_name=reader.string("ClientComputerName"),
+    )
+
+
+# Register, RegisterEx and UnRegisterEx all answer with a handle and the return value.
+
+
+def _write_handle_response(
+    writer: Writer, message: RegisterResponse | RegisterExResponse | UnRegisterExResponse
+) -> None:
+    _write_handle(writer, "ppContext", message.context)
+    writer.u32("ReturnValue", message.result)
+
+
+def _read_handle_response(reader: Reader) -> tuple[ContextHandle, int]:
+    return _read_handle(reader, "ppContext"), reader.u32("ReturnValue")
+
+
+# WitnessrUnRegister (opnum 2) and WitnessrAsyncNotify (opnum 3)
+
+
+def _write_handle_request(writer: Writer, message: UnRegisterRequest | AsyncNotifyRequest) -> None:
+    _write_handle(writer, "pContext", message.context)
+
+
+def _write_unregistered(writer: Writer, message: UnRegisterResponse) -> None:
+    writer.u32("ReturnValue", message.result)
+
+
+def _write_notification(writer: Writer, message: AsyncNotifyResponse) -> None:
+    told = message.response
+    writer.pointer("pResp", present=told is not None)
+    if told is not None:
+        buffer = told.message_buffer
+        writer.u32("MessageType", told.message_type)
+        writer.u32("Length", len(buffer or b""))
+        writer.u32("NumberOfMessages", told.number_of_messages)
+        writer.pointer("MessageBuffer", present=buffer is not None)
+        if buffer is not None:
+            writer.count("MessageBuffer.max_count", len(buffer))
+            writer.octets("MessageBuffer", buffer)
+    writer.u32("ReturnValue", message.result)
+
+
+def _read_notification(reader: Reader) -> AsyncNotifyResponse:
+    told = None
+    if reader.pointer("pResp"):
+        message_type = reader.u32("MessageType")
+        length = reader.u32("Length")
+        at = reader.offset - 4
+        number = reader.u32("NumberOfMessages")
+        buffer = None
+        if reader.pointer("MessageBuffer"):
+            reader.conformance("MessageBuffer", "Length", length)
+            buffer = reader.octets("MessageBuffer", length)
+        elif length:
+            raise DecodeError("Length", at, f"{length} octets, but MessageBuffer is null")
+        told = RespAsyncNotify(message_type, number, buffer)
+    return AsyncNotifyResponse(told, reader.u32("ReturnValue"))
+
+
+# WitnessrRegisterEx (opnum 4)
+
+
+def _write_register_ex(writer: Writer, message: RegisterExRequest) -> None:
+    writer.u32("Version", message.version)
+    writer.string("NetName", message.net_name)
+    writer.string("ShareName", message.share_name)
+    writer.string("IpAddress", message.ip_address)
+    writer.string("ClientComputerName", message.client_computer_name)
+    writer.u32("Flags", message.flags)
+    writer.u32("KeepAliveTimeout", message.keep_alive_timeout)
+
+
+def _read_register_ex(reader: Reader) -> RegisterExRequest:
+    return RegisterExRequest(
+        version=reader.u32("Version"),
+        net_name=reader.string("NetName"),
+        share_name=reader.string("ShareName"),
+        ip_address=reader.string("IpAddress"),
+        client_computer_name=reader.string("ClientComputerName"),
+        flags=reader.u32("Flags"),
+        keep_alive_timeout=reader.u32("KeepAliveTimeout"),
+    )
+
+
+# WitnessrUnRegisterEx (opnum 5): [in, out], and so under one name in both directions
+
+
+def _write_unregister_ex(writer: Writer, message: UnRegisterExRequest) -> None:
+    _write_handle(writer, "ppContext", message.context)
+
+
+_WRITERS: Final[Mapping[type, Callable[[Writer, Any], None]]] = {
+    GetInterfaceListRequest: _write_get_interface_list,
+    GetInterfaceListResponse: _write_interface_list,
+    RegisterRequest: _write_register,
+    RegisterResponse: _write_handle_response,
+    UnRegisterRequest: _write_handle_request,
+    UnRegisterResponse: _write_unregistered,
+    AsyncNotifyRequest: _write_handle_request,
+    AsyncNotifyResponse: _write_notification,
+    RegisterExRequest: _write_register_ex,
+    RegisterExResponse: _write_handle_response,
+    UnRegisterExRequest: _write_unregister_ex,
+    UnRegisterExResponse: _write_handle_response,
+}
+
+_REQUEST_READERS: Final[Mapping[int, Callable[[Reader], AnyRequest]]] = {
+    Opnum.GET_INTERFACE_LIST: _read_get_interface_list,
+    Opnum.REGISTER: _read_register,
+    Opnum.UNREGISTER: lambda reader: UnRegisterRequest(_read_handle(reader, "pContext")),
+    Opnum.ASYNC_NOTIFY: lambda reader: AsyncNotifyRequest(_read_handle(reader, "pContext")),
+    Opnum.REGISTER_EX: _read_register_ex,
+    Opnum.UNREGISTER_EX: lambda reader: UnRegisterExRequest(_read_handle(reader, "ppContext")),
+}
+
+_RESPONSE_READERS: Final[Mapping[int, Callable[[Reader], AnyResponse]]] = {
+    Opnum.GET_INTERFACE_LIST: _read_interface_list,
+    Opnum.REGISTER: lambda reader: RegisterResponse(*_read_handle_response(reader)),
+    Opnum.UNREGISTER: lambda reader: UnRegisterResponse(reader.u32("ReturnValue")),
+    Opnum.ASYNC_NOTIFY: _read_notification,
+    Opnum.REGISTER_EX: lambda reader: RegisterExResponse(*_read_handle_response(reader)),
+    Opnum.UNREGISTER_EX: lambda reader: UnRegisterExResponse(*_read_handle_response(reader)),
+}

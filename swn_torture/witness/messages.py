@@ -1,0 +1,288 @@
+"""The messages of the six methods as values.
+
+One frozen dataclass for each request and each response, holding what MS-SWN 3.1.4 puts on the wire and
+nothing else. Numbers are plain integers, so that values outside the specification can be received and sent;
+the enumerations of `constants` compare equal to them. A response's `result` is a Win32 code (`win32.describe`
+names it).
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+from swn_torture.witness.constants import MessageType, Opnum
+from swn_torture.witness.fields import ByteOrder
+from swn_torture.witness.notifications import (
+    DecodedBuffer,
+    Notification,
+    ResourceChange,
+    decode_buffer,
+    encode_buffer,
+)
+
+__all__ = [
+    "NULL_HANDLE",
+    "AnyRequest",
+    "AnyResponse",
+    "AsyncNotifyRequest",
+    "AsyncNotifyResponse",
+    "ContextHandle",
+    "GetInterfaceListRequest",
+    "GetInterfaceListResponse",
+    "InterfaceInfo",
+    "InterfaceList",
+    "RegisterExRequest",
+    "RegisterExResponse",
+    "RegisterRequest",
+    "RegisterResponse",
+    "Request",
+    "RespAsyncNotify",
+    "Response",
+    "UnRegisterExRequest",
+    "UnRegisterExResponse",
+    "UnRegisterRequest",
+    "UnRegisterResponse",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextHandle:
+    """An RPC context handle: 20 octets, opaque to the client as a whole (MS-SWN 2.2.1.1).
+
+    `attributes` is reserved in RPC; Windows sends 0, Samba 1 (AMB-34), and both must come back as they were.
+    """
+
+    attributes: int
+    uuid: UUID
+
+    def pack(self, byte_order: ByteOrder = "little") -> bytes:
+        """The 20 octets as they travel in the given byte order."""
+        uuid = self.uuid.bytes_le if byte_order == "little" else self.uuid.bytes
+        return self.attributes.to_bytes(4, byte_order) + uuid
+
+    @property
+    def is_null(self) -> bool:
+        """Whether this is the handle that stands for none."""
+        return self == NULL_HANDLE
+
+    def __str__(self) -> str:
+        return f"{self.uuid}" if not self.attributes else f"{self.uuid}/{self.attributes:#x}"
+
+
+NULL_HANDLE: Final = ContextHandle(0, UUID(int=0))
+"""What a failing call returns in place of a handle (C706 5.1.6), and an UnRegisterEx that succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceInfo:
+    """WITNESS_INTERFACE_INFO (MS-SWN 2.2.2.5); `state` is an `InterfaceState`, `flags` `InterfaceFlags`."""
+
+    group_name: str
+    version: int
+    state: int
+    ipv4: IPv4Address
+    ipv6: IPv6Address
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceList:
+    """WITNESS_INTERFACE_LIST (MS-SWN 2.2.2.6). None is a null array, () an array of no elements."""
+
+    interfaces: tuple[InterfaceInfo, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RespAsyncNotify:
+    """RESP_ASYNC_NOTIFY (MS-SWN 2.2.2.4); its Length is that of `message_buffer`, 0 for none."""
+
+    message_type: int
+    number_of_messages: int
+    message_buffer: bytes | None
+
+    @classmethod
+    def of(cls, *items: Notification, message_type: int | None = None) -> "RespAsyncNotify":
+        """Pack notifications of one kind.
+
+        Args:
+            items: what to tell.
+            message_type: the kind. Resource changes imply theirs; an address list may be one of three kinds,
+                so that it must be said.
+
+        Raises:
+            ValueError: the kind cannot be told from the items.
+            EncodeError: a value does not fit its field.
+        """
+        if message_type is None:
+            if not items or not all(isinstance(item, ResourceChange) for item in items):
+                raise ValueError(
+                    "address lists may be a client move, a share move or an IP change: say message_type"
+                )
+            message_type = MessageType.RESOURCE_CHANGE
+        return cls(message_type, len(items), encode_buffer(items))
+
+    def decode(self) -> DecodedBuffer:
+        """Read the notifications; raises DecodeError when the buffer does not hold what is announced."""
+        return decode_buffer(self.message_type, self.number_of_messages, self.message_buffer or b"")
+
+
+class Response:
+    """What a method answers. Every one has a `result`, the Win32 code that the method returned."""
+
+    __slots__ = ()
+    opnum: ClassVar[Opnum]
+    result: int
+
+
+R_co = TypeVar("R_co", bound=Response, covariant=True)
+
+
+class Request(Generic[R_co]):
+    """What a method is asked, of the type that its answer has."""
+
+    __slots__ = ()
+    opnum: ClassVar[Opnum]
+    response_type: ClassVar[type[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class GetInterfaceListResponse(Response):
+    """Answer of WitnessrGetInterfaceList; the list may be missing, as it is beside an error."""
+
+    opnum: ClassVar = Opnum.GET_INTERFACE_LIST
+    interface_list: InterfaceList | None
+    result: int
+
+    @property
+    def interfaces(self) -> tuple[InterfaceInfo, ...]:
+        """The interfaces, none when there is no list or no array."""
+        return (self.interface_list.interfaces or ()) if self.interface_list else ()
+
+
+@dataclass(frozen=True, slots=True)
+class GetInterfaceListRequest(Request[GetInterfaceListResponse]):
+    """WitnessrGetInterfaceList (opnum 0, MS-SWN 3.1.4.1): no parameters."""
+
+    opnum: ClassVar = Opnum.GET_INTERFACE_LIST
+    response_type: ClassVar = GetInterfaceListResponse
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterResponse(Response):
+    """Answer of WitnessrRegister."""
+
+    opnum: ClassVar = Opnum.REGISTER
+    context: ContextHandle
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRequest(Request[RegisterResponse]):
+    """WitnessrRegister (opnum 1, MS-SWN 3.1.4.2). A string may be None, a null pointer."""
+
+    opnum: ClassVar = Opnum.REGISTER
+    response_type: ClassVar = RegisterResponse
+    version: int
+    net_name: str | None
+    ip_address: str | None
+    client_computer_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnRegisterResponse(Response):
+    """Answer of WitnessrUnRegister."""
+
+    opnum: ClassVar = Opnum.UNREGISTER
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnRegisterRequest(Request[UnRegisterResponse]):
+    """WitnessrUnRegister (opnum 2, MS-SWN 3.1.4.3)."""
+
+    opnum: ClassVar = Opnum.UNREGISTER
+    response_type: ClassVar = UnRegisterResponse
+    context: ContextHandle
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncNotifyResponse(Response):
+    """Answer of WitnessrAsyncNotify: something happened, or the keep-alive time is over (ERROR_TIMEOUT)."""
+
+    opnum: ClassVar = Opnum.ASYNC_NOTIFY
+    response: RespAsyncNotify | None
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncNotifyRequest(Request[AsyncNotifyResponse]):
+    """WitnessrAsyncNotify (opnum 3, MS-SWN 3.1.4.4)."""
+
+    opnum: ClassVar = Opnum.ASYNC_NOTIFY
+    response_type: ClassVar = AsyncNotifyResponse
+    context: ContextHandle
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterExResponse(Response):
+    """Answer of WitnessrRegisterEx."""
+
+    opnum: ClassVar = Opnum.REGISTER_EX
+    context: ContextHandle
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterExRequest(Request[RegisterExResponse]):
+    """WitnessrRegisterEx (opnum 4, MS-SWN 3.1.4.5).
+
+    `flags` are `RegisterFlags`, `keep_alive_timeout` is in seconds.
+    """
+
+    opnum: ClassVar = Opnum.REGISTER_EX
+    response_type: ClassVar = RegisterExResponse
+    version: int
+    net_name: str | None
+    share_name: str | None
+    ip_address: str | None
+    client_computer_name: str | None
+    flags: int
+    keep_alive_timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnRegisterExResponse(Response):
+    """Answer of WitnessrUnRegisterEx; its handle is null after success."""
+
+    opnum: ClassVar = Opnum.UNREGISTER_EX
+    context: ContextHandle
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnRegisterExRequest(Request[UnRegisterExResponse]):
+    """WitnessrUnRegisterEx (opnum 5, MS-SWN 3.1.4.6, from revision 14.0 on)."""
+
+    opnum: ClassVar = Opnum.UNREGISTER_EX
+    response_type: ClassVar = UnRegisterExResponse
+    context: ContextHandle
+
+
+AnyRequest: TypeAlias = (
+    GetInterfaceListRequest
+    | RegisterRequest
+    | UnRegisterRequest
+    | AsyncNotifyRequest
+    | RegisterExRequest
+    | UnRegisterExRequest
+)
+
+AnyResponse: TypeAlias = (
+    GetInterfaceListResponse
+    | RegisterResponse
+    | UnRegisterResponse
+    | AsyncNotifyResponse
+    | RegisterExResponse
+    | UnRegisterExResponse
+)
