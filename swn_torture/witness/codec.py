@@ -1,9 +1,9 @@
 """Messages to stub data and back (MS-SWN 3.1.4 and 6), for NDR32 and NDR64, in either byte order.
 
-`encode` writes what a message says, or something wrong in places that are named; `decode_request` and
-`decode_response` are strict. All are pure functions. Field names are those of the IDL: parameters and members
-stand alone (`NetName`, `Length`), elements carry their index (`InterfaceInfo[0].Flags`); the return value is
-`ReturnValue`.
+``encode`` writes what a message says, or something wrong in places that are named; ``decode_request`` and
+``decode_response`` are strict. All are pure functions. Field names are those of the IDL: parameters and
+members stand alone (``NetName``, ``Length``), elements carry their index (``InterfaceInfo[0].Flags``); the
+return value is ``ReturnValue``.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,11 +71,12 @@ def encode(
         message: any request or response; its numbers may be anything that fits their width.
         syntax: NDR32 or NDR64.
         byte_order: of the data representation that the PDU will declare.
-        wrong: what to write instead of the right thing, by field name (`field_names` lists them); see
-            `Writer`.
+        wrong: what to write instead of the right thing, by field name (``field_names`` lists them); see
+            ``Writer``.
 
     Raises:
-        EncodeError: a value does not fit its field, or `wrong` names a field that this message does not have.
+        EncodeError: a value does not fit its field, or ``wrong`` names a field that this message does not
+            have.
         ValueError: the syntax is no NDR.
     """
     writer = Writer(syntax, byte_order, wrong)
@@ -86,7 +87,7 @@ def encode(
 def field_names(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> tuple[str, ...]:
     """Names of all fields and gaps of a message in the order of the stub data.
 
-    `padding` (all gaps) and `trailing` (octets after the end) can always be told as well.
+    ``padding`` (all gaps) and ``trailing`` (octets after the end) can always be told as well.
     """
     writer = Writer(syntax)
     _WRITERS[type(message)](writer, message)
@@ -125,7 +126,7 @@ def decode_response(
     byte_order: ByteOrder = "little",
     allow_trailing: bool = False,
 ) -> AnyResponse:
-    """Read the stub data of a response; arguments and errors are those of `decode_request`."""
+    """Read the stub data of a response; arguments and errors are those of ``decode_request``."""
     return _decode(_RESPONSE_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
 
 

@@ -1,7 +1,7 @@
 """The numbers of MS-SWN with their names.
 
-Every enumeration is an `IntEnum` or `IntFlag`, but messages carry plain integers: a server may send, and a
-torture test must be able to send, values that the specification does not define. `describe` prints either
+Every enumeration is an ``IntEnum`` or ``IntFlag``, but messages carry plain integers: a server may send, and
+a torture test must be able to send, values that the specification does not define. ``describe`` prints either
 kind.
 """
 
@@ -60,7 +60,7 @@ class Opnum(IntEnum):
 
     @property
     def method(self) -> str:
-        """The name of the method in the IDL, such as `WitnessrRegisterEx`."""
+        """The name of the method in the IDL, such as ``WitnessrRegisterEx``."""
         return _METHODS[self]
 
 
@@ -132,7 +132,7 @@ class RegisterFlags(IntFlag):
 
 
 def describe(kind: type[IntEnum] | type[IntFlag], value: int) -> str:
-    """Name a value for people: `"UNAVAILABLE (0xFF)"`, `"V4|ONLINE (0x9)"`, `"unknown (0x7)"`."""
+    """Name a value for people: ``"UNAVAILABLE (0xFF)"``, ``"V4|ONLINE (0x9)"``, ``"unknown (0x7)"``."""
     if issubclass(kind, IntFlag):
         names = [member.name for member in kind if member.value and member.name and value & member]
         rest = value & ~sum(member.value for member in kind)

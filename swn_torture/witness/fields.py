@@ -6,7 +6,7 @@ while all the rest stays right. Reading is the strict counterpart: an error says
 and what was wrong.
 
 This level knows integers, octets and UTF-16 text, laid out one after the other without gaps, as in the
-notification buffers (MS-SWN 2.2.2.1-2.2.2.3); `ndr` adds alignment, pointers and conformance.
+notification buffers (MS-SWN 2.2.2.1-2.2.2.3); ``ndr`` adds alignment, pointers and conformance.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class DecodeError(ValueError):
     """Octets are not what they should be.
 
     Attributes:
-        field: the name of the field that could not be read, such as `"NetName.max_count"`.
+        field: the name of the field that could not be read, such as ``"NetName.max_count"``.
         offset: where that field begins, in octets from the start of what was decoded.
         problem: what was found there.
     """
@@ -59,7 +59,7 @@ class FieldWriter:
         byte_order: of integers and of UTF-16 units.
         wrong: what to write instead of the right thing, by field name. An int replaces a number, octets
             replace anything and may have any length, text replaces text; what other fields say does not
-            follow. `trailing` (octets) is appended after the last field.
+            follow. ``trailing`` (octets) is appended after the last field.
     """
 
     def __init__(self, byte_order: ByteOrder = "little", wrong: Wrong | None = None) -> None:
@@ -70,10 +70,10 @@ class FieldWriter:
         self._told = {"trailing"}
 
     def integer(self, field: str, value: int, size: int) -> None:
-        """Write an unsigned integer of `size` octets.
+        """Write an unsigned integer of ``size`` octets.
 
         Raises:
-            EncodeError: the value does not fit, or `wrong` has text for a number.
+            EncodeError: the value does not fit, or ``wrong`` has text for a number.
         """
         instead = self._instead(field)
         if isinstance(instead, bytes):
@@ -100,7 +100,7 @@ class FieldWriter:
         )
 
     def text(self, field: str, value: str) -> None:
-        """Write UTF-16 text (field `NAME`) and its terminator (field `NAME.terminator`)."""
+        """Write UTF-16 text (field ``NAME``) and its terminator (field ``NAME.terminator``)."""
         self.octets(field, self.utf16(value))
         self.integer(f"{field}.terminator", 0, 2)
 
@@ -112,7 +112,7 @@ class FieldWriter:
         """What was written.
 
         Raises:
-            EncodeError: `wrong` names a field that this message does not have; the message lists those it
+            EncodeError: ``wrong`` names a field that this message does not have; the message lists those it
                 has.
         """
         trailing = self._wrong.get("trailing", b"")
@@ -151,11 +151,11 @@ class FieldReader:
         return len(self._octets) - self.offset
 
     def integer(self, field: str, size: int) -> int:
-        """Read an unsigned integer of `size` octets; raises DecodeError when they are not there."""
+        """Read an unsigned integer of ``size`` octets; raises DecodeError when they are not there."""
         return int.from_bytes(self.octets(field, size), self.byte_order)
 
     def octets(self, field: str, count: int) -> bytes:
-        """Read `count` octets; raises DecodeError when they are not there."""
+        """Read ``count`` octets; raises DecodeError when they are not there."""
         start = self.offset
         if count > len(self._octets) - start:
             left = max(0, self.left)

@@ -2,8 +2,8 @@
 
 One frozen dataclass for each request and each response, holding what MS-SWN 3.1.4 puts on the wire and
 nothing else. Numbers are plain integers, so that values outside the specification can be received and sent;
-the enumerations of `constants` compare equal to them. A response's `result` is a Win32 code (`win32.describe`
-names it).
+the enumerations of ``constants`` compare equal to them. A response's ``result`` is a Win32 code
+(``win32.describe`` names it).
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,8 @@ __all__ = [
 class ContextHandle:
     """An RPC context handle: 20 octets, opaque to the client as a whole (MS-SWN 2.2.1.1).
 
-    `attributes` is reserved in RPC; Windows sends 0, Samba 1 (AMB-34), and both must come back as they were.
+    ``attributes`` is reserved in RPC; Windows sends 0, Samba 1 (AMB-34), and both must come back as they
+    were.
     """
 
     attributes: int
@@ -76,7 +77,7 @@ NULL_HANDLE: Final = ContextHandle(0, UUID(int=0))
 
 @dataclass(frozen=True, slots=True)
 class InterfaceInfo:
-    """WITNESS_INTERFACE_INFO (MS-SWN 2.2.2.5); `state` is an `InterfaceState`, `flags` `InterfaceFlags`."""
+    """WITNESS_INTERFACE_INFO (MS-SWN 2.2.2.5), with an ``InterfaceState`` and ``InterfaceFlags``."""
 
     group_name: str
     version: int
@@ -95,7 +96,7 @@ class InterfaceList:
 
 @dataclass(frozen=True, slots=True)
 class RespAsyncNotify:
-    """RESP_ASYNC_NOTIFY (MS-SWN 2.2.2.4); its Length is that of `message_buffer`, 0 for none."""
+    """RESP_ASYNC_NOTIFY (MS-SWN 2.2.2.4); its Length is that of ``message_buffer``, 0 for none."""
 
     message_type: int
     number_of_messages: int
@@ -128,7 +129,7 @@ class RespAsyncNotify:
 
 
 class Response:
-    """What a method answers. Every one has a `result`, the Win32 code that the method returned."""
+    """What a method answers. Every one has a ``result``, the Win32 code that the method returned."""
 
     __slots__ = ()
     opnum: ClassVar[Opnum]
@@ -237,7 +238,7 @@ class RegisterExResponse(Response):
 class RegisterExRequest(Request[RegisterExResponse]):
     """WitnessrRegisterEx (opnum 4, MS-SWN 3.1.4.5).
 
-    `flags` are `RegisterFlags`, `keep_alive_timeout` is in seconds.
+    ``flags`` are ``RegisterFlags``, ``keep_alive_timeout`` is in seconds.
     """
 
     opnum: ClassVar = Opnum.REGISTER_EX

@@ -4,10 +4,10 @@ C706 chapter 14 describes NDR, MS-RPCE 2.2.5 what NDR64 changes: pointers, count
 an 8-octet boundary, and structures are filled up to a multiple of their alignment (no structure of this
 interface needs filling: their sizes, 552, 16 and 24 octets, are multiples already).
 
-Field names extend those of `fields`: a unique pointer `NAME` writes `NAME.referent`; a conformant varying
-string writes `NAME.referent`, `NAME.max_count`, `NAME.offset`, `NAME.actual_count`, `NAME` and
-`NAME.terminator`; a conformant array `NAME.max_count`. A gap before field `NAME` is called `NAME.padding`,
-and `padding` stands for all of them.
+Field names extend those of ``fields``: a unique pointer ``NAME`` writes ``NAME.referent``; a conformant
+varying string writes ``NAME.referent``, ``NAME.max_count``, ``NAME.offset``, ``NAME.actual_count``, ``NAME``
+and ``NAME.terminator``; a conformant array ``NAME.max_count``. A gap before field ``NAME`` is called
+``NAME.padding``, and ``padding`` stands for all of them.
 
 MS-RPCE 2.2.5 allows NDR64 in little-endian only. Big-endian NDR64 can be written and read all the same: a
 hostile caller may send it.
@@ -43,9 +43,9 @@ class Writer(FieldWriter):
     Args:
         syntax: NDR32 or NDR64.
         byte_order: the data representation's.
-        wrong: see `FieldWriter`; moreover a gap may be given an int (the octet to fill it with) or octets,
-            and these are cut or repeated to fit for `padding`, but written as they are for `NAME.padding`,
-            where they may also be longer, shorter or stand where no gap should be.
+        wrong: see ``FieldWriter``; moreover a gap may be given an int (the octet to fill it with) or octets,
+            and these are cut or repeated to fit for ``padding``, but written as they are for
+            ``NAME.padding``, where they may also be longer, shorter or stand where no gap should be.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Writer(FieldWriter):
         self._told.add("padding")
 
     def align(self, field: str, boundary: int) -> None:
-        """Fill up to a multiple of `boundary` octets, zeros unless told otherwise."""
+        """Fill up to a multiple of ``boundary`` octets, zeros unless told otherwise."""
         gap = -len(self._octets) % boundary
         if not self._wrong:
             if gap:
@@ -104,7 +104,7 @@ class Writer(FieldWriter):
         self.count(f"{name}.referent", referent)
 
     def string(self, name: str, value: str | None) -> None:
-        """A `[string, unique]` parameter: pointer, then conformant varying string (C706 14.3.5)."""
+        """A ``[string, unique]`` parameter: pointer, then conformant varying string (C706 14.3.5)."""
         self.pointer(name, present=value is not None)
         if value is None:
             return
@@ -117,7 +117,7 @@ class Writer(FieldWriter):
         self.integer(f"{name}.terminator", 0, 2)
 
     def wide_chars(self, name: str, value: str, length: int) -> None:
-        """A fixed array of `length` WCHARs, filled up with NULs; a text of full length goes without any.
+        """A fixed array of ``length`` WCHARs, filled up with NULs; a text of full length goes without any.
 
         Raises:
             EncodeError: the text is longer than the array.
@@ -145,7 +145,7 @@ class Reader(FieldReader):
         self.wide: Final = wide_size(syntax)
 
     def align(self, boundary: int) -> None:
-        """Skip to a multiple of `boundary` octets."""
+        """Skip to a multiple of ``boundary`` octets."""
         self.offset += -self.offset % boundary
 
     def u16(self, field: str) -> int:
@@ -168,7 +168,7 @@ class Reader(FieldReader):
         return self.count(f"{name}.referent") != 0
 
     def string(self, name: str) -> str | None:
-        """A `[string, unique]` parameter, without its terminator; NULs before that stay in the text.
+        """A ``[string, unique]`` parameter, without its terminator; NULs before that stay in the text.
 
         Raises:
             DecodeError: it is cut short, has an offset, counts that contradict each other, or no terminator.
@@ -206,7 +206,7 @@ class Reader(FieldReader):
             raise DecodeError(f"{name}.max_count", self.offset - self.wide, problem)
 
     def wide_chars(self, name: str, length: int) -> str:
-        """A fixed array of `length` WCHARs holding a string: what stands before its first NUL.
+        """A fixed array of ``length`` WCHARs holding a string: what stands before its first NUL.
 
         Raises:
             DecodeError: it is cut short, or there is no NUL in it.

@@ -38,7 +38,7 @@ _ADDRESS_SIZE = 24
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """RESOURCE_CHANGE: a resource changed its state (MS-SWN 2.2.2.3). `change_type` is a `ChangeType`."""
+    """RESOURCE_CHANGE: a resource changed its state (MS-SWN 2.2.2.3). ``change_type`` is a ``ChangeType``."""
 
     change_type: int
     resource_name: str
@@ -46,7 +46,7 @@ class ResourceChange:
 
 @dataclass(frozen=True, slots=True)
 class IpAddrInfo:
-    """IPADDR_INFO: one address; `flags` (`AddressFlags`) says which of the two is valid (MS-SWN 2.2.2.1)."""
+    """IPADDR_INFO (MS-SWN 2.2.2.1): one address; its ``AddressFlags`` say which of the two is valid."""
 
     flags: int
     ipv4: IPv4Address = NO_IPV4
@@ -86,13 +86,13 @@ def encode_buffer(items: Iterable[Notification], *, wrong: Wrong | None = None) 
 
     Args:
         items: what to tell, in this order.
-        wrong: what to write instead, by field name. Item *n* has `[n].Length` and, if it is a change,
-            `[n].ChangeType`, `[n].ResourceName` and `[n].ResourceName.terminator`; if it is an address list,
-            `[n].Reserved`, `[n].IPAddrInstances` and for each address *m* `[n].IPAddrInfo[m].Flags`, `.IPV4`,
-            `.IPV6`.
+        wrong: what to write instead, by field name. Item *n* has ``[n].Length`` and, if it is a change,
+            ``[n].ChangeType``, ``[n].ResourceName`` and ``[n].ResourceName.terminator``; if it is an address
+            list, ``[n].Reserved``, ``[n].IPAddrInstances`` and for each address *m*
+            ``[n].IPAddrInfo[m].Flags``, ``.IPV4``, ``.IPV6``.
 
     Raises:
-        EncodeError: a value does not fit its field, or `wrong` names no field of this buffer.
+        EncodeError: a value does not fit its field, or ``wrong`` names no field of this buffer.
     """
     writer = FieldWriter("little", wrong)
     for index, item in enumerate(items):

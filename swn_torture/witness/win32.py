@@ -192,5 +192,5 @@ _NAMES = {member.value: member.name for member in Win32}
 
 
 def describe(code: int) -> str:
-    """Show a code as people look it up: `"ERROR_INVALID_STATE (0x139F)"`, `"unknown code (0xDEAD)"`."""
+    """Show a code as people look it up: ``"ERROR_INVALID_STATE (0x139F)"``, ``"unknown code (0xDEAD)"``."""
     return f"{_NAMES.get(code, 'unknown code')} (0x{code:X})"
