@@ -1,0 +1,273 @@
+"""A typed client of the witness interface, over one connection and one presentation context.
+
+The six methods are calls with named parameters; ``start`` sends any message, also a wrong one, and returns at
+once. Several calls may be outstanding at a time, which is what WitnessrAsyncNotify is made for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from swn_torture.dcerpc.client import connect as connect_rpc
+from swn_torture.dcerpc.endpoint_mapper import ept_map
+from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.witness.codec import decode_response, encode
+from swn_torture.witness.constants import DEFAULT_KEEP_ALIVE, WITNESS, ProtocolVersion, RegisterFlags
+from swn_torture.witness.messages import (
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    ContextHandle,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    Request,
+    Response,
+    UnRegisterExRequest,
+    UnRegisterExResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from swn_torture.dcerpc.auth import Credentials
+    from swn_torture.dcerpc.client import Call, RpcClient
+    from swn_torture.dcerpc.transcript import Transcript
+    from swn_torture.witness.fields import ByteOrder, Wrong
+    from swn_torture.witness.messages import AnyRequest
+
+__all__ = ["DEFAULT_TIMEOUT", "PendingCall", "WitnessClient", "connect"]
+
+DEFAULT_TIMEOUT = 10.0
+"""Seconds to wait for an answer that the server owes at once."""
+
+R = TypeVar("R", bound=Response)
+R_co = TypeVar("R_co", bound=Response, covariant=True)
+
+
+class PendingCall(Generic[R_co]):
+    """A call that was sent and may be answered later.
+
+    Attributes:
+        request: what was asked.
+        call: the call as the transport knows it: call id, data representation and protection of its answer.
+    """
+
+    def __init__(self, client: WitnessClient, request: Request[R_co], call: Call) -> None:
+        self.request = request
+        self.call = call
+        self._client = client
+
+    async def stub(self, timeout: float | None = DEFAULT_TIMEOUT) -> bytes:
+        """Wait up to ``timeout`` seconds (None: for ever) for the answer and return its octets as they came.
+
+        Raises:
+            Fault: the call was answered by a fault.
+            ConnectionLost: the connection went first.
+            DeadlineExceeded: nothing came in time; the call stays outstanding and can be waited for again.
+        """
+        return await self.call.reply(timeout)
+
+    async def reply(self, timeout: float | None = DEFAULT_TIMEOUT) -> R_co:
+        """Wait for the answer as ``stub`` does, and decode it.
+
+        Raises:
+            DecodeError: the answer is not what the method returns; further errors are those of ``stub``.
+        """
+        octets = await self.stub(timeout)
+        byte_order = self.call.response_meta.byte_order
+        response = decode_response(self.request.opnum, octets, self._client.syntax, byte_order=byte_order)
+        return cast("R_co", response)
+
+    def done(self) -> bool:
+        """Whether the call has ended, in whatever way."""
+        return self.call.done()
+
+    def cancel(self) -> None:
+        """Send a co_cancel for it; the call ends when the server answers, if it does (C706 12.6.4.6)."""
+        self._client.rpc.cancel(self.call)
+
+    def orphan(self) -> None:
+        """Send an orphaned PDU for it: nobody waits for the answer any more (C706 12.6.4.8)."""
+        self._client.rpc.orphan(self.call)
+
+
+class WitnessClient:
+    """The witness interface on a connection that is bound to it.
+
+    Args:
+        rpc: the connection.
+        syntax: the transfer syntax that the presentation context agreed on, NDR32 or NDR64.
+        context_id: the presentation context.
+    """
+
+    def __init__(self, rpc: RpcClient, syntax: SyntaxId = NDR32, context_id: int = 0) -> None:
+        self.rpc = rpc
+        self.syntax = syntax
+        self.context_id = context_id
+
+    def start(
+        self,
+        message: Request[R],
+        *,
+        wrong: Wrong | None = None,
+        byte_order: ByteOrder = "little",
+        **options: Any,
+    ) -> PendingCall[R]:
+        """Send a request and return at once.
+
+        Args:
+            message: what to ask.
+            wrong: what to write instead of the right thing, by field name; see ``codec.encode``.
+            byte_order: data representation of the request.
+            options: anything else that ``RpcClient.call`` takes.
+
+        Raises:
+            EncodeError: the message cannot be written like that.
+        """
+        # Every concrete request is one of AnyRequest; the generic base only carries the type of the answer.
+        stub = encode(cast("AnyRequest", message), self.syntax, byte_order=byte_order, wrong=wrong)
+        call = self.rpc.call(
+            message.opnum, stub, context_id=self.context_id, byte_order=byte_order, **options
+        )
+        return PendingCall(self, message, call)
+
+    async def send(
+        self,
+        message: Request[R],
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        wrong: Wrong | None = None,
+        byte_order: ByteOrder = "little",
+    ) -> R:
+        """Send a request and wait for its answer; errors are those of ``start`` and ``PendingCall.reply``."""
+        return await self.start(message, wrong=wrong, byte_order=byte_order).reply(timeout)
+
+    async def get_interface_list(
+        self, *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> GetInterfaceListResponse:
+        """WitnessrGetInterfaceList. A server may keep it waiting until an interface is available."""
+        return await self.send(GetInterfaceListRequest(), timeout=timeout)
+
+    async def register(
+        self,
+        *,
+        net_name: str | None,
+        ip_address: str | None,
+        client_computer_name: str | None,
+        version: int = ProtocolVersion.V1,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> RegisterResponse:
+        """WitnessrRegister."""
+        message = RegisterRequest(version, net_name, ip_address, client_computer_name)
+        return await self.send(message, timeout=timeout)
+
+    async def register_ex(
+        self,
+        *,
+        net_name: str | None,
+        ip_address: str | None,
+        client_computer_name: str | None,
+        share_name: str | None = None,
+        version: int = ProtocolVersion.V2,
+        flags: int = RegisterFlags.NONE,
+        keep_alive_timeout: int = DEFAULT_KEEP_ALIVE,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> RegisterExResponse:
+        """WitnessrRegisterEx; the server gets ``keep_alive_timeout`` (seconds), ``timeout`` is our patience."""
+        message = RegisterExRequest(
+            version, net_name, share_name, ip_address, client_computer_name, flags, keep_alive_timeout
+        )
+        return await self.send(message, timeout=timeout)
+
+    async def unregister(
+        self, handle: ContextHandle, *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> UnRegisterResponse:
+        """WitnessrUnRegister."""
+        return await self.send(UnRegisterRequest(handle), timeout=timeout)
+
+    async def unregister_ex(
+        self, handle: ContextHandle, *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> UnRegisterExResponse:
+        """WitnessrUnRegisterEx; servers before revision 14.0 answer with the fault nca_s_op_rng_error."""
+        return await self.send(UnRegisterExRequest(handle), timeout=timeout)
+
+    def async_notify(self, handle: ContextHandle) -> PendingCall[AsyncNotifyResponse]:
+        """WitnessrAsyncNotify, which is answered when there is news or the keep-alive time is over."""
+        return self.start(AsyncNotifyRequest(handle))
+
+    async def close(self, *, abort: bool = False) -> None:
+        """Close the connection, by FIN or, to ``abort`` it, by RST."""
+        await self.rpc.close(abort=abort)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def connect(
+    address: str,
+    port: int | None = None,
+    *,
+    syntax: SyntaxId = NDR32,
+    credentials: Credentials | None = None,
+    auth_type: AuthType = AuthType.NTLM,
+    level: AuthLevel | None = None,
+    net_name: str = "",
+    epm_port: int = 135,
+    source: str | None = None,
+    transcript: Transcript | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    **bind: Any,
+) -> WitnessClient:
+    """Connect to a node's witness service and bind to it.
+
+    Args:
+        address: of the node, IPv4 or IPv6.
+        port: of its witness endpoint; None asks the endpoint mapper.
+        syntax: the transfer syntax to speak, NDR32 or NDR64.
+        credentials: who calls; None binds without authentication.
+        auth_type: the security provider.
+        level: how calls are protected; by default integrity with credentials, none without.
+        net_name: the host in the service principal name.
+        epm_port: of the node's endpoint mapper.
+        source: local address to connect from.
+        transcript: where to record the octets.
+        timeout: seconds for each step.
+        bind: anything else that ``RpcClient.bind`` takes.
+
+    Raises:
+        NotRegistered: the endpoint mapper knows no witness endpoint.
+        RpcError: the connection or the bind failed; its subclasses say how.
+        OSError: there is no TCP connection.
+    """
+    if port is None:
+        towers = await ept_map(address, WITNESS, port=epm_port, timeout=timeout)
+        port = towers[0].port
+    if level is None:
+        level = AuthLevel.INTEGRITY if credentials else AuthLevel.NONE
+    rpc = await connect_rpc(address, port, timeout=timeout, source=source, transcript=transcript)
+    try:
+        await rpc.bind(
+            WITNESS,
+            transfer=(syntax,),
+            credentials=credentials,
+            auth_type=auth_type,
+            level=level,
+            host=net_name,
+            timeout=timeout,
+            **bind,
+        )
+    except BaseException:
+        await rpc.close(abort=True)
+        raise
+    return WitnessClient(rpc, syntax)
