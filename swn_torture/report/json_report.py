@@ -1,0 +1,49 @@
+"""Results as JSON: ``swn-torture-results/1``, with its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.report.model import Results, ResultsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.spec import Catalogue
+
+
+def render_json(results: Results) -> str:
+    """The results as JSON text: one case per line within, so that two files can be compared with diff."""
+    document = results.to_json()
+    members = []
+    for name, value in document.items():
+        if isinstance(value, list) and value:
+            rows = ",\n    ".join(json.dumps(row) for row in value)
+            members.append(f"  {json.dumps(name)}: [\n    {rows}\n  ]")
+        else:
+            members.append(f"  {json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def load_results(path: Path, catalogue: Catalogue) -> Results:
+    """Read results from a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ResultsError: it does not hold results; the message names the file.
+    """
+    try:
+        return Results.from_json(json.loads(path.read_text(encoding="utf-8")), catalogue)
+    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise ResultsError(f"{path}: not JSON: {problem}") from problem
+    except ResultsError as problem:
+        raise ResultsError(f"{path}: {problem}") from problem
+
+
+def results_schema() -> dict[str, Any]:
+    """The JSON Schema of ``swn-torture-results/1``."""
+    text = resources.files(__package__).joinpath("results.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema

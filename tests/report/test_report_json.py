@@ -1,0 +1,126 @@
+"""JSON results and the journal: valid, readable again, and safe in a crash."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from swn_torture.report import Results, ResultsError
+from swn_torture.report.journal import Journal, read_journal
+from swn_torture.report.json_report import load_results, render_json, results_schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    Draft202012Validator.check_schema(results_schema())
+    return Draft202012Validator(results_schema())
+
+
+def test_real_output_is_valid_by_the_schema(many: Results, validator: Draft202012Validator) -> None:
+    validator.validate(json.loads(render_json(many)))
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("schema", "swn-torture-results/2"),
+        ("run.started", "yesterday"),
+        ("run.complete", None),
+        ("summary.verdict", "fine"),
+        ("summary.cases.passed", -1),
+        ("cases.0.outcome", "maybe"),
+        ("cases.0.expected", "one string"),
+        ("choices.0.ambiguity", "ambiguous"),
+        ("requirements.0.verdict", "unknown"),
+    ],
+)
+def test_the_schema_refuses_what_is_wrong(
+    few: Results, validator: Draft202012Validator, path: str, wrong: object
+) -> None:
+    document = json.loads(render_json(few))
+    *way, last = path.split(".")
+    place = document
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    place[last] = wrong
+    with pytest.raises(ValidationError):
+        validator.validate(document)
+
+
+def test_a_case_that_did_not_pass_must_say_why(few: Results, validator: Draft202012Validator) -> None:
+    document = json.loads(render_json(few))
+    next(case for case in document["cases"] if case["outcome"] != "passed")["reason"] = ""
+    with pytest.raises(ValidationError):
+        validator.validate(document)
+
+
+def test_results_survive_the_file(few: Results, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(render_json(few), encoding="utf-8")
+    again = load_results(path, few.catalogue)
+    assert [case.id for case in again.cases] == [case.id for case in few.cases]
+    assert again.summary == few.summary
+    assert render_json(again) == render_json(few)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": "other"}', '{"schema": "swn-torture-results/1"}']
+)
+def test_a_file_that_holds_no_results_is_named(text: str, few: Results, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ResultsError, match=re.escape(str(path))):
+        load_results(path, few.catalogue)
+
+
+def test_a_finished_journal_gives_the_results_back(few: Results, tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
+        for case in few.cases:
+            journal.add(case)
+        journal.finish(few.run)
+    assert render_json(read_journal(tmp_path / "j", few.catalogue)) == render_json(few)
+
+
+def test_a_crash_leaves_every_case_that_had_ended(few: Results, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", few.run, few.target, few.catalogue)
+    for case in few.cases[:3]:
+        journal.add(case)
+    # Read while the writer still holds the file: nothing may wait in a buffer.
+    found = read_journal(tmp_path / "j", few.catalogue)
+    journal.close()
+    assert [case.id for case in found.cases] == [case.id for case in few.cases[:3]]
+    assert not found.run.complete
+    assert "cut short" in found.run.stopped
+    assert found.summary.verdict != "conforming"
+
+
+@pytest.mark.parametrize("lost", [1, 2, 40])
+def test_a_line_torn_by_the_crash_is_left_aside(few: Results, tmp_path: Path, lost: int) -> None:
+    with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
+        for case in few.cases[:3]:
+            journal.add(case)
+    whole = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(whole[:-lost])
+    assert len(read_journal(tmp_path / "j", few.catalogue).cases) == (3 if lost == 1 else 2)
+
+
+def test_a_damaged_line_in_the_middle_is_reported_with_its_number(few: Results, tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
+        journal.add(few.cases[0])
+    with (tmp_path / "j").open("a") as file:
+        file.write('{"case": nothing}\n{"end": {}}\n')
+    with pytest.raises(ResultsError, match="line 3"):
+        read_journal(tmp_path / "j", few.catalogue)
+
+
+def test_a_file_that_is_no_journal_is_refused(few: Results, tmp_path: Path) -> None:
+    (tmp_path / "j").write_text(render_json(few), encoding="utf-8")
+    with pytest.raises(ResultsError):
+        read_journal(tmp_path / "j", few.catalogue)
