@@ -1,0 +1,165 @@
+"""The base tree: one Debian with Samba, made once per release and shared by all nodes of all labs."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
+
+from swn_torture.lab.config import PACKAGES, cache_directory, machine
+from swn_torture.lab.errors import LabError
+from swn_torture.lab.tools import environment, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Progress = Callable[[str], None]
+
+_RECIPE: Final = "1"
+"""Changes when the way a tree is made changes, so that older trees no longer count."""
+
+_SCRIPTS: Final = Path("/usr/share/debootstrap/scripts")
+_BUILD_TIMEOUT: Final = 1800.0
+_LOCK_TIMEOUT: Final = 1800.0
+
+# Everything in a build dies with the builder: setpriv carries the builder's death to unshare, --kill-child
+# carries it on, and the end of the process namespace takes the rest. Mounts end with the mount namespace.
+_CONTAINED: Final = (
+    *("setpriv", "--pdeathsig", "KILL", "--"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--"),
+)
+
+# Debian's maintainer scripts want /proc; apt wants a name server and asks nothing.
+_MEND: Final = """
+set -eu
+tree=$1
+mount -t proc proc "$tree/proc"
+cp -L /etc/resolv.conf "$tree/etc/resolv.conf" || :
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+chroot "$tree" dpkg --configure -a || :
+chroot "$tree" apt-get -y -q -f install
+chroot "$tree" apt-get clean
+rm -rf "$tree"/var/lib/apt/lists/* "$tree/etc/resolv.conf"
+"""
+
+
+def base_path(release: str, cache: Path | None = None) -> Path:
+    """Where the base tree of a release is, or would be."""
+    key = hashlib.sha256("\n".join((_RECIPE, *PACKAGES)).encode()).hexdigest()[:12]
+    return (cache or cache_directory()) / f"{release}-{machine()}-{key}"
+
+
+def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> Path:
+    """Return the base tree of a release, making it first if the cache has none.
+
+    The tree is made beside its place and renamed when it is whole: an interrupted build never counts, and the
+    next one clears it away. One process builds at a time; others wait for it.
+    """
+    tree = base_path(release, cache)
+    if tree.is_dir():
+        return tree
+    try:
+        tree.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"The cache directory {tree.parent} cannot be made: {error.strerror}.") from error
+    try:
+        with FileLock(tree.parent / f"{tree.name}.lock", timeout=_LOCK_TIMEOUT):
+            if not tree.is_dir():
+                _build(release, tree, progress)
+    except Timeout as error:
+        raise LabError(
+            f"Another process has been making the base tree {tree} for {_LOCK_TIMEOUT:g} s; giving up on it."
+        ) from error
+    return tree
+
+
+def _build(release: str, tree: Path, progress: Progress) -> None:
+    partial = tree.with_name(f"{tree.name}.partial")
+    if partial.exists():
+        progress("clearing away a base tree that was never finished")
+        shutil.rmtree(partial)
+    progress(f"making a Debian {release} tree with Samba and CTDB in {tree.parent} (once, about a minute)")
+    try:
+        _debootstrap(release, partial, progress)
+        progress("configuring the packages")
+        _contained(["sh", "-c", _MEND, "mend", str(partial)], progress, "configuring the base tree")
+        _verify(partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    partial.rename(tree)
+
+
+def _debootstrap(release: str, partial: Path, progress: Progress) -> None:
+    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(partial)]
+    if not (_SCRIPTS / release).exists():
+        # An older debootstrap does not know the newer release by name; every Debian is made as sid is.
+        argv += ["", str(_SCRIPTS / "sid")]
+    # It may end with an error and a tree that apt can still complete, so the verdict is left to `_verify`.
+    code, said = _contained_code(argv, progress)
+    if code != 0 and not (partial / "var/lib/dpkg/status").exists():
+        raise LabError(
+            f"debootstrap could not fetch Debian {release} (exit code {code}): {said}. It needs a way to a "
+            f"Debian mirror; set http_proxy if there is a proxy."
+        )
+
+
+def _contained(argv: Sequence[str], progress: Progress, what: str) -> None:
+    code, said = _contained_code(argv, progress)
+    if code != 0:
+        raise LabError(f"{what} failed with exit code {code}: {said}")
+
+
+def _contained_code(argv: Sequence[str], progress: Progress) -> tuple[int, str]:
+    """Run one step of the build; returns its exit code and its last lines."""
+    last: deque[str] = deque(maxlen=4)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own commands
+            [*_CONTAINED, *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment(),
+        )
+    except OSError as error:
+        raise LabError(f"{argv[0]} could not be started: {error}") from error
+    with process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last.append(line.strip())
+                if note := _milestone(line):
+                    progress(note)
+            code = process.wait(timeout=_BUILD_TIMEOUT)
+        except BaseException:
+            process.kill()
+            raise
+    return code, " / ".join(last)
+
+
+def _milestone(line: str) -> str:
+    """The few lines of debootstrap that tell how far it is."""
+    for start in ("I: Retrieving Packages", "I: Extracting", "I: Installing core", "I: Configuring samba"):
+        if line.startswith(start):
+            text = line.removeprefix("I: ").strip()
+            return "" if start.endswith("Extracting") and "base-files" not in text else text
+    return ""
+
+
+def _verify(tree: Path) -> None:
+    """`LabError` unless every package that the lab needs is installed and configured."""
+    query = ["chroot", str(tree), "/usr/bin/dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\\n"]
+    states = dict(line.split(" ", 1) for line in run([*query, *PACKAGES], check=False).stdout.splitlines())
+    wrong = [f"{package} is {states.get(package, 'absent')}" for package in PACKAGES]
+    wrong = [text for text in wrong if not text.endswith(" is installed")]
+    if wrong:
+        raise LabError(f"The base tree is not whole after its making: {', '.join(wrong)}.")
+    if not (tree / "usr/libexec/samba/rpcd_witness").exists():
+        raise LabError("The Samba of this release has no witness service (rpcd_witness).")

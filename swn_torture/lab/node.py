@@ -1,0 +1,164 @@
+"""One node: a process namespace, a file system of its own, and a place on the lab's network.
+
+Nothing of a node lives in the host's mount table: its root is an overlay of the base tree with everything it
+writes in memory, inside a mount namespace that ends with the node's process 1. To kill that one process is to
+switch the machine off for good.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import time
+from typing import TYPE_CHECKING, Final
+
+from swn_torture.lab import namespaces
+from swn_torture.lab.config import PREFIX_LENGTH, namespace, run_directory
+from swn_torture.lab.errors import LabError
+from swn_torture.lab.settings import SHARED, node_files
+from swn_torture.lab.tools import environment, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from swn_torture.lab.config import LabConfig, NodeConfig
+
+_BOOT_TIMEOUT: Final = 20.0
+
+# Runs in fresh mount, process, host name and IPC namespaces and becomes their process 1. SIGCHLD ignored
+# makes the kernel bury the daemons that die as its children: Samba takes a zombie for a living process.
+_INIT: Final = f"""
+set -eu
+state=$1 node=$2 base=$3
+mount -t tmpfs -o mode=0755 node "$state/mnt"
+cd "$state/mnt"
+mkdir upper work root
+mount -t overlay -o "lowerdir=$state/$node/files:$base,upperdir=upper,workdir=work" root root
+cd root
+mkdir -p .{SHARED} mnt
+mount --bind "$state/shared" .{SHARED}
+mount --bind "$state/$node/log" var/log
+mount -t proc proc proc
+mount -t tmpfs -o mode=0755 run run
+mkdir -p run/ctdb run/samba run/lock var/log/samba
+mount -t tmpfs -o mode=0755 dev dev
+for device in null zero full random urandom tty; do
+  : > dev/$device
+  mount --bind /dev/$device dev/$device
+done
+ln -s /proc/self/fd dev/fd
+mkdir dev/shm
+hostname "$node"
+pivot_root . mnt
+cd /
+/bin/umount -l /mnt
+trap '' CHLD
+echo ready
+exec /usr/bin/sleep infinity </dev/null >/dev/null 2>&1
+"""
+
+# Every argument survives: nsenter takes the command as it stands.
+EXEC_SCRIPT: Final = """\
+#!/bin/sh
+# Runs a command as root on a node of this lab: exec NODE COMMAND [ARGUMENT...]
+pid=$(cat "${0%/*}/$1/pid") || exit 125
+shift
+exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \\
+  /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+"""
+
+
+def prefix(lab: str, node: str) -> list[str]:
+    """What to put before a command to run it on a node."""
+    return [str(run_directory(lab) / "exec"), node]
+
+
+def run_on(
+    lab: str,
+    node: str,
+    argv: Sequence[str],
+    *,
+    timeout: float = 30.0,
+    stdin: str | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on a node and return what it wrote; `LabError` when it fails or takes too long."""
+    return run([*prefix(lab, node), *argv], timeout=timeout, stdin=stdin, check=check)
+
+
+def connect(config: LabConfig, role: str, address: str) -> None:
+    """Make the network namespace of a node or of the client, and plug it into the switch."""
+    name, switch = namespace(config.name, role), namespace(config.name, "switch")
+    namespaces.add(name)
+    # Made where they belong: at no time do these devices show in the host's network.
+    run(["ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", role, "netns", switch])
+    run(["ip", "-n", name, "address", "add", f"{address}/{PREFIX_LENGTH}", "dev", "eth0"])
+    run(["ip", "-n", name, "link", "set", "eth0", "up"])
+    run(["ip", "-n", switch, "link", "set", role, "master", "bridge", "up"])
+
+
+def add_switch(lab: str) -> None:
+    """Make the namespace that holds nothing but the bridge: no packet can leave the lab."""
+    switch = namespace(lab, "switch")
+    namespaces.add(switch)
+    run(["ip", "-n", switch, "link", "add", "bridge", "type", "bridge", "forward_delay", "0"])
+    run(["ip", "-n", switch, "link", "set", "bridge", "up"])
+
+
+def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
+    """Make a node's namespaces and file system, and start its process 1; no daemon runs yet."""
+    state = run_directory(config.name)
+    home = state / node.name
+    (home / "log").mkdir(parents=True)
+    for path, text in node_files(config, node, base).items():
+        target = home / "files" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        target.chmod(0o640 if path == "etc/shadow" else 0o644)
+    connect(config, node.name, node.address)
+    name = namespace(config.name, node.name)
+    argv = ["nsenter", f"--net=/run/netns/{name}", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    argv += [
+        "--uts",
+        "--ipc",
+        "sh",
+        "-c",
+        _INIT,
+        f"swn-{config.name}-{node.name}",
+        str(state),
+        node.name,
+        str(base),
+    ]
+    _start_init(argv, node.name)
+    pid = namespaces.init_process(name)
+    if pid is None:
+        raise LabError(f"{node.name} ended right after its start.")
+    (home / "pid").write_text(f"{pid}\n", encoding="ascii")
+
+
+def _start_init(argv: Sequence[str], node: str) -> None:
+    # A session of its own: a Ctrl-C at our terminal is for us to handle, not for the node.
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    said = b""
+    deadline = time.monotonic() + _BOOT_TIMEOUT
+    with process.stdout as pipe:
+        while b"ready\n" not in said:
+            readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(pipe.fileno(), 4096) if readable else b""
+            if not chunk:
+                process.kill()
+                reason = said.decode(errors="replace").strip() or f"no answer within {_BOOT_TIMEOUT:g} s"
+                raise LabError(f"{node} could not be made: {reason}")
+            said += chunk
+    # It stays when we go. Tell subprocess that nobody will wait for it, or it warns about that.
+    process.returncode = 0

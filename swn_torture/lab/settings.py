@@ -1,0 +1,112 @@
+"""The files that make a Debian with Samba into a node of the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from swn_torture.lab.config import PREFIX_LENGTH
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.lab.config import LabConfig, NodeConfig
+
+SHARED: Final = "/clusterfs"
+"""Where every node finds the file system that all nodes share."""
+
+SHARES: Final = ("data", "moving")
+"""The shares: `data` is scale-out, as CTDB has it; `moving` is asymmetric: its clients follow its owner."""
+
+_FIRST_UID: Final = 2001
+
+
+def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, str]:
+    """All files of a node that differ from the base tree, as path below the root -> content."""
+    return {
+        "etc/hostname": f"{node.name}\n",
+        "etc/hosts": _hosts(config, node),
+        "etc/ctdb/ctdb.conf": _CTDB_CONF,
+        "etc/ctdb/ctdb.tunables": _tunables(config),
+        "etc/ctdb/nodes": "".join(f"{other.address}\n" for other in config.node_configs),
+        "etc/ctdb/public_addresses": "".join(
+            f"{other.public_address}/{PREFIX_LENGTH} eth0\n" for other in config.node_configs
+        ),
+        "etc/samba/smb.conf": smb_conf(config),
+        **_accounts(config, base),
+    }
+
+
+def smb_conf(config: LabConfig) -> str:
+    """Samba's configuration, the same on all nodes."""
+    include = "yes" if config.include_node_addresses else "no"
+    return f"""\
+[global]
+  netbios name = {config.net_name}
+  workgroup = {config.domain}
+  security = user
+  server role = standalone
+  passdb backend = tdbsam
+  clustering = yes
+  ctdbd socket = /run/ctdb/ctdbd.socket
+  # The witness service stays in memory; helpers started on demand would leave when their client does.
+  rpc start on demand helpers = no
+  rpcd witness:include node ips = {include}
+  interfaces = lo eth0
+  log level = {config.log_level}
+  log file = /var/log/samba/log.%m
+  load printers = no
+  printing = bsd
+  disable spoolss = yes
+  map to guest = never
+
+[data]
+  path = {SHARED}/data
+  read only = no
+
+[moving]
+  path = {SHARED}/moving
+  read only = no
+  smb3 share cap:ASYMMETRIC = yes
+"""
+
+
+_CTDB_CONF: Final = f"""\
+[logging]
+  location = file:/var/log/ctdb.log
+  log level = NOTICE
+[cluster]
+  recovery lock = {SHARED}/.reclock
+  leader timeout = 2
+[legacy]
+  realtime scheduling = false
+"""
+
+
+def _tunables(config: LabConfig) -> str:
+    return f"""\
+# With CTDB's own numbers (5 s, 5 times) the others take half a minute to miss a silent node.
+KeepaliveInterval={config.keepalive_interval}
+KeepaliveLimit={config.keepalive_limit}
+# Seconds without a recovery before a node starts to serve, and that an election lasts: 10 and 3 suit clusters
+# whose nodes boot one by one.
+RerecoveryTimeout=1
+ElectionTimeout=1
+"""
+
+
+def _hosts(config: LabConfig, node: NodeConfig) -> str:
+    lines = ["127.0.0.1 localhost", f"{node.address} {node.name} {config.net_name}"]
+    lines += [f"{other.address} {other.name}" for other in config.node_configs if other != node]
+    return "\n".join(lines) + "\n"
+
+
+def _accounts(config: LabConfig, base: Path) -> dict[str, str]:
+    """The user databases of the base tree with the lab's users added; CTDB carries the passwords (passdb)."""
+    passwd, group, shadow = (
+        (base / path).read_text(encoding="utf-8") for path in ("etc/passwd", "etc/group", "etc/shadow")
+    )
+    for uid, user in enumerate(config.users, start=_FIRST_UID):
+        passwd += f"{user.name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"
+        group += f"{user.name}:x:{uid}:\n"
+        shadow += f"{user.name}:*:20000:0:99999:7:::\n"
+    return {"etc/passwd": passwd, "etc/group": group, "etc/shadow": shadow}
