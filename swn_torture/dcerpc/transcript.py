@@ -1,0 +1,108 @@
+"""What went over the wire, in order: the evidence behind every verdict."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Kind = Literal["open", "sent", "received", "fin", "reset", "closed-by-peer", "reset-by-peer"]
+"""``fin`` and ``reset`` are ours; the last two are the peer's FIN and RST."""
+
+_KINDS: Final = frozenset(get_args(Kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Octets:
+    """One thing that happened on one connection.
+
+    Attributes:
+        time: seconds since the epoch.
+        connection: number of the connection within its transcript, from 1.
+        kind: what happened.
+        local: our (host, port).
+        remote: the peer's (host, port).
+        data: the octets sent or received; a portion of the stream, not necessarily one PDU.
+    """
+
+    time: float
+    connection: int
+    kind: Kind
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    data: bytes = b""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able form; the octets are base64."""
+        return {
+            "time": self.time,
+            "connection": self.connection,
+            "kind": self.kind,
+            "local": list(self.local),
+            "remote": list(self.remote),
+            "data": base64.b64encode(self.data).decode("ascii"),
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Octets:
+        """Read what :meth:`to_dict` wrote. Raises ValueError or KeyError for anything else."""
+        if record["kind"] not in _KINDS:
+            raise ValueError(f"no such kind of transcript entry: {record['kind']!r}")
+        local_host, local_port = record["local"]
+        remote_host, remote_port = record["remote"]
+        return cls(
+            float(record["time"]),
+            int(record["connection"]),
+            record["kind"],
+            (str(local_host), int(local_port)),
+            (str(remote_host), int(remote_port)),
+            base64.b64decode(record["data"], validate=True),
+        )
+
+
+@dataclass(slots=True)
+class Transcript:
+    """An append-only list of :class:`Octets`, shared by all connections of one test."""
+
+    entries: list[Octets] = field(default_factory=list)
+    _connections: int = 0
+
+    def connection(self) -> int:
+        """Return the number of the next connection."""
+        self._connections += 1
+        return self._connections
+
+    def add(
+        self,
+        connection: int,
+        kind: Kind,
+        local: tuple[str, int],
+        remote: tuple[str, int],
+        data: bytes = b"",
+    ) -> None:
+        """Write down what just happened."""
+        self.entries.append(Octets(time.time(), connection, kind, local, remote, data))
+
+    def stream(self, connection: int, kind: Kind) -> bytes:
+        """Return all octets of one direction (``"sent"`` or ``"received"``) of one connection."""
+        return b"".join(e.data for e in self.entries if e.connection == connection and e.kind == kind)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return a JSON-able form."""
+        return [entry.to_dict() for entry in self.entries]
+
+    @classmethod
+    def from_dicts(cls, records: Iterable[dict[str, Any]]) -> Transcript:
+        """Read what :meth:`to_dicts` wrote."""
+        entries = [Octets.from_dict(record) for record in records]
+        return cls(entries, max((entry.connection for entry in entries), default=0))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Octets]:
+        return iter(self.entries)
