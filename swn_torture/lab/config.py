@@ -69,8 +69,11 @@ class NodeConfig:
 
     @property
     def public_address(self) -> str:
-        """The address that CTDB gives this node while all nodes are well."""
-        return str(_NETWORK + 100 + self.index)
+        """The address that CTDB gives this node while all nodes are well.
+
+        CTDB's deterministic allocation deals the addresses out from the highest down.
+        """
+        return str(_NETWORK + 200 - self.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,24 @@ class CtdbNode:
     """Of disconnected, unknown, banned, disabled, unhealthy, stopped, inactive, partial; empty when OK."""
 
 
-def ctdb_view(lab: str, seen_from: str) -> tuple[tuple[CtdbNode, ...], bool]:
-    """All nodes as one of them sees them, and whether no recovery is going on; `LabError` if it is silent."""
-    lines = nodes.run_on(lab, seen_from, ["ctdb", "-X", "status"], timeout=10, check=False)
-    if not lines.stdout.startswith("|Node|"):
-        raise LabError(f"ctdb on {seen_from} does not answer: {(lines.stderr or lines.stdout).strip()}")
-    mode = nodes.run_on(lab, seen_from, ["ctdb", "status"], timeout=10, check=False).stdout
-    return parse_status(lines.stdout), "Recovery mode:NORMAL" in mode
+def ctdb_view(lab: str, seen_from: str) -> tuple[CtdbNode, ...]:
+    """All nodes as one of them sees them; `LabError` if its CTDB does not answer."""
+    done = nodes.run_on(lab, seen_from, ["ctdb", "-X", "status"], timeout=10, check=False)
+    if not done.stdout.startswith("|Node|"):
+        raise LabError(f"ctdb on {seen_from} does not answer: {(done.stderr or done.stdout).strip()}")
+    return parse_status(done.stdout)
+
+
+def hosted_addresses(lab: str, seen_from: str) -> dict[str, int]:
+    """Every public address and the PNN of the node that hosts it, -1 for none, as one node sees it."""
+    done = nodes.run_on(lab, seen_from, ["ctdb", "-X", "ip", "all"], timeout=10)
+    return parse_addresses(done.stdout)
+
+
+def in_recovery(lab: str, seen_from: str) -> bool:
+    """Whether CTDB is recovering its databases. Takes up to a second: it listens for the cluster's leader."""
+    done = nodes.run_on(lab, seen_from, ["ctdb", "status"], timeout=10, check=False)
+    return "Recovery mode:NORMAL" not in done.stdout
 
 
 def parse_status(text: str) -> tuple[CtdbNode, ...]:
@@ -65,23 +76,42 @@ def parse_status(text: str) -> tuple[CtdbNode, ...]:
     return tuple(found)
 
 
+def parse_addresses(text: str) -> dict[str, int]:
+    r"""The public addresses in the output of `ctdb -X ip all`, each with the PNN of its host or -1.
+
+    >>> parse_addresses("|Public IP|Node|\n|198.51.100.200|0|\n|198.51.100.199|-1|\n")
+    {'198.51.100.200': 0, '198.51.100.199': -1}
+    """
+    rows = (line.strip("|").split("|") for line in text.splitlines()[1:])
+    return {row[0]: int(row[1]) for row in rows}
+
+
 def wait_for_ctdb(config: LabConfig, deadline: float) -> None:
-    """Return once every node sees every node OK and no recovery is going on; `LabError` at the deadline."""
+    """Return once every node is OK to every node and every address is hosted; `LabError` at the deadline."""
     waiting = [node.name for node in config.node_configs]
-    last = ""
     while waiting:
-        name = waiting[0]
-        try:
-            view, normal = ctdb_view(config.name, name)
-        except LabError as error:
-            last = str(error)
-        else:
-            if normal and len(view) == config.nodes and not any(node.flags for node in view):
-                waiting.pop(0)
-                continue
-            states = ", ".join(f"{n.address} {'+'.join(n.flags) or 'ok'}" for n in view)
-            last = f"{name} sees {states}{'' if normal else ', in recovery'}"
-        _pause(deadline, f"CTDB did not become healthy within {config.timeout:g} s: {last}", config)
+        wrong = _what_is_wrong(config, waiting[0])
+        if not wrong:
+            waiting.pop(0)
+            continue
+        _pause(deadline, f"CTDB did not become healthy within {config.timeout:g} s: {wrong}", config)
+    wait_until(
+        lambda: not in_recovery(config.name, config.node_configs[0].name),
+        deadline,
+        f"CTDB was still recovering its databases after {config.timeout:g} s",
+        config,
+    )
+
+
+def _what_is_wrong(config: LabConfig, seen_from: str) -> str:
+    try:
+        view = ctdb_view(config.name, seen_from)
+        if len(view) != config.nodes or any(node.flags for node in view):
+            return f"{seen_from} sees " + ", ".join(f"{n.address} {'+'.join(n.flags) or 'ok'}" for n in view)
+        homeless = [address for address, pnn in hosted_addresses(config.name, seen_from).items() if pnn < 0]
+    except LabError as error:
+        return str(error)
+    return f"no node hosts {', '.join(homeless)}" if homeless else ""
 
 
 def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, object]]:

@@ -270,38 +270,27 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
         for node in config.node_configs
     }
     view: dict[str, str] = {}
-    hosted: dict[int, list[str]] = {}
+    hosted: dict[str, int] = {}
     why = "unknown"
     for node in config.node_configs:
         if not alive[node.name]:
             continue
         try:
-            seen, normal = health.ctdb_view(config.name, node.name)
+            view = {n.address: "+".join(n.flags) or "ok" for n in health.ctdb_view(config.name, node.name)}
+            hosted = health.hosted_addresses(config.name, node.name)
+            break
         except LabError as error:
             why = str(error)
-            continue
-        view = {n.address: "+".join(n.flags) or ("ok" if normal else "recovering") for n in seen}
-        hosted = _hosted(config.name, node.name)
-        break
     return tuple(
         NodeHealth(
             node.name,
             node.address,
             alive[node.name],
             view.get(node.address, why) if alive[node.name] else "not running",
-            tuple(hosted.get(node.index, ())),
+            tuple(address for address, pnn in hosted.items() if pnn == node.index),
         )
         for node in config.node_configs
     )
-
-
-def _hosted(lab: str, node: str) -> dict[int, list[str]]:
-    """Which node hosts which public address, as CTDB on one node sees it."""
-    hosted: dict[int, list[str]] = {}
-    for line in nodes.run_on(lab, node, ["ctdb", "-X", "ip", "all"], check=False).stdout.splitlines()[1:]:
-        address, pnn = line.strip("|").split("|")[:2]
-        hosted.setdefault(int(pnn), []).append(address)
-    return hosted
 
 
 def _remove(name: str) -> None:

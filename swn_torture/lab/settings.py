@@ -91,6 +91,8 @@ KeepaliveLimit={config.keepalive_limit}
 # whose nodes boot one by one.
 RerecoveryTimeout=1
 ElectionTimeout=1
+# Each node hosts its own public address whenever it is well.
+IPAllocAlgorithm=0
 """
 
 
