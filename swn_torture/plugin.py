@@ -1,1 +1,214 @@
-"""The pytest plugin: the public face of the suite."""
+"""The pytest plugin: options, fixtures, the running of cases, and the hooks that turn reports into results.
+
+It loads in every pytest run of the environment it is installed in, so it imports next to nothing until a
+case of the suite (a test that carries the ``swn`` mark) is collected.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Iterator
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness.law import Law
+    from swn_torture.harness.place import Place
+    from swn_torture.harness.recorder import Recorder
+    from swn_torture.harness.run import CaseRun
+    from swn_torture.harness.witness import Witness
+    from swn_torture.report.model import Results
+
+#: The results of the run, once the session has finished.
+RESULTS: pytest.StashKey[Results] = pytest.StashKey()
+#: Why a report could not be written, one paragraph each.
+PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
+_RUN: pytest.StashKey[CaseRun] = pytest.StashKey()
+_MARK = "swn"
+
+_OPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("--swn-target", "PROFILE", "target profile: a shipped name or a .toml file (default: reference)"),
+    ("--swn-json", "FILE", "write the results as JSON"),
+    ("--swn-junit", "FILE", "write the results as JUnit XML"),
+    ("--swn-html", "FILE", "write the results as one HTML page"),
+    ("--swn-report", "DIR", "write index.html, results.json, junit.xml and captures into this directory"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of the suite, each with an ini key and an environment variable of the same name."""
+    group = parser.getgroup("swn-torture", "conformance of a witness server (MS-SWN)")
+    for option, metavar, text in _OPTIONS:
+        group.addoption(option, metavar=metavar, default=None, help=text)
+    group.addoption(
+        "--swn-requirement",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="run only cases for this requirement",
+    )
+    group.addoption(
+        "--swn-case", metavar="ID", action="append", default=[], help="run only the case of this id"
+    )
+    group.addoption(
+        "--swn-captures",
+        choices=["findings", "all"],
+        default="findings",
+        help="keep the octets of which cases",
+    )
+    group.addoption(
+        "--swn-strict", action="store_true", help="a SHOULD that is not followed fails its case too"
+    )
+    parser.addini("swn_target", "target profile for the cases of swn-torture", default="reference")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known, whatever strictness the user's own configuration has."""
+    config.addinivalue_line("markers", f"{_MARK}(CaseMark): a conformance case for a witness server")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Sink(config), "swn_torture_sink")
+    config.addinivalue_line(
+        "markers", "lab: needs the Samba lab (root, network namespaces, a Debian base tree)"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a case in each transfer syntax its mark asks for."""
+    mark = metafunc.definition.get_closest_marker(_MARK)
+    if mark is not None and mark.args[0].syntaxes == "both":
+        metafunc.fixturenames.append("syntax")
+        metafunc.parametrize("syntax", ["ndr32", "ndr64"], indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give cases their slugs as keywords, keep those asked for, start the longest first."""
+    cases = [item for item in items if item.get_closest_marker(_MARK)]
+    if not cases:
+        return
+    from swn_torture.harness.select import select
+
+    select(config, items, cases)
+
+
+@pytest.fixture(scope="session")
+def swn_place(pytestconfig: pytest.Config) -> Iterator[Place]:
+    """The target of this test process, running."""
+    from swn_torture.harness.place import Place
+    from swn_torture.target import load_profile
+
+    with Place(load_profile(target_name(pytestconfig))) as place:
+        yield place
+
+
+def target_name(config: pytest.Config) -> str:
+    """The profile asked for: option, environment variable SWN_TARGET, ini key, else the reference."""
+    import os
+
+    return str(
+        config.getoption("--swn-target") or os.environ.get("SWN_TARGET") or config.getini("swn_target")
+    )
+
+
+@pytest.fixture
+def syntax(request: pytest.FixtureRequest) -> str:
+    """The transfer syntax of the case: ``ndr32`` or ``ndr64``."""
+    return str(getattr(request, "param", "ndr32"))
+
+
+@pytest.fixture
+def swn_run(request: pytest.FixtureRequest, swn_place: Place) -> Iterator[CaseRun]:
+    """The case being run: its law, its connections, its event loop, its hold on the target."""
+    from swn_torture.harness.run import CaseRun
+
+    callspec = getattr(request.node, "callspec", None)
+    syntax = callspec.params.get("syntax", "ndr32") if callspec else "ndr32"
+    with CaseRun(request.node, swn_place, syntax) as run:
+        request.node.stash[_RUN] = run
+        yield run
+
+
+@pytest.fixture
+def law(swn_run: CaseRun) -> Law:
+    """What the case holds its observations against."""
+    return swn_run.law
+
+
+@pytest.fixture
+def witness(swn_run: CaseRun) -> Witness:
+    """The witness service of the target."""
+    return swn_run.witness
+
+
+@pytest.fixture
+def cluster(swn_run: CaseRun) -> Controller:
+    """The controller that moves the cluster; what the case disturbed with it is put right afterwards."""
+    return swn_run.cluster
+
+
+@pytest.fixture
+def variant(swn_run: CaseRun) -> Callable[[str], Awaitable[Witness]]:
+    """The same implementation set up otherwise, by the name its profile gives the set-up; to be awaited."""
+    return swn_run.variant
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
+    """Run a case: an async function, on the event loop its fixtures use."""
+    run = pyfuncitem.stash.get(_RUN, None)
+    if run is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Attach the result of a case to the report that decides it; it travels with it from a worker."""
+    outcome = yield
+    if not item.get_closest_marker(_MARK):
+        return
+    from swn_torture.harness.settle import settle
+
+    settle(item, call, outcome.get_result(), item.stash.get(_RUN, None))
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Speak of cases in the suite's own words."""
+    result = getattr(report, "swn", None)
+    if result is None:
+        return None
+    outcome = result["outcome"]
+    letter = {"passed": ".", "failed": "F", "deviation": "d", "not-tested": "-", "error": "E"}[outcome]
+    return outcome, letter, outcome.upper()
+
+
+class _Sink:
+    """Hands the results of cases to a recorder, which is made when the first one arrives."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._recorder: Recorder | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        result = getattr(report, "swn", None)
+        if result is None:
+            return
+        if self._recorder is None:
+            from swn_torture.harness.recorder import Recorder
+
+            self._recorder = Recorder(self._config)
+        self._recorder.add(result)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self._recorder is not None:
+            self._config.stash[RESULTS] = self._recorder.finish(session, exitstatus)
+            self._config.stash[PROBLEMS] = self._recorder.problems
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._recorder is not None:
+            self._recorder.summarise(terminalreporter)

@@ -1,0 +1,37 @@
+# Each target does its own set-up and needs nothing before it.
+#
+#   make run      judge the embedded reference cluster; reports/reference/index.html
+#   make test     the project's own tests, the suite against the reference included
+#   make samba    bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
+#   make check    linters and type checker
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test samba check lock clean venv
+.DEFAULT_GOAL := run
+
+venv:
+	@VENV=$(VENV) tools/bootstrap
+
+run: venv
+	@$(BIN)/swn-torture run --report reports/reference
+
+test: venv
+	@$(BIN)/pytest -q -n auto tests
+
+samba: venv
+	@$(BIN)/python tools/samba.py
+
+check: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# Locks every dependency with its hashes; needs uv on the PATH.
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

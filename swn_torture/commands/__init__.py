@@ -1,0 +1,1 @@
+"""The subcommands of ``swn-torture``, one module each."""

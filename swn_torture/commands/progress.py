@@ -1,0 +1,138 @@
+"""What ``swn-torture run`` shows while it runs: a live line on a terminal, one plain line a case in a log.
+
+A pytest plugin; it stands in for pytest's own terminal reporter, which speaks of tests and not of verdicts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, VIOLATIONS
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from swn_torture.report.model import Results
+
+_STYLE = {
+    "passed": "green",
+    "failed": "red",
+    "deviation": "yellow",
+    "not-tested": "bright_black",
+    "error": "magenta",
+}
+
+
+class Progress:
+    """Follows a run and has its verdict at the end."""
+
+    def __init__(self) -> None:
+        self._results: Results | None = None
+        self._problems: list[str] = []
+        self._usage: str | None = None
+        self._collection: list[str] = []
+        self._total = 0
+        self._done: dict[str, str] = {}
+        self._began = time.monotonic()
+        self._live: Live | None = None
+
+    # -- hooks
+    # --------------------------------------------------------------------------------------------------
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Know how many there are (without xdist)."""
+        self._total = len(session.items)
+        self._start()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:  # noqa: ARG002
+        """Know how many there are (with xdist)."""
+        self._total = len(ids)
+        self._start()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module of the suite that cannot be imported is our defect; say which."""
+        if report.failed:
+            self._collection.append(f"{report.nodeid}: {report.longrepr}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Show the case that just ended."""
+        result = getattr(report, "swn", None)
+        if result is None:
+            return
+        self._done[result["id"]] = result["outcome"]
+        self._show(result)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Keep what broke for the end."""
+        self._collection.append(str(excrepr))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Take the results before pytest lets go of them."""
+        from swn_torture.plugin import PROBLEMS, RESULTS
+
+        self._results = session.config.stash.get(RESULTS, None)
+        self._problems = session.config.stash.get(PROBLEMS, [])
+        if self._live is not None:
+            self._live.stop()
+
+    # -- the end
+    # ------------------------------------------------------------------------------------------------
+
+    def verdict(self, pytest_code: int, *, strict: bool) -> int:
+        """Print the summary; return the exit code."""
+        for text in self._collection:
+            click.echo(text, err=True)
+        if self._results is None:
+            if pytest_code == pytest.ExitCode.NO_TESTS_COLLECTED:
+                click.echo("swn-torture: no case matches what was asked for.", err=True)
+                return USAGE
+            return USAGE if pytest_code == pytest.ExitCode.USAGE_ERROR else TARGET_UNUSABLE
+        from swn_torture.report.text import summary_lines
+
+        for line in summary_lines(self._results):
+            click.echo(line)
+        for problem in self._problems:
+            click.echo(f"swn-torture: {problem}", err=True)
+        code = self._results.summary.exit_code
+        if self._collection or (self._problems and code == 0):
+            return TARGET_UNUSABLE
+        if strict and code == 0 and self._results.summary.cases["deviation"]:
+            return VIOLATIONS
+        return code
+
+    # -- showing
+    # ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._live is not None or not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
+        self._live.start()
+
+    def _show(self, result: dict[str, Any]) -> None:
+        outcome, slug = result["outcome"], result["id"]
+        place = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
+        if self._live is None:
+            reason = f": {result['reason']}" if outcome != "passed" and result["reason"] else ""
+            click.echo(f"{place} {outcome:<10} {slug}{reason}", err=True)
+            return
+        from rich.text import Text
+
+        if outcome in {"failed", "error"}:
+            self._live.console.print(
+                Text.assemble((f"{outcome:<10} ", _STYLE[outcome]), f"{slug}: {result['reason']}")
+            )
+        counts = [(name, sum(1 for o in self._done.values() if o == name)) for name in _STYLE]
+        parts: list[Any] = [f"{place} {time.monotonic() - self._began:4.0f} s  "]
+        parts += [(f"{count} {name}  ", _STYLE[name]) for name, count in counts if count]
+        self._live.update(Text.assemble(*parts, (slug, "dim")))

@@ -1,0 +1,62 @@
+"""What a case may need of a target, by name, and why a target lacks it.
+
+A need that is not met makes a case *not tested*, with the sentence given here as its reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.control.base import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.target import Profile
+
+_CAPABILITIES = frozenset(capability.value for capability in Capability)
+
+_OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
+    "version-2": (lambda p: p.expect.version >= 2, "the target implements witness protocol version 1 only"),
+    "two-nodes": (lambda p: _nodes(p) >= 2, "the target has one node, the case needs two"),
+    "three-nodes": (lambda p: _nodes(p) >= 3, "the target has fewer than three nodes"),
+    "second-account": (lambda p: p.second_account is not None, "the profile names no [second_account]"),
+    "scale-out-share": (
+        lambda p: any(share.scale_out for share in p.expect.shares),
+        "the profile lists no scale-out share (expect.shares)",
+    ),
+    "plain-share": (
+        lambda p: any(not share.scale_out for share in p.expect.shares),
+        "the profile lists no share that is not scale-out (expect.shares)",
+    ),
+    "any-share": (lambda p: bool(p.expect.shares), "the profile lists no share (expect.shares)"),
+}
+
+
+def unmet(needs: tuple[str, ...], profile: Profile, controller: Controller | None) -> str | None:
+    """Why the first unmet need is not met, or None when all are.
+
+    Raises:
+        ValueError: a need that no target could meet because nobody knows the word.
+    """
+    for need in needs:
+        if need in _CAPABILITIES:
+            if controller is None or not controller.can(Capability(need)):
+                kind = controller.kind if controller else "none"
+                return f"needs a controller that can do {need}; the target's controller is {kind!r}"
+        elif need.startswith("variant:"):
+            variant = need.removeprefix("variant:")
+            if variant not in profile.variants:
+                return f"needs the target set up as {variant!r}; the profile has no [variants.{variant}]"
+        elif need in _OF_PROFILE:
+            met, reason = _OF_PROFILE[need]
+            if not met(profile):
+                return reason
+        else:
+            raise ValueError(f"nobody knows the need {need!r}")
+    return None
+
+
+def _nodes(profile: Profile) -> int:
+    return len(profile.nodes) or int((profile.embedded or {}).get("nodes", 3))

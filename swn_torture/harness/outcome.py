@@ -1,0 +1,100 @@
+"""How a call ended, as one value: a result, a fault, a close, silence, or octets that make no sense.
+
+A case about a refusal lists every ending the text allows; a server may refuse by the method's own code, by a
+fault of the RPC runtime, or by closing the connection, and which it chose is part of the finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from swn_torture.dcerpc.errors import (
+    BindRefused,
+    ConnectionLost,
+    DeadlineExceeded,
+    Fault,
+    RemoteProtocolError,
+)
+from swn_torture.dcerpc.status import describe_status
+from swn_torture.witness.codec import DecodeError
+from swn_torture.witness.win32 import describe
+
+if TYPE_CHECKING:
+    from swn_torture.witness.client import PendingCall
+
+Kind = Literal["result", "fault", "closed", "silence", "bind-nak", "malformed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended.
+
+    Attributes:
+        kind: ``result`` (the method returned), ``fault``, ``closed`` (FIN or RST without an answer),
+            ``silence`` (nothing within the time given), ``bind-nak``, ``malformed`` (octets that do not
+            decode).
+        code: the method's return value, the fault status or the reject reason; None where there is none or,
+            in an expectation, where any will do.
+        response: the decoded response of a result.
+        detail: more for a person.
+    """
+
+    kind: Kind
+    code: int | None = None
+    response: Any = field(default=None, compare=False, repr=False)
+    detail: str = field(default="", compare=False)
+
+    def matches(self, observed: Outcome) -> bool:
+        """Whether this expectation covers what was observed."""
+        return self.kind == observed.kind and (self.code is None or self.code == observed.code)
+
+    def __str__(self) -> str:
+        """For a report: kind and code with its symbol."""
+        detail = f" ({self.detail})" if self.detail else ""
+        match self.kind:
+            case "result":
+                return (describe(self.code) if self.code is not None else "any return value") + detail
+            case "fault":
+                return f"fault {describe_status(self.code)}" if self.code is not None else "any fault"
+            case "closed":
+                return "connection closed" + detail
+            case "silence":
+                return "no answer" + detail
+            case "bind-nak":
+                return "bind_nak" + (f" reason {self.code}" if self.code is not None else "")
+            case _:
+                return "octets that do not decode" + detail
+
+
+def returns(code: int | None = None) -> Outcome:
+    """The method returns this code (any without)."""
+    return Outcome("result", None if code is None else int(code))
+
+
+def faults(status: int | None = None) -> Outcome:
+    """The call ends in a fault of this status (any without)."""
+    return Outcome("fault", None if status is None else int(status))
+
+
+#: The server closes the connection instead of answering.
+CLOSED = Outcome("closed")
+#: Nothing comes within the time given.
+SILENCE = Outcome("silence")
+
+
+async def outcome_of(call: PendingCall[Any], timeout: float = 10.0) -> Outcome:
+    """Wait up to ``timeout`` seconds for a call and tell how it ended; never raises what a peer can cause."""
+    try:
+        response = await call.reply(timeout)
+    except Fault as fault:
+        return Outcome("fault", fault.status)
+    except BindRefused as refusal:
+        return Outcome("bind-nak", refusal.reason)
+    except ConnectionLost as loss:
+        return Outcome("closed", detail=str(loss))
+    except DeadlineExceeded:
+        return Outcome("silence", detail=f"waited {timeout:g} s")
+    except (DecodeError, RemoteProtocolError) as problem:
+        return Outcome("malformed", detail=str(problem))
+    return Outcome("result", getattr(response, "result", None), response)

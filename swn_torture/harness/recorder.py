@@ -1,0 +1,139 @@
+"""Collects the results of a run as they arrive and writes the reports at its end, however it ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.report.journal import Journal
+from swn_torture.report.model import CaseResult, Results, Run, TargetInfo
+from swn_torture.report.write import ReportPaths, write_reports
+from swn_torture.spec import load_catalogue
+
+if TYPE_CHECKING:
+    import pytest
+
+    from swn_torture.target import Profile
+
+
+class Recorder:
+    """The results of one run, in the process that reports.
+
+    Attributes:
+        problems: why a report could not be written, one paragraph each.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        from swn_torture.plugin import target_name
+        from swn_torture.target import load_profile
+
+        self.problems: list[str] = []
+        self._config = config
+        self._cases: dict[str, CaseResult] = {}
+        self._began = time.monotonic()
+        self._run = Run(
+            started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            command=shlex.join(["pytest", *config.invocation_params.args]),
+            host=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+            workers=int(getattr(config.option, "numprocesses", None) or 1),
+        )
+        self._target = describe_target(load_profile(target_name(config)))
+        self._paths = _paths(config)
+        self._journal = self._open_journal()
+
+    def add(self, result: dict[str, Any]) -> None:
+        """Take the result of a case; one that arrives twice (its tear-down failed) replaces the first."""
+        case = CaseResult.from_json(result)
+        self._cases[case.id] = case
+        if self._journal is not None:
+            try:
+                self._journal.add(case)
+            except OSError as problem:
+                self.problems.append(
+                    f"The journal {self._journal.path} cannot be written any more: {problem}."
+                )
+                self._journal = None
+
+    def finish(self, session: pytest.Session, exitstatus: int) -> Results:
+        """Write the reports asked for and return the results."""
+        import dataclasses
+
+        interrupted = bool(exitstatus == 2 or session.shouldstop or session.shouldfail)
+        run = dataclasses.replace(
+            self._run,
+            duration_s=time.monotonic() - self._began,
+            complete=not interrupted,
+            stopped=str(session.shouldstop or session.shouldfail or "interrupted") if interrupted else "",
+        )
+        results = Results(run, self._target, tuple(self._cases.values()), load_catalogue())
+        if self._journal is not None:
+            try:
+                self._journal.finish(run)
+            except OSError as problem:
+                self.problems.append(f"The journal {self._journal.path} cannot be finished: {problem}.")
+        self.problems += write_reports(results, self._paths)
+        return results
+
+    def summarise(self, terminal: pytest.TerminalReporter) -> None:
+        """Say the verdict on pytest's own terminal."""
+        from swn_torture.plugin import RESULTS
+        from swn_torture.report.text import summary_lines
+
+        results = self._config.stash.get(RESULTS, None)
+        if results is None:
+            return
+        terminal.section("MS-SWN conformance")
+        for line in summary_lines(results):
+            terminal.write_line(line)
+        for problem in self.problems:
+            terminal.write_line(problem, red=True)
+
+    def _open_journal(self) -> Journal | None:
+        if self._paths.directory is None:
+            return None
+        try:
+            self._paths.directory.mkdir(parents=True, exist_ok=True)
+            return Journal(self._paths.directory / "journal.jsonl", self._run, self._target, load_catalogue())
+        except OSError as problem:
+            self.problems.append(
+                f"No journal is kept: {self._paths.directory} cannot be written ({problem.strerror})."
+            )
+            return None
+
+
+def describe_target(profile: Profile) -> TargetInfo:
+    """What a report tells of a target; no passwords."""
+    from swn_torture.target import make_controller
+
+    controller = make_controller(profile)
+    addresses = ", ".join(node.address for node in profile.nodes)
+    facts = {
+        "profile": profile.source and Path(profile.source).name,
+        "title": profile.title,
+        "nodes": addresses,
+    }
+    return TargetInfo(
+        name=profile.name,
+        controller=controller.kind,
+        capabilities=tuple(sorted(capability.value for capability in controller.capabilities)),
+        address=profile.nodes[0].address if profile.nodes else "embedded",
+        net_name=profile.net_name,
+        facts={label: fact for label, fact in facts.items() if fact},
+    )
+
+
+def _paths(config: pytest.Config) -> ReportPaths:
+    def path(option: str) -> Path | None:
+        value = config.getoption(option)
+        return Path(value) if value else None
+
+    return ReportPaths(
+        directory=path("--swn-report"),
+        json=path("--swn-json"),
+        junit=path("--swn-junit"),
+        html=path("--swn-html"),
+    )

@@ -1,0 +1,240 @@
+"""The ``witness`` fixture: the witness service of a target as one case sees it.
+
+Every connection a case makes is recorded, octet by octet, and closed when the case ends, so that its
+registrations go with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.dcerpc.auth import Credentials
+from swn_torture.dcerpc.client import RpcClient
+from swn_torture.dcerpc.client import connect as connect_rpc
+from swn_torture.dcerpc.endpoint_mapper import ept_map
+from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.dcerpc.transcript import Transcript
+from swn_torture.harness.outcome import outcome_of, returns
+from swn_torture.witness.client import WitnessClient
+from swn_torture.witness.constants import WITNESS, InterfaceFlags, InterfaceState, ProtocolVersion
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    ContextHandle,
+    GetInterfaceListRequest,
+    InterfaceInfo,
+    RegisterExRequest,
+    RegisterRequest,
+)
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from swn_torture.harness.law import Law
+    from swn_torture.harness.place import Place
+    from swn_torture.target import Account, NodeAddress
+
+_numbers = itertools.count(1)
+#: Names of this process's clients start alike and differ from every other process's.
+_PREFIX = f"SWN{os.getpid():X}{secrets.token_hex(2).upper()}"
+
+
+class Witness:
+    """The witness service of a target, for one case.
+
+    Attributes:
+        place: the target.
+        law: the law of the case.
+        syntax: transfer syntax of the case, which ``connect`` offers unless told otherwise.
+        transcript: every octet exchanged.
+    """
+
+    def __init__(self, place: Place, law: Law, syntax: SyntaxId = NDR32) -> None:
+        self.place = place
+        self.law = law
+        self.syntax = syntax
+        self.transcript = Transcript()
+        self._open: list[RpcClient] = []
+        self._ports: dict[str, int] = {}
+
+    # -- where and who
+    # ------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[NodeAddress, ...]:
+        """The nodes of the target."""
+        return self.place.profile.nodes
+
+    @property
+    def net_name(self) -> str:
+        """The NetName clients register with."""
+        return self.place.profile.net_name
+
+    @property
+    def credentials(self) -> Credentials:
+        """The user the suite logs on as."""
+        return credentials_of(self.place.profile.account)
+
+    @property
+    def second_credentials(self) -> Credentials:
+        """Another ordinary user; the case has to need ``second-account``."""
+        account = self.place.profile.second_account
+        if account is None:
+            raise LookupError("the case uses a second account without needing one")
+        return credentials_of(account)
+
+    def client_name(self) -> str:
+        """A ClientComputerName that nobody else uses."""
+        return f"{_PREFIX}{next(_numbers)}"
+
+    async def port(self, node: int = 0) -> int:
+        """The TCP port of a node's witness endpoint, from the profile or from its endpoint mapper."""
+        where = self.nodes[node]
+        if where.port is not None:
+            return where.port
+        if where.name not in self._ports:
+            towers = await ept_map(where.address, WITNESS, port=where.endpoint_mapper_port)
+            self._ports[where.name] = towers[0].port
+        return self._ports[where.name]
+
+    # -- connections
+    # --------------------------------------------------------------------------------------------
+
+    async def rpc(self, node: int = 0, *, source: str | None = None) -> RpcClient:
+        """A TCP connection to a node's witness endpoint, not bound to anything."""
+        rpc = await connect_rpc(
+            self.nodes[node].address, await self.port(node), source=source, transcript=self.transcript
+        )
+        self._open.append(rpc)
+        return rpc
+
+    async def connect(
+        self,
+        node: int = 0,
+        *,
+        syntax: SyntaxId | None = None,
+        level: AuthLevel = AuthLevel.INTEGRITY,
+        auth_type: AuthType = AuthType.NTLM,
+        credentials: Credentials | None = None,
+        **bind: Any,
+    ) -> WitnessClient:
+        """A bound, authenticated connection that speaks witness.
+
+        Args:
+            node: index of the node.
+            syntax: transfer syntax to offer; the case's own without.
+            level: authentication level; ``NONE`` binds without any.
+            auth_type: authentication service.
+            credentials: the user; the profile's account without.
+            bind: anything else that ``RpcClient.bind`` takes.
+        """
+        syntax = syntax or self.syntax
+        rpc = await self.rpc(node)
+        if level != AuthLevel.NONE:
+            bind |= {
+                "credentials": credentials or self.credentials,
+                "auth_type": auth_type,
+                "level": level,
+                "host": self.place.profile.spn_host or self.net_name,
+            }
+        await rpc.bind(WITNESS, transfer=(syntax,), **bind)
+        return WitnessClient(rpc, syntax)
+
+    async def close(self) -> None:
+        """End every connection of the case."""
+        for rpc in self._open:
+            with contextlib.suppress(RpcError, OSError):
+                await rpc.close()
+
+    # -- what cases need again and again
+    # ------------------------------------------------------------------------
+
+    async def interfaces(self, node: int = 0) -> tuple[InterfaceInfo, ...]:
+        """The interface list as a node tells it; not being told one stops the case as a violation."""
+        client = await self.connect(node)
+        outcome = await outcome_of(client.start(GetInterfaceListRequest()))
+        if outcome != returns(Win32.ERROR_SUCCESS):
+            raise self._unusable("SWN-3.1.4.1-returns-success", "GetInterfaceList", outcome)
+        await client.rpc.close()
+        interfaces = outcome.response.interface_list
+        return tuple(interfaces.interfaces or ()) if interfaces else ()
+
+    async def address_of(self, node: int = 0) -> str:
+        """An address of an AVAILABLE interface that the node itself hosts, as registrations name it."""
+        own = [
+            i
+            for i in await self.interfaces(node)
+            if i.state == InterfaceState.AVAILABLE and not i.flags & InterfaceFlags.WITNESS
+        ]
+        if not own:
+            raise Unsuitable(f"node {self.nodes[node].name} hosts no AVAILABLE interface of its own")
+        return address_text(own[0])
+
+    def registration(self, **fields: Any) -> RegisterRequest:
+        """A Register request that is right but for the fields given here; IpAddress has to be."""
+        return RegisterRequest(
+            **{
+                "version": ProtocolVersion.V1,
+                "net_name": self.net_name,
+                "client_computer_name": self.client_name(),
+                **fields,
+            }
+        )
+
+    def registration_ex(self, **fields: Any) -> RegisterExRequest:
+        """A RegisterEx request that is right in every field not given here, but for IpAddress."""
+        return RegisterExRequest(
+            **{
+                "version": ProtocolVersion.V2,
+                "net_name": self.net_name,
+                "share_name": None,
+                "client_computer_name": self.client_name(),
+                "flags": 0,
+                "keep_alive_timeout": 120,
+                **fields,
+            }
+        )
+
+    async def register(self, client: WitnessClient, **fields: Any) -> ContextHandle:
+        """Register (version 1) and return the handle; a refusal stops the case as a violation."""
+        fields.setdefault("ip_address", await self.address_of(0))
+        return await self._registered(client, self.registration(**fields), "SWN-3.1.4.2-returns-success")
+
+    async def register_ex(self, client: WitnessClient, **fields: Any) -> ContextHandle:
+        """RegisterEx (version 2) and return the handle; a refusal stops the case as a violation."""
+        fields.setdefault("ip_address", await self.address_of(0))
+        return await self._registered(client, self.registration_ex(**fields), "SWN-3.1.4.5-returns-success")
+
+    async def _registered(self, client: WitnessClient, request: Any, requirement: str) -> ContextHandle:
+        outcome = await outcome_of(client.start(request))
+        if outcome != returns(Win32.ERROR_SUCCESS) or outcome.response.context == NULL_HANDLE:
+            raise self._unusable(requirement, type(request).__name__.removesuffix("Request"), outcome)
+        context: ContextHandle = outcome.response.context
+        return context
+
+    def _unusable(self, requirement: str, what: str, outcome: Any) -> Exception:
+        """A conforming call was not served: that is a finding about the call, whatever the case is about."""
+        return self.law.broken(
+            requirement,
+            expected=str(returns(Win32.ERROR_SUCCESS)),
+            observed=outcome,
+            note=f"{what} as a stimulus",
+        )
+
+
+class Unsuitable(Exception):  # noqa: N818 - the target is no worse for it
+    """The target is not in a state in which the case can be run; not a finding."""
+
+
+def credentials_of(account: Account) -> Credentials:
+    """A profile's account in the form the transport takes."""
+    return Credentials(account.username, account.password, account.domain)
+
+
+def address_text(interface: InterfaceInfo) -> str:
+    """The address of an interface in the form a registration names it; IPv4 where it has both."""
+    return str(interface.ipv4 if interface.flags & InterfaceFlags.IPV4 else interface.ipv6)
