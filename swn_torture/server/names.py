@@ -1,0 +1,58 @@
+"""When two names, or two addresses, are the same.
+
+MS-SWN compares NetName, client names, share names and addresses in many places and says of none how. All the
+comparing is here, steered by the options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+
+def same_name(one: str, other: str, *, ignore_case: bool) -> bool:
+    """Whether two names are equal."""
+    return one.casefold() == other.casefold() if ignore_case else one == other
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that `text` writes in either family's form, or None if it writes none."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def same_address(text: str, *addresses: IPv4Address | IPv6Address | None) -> bool:
+    """Whether `text` writes one of the addresses, in any textual form (3.1.4.2 goes by the format)."""
+    address = parse_address(text)
+    return address is not None and address in addresses
+
+
+def same_address_text(one: str, other: str) -> bool:
+    """Whether two texts write the same address; texts that write none are the same only when equal."""
+    address = parse_address(one)
+    return one == other if address is None else address == parse_address(other)
+
+
+def short_name(name: str) -> str:
+    """The first label of a host name."""
+    return name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NetNames:
+    """The names by which clients reach the cluster.
+
+    Attributes:
+        name: ServerGlobalName (MS-SWN 3.1.1.1).
+        aliases: other names of the same cluster, such as its fully qualified name.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+
+    def matches(self, name: str, *, ignore_case: bool = True, aliases: bool = True) -> bool:
+        """Whether `name` equals ServerGlobalName in the given sense of equal (AMB-6)."""
+        own = (self.name, *self.aliases) if aliases else (self.name,)
+        return any(same_name(name, candidate, ignore_case=ignore_case) for candidate in own)

@@ -1,0 +1,418 @@
+"""WitnessrAsyncNotify and the events that feed it (MS-SWN 3.1.4.4, 3.1.6)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.server.interfaces import Interface
+from swn_torture.server.service import Selection
+from swn_torture.witness.constants import InterfaceState
+from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify, UnRegisterRequest
+from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.server.conftest import Bench
+
+CHANGE, CLIENT_MOVE, SHARE_MOVE, IP_CHANGE = 1, 2, 3, 4
+NODE1, NODE2, NODE3 = (IPv4Address(f"192.0.2.{n}") for n in (1, 2, 3))
+NODE2_V6 = IPv6Address("2001:db8::2")
+V4, V6, ONLINE, OFFLINE = 0x1, 0x2, 0x8, 0x10
+DOWN, UP = ResourceChange(0xFF, "NODE2"), ResourceChange(0x1, "NODE2")
+
+
+def addresses(*entries: IpAddrInfo) -> tuple[IpAddrInfoList, ...]:
+    return (IpAddrInfoList(entries),)
+
+
+# Resource changes
+
+
+def test_a_change_answers_the_call_that_waits_for_it(bench: Bench) -> None:
+    for make in (bench.register, bench.register_ex):
+        handle = make()
+        waiting = bench.notify(handle)
+        assert bench.pending(waiting)
+        bench.down()
+        assert bench.told(waiting) == (CHANGE, (DOWN,))
+        assert bench.pending(bench.notify(handle)), "it is told once"
+        bench.ask(UnRegisterRequest(handle))
+
+
+def test_changes_that_happened_meanwhile_come_together_and_in_order(bench: Bench) -> None:
+    handle = bench.register_ex()
+    bench.down()
+    bench.up()
+    bench.down()
+
+    assert bench.told(bench.notify(handle)) == (CHANGE, (DOWN, UP, DOWN))
+    assert bench.pending(bench.notify(handle))
+
+
+def test_only_the_registered_address_and_the_own_names_count(bench: Bench) -> None:
+    elsewhere = bench.notify(bench.register_ex(ip_address=str(NODE3)))
+    by_v6 = bench.notify(bench.register_ex(ip_address=str(NODE2_V6)))
+    by_alias = bench.notify(bench.register_ex(net_name="swncluster.swn.test"))
+
+    bench.down()
+    assert bench.pending(elsewhere, by_v6)
+    assert bench.told(by_alias) == (CHANGE, (DOWN,))
+
+    bench.take(bench.service.interface_event("NODE2", InterfaceState.AVAILABLE, ipv4=NODE2, ipv6=NODE2_V6))
+    assert bench.told(by_v6) == (CHANGE, (UP,))
+    assert bench.pending(elsewhere)
+
+
+def test_an_event_for_another_network_name_is_not_told(bench: Bench) -> None:
+    waiting = bench.notify(bench.register_ex())
+
+    bench.take(
+        bench.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv4=NODE2, net_name="OTHER")
+    )
+
+    assert bench.pending(waiting)
+
+
+def test_a_new_interface_is_no_change(bench: Bench) -> None:
+    bench.view.shares.replace(())
+    waiting = bench.notify(bench.register(ip_address="192.0.2.4"))
+
+    bench.up(IPv4Address("192.0.2.4"), "NODE4")
+    assert bench.pending(waiting)
+
+    bench.down(IPv4Address("192.0.2.4"), "NODE4")
+    assert bench.told(waiting) == (CHANGE, (ResourceChange(0xFF, "NODE4"),))
+
+
+def test_unknown_is_told_as_available(bench: Bench, make_bench: Callable[..., Bench]) -> None:
+    for server, change_type in ((bench, 1), (make_bench(unknown_state="unknown"), 0)):
+        waiting = server.notify(server.register_ex())
+        server.take(server.service.interface_event("NODE2", InterfaceState.UNKNOWN, ipv4=NODE2))
+        assert server.told(waiting) == (CHANGE, (ResourceChange(change_type, "NODE2"),))
+
+
+def test_a_repeated_state_is_announced_unless_suppressed(
+    bench: Bench, make_bench: Callable[..., Bench]
+) -> None:
+    waiting = bench.notify(bench.register_ex())
+    bench.up()
+    assert bench.told(waiting) == (CHANGE, (UP,))
+
+    quiet = make_bench(repeated_state="suppress")
+    waiting = quiet.notify(quiet.register_ex())
+    quiet.up()
+    assert quiet.pending(waiting)
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"), [("group", "NODE2"), ("net-name", "SWNCLUSTER"), ("address", "192.0.2.2")]
+)
+def test_the_three_sources_of_a_resource_name(
+    make_bench: Callable[..., Bench], choice: str, name: str
+) -> None:
+    bench = make_bench(resource_name=choice)
+    waiting = bench.notify(bench.register_ex(net_name="swncluster"))
+    bench.down()
+    assert bench.told(waiting) == (CHANGE, (ResourceChange(0xFF, name),))
+
+
+def test_whom_a_change_concerns_by_option(make_bench: Callable[..., Bench]) -> None:
+    old = make_bench(change_concerns="group-and-address")
+    waiting = old.notify(old.register_ex())
+    old.down()
+    assert old.pending(waiting), "by revision 11.0 the NetName would have to be the group's"
+
+    samba = make_bench(change_concerns="address")
+    waiting = samba.notify(samba.register_ex())
+    samba.take(samba.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv4=NODE2, net_name="X"))
+    assert samba.told(waiting) == (CHANGE, (DOWN,))
+
+
+def test_aliases_can_share_one_notification(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(aliases_told_once=True)
+    by_name = bench.notify(bench.register_ex())
+    by_alias = bench.notify(bench.register_ex(net_name="swncluster.swn.test"))
+    other = bench.notify(bench.register_ex(client="CLIENT02"))
+
+    bench.down()
+
+    assert bench.told(by_name) == bench.told(other) == (CHANGE, (DOWN,))
+    assert bench.pending(by_alias)
+
+
+# Moves
+
+
+def test_a_client_move_lists_the_destination_with_its_state(bench: Bench) -> None:
+    handle = bench.register_ex()
+    waiting = bench.notify(handle)
+    bench.move("NODE3")
+    assert bench.told(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
+
+    bench.down(NODE3, "NODE3")
+    bench.move("NODE3")
+    told = bench.told(bench.notify(handle))
+    assert told == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | OFFLINE, NODE3)))
+
+
+def test_only_the_latest_move_counts(bench: Bench) -> None:
+    handle = bench.register()
+    bench.move("NODE3")
+    bench.move("NODE1")
+
+    assert bench.told(bench.notify(handle)) == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE1)))
+    assert bench.pending(bench.notify(handle))
+
+
+def test_a_move_goes_by_client_and_reaches_all_its_registrations(bench: Bench) -> None:
+    mine = [bench.notify(bench.register(client="client01")), bench.notify(bench.register_ex())]
+    other = bench.notify(bench.register_ex(client="CLIENT02"))
+
+    bench.move("NODE1", client="CLIENT01")
+
+    assert all(bench.told(token)[0] == CLIENT_MOVE for token in mine)
+    assert bench.pending(other)
+
+
+def test_a_dual_stack_destination_has_an_entry_for_each_family(
+    bench: Bench, make_bench: Callable[..., Bench]
+) -> None:
+    waiting = bench.notify(bench.register_ex())
+    bench.move("NODE2")
+    both = addresses(IpAddrInfo(V4 | ONLINE, NODE2), IpAddrInfo(V6 | ONLINE, ipv6=NODE2_V6))
+    assert bench.told(waiting) == (CLIENT_MOVE, both)
+
+    literal = make_bench(dual_stack="one-entry")
+    waiting = literal.notify(literal.register_ex())
+    literal.move("NODE2")
+    one = addresses(IpAddrInfo(V4 | V6 | ONLINE, NODE2, NODE2_V6))
+    assert literal.told(waiting) == (CLIENT_MOVE, one)
+
+
+@pytest.mark.parametrize(
+    ("destination", "entries"),
+    [
+        ("node3", [IpAddrInfo(V4 | ONLINE, NODE3)]),
+        ("192.0.2.2", [IpAddrInfo(V4 | ONLINE, NODE2)]),
+        ("2001:0db8::0002", [IpAddrInfo(V6 | ONLINE, ipv6=NODE2_V6)]),
+        ("node3.swn.test", [IpAddrInfo(V4 | ONLINE, NODE3)]),
+        ("nowhere", []),
+    ],
+)
+def test_a_destination_is_a_group_an_address_or_a_host(
+    bench: Bench, destination: str, entries: list[IpAddrInfo]
+) -> None:
+    waiting = bench.notify(bench.register_ex())
+    bench.move(destination)
+    assert bench.told(waiting) == (CLIENT_MOVE, addresses(*entries))
+
+
+def test_a_lost_destination_can_be_a_null_response(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(lost_destination="null-response", destination_forms="group")
+    waiting = bench.notify(bench.register_ex())
+    bench.move("192.0.2.3")
+    assert bench.answers[waiting] == AsyncNotifyResponse(None, Win32.ERROR_SUCCESS)
+
+
+def test_a_group_may_have_several_interfaces(bench: Bench, make_bench: Callable[..., Bench]) -> None:
+    second = IPv4Address("192.0.2.33")
+    bench.view.known.append(Interface("NODE3", second, state=InterfaceState.UNAVAILABLE, node="NODE3"))
+    for choice, entries in (
+        ("all", [IpAddrInfo(V4 | ONLINE, NODE3), IpAddrInfo(V4 | OFFLINE, second)]),
+        ("available", [IpAddrInfo(V4 | ONLINE, NODE3)]),
+    ):
+        server = make_bench(bench.view, destination_states=choice)
+        waiting = server.notify(server.register_ex())
+        server.move("NODE3")
+        assert server.told(waiting) == (CLIENT_MOVE, addresses(*entries))
+
+
+def test_a_share_move_reaches_those_who_asked_for_the_share(bench: Bench) -> None:
+    asked = bench.notify(bench.register_ex(share_name="PROFILES"))
+    silent = [
+        bench.notify(bench.register_ex()),
+        bench.notify(bench.register_ex(share_name="DATA")),
+        bench.notify(bench.register_ex(share_name="PROFILES", client="CLIENT02")),
+        bench.notify(bench.register()),
+    ]
+
+    bench.move_share("NODE3", share="profiles")
+
+    assert bench.told(asked) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.pending(*silent)
+
+
+def test_an_ip_change_reaches_those_who_asked_for_it(bench: Bench) -> None:
+    asked = bench.notify(bench.register_ex(flags=1))
+    silent = [
+        bench.notify(bench.register_ex(flags=0xFFFFFFFE)),
+        bench.notify(bench.register_ex(flags=1, client="CLIENT02")),
+        bench.notify(bench.register()),
+    ]
+    assert bench.service.clients_watching_addresses() == ["CLIENT01", "CLIENT02"]
+
+    bench.change_ip("NODE2")
+
+    entries = addresses(IpAddrInfo(V4, NODE2), IpAddrInfo(V6, ipv6=NODE2_V6))
+    assert bench.told(asked) == (IP_CHANGE, entries)
+    assert bench.pending(*silent)
+
+
+def test_states_in_address_lists_by_option(make_bench: Callable[..., Bench]) -> None:
+    everywhere = make_bench(address_states="all")
+    waiting = everywhere.notify(everywhere.register_ex(share_name="PROFILES"))
+    everywhere.move_share("NODE3")
+    assert everywhere.told(waiting) == (SHARE_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
+
+    nowhere = make_bench(address_states="none")
+    waiting = nowhere.notify(nowhere.register_ex())
+    nowhere.move("NODE3")
+    assert nowhere.told(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+
+
+def test_a_version_1_server_moves_clients_without_states(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(version="V1")
+    waiting = bench.notify(bench.register())
+    bench.move_share("NODE3")
+    bench.change_ip("NODE3")
+    assert bench.pending(waiting)
+    bench.move("NODE3")
+    assert bench.told(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.service.next_deadline() is None
+
+
+def test_windows_sends_a_client_to_the_owner_of_its_share(make_bench: Callable[..., Bench]) -> None:
+    from swn_torture.server.shares import Share, ShareType
+
+    bench = make_bench(initial_share_move=True)
+    bench.view.shares.replace((Share("PROFILES", ShareType.CLUSTER_SOFS, owner="NODE3"),))
+    away = bench.register_ex(share_name="PROFILES", ip_address=str(NODE2))
+    there = bench.register_ex(share_name="PROFILES", ip_address=str(NODE3))
+
+    assert bench.told(bench.notify(away)) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.pending(bench.notify(there))
+
+
+# Several things at once
+
+
+def test_several_kinds_come_one_by_one(bench: Bench) -> None:
+    handle = bench.register_ex(share_name="PROFILES", flags=1)
+    bench.change_ip("NODE1")
+    bench.move_share("NODE3")
+    bench.move("NODE3")
+    bench.down()
+    bench.up()
+
+    told = [bench.told(bench.notify(handle)) for _ in range(4)]
+
+    assert [kind for kind, _ in told] == [CHANGE, CLIENT_MOVE, SHARE_MOVE, IP_CHANGE]
+    assert told[0][1] == (DOWN, UP)
+    assert bench.pending(bench.notify(handle))
+
+
+def test_the_last_kind_can_overwrite_the_others(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(several_kinds="last-overwrites", share_and_ip_end_wait=False)
+    handle = bench.register_ex(share_name="PROFILES")
+    waiting = bench.notify(handle)
+    bench.move_share("NODE3")
+    assert bench.pending(waiting), "share moves do not end the wait on this server"
+    bench.down()
+    assert bench.told(waiting)[0] == SHARE_MOVE
+    assert bench.pending(bench.notify(handle))
+
+
+def test_several_calls_are_served_in_turn(bench: Bench) -> None:
+    handle = bench.register_ex()
+    first, second = bench.notify(handle), bench.notify(handle)
+
+    bench.down()
+    assert bench.told(first) == (CHANGE, (DOWN,))
+    assert bench.pending(second)
+
+    bench.up()
+    assert bench.told(second) == (CHANGE, (UP,))
+
+
+def test_several_calls_can_all_hear_the_same(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(several_calls="all")
+    handle = bench.register_ex()
+    tokens = bench.notify(handle), bench.notify(handle)
+    bench.down()
+    assert [bench.told(token) for token in tokens] == [(CHANGE, (DOWN,))] * 2
+
+
+# Calls given up, connections gone
+
+
+def test_a_cancelled_call_costs_neither_registration_nor_event(bench: Bench) -> None:
+    handle = bench.register_ex()
+    cancelled = bench.notify(handle)
+
+    assert bench.service.cancel(cancelled)
+    assert not bench.service.cancel(cancelled)
+    bench.down()
+
+    assert bench.pending(cancelled)
+    assert bench.told(bench.notify(handle)) == (CHANGE, (DOWN,))
+
+
+def test_an_association_lives_until_its_last_connection(bench: Bench) -> None:
+    handle = bench.register_ex(connection="A1")
+    lost = bench.notify(handle, connection="A1")
+
+    bench.take(bench.service.disconnected("A1"))
+    kept = bench.notify(handle, connection="A2")
+    bench.down()
+    assert bench.pending(lost)
+    assert bench.told(kept) == (CHANGE, (DOWN,))
+
+    bench.take(bench.service.rundown("A"))
+    assert len(bench.service.registrations) == 0
+
+
+def test_a_registration_can_die_with_its_connection(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(rundown="connection")
+    handle = bench.register_ex(connection="A1")
+    waiting = bench.notify(handle, connection="A2")
+
+    bench.take(bench.service.disconnected("A1"))
+
+    assert bench.result(waiting) == Win32.ERROR_NOT_FOUND
+    assert bench.result(bench.notify(handle, connection="A2")) == Win32.ERROR_NOT_FOUND
+
+
+def test_rundown_forgets_the_handles_of_an_association_only(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(unknown_handle="fault")
+    bench.register_ex(association="A")
+    kept = bench.register_ex(association="B")
+
+    bench.take(bench.service.rundown("A"))
+
+    assert len(bench.service.registrations) == 1
+    assert bench.ask(UnRegisterRequest(kept), association="B").result == 0
+
+
+# By order of an administrator
+
+
+def test_an_administrator_can_unregister_and_answer(bench: Bench) -> None:
+    handle, other = bench.register_ex(), bench.register_ex(client="CLIENT02")
+    waiting, left = bench.notify(handle), bench.notify(other)
+    forced = AsyncNotifyResponse(RespAsyncNotify(77, 3, b"raw"), 0x1234)
+    key = Selection(key=str(handle.uuid).upper())
+
+    bench.take(bench.service.force_response(key, forced))
+    assert bench.answers[waiting] == forced
+    bench.take(bench.service.force_response(key, forced))
+    assert bench.answers[bench.notify(handle)] == forced
+
+    again = bench.notify(handle)
+    bench.take(bench.service.force_unregister(key))
+    assert bench.result(again) == Win32.ERROR_NOT_FOUND
+    assert bench.pending(left)

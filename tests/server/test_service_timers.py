@@ -1,0 +1,186 @@
+"""The two timers (MS-SWN 3.1.2, 3.1.5), in no time at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.witness.messages import UnRegisterRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swn_torture.witness.messages import ContextHandle
+    from tests.server.conftest import Bench
+
+SCAN = 1.0
+
+
+def gone(bench: Bench) -> bool:
+    return len(bench.service.registrations) == 0
+
+
+@pytest.mark.parametrize("keepalive", [1, 10, 120, 2**31, 2**32 - 1])
+def test_a_call_times_out_after_its_keep_alive_and_not_before(bench: Bench, keepalive: int) -> None:
+    handle = bench.register_ex(keep_alive_timeout=keepalive)
+    waiting = bench.notify(handle)
+    if keepalive > 1000:  # nobody wants to see four milliards of scans
+        bench.clock.advance(keepalive - 1)
+    else:
+        bench.advance(keepalive)
+    assert bench.pending(waiting)
+
+    bench.advance(2 * SCAN)
+    assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+    assert bench.answers[waiting].response is None
+
+
+def test_a_keep_alive_of_zero_ends_at_the_next_scan(bench: Bench, make_bench: Callable[..., Bench]) -> None:
+    waiting = bench.notify(bench.register_ex(keep_alive_timeout=0))
+    assert bench.pending(waiting)
+    bench.advance(SCAN)
+    assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+
+    samba = make_bench(keepalive_zero="never-expires")
+    waiting = samba.notify(samba.register_ex(keep_alive_timeout=0))
+    samba.advance(1000)
+    assert samba.pending(waiting)
+
+
+def test_keep_alive_counts_from_the_call(bench: Bench) -> None:
+    handle = bench.register_ex(keep_alive_timeout=10)
+    bench.advance(9)
+    waiting = bench.notify(handle)
+    bench.advance(9.5)
+    assert bench.pending(waiting)
+    bench.advance(2)
+    assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+
+
+def test_each_of_several_calls_has_its_own_time(bench: Bench) -> None:
+    handle = bench.register_ex(keep_alive_timeout=10)
+    first = bench.notify(handle)
+    bench.advance(5)
+    second = bench.notify(handle)
+    bench.advance(6.5)
+    assert (bench.result(first), bench.pending(second)) == (Win32.ERROR_TIMEOUT, True)
+    bench.advance(5)
+    assert bench.result(second) == Win32.ERROR_TIMEOUT
+
+
+def test_a_timeout_leaves_the_registration_to_be_used_again(bench: Bench) -> None:
+    handle = bench.register_ex(keep_alive_timeout=60)
+    for _ in range(5):
+        waiting = bench.notify(handle)
+        bench.advance(60 + 2 * SCAN)
+        assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+        bench.advance(29)
+    bench.down()
+    assert bench.told(bench.notify(handle))[0] == 1
+
+
+def test_a_timeout_need_not_count_as_use(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(timeout_counts_as_use=False)
+    waiting = bench.notify(bench.register_ex(keep_alive_timeout=60))
+    bench.advance(62)
+    assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+    assert gone(bench)
+
+
+def test_an_unused_registration_goes_after_thirty_seconds(bench: Bench) -> None:
+    handle = bench.register_ex()
+    bench.advance(30)
+    assert not gone(bench)
+    bench.advance(SCAN)
+    assert gone(bench)
+    assert bench.result(bench.notify(handle)) == Win32.ERROR_NOT_FOUND
+    assert bench.ask(UnRegisterRequest(handle)).result == Win32.ERROR_INVALID_PARAMETER
+    assert bench.service.next_deadline() is None
+
+
+def test_a_waiting_registration_is_in_use_however_long(bench: Bench) -> None:
+    waiting = bench.notify(bench.register_ex(keep_alive_timeout=1000))
+    bench.advance(999)
+    assert bench.pending(waiting)
+    assert not gone(bench)
+
+
+def test_a_response_counts_as_use(bench: Bench) -> None:
+    handle = bench.register_ex(keep_alive_timeout=1000)
+    waiting = bench.notify(handle)
+    bench.advance(100)
+    bench.down()
+    assert bench.told(waiting)
+    bench.advance(30)
+    assert not gone(bench)
+    bench.advance(SCAN)
+    assert gone(bench)
+
+
+def test_a_cancelled_call_counts_as_use(bench: Bench) -> None:
+    waiting = bench.notify(bench.register_ex(keep_alive_timeout=1000))
+    bench.advance(100)
+    bench.service.cancel(waiting)
+    bench.advance(30)
+    assert not gone(bench)
+    bench.advance(SCAN)
+    assert gone(bench)
+
+
+def test_registrations_of_version_1_know_no_time(bench: Bench) -> None:
+    idle, busy = bench.register(), bench.register()
+    waiting = bench.notify(busy)
+    bench.advance(10_000)
+    assert bench.pending(waiting)
+    assert bench.ask(UnRegisterRequest(idle)).result == 0
+
+
+@pytest.mark.parametrize("choice", ["unused", "unused-even-if-pending"])
+def test_registrations_of_version_1_by_option(make_bench: Callable[..., Bench], choice: str) -> None:
+    bench = make_bench(v1_timers=choice)
+    bench.register()
+    waiting = bench.notify(bench.register())
+    bench.advance(32)
+    if choice == "unused":
+        assert bench.pending(waiting)
+        assert len(bench.service.registrations) == 1
+    else:
+        assert bench.result(waiting) == Win32.ERROR_NOT_FOUND
+        assert gone(bench)
+
+
+def test_a_server_can_drop_whom_it_sent_away(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(forced_unregister_after=5)
+    stays, goes, moves = bench.register_ex(), bench.register_ex(), bench.register_ex(client="CLIENT02")
+    events: list[tuple[ContextHandle, Callable[[], None]]] = [
+        (stays, bench.up),
+        (goes, bench.down),
+        (moves, lambda: bench.move("NODE3", client="CLIENT02")),
+    ]
+    for handle, event in events:
+        for registration in bench.service.registrations:
+            registration.changes.clear()
+        waiting = bench.notify(handle)
+        event()
+        assert bench.told(waiting)
+    for registration in bench.service.registrations:
+        registration.changes.clear()
+    kept, ended, left = bench.notify(stays), bench.notify(goes), bench.notify(moves)
+
+    bench.advance(6)
+
+    assert bench.result(ended) == bench.result(left) == Win32.ERROR_NOT_FOUND
+    assert bench.pending(kept)
+
+
+def test_time_is_scanned_at_the_chosen_interval(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(scan_interval=0.1, unused_timeout=0.5)
+    bench.register_ex()
+    assert bench.service.next_deadline() == pytest.approx(0.1)
+    assert bench.service.tick() == []
+    bench.advance(0.45)
+    assert not gone(bench)
+    bench.advance(0.2)
+    assert gone(bench)
