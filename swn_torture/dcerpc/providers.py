@@ -59,8 +59,11 @@ class ProviderContext:
         self._failed = False
 
     def __repr__(self) -> str:
-        state = "failed" if self._failed else "complete" if self._complete else "incomplete"
-        return f"<{self._name} {'acceptor' if self._accepts else 'initiator'}, {state}>"
+        return f"<{self._name} {'acceptor' if self._accepts else 'initiator'}, {self._state}>"
+
+    @property
+    def _state(self) -> str:
+        return "failed" if self._failed else "complete" if self._complete else "incomplete"
 
     @property
     def complete(self) -> bool:
@@ -75,7 +78,7 @@ class ProviderContext:
     def step(self, token: bytes) -> bytes:
         """Take the peer's token, return the next one to send."""
         if self._failed or self._complete:
-            raise AuthenticationError(f"{self._name}: token for a context that is {self!r} already")
+            raise AuthenticationError(f"{self._name}: token for a context that is {self._state} already")
         if not token and (self._accepts or self._started):
             self._failed = True
             raise AuthenticationError(f"{self._name}: empty token")
