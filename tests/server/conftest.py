@@ -117,9 +117,8 @@ class Bench:
     ) -> ContextHandle:
         """Register in the manner of version 2."""
         owner = {k: fields.pop(k) for k in ("association", "connection", "principal") if k in fields}
-        response = self.ask(
-            register_ex(ip_address=ip_address, client_computer_name=client, **fields), **owner
-        )
+        request = replace(REGISTER_EX, ip_address=ip_address, client_computer_name=client, **fields)
+        response = self.ask(request, **owner)
         assert isinstance(response, RegisterExResponse)
         assert response.result == 0, response
         return response.context
