@@ -65,7 +65,7 @@ def main(**_: Any) -> None:
 
     \b
     swn-torture run                          judge the embedded reference cluster
-    swn-torture run --target my-cluster.toml judge yours (see fixtures/profiles/template.toml)
+    swn-torture run --target my-cluster.toml judge yours (see fixtures/profiles/TEMPLATE.toml)
     swn-torture serve                        a cluster that fails on command, for client authors
     swn-torture lab up                       a real Samba witness cluster on this machine (root)
 

@@ -1,0 +1,121 @@
+"""A profile says all of a target, and what is wrong with one is said by key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swn_torture.target import ProfileError, load_profile, parse_profile, shipped_profiles
+
+PROFILES = Path(__file__).parents[2] / "fixtures" / "profiles"
+
+
+def minimal() -> dict[str, Any]:
+    return {
+        "schema": "swn-torture-target/1",
+        "name": "x",
+        "net_name": "CLUSTER",
+        "account": {"username": "u", "password": "p"},
+        "node": [{"name": "a", "address": "127.0.0.1"}],
+    }
+
+
+def test_every_shipped_profile_loads() -> None:
+    assert "reference" in shipped_profiles()
+    for name in shipped_profiles():
+        assert load_profile(name).name
+
+
+def test_the_template_loads_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWN_PASSWORD", "secret")
+    profile = load_profile(str(PROFILES / "TEMPLATE.toml"))
+    assert [node.name for node in profile.nodes] == ["node1", "node2"]
+    assert profile.account.password == "secret"
+
+
+def test_the_template_explains_every_key() -> None:
+    text = (PROFILES / "TEMPLATE.toml").read_text(encoding="utf-8")
+    for key in (
+        "spn_host",
+        "network_namespace",
+        "second_account",
+        "endpoint_mapper_port",
+        "port",
+        "variants",
+    ):
+        assert key in text
+
+
+def test_defaults_are_those_of_a_cluster_nobody_can_move() -> None:
+    profile = parse_profile(minimal())
+    assert profile.controller == {"kind": "none"}
+    assert profile.expect.unused_timeout == 30.0
+    assert profile.nodes[0].endpoint_mapper_port == 135
+
+
+def test_a_password_never_shows() -> None:
+    assert "secret" not in repr(
+        parse_profile({**minimal(), "account": {"username": "u", "password": "secret"}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": "swn-torture-target/9"}, "has to begin with schema"),
+        ({"node": []}, r"names no \[\[node\]\]"),
+        ({"node": {"name": "a"}}, "array of tables"),
+        ({"node": [{"name": "a"}]}, "node 1 lacks address"),
+        ({"node": [{"name": "a", "address": "127.0.0.1", "port": 70000}]}, "TCP port"),
+        ({"node": [{"name": "a", "adress": "127.0.0.1"}]}, "did you mean 'address'"),
+        ({"colour": "blue"}, "unknown key 'colour'"),
+        ({"net_name": 5}, "net_name .* type str"),
+        ({"expect": {"unused_timeout": "soon"}}, "unused_timeout .* type float"),
+        ({"expect": {"unused_timeout": -1.0}}, "number of seconds"),
+        ({"account": {"username": "u", "password_env": "SWN_NOT_SET"}}, "SWN_NOT_SET, which is not set"),
+        ({"account": {"username": "u"}}, "lacks password"),
+        ({"controller": {}}, "has no kind"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProfileError, match=message):
+        parse_profile({**minimal(), **change})
+
+
+def test_a_profile_without_an_account_is_refused() -> None:
+    data = minimal()
+    del data["account"]
+    with pytest.raises(ProfileError, match=r"no \[account\]"):
+        parse_profile(data)
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ProfileError, match=r"Shipped with this package: .*reference"):
+        load_profile("windows-95")
+
+
+def test_malformed_toml_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("schema = \n", encoding="utf-8")
+    with pytest.raises(ProfileError, match=r"bad\.toml is not valid TOML: .*line 1"):
+        load_profile(str(path))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"none\.toml cannot be read: No such file"):
+        load_profile(str(tmp_path / "none.toml"))
+
+
+def test_a_profile_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProfileError, match="not UTF-8"):
+        load_profile(str(path))
+
+
+def test_the_reference_profile_is_what_a_person_would_write() -> None:
+    data = tomllib.loads((PROFILES / "reference.toml").read_text(encoding="utf-8"))
+    assert data["embedded"]["nodes"] == 3
