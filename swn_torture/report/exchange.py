@@ -2,8 +2,9 @@
 
 A record is what a transcript holds for one moment of one connection; its JSON form has the members ``time``
 (seconds since the epoch), ``connection`` (a number), ``kind`` (``open``, ``sent``, ``received``, ``fin``,
-``reset``, ``closed-by-peer``), ``local`` and ``remote`` (address, port) and ``data`` (base64). What a record
-holds is what one read or write moved, which need not be one PDU: :func:`frames` cuts and joins.
+``reset``, ``closed-by-peer``, ``reset-by-peer``), ``local`` and ``remote`` (address, port) and ``data``
+(base64). What a record holds is what one read or write moved, which need not be one PDU: :func:`frames` cuts
+and joins.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ Direction = Literal["sent", "received", ""]
 EVENTS = {
     "open": "connection opened",
     "fin": "we closed the connection (FIN)",
-    "reset": "connection reset (RST)",
+    "reset": "we reset the connection (RST)",
     "closed-by-peer": "the target closed the connection (FIN)",
+    "reset-by-peer": "the target reset the connection (RST)",
 }
 
 

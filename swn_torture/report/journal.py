@@ -74,7 +74,7 @@ def read_journal(path: Path, catalogue: Catalogue) -> Results:
     """The results of a run from its journal, however far it got.
 
     A last line that was torn by the crash is left aside. Without a footer the results are not complete and
-    their duration is unknown (0).
+    their duration is unknown (0). A case that was put on record twice counts as it was the second time.
 
     Raises:
         OSError: the file cannot be read.
@@ -96,10 +96,13 @@ def read_journal(path: Path, catalogue: Catalogue) -> Results:
         run = Run.from_json(end) if end else replace(Run.from_json(header["run"]), complete=False)
         if not run.complete and not run.stopped:
             run = replace(run, stopped="The run was cut short; these results are from its journal.")
+        cases = {
+            case["id"]: CaseResult.from_json(case) for case in (v["case"] for v in values if "case" in v)
+        }
         return Results(
             run=run,
             target=TargetInfo.from_json(header["target"]),
-            cases=tuple(CaseResult.from_json(value["case"]) for value in values if "case" in value),
+            cases=tuple(cases.values()),
             catalogue=catalogue,
             version=header["tool"]["version"],
         )

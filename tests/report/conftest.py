@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import dataclasses
 import itertools
+import json
 import random
 import struct
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +30,9 @@ from swn_torture.spec import Catalogue, Requirement, load_catalogue
 WITNESS = UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28").bytes_le + struct.pack("<HH", 1, 1)
 NDR32 = UUID("8a885d04-1ceb-11c9-9fe8-08002b104860").bytes_le + struct.pack("<HH", 2, 0)
 NDR64 = UUID("71710533-beba-4937-8319-b5dbef9ccc36").bytes_le + struct.pack("<HH", 1, 0)
+VECTORS = json.loads((Path(__file__).parents[2] / "fixtures/samba-ndr-vectors.json").read_text())
+REGISTER = bytes.fromhex(VECTORS["reg_in_a_64"])
+
 TRAILER = struct.pack("<BBBBI", 10, 5, 0, 0, 1)  # NTLM, integrity
 
 REASONS = (
@@ -81,11 +86,6 @@ def fault(call_id: int, status: int) -> bytes:
     return pdu(3, call_id, struct.pack("<IHBBII", 32, 0, 0, 0, status, 0))
 
 
-def wide(text: str) -> bytes:
-    raw = (text + "\0").encode("utf-16-le")
-    return struct.pack("<III", len(text) + 1, 0, len(text) + 1) + raw + bytes(-len(raw) % 4)
-
-
 class Wire:
     """Writes a transcript the way the client does, with a clock of its own."""
 
@@ -118,13 +118,7 @@ def exchange(calls: int, *, ipv6: bool = False, end: str = "fin") -> tuple[dict[
     ):
         wire.put(kind, data)
     for number in range(calls):
-        stub = (
-            struct.pack("<IIII", 0x20000, 0x10001, 0x20004, 0)
-            + wide("SWNCLUSTER")
-            + wide("192.0.2.12")
-            + wide("CLIENT")
-        )
-        wire.put("sent", request(2 + number, 1, stub))
+        wire.put("sent", request(2 + number, 1, REGISTER))
         reply = response(2 + number, bytes(20) + struct.pack("<I", 0))
         if number % 2:
             wire.put("received", reply[:10], wait=0.002)

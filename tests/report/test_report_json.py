@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import TYPE_CHECKING
@@ -99,6 +100,14 @@ def test_a_crash_leaves_every_case_that_had_ended(few: Results, tmp_path: Path) 
     assert not found.run.complete
     assert "cut short" in found.run.stopped
     assert found.summary.verdict != "conforming"
+
+
+def test_a_case_on_record_twice_counts_as_the_second_time(few: Results, tmp_path: Path) -> None:
+    first = few.cases[0]
+    with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
+        journal.add(first)
+        journal.add(dataclasses.replace(first, outcome="error", reason="its tear-down failed"))
+    assert [case.outcome for case in read_journal(tmp_path / "j", few.catalogue).cases] == ["error"]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 40])
