@@ -179,7 +179,7 @@ class WitnessClient:
         keep_alive_timeout: int = DEFAULT_KEEP_ALIVE,
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> RegisterExResponse:
-        """WitnessrRegisterEx; the server gets ``keep_alive_timeout`` (seconds), ``timeout`` is our patience."""
+        """WitnessrRegisterEx. The server gets ``keep_alive_timeout``, our own patience is ``timeout``."""
         message = RegisterExRequest(
             version, net_name, share_name, ip_address, client_computer_name, flags, keep_alive_timeout
         )

@@ -17,7 +17,7 @@ __all__ = ["ByteOrder", "DecodeError", "EncodeError", "FieldReader", "FieldWrite
 ByteOrder: TypeAlias = Literal["little", "big"]
 
 Wrong: TypeAlias = Mapping[str, int | bytes | str]
-"""What to write instead, by field name: an int of its width, octets as they are, or text as UTF-16."""
+"""What to write instead, by field name: an int for a number, octets as they are, or text as UTF-16."""
 
 _UTF16: Final[Mapping[ByteOrder, str]] = {"little": "utf-16-le", "big": "utf-16-be"}
 
@@ -26,14 +26,14 @@ class EncodeError(ValueError):
     """A message cannot be written as asked.
 
     Attributes:
-        field: the name of the field concerned, or "" when it is about no single one.
+        field: the name of the field concerned.
         problem: what is wrong with it.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         self.field = field
         self.problem = problem
-        super().__init__(f"{field}: {problem}" if field else problem)
+        super().__init__(f"{field}: {problem}")
 
 
 class DecodeError(ValueError):
@@ -58,8 +58,11 @@ class FieldWriter:
     Args:
         byte_order: of integers and of UTF-16 units.
         wrong: what to write instead of the right thing, by field name. An int replaces a number, octets
-            replace anything and may have any length, text replaces text; what other fields say does not
-            follow. ``trailing`` (octets) is appended after the last field.
+            replace anything and may have any length; text does the same, as UTF-16 without a terminator.
+            What other fields say does not follow. ``trailing`` is appended after the last field.
+
+    Attributes:
+        names: the names of the fields written so far.
     """
 
     def __init__(self, byte_order: ByteOrder = "little", wrong: Wrong | None = None) -> None:
@@ -67,22 +70,14 @@ class FieldWriter:
         self.names: Final[list[str]] = []
         self._octets = bytearray()
         self._wrong = wrong or {}
-        self._told = {"trailing"}
+        self._told: set[str] = set()
 
     def integer(self, field: str, value: int, size: int) -> None:
-        """Write an unsigned integer of ``size`` octets.
-
-        Raises:
-            EncodeError: the value does not fit, or ``wrong`` has text for a number.
-        """
+        """Write an unsigned integer of ``size`` octets; raises EncodeError when the value does not fit."""
         instead = self._instead(field)
         if isinstance(instead, bytes):
             self._octets += instead
             return
-        if isinstance(instead, str):
-            raise EncodeError(
-                field, f"is a number of {size} octets, so text ({instead!r}) cannot stand for it"
-            )
         if instead is not None:
             value = instead
         try:
@@ -91,13 +86,11 @@ class FieldWriter:
             raise EncodeError(field, f"{value} does not fit into {size} octets without a sign") from error
 
     def octets(self, field: str, value: bytes) -> None:
-        """Write octets as they are."""
+        """Write octets as they are; raises EncodeError when ``wrong`` has a number for them."""
         instead = self._instead(field)
         if isinstance(instead, int):
-            raise EncodeError(field, "consists of octets, so a number cannot stand for it")
-        self._octets += (
-            self.utf16(instead) if isinstance(instead, str) else value if instead is None else instead
-        )
+            raise EncodeError(field, f"consists of octets, so the number {instead} cannot stand for it")
+        self._octets += value if instead is None else instead
 
     def text(self, field: str, value: str) -> None:
         """Write UTF-16 text (field ``NAME``) and its terminator (field ``NAME.terminator``)."""
@@ -112,24 +105,26 @@ class FieldWriter:
         """What was written.
 
         Raises:
-            EncodeError: ``wrong`` names a field that this message does not have; the message lists those it
-                has.
+            EncodeError: ``wrong`` names a field that this message does not have; it lists those there are.
         """
-        trailing = self._wrong.get("trailing", b"")
-        if not isinstance(trailing, bytes):
-            raise EncodeError("trailing", "must be octets")
+        if "trailing" in self._wrong:
+            self.octets("trailing", b"")
         strangers = sorted(self._wrong.keys() - self._told)
         if strangers:
-            has = ", ".join([*self.names, *sorted(self._told - set(self.names))])
-            raise EncodeError("", f"no field named {', '.join(map(repr, strangers))} here; there are: {has}")
-        return bytes(self._octets) + trailing
+            known = ", ".join(dict.fromkeys([*self.names, *sorted(self._told), "trailing"]))
+            raise EncodeError(
+                strangers[0], f"no field named {', '.join(map(repr, strangers))} here; there are: {known}"
+            )
+        return bytes(self._octets)
 
-    def _instead(self, field: str) -> int | bytes | str | None:
+    def _instead(self, field: str) -> int | bytes | None:
+        """Note that this field is written now, and look up what to write instead."""
         self.names.append(field)
         if field not in self._wrong:
             return None
         self._told.add(field)
-        return self._wrong[field]
+        instead = self._wrong[field]
+        return self.utf16(instead) if isinstance(instead, str) else instead
 
 
 class FieldReader:

@@ -54,31 +54,24 @@ class Writer(FieldWriter):
         super().__init__(byte_order, wrong)
         self.wide: Final = wide_size(syntax)
         self._next_referent = FIRST_REFERENT
-        self._told.add("padding")
+        # One answer for all gaps may be given to a message that has none.
+        self._filling = self._instead("padding") or 0
+        self.names.clear()
 
     def align(self, field: str, boundary: int) -> None:
-        """Fill up to a multiple of ``boundary`` octets, zeros unless told otherwise."""
+        """Fill up to a multiple of ``boundary`` octets before a field, by zeros unless told otherwise."""
         gap = -len(self._octets) % boundary
-        if not self._wrong:
-            if gap:
-                self.names.append(f"{field}.padding")
-                self._octets += bytes(gap)
-            return
         name = f"{field}.padding"
-        own = name in self._wrong
-        if not gap and not own:
-            return
-        filling = self._instead(name) if own else self._wrong.get("padding", 0)
-        if not own:
-            self.names.append(name)
-        if isinstance(filling, str):
-            raise EncodeError(name, "a gap holds octets, not text")
-        if isinstance(filling, int):
-            self._octets += filling.to_bytes(1, "little") * gap
-        elif own:
-            self._octets += filling or b""
-        else:
-            self._octets += ((filling or b"\0") * gap)[:gap]
+        if gap or name in self._wrong:
+            own = self._instead(name)
+            filling = self._filling if own is None else own
+            if isinstance(filling, int):
+                if not 0 <= filling <= 0xFF:
+                    raise EncodeError(name, f"{filling} is no octet")
+                filling = bytes([filling]) * gap
+            elif own is None:
+                filling = (filling * gap)[:gap]
+            self._octets += filling
 
     def u16(self, field: str, value: int) -> None:
         """USHORT."""

@@ -1,0 +1,336 @@
+"""Encoding and decoding: what goes in comes out, and nothing that is wrong comes through."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.witness.codec import (
+    DecodeError,
+    EncodeError,
+    UnknownOpnumError,
+    decode_request,
+    decode_response,
+    encode,
+    field_names,
+)
+from swn_torture.witness.messages import (
+    AsyncNotifyResponse,
+    ContextHandle,
+    GetInterfaceListResponse,
+    InterfaceInfo,
+    InterfaceList,
+    RegisterExRequest,
+    RegisterRequest,
+    RespAsyncNotify,
+    Response,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+from swn_torture.witness.ndr import wide_size
+from tests.witness.witness_samples import (
+    EVERY_KIND,
+    HANDLE,
+    SYNTAXES,
+    VECTOR_IDS,
+    VECTORS,
+    Vector,
+    byte_orders,
+    decode,
+    interfaces,
+    messages,
+    syntaxes,
+)
+
+if TYPE_CHECKING:
+    from swn_torture.witness.fields import ByteOrder, Wrong
+    from swn_torture.witness.messages import AnyRequest, AnyResponse
+
+both_syntaxes = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+
+REGISTER = RegisterRequest(0x00010001, "SWNCLUSTER", "198.51.100.10", "CLIENT1")
+
+
+@given(messages, syntaxes, byte_orders)
+def test_what_is_written_is_read(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId, byte_order: ByteOrder
+) -> None:
+    octets = encode(message, syntax, byte_order=byte_order)
+    assert decode(message, octets, syntax, byte_order) == message
+
+
+@given(messages, syntaxes, byte_orders, st.data())
+def test_nothing_that_is_cut_short_is_read(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId, byte_order: ByteOrder, data: st.DataObject
+) -> None:
+    octets = encode(message, syntax, byte_order=byte_order)
+    if octets:
+        cut = data.draw(st.integers(0, len(octets) - 1))
+        with pytest.raises(DecodeError):
+            decode(message, octets[:cut], syntax, byte_order)
+
+
+@given(messages, syntaxes, st.binary(max_size=200))
+def test_arbitrary_octets_are_read_or_refused(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId, octets: bytes
+) -> None:
+    """No other exception than DecodeError; and what is read is written back as the same message."""
+    try:
+        read = decode(message, octets, syntax)
+    except DecodeError:
+        return
+    assert decode(message, encode(read, syntax), syntax) == read
+
+
+class TestStrictness:
+    @pytest.mark.parametrize("vector", VECTORS, ids=VECTOR_IDS)
+    def test_every_point_where_samba_could_be_cut_off(self, vector: Vector) -> None:
+        """The error names a field that the message has, and where it begins."""
+        names = set(field_names(vector.message, vector.syntax))
+        for end in range(len(vector.octets)):
+            with pytest.raises(DecodeError) as caught:
+                decode(vector.message, vector.octets[:end], vector.syntax)
+            error = caught.value
+            assert error.field in names
+            # A field may begin behind a gap that is cut off itself.
+            assert error.offset <= end + 7
+            assert str(error) == f"{error.field} at offset {error.offset}: {error.problem}"
+
+    @pytest.mark.parametrize("vector", VECTORS, ids=VECTOR_IDS)
+    def test_octets_after_the_end(self, vector: Vector) -> None:
+        with pytest.raises(DecodeError, match=r"^trailing at offset \d+: 1 octets too many: 00$") as caught:
+            decode(vector.message, vector.octets + b"\0", vector.syntax)
+        assert caught.value.offset == len(vector.octets)
+
+    def test_a_long_tail_is_not_printed_in_full(self) -> None:
+        with pytest.raises(DecodeError, match=r"17 octets too many: (00 ){16}\.\.\.$"):
+            decode_response(2, bytes(21), NDR32)
+
+    def test_octets_after_the_end_may_be_allowed_as_windows_and_samba_do(self) -> None:
+        octets = encode(REGISTER, NDR32) + b"more"
+        assert decode_request(1, octets, NDR32, allow_trailing=True) == REGISTER
+        with pytest.raises(DecodeError):
+            decode_request(1, octets, NDR32)
+        assert decode_response(2, bytes(5), NDR32, allow_trailing=True) == UnRegisterResponse(0)
+
+    @both_syntaxes
+    @pytest.mark.parametrize("told", [0, 2, 4, 2**32 - 1])
+    def test_an_array_of_another_length_than_size_is(self, syntax: SyntaxId, told: int) -> None:
+        message = GetInterfaceListResponse(InterfaceList(interfaces(3)), 0)
+        problem = rf"InterfaceInfo\.max_count at offset \d+: {told} elements, but NumberOfInterfaces says 3"
+        with pytest.raises(DecodeError, match=problem):
+            decode(message, encode(message, syntax, wrong={"InterfaceInfo.max_count": told}), syntax)
+
+    @both_syntaxes
+    @pytest.mark.parametrize("told", [0, 19, 21, 4000])
+    def test_a_buffer_of_another_length_than_size_is(self, syntax: SyntaxId, told: int) -> None:
+        message = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes(20)), 0)
+        problem = rf"MessageBuffer\.max_count at offset \d+: 20 elements, but Length says {told}"
+        with pytest.raises(DecodeError, match=problem):
+            decode(message, encode(message, syntax, wrong={"Length": told}), syntax)
+
+    @both_syntaxes
+    def test_more_elements_than_octets(self, syntax: SyntaxId) -> None:
+        """Refused before anything is read, so that a count of 2^32-1 costs nothing."""
+        message = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+        bomb = {"NumberOfInterfaces": 2**32 - 1, "InterfaceInfo.max_count": 2**32 - 1}
+        with pytest.raises(DecodeError, match=r"NumberOfInterfaces at offset .* only 556 are left"):
+            decode(message, encode(message, syntax, wrong=bomb), syntax)
+
+    @both_syntaxes
+    def test_referents_that_contradict_what_follows(self, syntax: SyntaxId) -> None:
+        listed = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+        told = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes(20)), 0)
+        silent = AsyncNotifyResponse(None, 0)
+        for message, name, field in (
+            (listed, "InterfaceList", "trailing"),
+            (listed, "InterfaceInfo", "NumberOfInterfaces"),
+            (told, "pResp", "trailing"),
+            (told, "MessageBuffer", "Length"),
+            (REGISTER, "NetName", "IpAddress.offset"),
+        ):
+            with pytest.raises(DecodeError) as caught:
+                decode(message, encode(message, syntax, wrong={f"{name}.referent": 0}), syntax)
+            assert caught.value.field == field
+        with pytest.raises(DecodeError) as caught:
+            decode(silent, encode(silent, syntax, wrong={"pResp.referent": 1}), syntax)
+        assert caught.value.field in {"Length", "NumberOfMessages"}
+
+    @both_syntaxes
+    def test_any_referent_but_zero_is_one(self, syntax: SyntaxId) -> None:
+        """Also one that was there already: runtimes only ask whether a unique pointer is null."""
+        wrong = {f"{name}.referent": 1 for name in ("NetName", "IpAddress", "ClientComputerName")}
+        assert decode_request(1, encode(REGISTER, syntax, wrong=wrong), syntax) == REGISTER
+
+    @both_syntaxes
+    def test_a_string_that_does_not_begin_at_its_beginning(self, syntax: SyntaxId) -> None:
+        octets = encode(REGISTER, syntax, wrong={"IpAddress.offset": 1})
+        with pytest.raises(DecodeError, match=r"IpAddress\.offset at offset .*: 1, but strings begin at 0"):
+            decode_request(1, octets, syntax)
+
+    @both_syntaxes
+    def test_a_string_longer_than_its_room(self, syntax: SyntaxId) -> None:
+        octets = encode(REGISTER, syntax, wrong={"NetName.max_count": 10})
+        problem = "NetName.actual_count at offset .*: 11 exceeds the max_count of 10"
+        with pytest.raises(DecodeError, match=problem):
+            decode_request(1, octets, syntax)
+
+    @both_syntaxes
+    def test_a_string_with_room_to_spare_is_right(self, syntax: SyntaxId) -> None:
+        """max_count is the size of the caller's array, actual_count what is sent of it (C706 14.3.4.2)."""
+        octets = encode(REGISTER, syntax, wrong={"NetName.max_count": 4096})
+        assert decode_request(1, octets, syntax) == REGISTER
+
+    @both_syntaxes
+    def test_strings_without_a_terminator(self, syntax: SyntaxId) -> None:
+        octets = encode(REGISTER, syntax, wrong={"NetName.terminator": "!"})
+        problem = "NetName.terminator at offset .*: 2100 ends the string, not NUL"
+        with pytest.raises(DecodeError, match=problem):
+            decode_request(1, octets, syntax)
+        nothing: Wrong = {"NetName.actual_count": 0, "NetName": b"", "NetName.terminator": b""}
+        octets = encode(replace(REGISTER, net_name=""), syntax, wrong=nothing)
+        with pytest.raises(DecodeError, match=r"NetName\.actual_count at offset .*: 0 leaves no room"):
+            decode_request(1, octets, syntax)
+
+    @both_syntaxes
+    def test_counts_beyond_all_bounds(self, syntax: SyntaxId) -> None:
+        most = 2 ** (8 * wide_size(syntax)) - 1
+        octets = encode(REGISTER, syntax, wrong={"NetName.max_count": most, "NetName.actual_count": most})
+        with pytest.raises(DecodeError, match=f"^NetName at offset .*: needs {2 * most} octets"):
+            decode_request(1, octets, syntax)
+
+    @both_syntaxes
+    def test_a_group_name_without_an_end(self, syntax: SyntaxId) -> None:
+        info = replace(interfaces(1)[0], group_name="x" * 260)
+        message = GetInterfaceListResponse(InterfaceList((info,)), 0)
+        with pytest.raises(DecodeError) as caught:
+            decode(message, encode(message, syntax), syntax)
+        assert caught.value.field == "InterfaceInfo[0].InterfaceGroupName"
+        assert caught.value.offset == (16 if syntax == NDR32 else 32)
+
+    @pytest.mark.parametrize("opnum", [6, 7, 0xFFFF])
+    def test_methods_that_do_not_exist(self, opnum: int) -> None:
+        with pytest.raises(UnknownOpnumError, match=f"no method {opnum}"):
+            decode_request(opnum, b"", NDR32)
+        with pytest.raises(UnknownOpnumError):
+            decode_response(opnum, b"", NDR32)
+
+    def test_other_syntaxes(self) -> None:
+        with pytest.raises(ValueError, match="no NDR for transfer syntax"):
+            encode(REGISTER, SyntaxId(UUID(int=1), 1, 0))
+
+
+class TestText:
+    @both_syntaxes
+    @pytest.mark.parametrize(
+        "text",
+        ["", "\0", "a\0b", "\0\0", "\ud800", "\udc00\ud800", "\U0001f4a5", "x" * 65536, "ß" * 255],
+        ids=[
+            "empty",
+            "nul",
+            "embedded-nul",
+            "nuls",
+            "lone-high",
+            "reversed-pair",
+            "non-bmp",
+            "64k",
+            "umlauts",
+        ],
+    )
+    def test_any_text_travels(self, syntax: SyntaxId, text: str) -> None:
+        message = replace(REGISTER, net_name=text)
+        assert decode_request(1, encode(message, syntax), syntax) == message
+
+    def test_counts_are_in_utf16_units(self) -> None:
+        octets = encode(RegisterRequest(1, "\U0001f4a5", None, None), NDR32)
+        assert octets[8:20] == struct.pack("<III", 3, 0, 3)
+        assert octets[20:26] == b"\x3d\xd8\xa5\xdc\0\0"
+
+    @both_syntaxes
+    def test_what_stands_behind_the_name_in_a_group_name_is_not_part_of_it(self, syntax: SyntaxId) -> None:
+        message = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+        garbage = "NODE0\0garbage".encode("utf-16-le").ljust(520, b"\xee")
+        octets = encode(message, syntax, wrong={"InterfaceInfo[0].InterfaceGroupName": garbage})
+        assert decode(message, octets, syntax) == message
+
+    def test_a_group_name_that_does_not_fit(self) -> None:
+        info = replace(interfaces(1)[0], group_name="x" * 261)
+        with pytest.raises(EncodeError, match="261 UTF-16 units do not fit into 260") as caught:
+            encode(GetInterfaceListResponse(InterfaceList((info,)), 0), NDR32)
+        assert caught.value.field == "InterfaceInfo[0].InterfaceGroupName"
+
+
+class TestNumbers:
+    @both_syntaxes
+    @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+    def test_a_return_value_may_be_anything(
+        self, message: AnyRequest | AnyResponse, syntax: SyntaxId
+    ) -> None:
+        if isinstance(message, Response):
+            hostile = replace(message, result=2**32 - 1)
+            assert decode(hostile, encode(hostile, syntax), syntax) == hostile
+
+    def test_fields_need_not_be_defined(self) -> None:
+        info = InterfaceInfo("N", 0xFFFFFFFF, 0xABCD, IPv4Address(1), IPv6Address(2), 0xFFFFFFFF)
+        message = GetInterfaceListResponse(InterfaceList((info,)), 0xDEAD)
+        assert decode(message, encode(message, NDR32), NDR32) == message
+
+    @pytest.mark.parametrize("value", [-1, 2**32])
+    def test_what_does_not_fit_is_refused_by_name(self, value: int) -> None:
+        message = RegisterExRequest(1, None, None, None, None, flags=value, keep_alive_timeout=0)
+        with pytest.raises(EncodeError, match=f"Flags: {value} does not fit into 4 octets"):
+            encode(message, NDR32)
+
+
+class TestBigEndian:
+    """MS-RPCE allows big-endian callers in NDR32, and Windows and Samba serve them."""
+
+    def test_register(self) -> None:
+        message = RegisterRequest(0x00010001, "AB", None, "C")
+        expected = (
+            struct.pack(">I", 0x00010001)
+            + struct.pack(">IIII", 0x20000, 3, 0, 3)
+            + "AB\0".encode("utf-16-be")
+            + b"\0\0"
+            + struct.pack(">I", 0)
+            + struct.pack(">IIII", 0x20004, 2, 0, 2)
+            + "C\0".encode("utf-16-be")
+        )
+        assert encode(message, NDR32, byte_order="big") == expected
+        assert decode_request(1, expected, NDR32, byte_order="big") == message
+
+    def test_a_handle_holds_integers(self) -> None:
+        """A server that keeps them as numbers finds the same handle whatever the caller's byte order."""
+        handle = ContextHandle(1, HANDLE.uuid)
+        octets = encode(UnRegisterRequest(handle), NDR32, byte_order="big")
+        assert octets == bytes.fromhex("00000001 11223344 5566 7788 99aa bbccddeeff00")
+        assert octets == handle.pack("big")
+        assert decode_request(2, octets, NDR32, byte_order="big") == UnRegisterRequest(handle)
+
+    def test_addresses_are_the_integers_of_a_little_endian_host(self) -> None:
+        message = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+        little = encode(message, NDR32)
+        big = encode(message, NDR32, byte_order="big")
+        at = little.index(IPv4Address("198.51.100.10").packed)
+        assert struct.unpack_from(">I8H", big, at) == struct.unpack_from("<I8H", little, at)
+        assert decode(message, big, NDR32, "big") == message
+
+    def test_the_notification_buffer_does_not_turn(self) -> None:
+        """It is an array of octets to NDR, and its structures are little-endian by themselves."""
+        message = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes.fromhex("0c000000 ff000000 4100 0000")), 0)
+        octets = encode(message, NDR32, byte_order="big")
+        assert octets[24:36] == bytes.fromhex("0c000000 ff000000 4100 0000")
+        assert octets[:24] == struct.pack(">6I", 0x20000, 1, 12, 1, 0x20004, 12)
+
+    def test_ndr64_too_although_nobody_may_send_it(self) -> None:
+        octets = encode(REGISTER, NDR64, byte_order="big")
+        assert octets[8:16] == struct.pack(">Q", 0x20000)
+        assert decode_request(1, octets, NDR64, byte_order="big") == REGISTER

@@ -1,0 +1,177 @@
+"""The buffers of notifications: packed, little-endian, walked by Length."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
+from swn_torture.witness.fields import DecodeError, EncodeError
+from swn_torture.witness.messages import RespAsyncNotify
+from swn_torture.witness.notifications import (
+    IpAddrInfoList,
+    Notification,
+    ResourceChange,
+    decode_buffer,
+    encode_buffer,
+)
+from tests.witness.witness_samples import address_lists, changes, v4
+
+ODD = ResourceChange(ChangeType.AVAILABLE, "ODD10")
+NODE = ResourceChange(ChangeType.UNAVAILABLE, "N")
+MOVE = IpAddrInfoList((v4(AddressFlags.V4 | AddressFlags.ONLINE, "192.168.3.45"),))
+ADDRESS_KINDS = (MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE, MessageType.IP_CHANGE)
+
+
+def test_changes_follow_each_other_without_a_gap() -> None:
+    assert encode_buffer([ODD, NODE]) == (
+        struct.pack("<II", 20, 1)
+        + "ODD10\0".encode("utf-16-le")
+        + struct.pack("<II", 12, 255)
+        + "N\0".encode("utf-16-le")
+    )
+
+
+def test_an_address_list_counts_its_header_in() -> None:
+    assert encode_buffer([MOVE]) == (
+        struct.pack("<IIII", 36, 0, 1, 9) + bytes((192, 168, 3, 45)) + bytes(16)
+    ), "12 octets of header, then 24 per address, in network order"
+
+
+@given(st.lists(changes, max_size=4))
+def test_changes_come_back(items: list[ResourceChange]) -> None:
+    decoded = decode_buffer(MessageType.RESOURCE_CHANGE, len(items), encode_buffer(items))
+    assert decoded.items == tuple(items)
+    assert decoded.padding == (b"",) * len(items)
+    assert decoded.slack == b""
+
+
+@given(st.lists(address_lists, max_size=3), st.sampled_from(ADDRESS_KINDS))
+def test_address_lists_come_back(items: list[IpAddrInfoList], kind: MessageType) -> None:
+    decoded = decode_buffer(kind, len(items), encode_buffer(items))
+    assert decoded.items == tuple(items)
+
+
+@given(st.integers(0, 5), st.integers(0, 2**32 - 1), st.binary(max_size=120))
+def test_arbitrary_buffers_are_read_or_refused(kind: int, number: int, buffer: bytes) -> None:
+    """In bounded time: every item takes at least its header, whatever NumberOfMessages says."""
+    try:
+        decoded = decode_buffer(kind, number, buffer)
+    except DecodeError:
+        return
+    assert len(decoded.items) == number
+
+
+@pytest.mark.parametrize(
+    ("kind", "items"),
+    [(MessageType.RESOURCE_CHANGE, [ODD, NODE]), (MessageType.IP_CHANGE, [MOVE, MOVE])],
+    ids=["changes", "addresses"],
+)
+def test_every_point_where_a_buffer_could_be_cut_off(kind: int, items: list[Notification]) -> None:
+    whole = encode_buffer(items)
+    for end in range(len(whole)):
+        with pytest.raises(DecodeError, match=r"^\[\d\]"):
+            decode_buffer(kind, len(items), whole[:end])
+
+
+def test_what_is_left_over_is_reported_and_no_error() -> None:
+    decoded = decode_buffer(MessageType.RESOURCE_CHANGE, 1, encode_buffer([NODE]) + bytes(12))
+    assert decoded.items == (NODE,)
+    assert decoded.slack == bytes(12)
+
+
+def test_fewer_messages_than_there_are() -> None:
+    decoded = decode_buffer(MessageType.RESOURCE_CHANGE, 1, encode_buffer([NODE, ODD]))
+    assert decoded.items == (NODE,)
+    assert decoded.slack == encode_buffer([ODD])
+
+
+def test_room_inside_an_item_is_reported() -> None:
+    buffer = encode_buffer([ODD, NODE], wrong={"[0].Length": 24, "[0].ResourceName.terminator": bytes(6)})
+    decoded = decode_buffer(MessageType.RESOURCE_CHANGE, 2, buffer)
+    assert decoded.items == (ODD, NODE)
+    assert decoded.padding == (bytes(4), b"")
+
+
+@pytest.mark.parametrize(
+    ("item", "wrong", "problem"),
+    [
+        (NODE, {"[0].Length": 0}, r"\[0\]\.Length at offset 0: 0 octets cannot hold the 8"),
+        (NODE, {"[0].Length": 7}, r"\[0\]\.Length at offset 0: 7 octets cannot hold the 8"),
+        (NODE, {"[0].Length": 8}, r"\[0\]\.ResourceName at offset 8: no terminator within 0 octets"),
+        (NODE, {"[0].Length": 10}, r"\[0\]\.ResourceName at offset 8: no terminator within 2 octets"),
+        (NODE, {"[0].Length": 11}, r"\[0\]\.ResourceName at offset 8: no terminator within 3 octets"),
+        (NODE, {"[0].Length": 13}, r"\[0\] at offset 0: needs 13 octets, but only 12 are left"),
+        (NODE, {"[0].ResourceName.terminator": "x"}, r"no terminator within 4 octets"),
+        (MOVE, {"[0].Length": 11}, r"\[0\]\.Length at offset 0: 11 octets cannot hold the 12"),
+        (MOVE, {"[0].Length": 35}, r"IPAddrInstances at offset 8: 1 addresses of 24 octets do not fit"),
+        (MOVE, {"[0].IPAddrInstances": 2**32 - 1}, r"4294967295 addresses of 24 octets do not fit"),
+    ],
+)
+def test_structures_that_contradict_themselves(
+    item: Notification, wrong: dict[str, int], problem: str
+) -> None:
+    kind = MessageType.RESOURCE_CHANGE if item is NODE else MessageType.CLIENT_MOVE
+    with pytest.raises(DecodeError, match=problem):
+        decode_buffer(kind, 1, encode_buffer([item], wrong=wrong))
+
+
+def test_offsets_are_those_of_the_buffer() -> None:
+    buffer = encode_buffer([ODD, NODE], wrong={"[1].ResourceName.terminator": "x"})
+    with pytest.raises(DecodeError) as caught:
+        decode_buffer(MessageType.RESOURCE_CHANGE, 2, buffer)
+    assert (caught.value.field, caught.value.offset) == ("[1].ResourceName", 28)
+
+
+def test_more_messages_than_there_are() -> None:
+    with pytest.raises(DecodeError, match=r"\[1\]\.Length at offset 12: needs 4 octets, but only 0 are left"):
+        decode_buffer(MessageType.RESOURCE_CHANGE, 2**32 - 1, encode_buffer([NODE]))
+
+
+@pytest.mark.parametrize("kind", [0, 5, 2**32 - 1])
+def test_kinds_that_do_not_exist(kind: int) -> None:
+    with pytest.raises(DecodeError, match=f"{kind} is no known kind of notification"):
+        decode_buffer(kind, 1, bytes(64))
+
+
+def test_addresses_are_lists_of_any_length() -> None:
+    """Also of none, which 2.2.2.2 does not allow and servers have been seen to send (AMB-19)."""
+    empty = IpAddrInfoList(())
+    assert encode_buffer([empty]) == struct.pack("<III", 12, 0, 0)
+    assert decode_buffer(MessageType.CLIENT_MOVE, 1, encode_buffer([empty])).items == (empty,)
+
+
+def test_reserved_is_kept_for_whoever_wants_to_look() -> None:
+    reserved = IpAddrInfoList((), reserved=0xFFFFFFFF)
+    assert decode_buffer(MessageType.IP_CHANGE, 1, encode_buffer([reserved])).items == (reserved,)
+
+
+def test_values_that_do_not_fit() -> None:
+    with pytest.raises(EncodeError, match=r"\[1\]\.ChangeType: 4294967296 does not fit"):
+        encode_buffer([NODE, ResourceChange(2**32, "N")])
+    with pytest.raises(EncodeError, match=r"no field named '\[1\]\.Length' here; there are: \[0\]\.Length"):
+        encode_buffer([NODE], wrong={"[1].Length": 0})
+
+
+class TestRespAsyncNotify:
+    def test_changes_say_what_they_are(self) -> None:
+        assert RespAsyncNotify.of(ODD, NODE) == RespAsyncNotify(1, 2, encode_buffer([ODD, NODE]))
+
+    @pytest.mark.parametrize("kind", ADDRESS_KINDS)
+    def test_address_lists_have_to_be_told(self, kind: MessageType) -> None:
+        assert RespAsyncNotify.of(MOVE, message_type=kind) == RespAsyncNotify(kind, 1, encode_buffer([MOVE]))
+        with pytest.raises(ValueError, match="say message_type"):
+            RespAsyncNotify.of(MOVE)
+
+    def test_nothing_has_no_kind(self) -> None:
+        with pytest.raises(ValueError, match="say message_type"):
+            RespAsyncNotify.of()
+
+    def test_decoding(self) -> None:
+        assert RespAsyncNotify.of(ODD, NODE).decode().items == (ODD, NODE)
+        assert RespAsyncNotify(1, 0, None).decode().items == ()
+        with pytest.raises(DecodeError, match=r"\[0\]\.Length"):
+            RespAsyncNotify(1, 1, None).decode()

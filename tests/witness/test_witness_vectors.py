@@ -1,0 +1,73 @@
+"""Samba's own encodings, octet by octet, in both transfer syntaxes."""
+
+from __future__ import annotations
+
+import pytest
+
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.witness.codec import encode
+from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify
+from tests.witness.witness_samples import (
+    MEANING,
+    NOTIFICATIONS,
+    VECTOR_IDS,
+    VECTORS,
+    Vector,
+    decode,
+)
+
+every_vector = pytest.mark.parametrize("vector", VECTORS, ids=VECTOR_IDS)
+
+
+def test_the_vectors_cover_what_samba_knows() -> None:
+    assert {(vector.name, vector.syntax) for vector in VECTORS} == {
+        (name, syntax) for name in MEANING for syntax in (NDR32, NDR64)
+    }
+
+
+@every_vector
+def test_we_write_what_samba_writes(vector: Vector) -> None:
+    expected = vector.octets
+    if vector.padded_by_samba:
+        expected = _without_slack(vector)
+    assert encode(vector.message, vector.syntax).hex(" ") == expected.hex(" ")
+
+
+@every_vector
+def test_we_understand_what_samba_writes(vector: Vector) -> None:
+    message = decode(vector.message, vector.octets, vector.syntax)
+    if not vector.padded_by_samba:
+        assert message == vector.message
+    if vector.name in NOTIFICATIONS:
+        assert isinstance(message, AsyncNotifyResponse)
+        assert message.response is not None
+        decoded = message.response.decode()
+        assert decoded.items == NOTIFICATIONS[vector.name]
+        assert not any(decoded.padding)
+        # The law of the deviation, so that a change of it is noticed.
+        real = len(message.response.message_buffer or b"") - len(decoded.slack)
+        assert len(decoded.slack) == (-real % 4 + 12 if vector.padded_by_samba else 0)
+        assert not any(decoded.slack)
+
+
+@every_vector
+def test_what_was_decoded_is_written_as_it_came(vector: Vector) -> None:
+    """Samba's slack included, for it is part of the MessageBuffer."""
+    assert encode(decode(vector.message, vector.octets, vector.syntax), vector.syntax) == vector.octets
+
+
+def _without_slack(vector: Vector) -> bytes:
+    """The vector as it would be if Length were right."""
+    message = decode(vector.message, vector.octets, vector.syntax)
+    assert isinstance(message, AsyncNotifyResponse)
+    assert message.response is not None
+    resp = message.response
+    buffer = resp.message_buffer or b""
+    slack = len(resp.decode().slack)
+    # Fixed part in NDR64: pointer 8, three counts 12, gap 4, pointer 8, max_count 8.
+    head, tail = vector.octets[:40], vector.octets[40 + len(buffer) :]
+    right = (len(buffer) - slack).to_bytes(4, "little")
+    head = head[:12] + right + head[16:32] + right + head[36:]
+    content = buffer[: len(buffer) - slack]
+    assert RespAsyncNotify.of(*resp.decode().items, message_type=resp.message_type).message_buffer == content
+    return head + content + bytes(-(40 + len(content)) % 4) + tail

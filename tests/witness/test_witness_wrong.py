@@ -1,0 +1,178 @@
+"""Writing what is wrong, by the name of the field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+
+from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.witness.codec import EncodeError, encode, field_names
+from swn_torture.witness.messages import (
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    GetInterfaceListResponse,
+    InterfaceList,
+    RegisterRequest,
+    RespAsyncNotify,
+)
+from tests.witness.witness_samples import EVERY_KIND, HANDLE, SYNTAXES, interfaces, messages, syntaxes
+
+if TYPE_CHECKING:
+    from swn_torture.witness.messages import AnyRequest, AnyResponse
+
+MARK = bytes.fromhex("de ad be ef fe")
+
+REGISTER = RegisterRequest(0x00010001, "AB", None, "C")
+
+
+def test_the_names_of_a_register_request() -> None:
+    assert field_names(REGISTER, NDR64) == (
+        "Version",
+        "NetName.referent.padding",
+        "NetName.referent",
+        "NetName.max_count",
+        "NetName.offset",
+        "NetName.actual_count",
+        "NetName",
+        "NetName.terminator",
+        "IpAddress.referent.padding",
+        "IpAddress.referent",
+        "ClientComputerName.referent",
+        "ClientComputerName.max_count",
+        "ClientComputerName.offset",
+        "ClientComputerName.actual_count",
+        "ClientComputerName",
+        "ClientComputerName.terminator",
+    )
+
+
+def test_the_names_of_the_responses() -> None:
+    told = AsyncNotifyResponse(RespAsyncNotify(1, 1, b"12345"), 0)
+    assert field_names(told, NDR32) == (
+        "pResp.referent",
+        "MessageType",
+        "Length",
+        "NumberOfMessages",
+        "MessageBuffer.referent",
+        "MessageBuffer.max_count",
+        "MessageBuffer",
+        "ReturnValue.padding",
+        "ReturnValue",
+    )
+    assert field_names(GetInterfaceListResponse(InterfaceList(interfaces(1)), 0), NDR64) == (
+        "InterfaceList.referent",
+        "NumberOfInterfaces",
+        "InterfaceInfo.referent.padding",
+        "InterfaceInfo.referent",
+        "InterfaceInfo.max_count",
+        "InterfaceInfo[0].InterfaceGroupName",
+        "InterfaceInfo[0].Version",
+        "InterfaceInfo[0].State",
+        "InterfaceInfo[0].IPV4.padding",
+        "InterfaceInfo[0].IPV4",
+        "InterfaceInfo[0].IPV6",
+        "InterfaceInfo[0].Flags",
+        "ReturnValue",
+    )
+
+
+@given(messages, syntaxes)
+def test_every_octet_has_a_name(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+    """Replace all that has a name by nothing, and nothing is left."""
+    names = field_names(message, syntax)
+    assert len(set(names)) == len(names)
+    assert encode(message, syntax, wrong=dict.fromkeys(names, b"")) == b""
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+def test_octets_may_stand_for_any_field(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+    right = encode(message, syntax)
+    for name in field_names(message, syntax):
+        wrong = encode(message, syntax, wrong={name: MARK})
+        at = wrong.index(MARK)
+        assert wrong[:at] == right[:at], f"{name}: nothing before it changes"
+
+
+def test_a_number_changes_that_number_only() -> None:
+    right = encode(REGISTER, NDR32)
+    wrong = encode(REGISTER, NDR32, wrong={"NetName.max_count": 0xFFFFFFFF})
+    assert wrong == right[:8] + b"\xff" * 4 + right[12:]
+
+
+def test_text_stands_for_text_and_counts_do_not_follow() -> None:
+    wrong = encode(REGISTER, NDR32, wrong={"NetName": "ABCD"})
+    assert wrong[8:20] == encode(REGISTER, NDR32)[8:20]
+    assert wrong[20:30] == "ABCD\0".encode("utf-16-le")
+
+
+def test_text_may_stand_for_anything() -> None:
+    assert encode(REGISTER, NDR32, wrong={"Version": "no"})[:4] == "no".encode("utf-16-le")
+    assert encode(REGISTER, NDR32, wrong={"NetName.terminator": "!"})[24:26] == b"!\0"
+    assert encode(REGISTER, NDR32, byte_order="big", wrong={"trailing": "!"})[-2:] == b"\0!"
+
+
+def test_a_terminator_can_be_left_out() -> None:
+    wrong = {"ClientComputerName.terminator": b""}
+    assert encode(REGISTER, NDR32, wrong=wrong) == encode(REGISTER, NDR32)[:-2]
+
+
+def test_a_dangling_pointer() -> None:
+    """A referent without anything behind it."""
+    octets = encode(REGISTER, NDR32, wrong={"IpAddress.referent": 0x20004})
+    assert octets[28:32] == b"\x04\x00\x02\x00"
+    assert len(octets) == len(encode(REGISTER, NDR32))
+
+
+def test_gaps_all_together_and_one_by_one() -> None:
+    right = encode(REGISTER, NDR64)
+    assert right[4:8] == bytes(4)
+    assert encode(REGISTER, NDR64, wrong={"padding": 0xAA})[4:8] == b"\xaa" * 4
+    assert encode(REGISTER, NDR64, wrong={"padding": b"\1\2\3"})[4:8] == b"\1\2\3\1"
+    assert encode(REGISTER, NDR64, wrong={"NetName.referent.padding": 0xBB})[4:8] == b"\xbb" * 4
+    assert encode(REGISTER, NDR64, wrong={"NetName.referent.padding": b""})[4:8] == right[8:12], "misaligned"
+    one_by_one = encode(REGISTER, NDR64, wrong={"padding": 1, "NetName.referent.padding": 2})
+    assert one_by_one[4:8] == b"\2" * 4
+    assert b"\1\1" in one_by_one
+
+
+def test_a_gap_where_none_belongs() -> None:
+    wrong = encode(REGISTER, NDR32, wrong={"NetName.referent.padding": MARK})
+    right = encode(REGISTER, NDR32)
+    assert wrong[:13] == right[:4] + MARK + right[4:8], "and what follows stands where it must not"
+
+
+def test_padding_may_be_told_where_there_is_none() -> None:
+    """So that one ``wrong`` serves messages of any shape."""
+    message = AsyncNotifyRequest(HANDLE)
+    assert encode(message, NDR32, wrong={"padding": 0xFF}) == encode(message, NDR32)
+
+
+def test_octets_after_the_end() -> None:
+    assert encode(REGISTER, NDR32, wrong={"trailing": MARK}) == encode(REGISTER, NDR32) + MARK
+
+
+def test_an_unknown_name_is_answered_by_the_known_ones() -> None:
+    problem = "no field named 'Netname.referent' here; there are: Version, "
+    with pytest.raises(EncodeError, match=problem) as caught:
+        encode(REGISTER, NDR32, wrong={"Netname.referent": 0, "Version": 1})
+    for name in (*field_names(REGISTER, NDR32), "padding", "trailing"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("NetName", 5, "consists of octets"),
+        ("Version", 2**32, "does not fit into 4 octets"),
+        ("NetName.referent.padding", 256, "256 is no octet"),
+        ("padding", -1, "-1 is no octet"),
+        ("trailing", 7, "consists of octets"),
+    ],
+)
+def test_what_cannot_be_written(name: str, value: int | str, problem: str) -> None:
+    with pytest.raises(EncodeError, match=problem) as caught:
+        encode(REGISTER, NDR64, wrong={name: value})
+    assert caught.value.field
