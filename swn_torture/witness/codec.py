@@ -164,8 +164,8 @@ def _read_handle(reader: Reader, name: str) -> ContextHandle:
 # and USHORT[8] of the IDL suggest (AMB-25): the integers are what a little-endian host reads from a socket
 # address. Those integers are what NDR transports. So in a big-endian stub their octets are swapped, as any
 # stub compiled from the IDL would swap them, and a receiver of either kind ends up with the same address.
-# Samba's IDL instead flags these two members big-endian and would leave network order; no wire tells, as all
-# servers known answer in little-endian.
+# Samba's IDL instead flags these two members as always big-endian, which is network order in every stub. No
+# wire tells who is right, as all servers known answer in little-endian.
 
 
 def _address_octets(packed: bytes, unit: int, byte_order: ByteOrder) -> bytes:

@@ -47,7 +47,7 @@ from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, Notifi
 if TYPE_CHECKING:
     from swn_torture.witness.fields import ByteOrder
 
-VECTOR_FILE = Path(__file__).parents[2] / "fixtures" / "samba-ndr-vectors.json"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 HANDLE = ContextHandle(0, UUID("11223344-5566-7788-99aa-bbccddeeff00"))
 
@@ -127,6 +127,9 @@ class Vector:
     octets: bytes
     message: AnyRequest | AnyResponse
 
+    def __str__(self) -> str:
+        return f"{self.name}-{'ndr64' if self.syntax == NDR64 else 'ndr32'}"
+
     @property
     def padded_by_samba(self) -> bool:
         """Whether this is one of the replies whose Length Samba gets wrong in NDR64.
@@ -138,18 +141,18 @@ class Vector:
         return self.name in NOTIFICATIONS and self.syntax == NDR64
 
 
-def load_vectors() -> list[Vector]:
-    """All of Samba's vectors."""
+def load_vectors(file: str) -> list[Vector]:
+    """The vectors of a file made by Samba 4.22's Python bindings (``samba.ndr.ndr_pack_in`` and ``_out``)."""
     found = []
-    for name, octets in json.loads(VECTOR_FILE.read_text("ascii")).items():
+    for name, octets in json.loads((FIXTURES / file).read_text("ascii")).items():
         shape, _, width = name.rpartition("_")
         found.append(Vector(shape, NDR64 if width == "64" else NDR32, bytes.fromhex(octets), MEANING[shape]))
     return found
 
 
-VECTORS = load_vectors()
+VECTORS = load_vectors("samba-ndr-vectors.json")
 
-VECTOR_IDS = [f"{vector.name}-{'ndr64' if vector.syntax == NDR64 else 'ndr32'}" for vector in VECTORS]
+BIG_ENDIAN_VECTORS = load_vectors("samba-ndr-vectors-big-endian.json")
 
 
 def decode(
