@@ -1,4 +1,4 @@
-"""``make samba``: bring the Samba lab up, judge it, take it down; the reports stay in reports/samba-<version>/.
+"""``make samba``: bring the Samba lab up, judge it, take it down; reports stay in reports/samba-<version>/.
 
 The lab is taken down whatever happens, Ctrl-C included.
 """
