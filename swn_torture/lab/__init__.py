@@ -19,6 +19,7 @@ from swn_torture.lab.lifecycle import (
     up,
 )
 from swn_torture.lab.namespaces import enter_client_namespace, in_client_namespace, labs
+from swn_torture.lab.profile import profile, profile_text
 from swn_torture.lab.tools import unavailable
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "find",
     "in_client_namespace",
     "labs",
+    "profile",
+    "profile_text",
     "status",
     "unavailable",
     "up",

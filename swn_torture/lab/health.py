@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.lab import node as nodes
@@ -116,13 +115,10 @@ def _what_is_wrong(config: LabConfig, seen_from: str) -> str:
 
 def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, object]]:
     """Return what the probe found once every node serves SMB and witness; `LabError` at the deadline."""
-    user = config.users[0]
     left = max(5.0, deadline - time.monotonic())
-    addresses = [address for node in config.node_configs for address in (node.address,)]
-    script = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
-    argv = ["python3", "-c", script, config.net_name, config.domain, user.name, f"{left:.0f}", *addresses]
-    first = config.node_configs[0].name
-    done = nodes.run_on(config.name, first, argv, stdin=f"{user.password}\n", timeout=left + 30, check=False)
+    first, *_ = config.node_configs
+    argv = ["swn-probe", f"{left:.0f}", *(node.address for node in config.node_configs)]
+    done = nodes.run_on(config.name, first.name, argv, timeout=left + 30, check=False)
     answers: list[dict[str, object]] = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode == 0:
         return answers

@@ -19,6 +19,7 @@ from swn_torture.lab import node as nodes
 from swn_torture.lab.base import ensure_base
 from swn_torture.lab.config import CLIENT_ADDRESS, LabConfig, User, check_name, namespace, run_directory
 from swn_torture.lab.errors import LabError
+from swn_torture.lab.scripts import exec_script, machine_script
 from swn_torture.lab.settings import SHARES
 from swn_torture.lab.tools import require_host, run
 
@@ -221,9 +222,9 @@ def _build(config: LabConfig, base: Path, progress: Progress) -> Lab:
         path = directory / "shared" / share
         path.mkdir(parents=True)
         path.chmod(0o777)
-    script = directory / "exec"
-    script.write_text(nodes.EXEC_SCRIPT, encoding="ascii")
-    script.chmod(0o755)
+    for name, text in (("exec", exec_script()), ("machine", machine_script(config))):
+        (directory / name).write_text(text, encoding="ascii")
+        (directory / name).chmod(0o755)
 
     progress(f"making {config.nodes} node{'s' if config.nodes > 1 else ''}")
     nodes.add_switch(config.name)

@@ -59,16 +59,6 @@ echo ready
 exec /usr/bin/sleep infinity </dev/null >/dev/null 2>&1
 """
 
-# Every argument survives: nsenter takes the command as it stands.
-EXEC_SCRIPT: Final = """\
-#!/bin/sh
-# Runs a command as root on a node of this lab: exec NODE COMMAND [ARGUMENT...]
-pid=$(cat "${0%/*}/$1/pid") || exit 125
-shift
-exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \\
-  /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
-"""
-
 
 def prefix(lab: str, node: str) -> list[str]:
     """What to put before a command to run it on a node."""
@@ -112,11 +102,11 @@ def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
     state = run_directory(config.name)
     home = state / node.name
     (home / "log").mkdir(parents=True)
-    for path, text in node_files(config, node, base).items():
+    for path, (text, mode) in node_files(config, node, base).items():
         target = home / "files" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-        target.chmod(0o640 if path == "etc/shadow" else 0o644)
+        target.chmod(mode)
     connect(config, node.name, node.address)
     name = namespace(config.name, node.name)
     argv = ["nsenter", f"--net=/run/netns/{name}", "unshare", "--mount", "--pid", "--fork", "--kill-child"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.lab.config import PREFIX_LENGTH
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from swn_torture.lab.config import LabConfig, NodeConfig
 
 SHARED: Final = "/clusterfs"
@@ -20,9 +20,12 @@ SHARES: Final = ("data", "moving")
 _FIRST_UID: Final = 2001
 
 
-def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, str]:
-    """All files of a node that differ from the base tree, as path below the root -> content."""
-    return {
+def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, tuple[str, int]]:
+    """All files of a node that differ from the base tree: path below the root -> content and mode."""
+    probe = "#!/usr/bin/python3\n" + Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
+    user = config.users[0]
+    secret = {"username": user.name, "password": user.password, "domain": config.domain}
+    open_files = {
         "etc/hostname": f"{node.name}\n",
         "etc/hosts": _hosts(config, node),
         "etc/ctdb/ctdb.conf": _CTDB_CONF,
@@ -33,6 +36,12 @@ def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, str
         ),
         "etc/samba/smb.conf": smb_conf(config),
         **_accounts(config, base),
+    }
+    return {
+        **{path: (text, 0o644) for path, text in open_files.items()},
+        "etc/shadow": (_shadow(config, base), 0o640),
+        "etc/swn-probe.json": (json.dumps({**secret, "net_name": config.net_name}), 0o600),
+        "usr/local/bin/swn-probe": (probe, 0o755),
     }
 
 
@@ -103,12 +112,14 @@ def _hosts(config: LabConfig, node: NodeConfig) -> str:
 
 
 def _accounts(config: LabConfig, base: Path) -> dict[str, str]:
-    """The user databases of the base tree with the lab's users added; CTDB carries the passwords (passdb)."""
-    passwd, group, shadow = (
-        (base / path).read_text(encoding="utf-8") for path in ("etc/passwd", "etc/group", "etc/shadow")
-    )
+    """The users and groups of the base tree with the lab's users added; passwords are CTDB's (passdb.tdb)."""
+    passwd, group = ((base / path).read_text(encoding="utf-8") for path in ("etc/passwd", "etc/group"))
     for uid, user in enumerate(config.users, start=_FIRST_UID):
         passwd += f"{user.name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"
         group += f"{user.name}:x:{uid}:\n"
-        shadow += f"{user.name}:*:20000:0:99999:7:::\n"
-    return {"etc/passwd": passwd, "etc/group": group, "etc/shadow": shadow}
+    return {"etc/passwd": passwd, "etc/group": group}
+
+
+def _shadow(config: LabConfig, base: Path) -> str:
+    lines = "".join(f"{user.name}:*:20000:0:99999:7:::\n" for user in config.users)
+    return (base / "etc/shadow").read_text(encoding="utf-8") + lines

@@ -1,0 +1,82 @@
+"""The two small programs that a lab leaves in its run directory, for people and for controllers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.lab.config import PREFIX_LENGTH, namespace
+
+if TYPE_CHECKING:
+    from swn_torture.lab.config import LabConfig
+
+# Every argument survives: nsenter takes the command as it stands.
+_EXEC = """\
+#!/bin/sh
+# Runs a command as root on a node of this lab: exec NODE COMMAND [ARGUMENT...]
+pid=$(cat "${0%/*}/$1/pid") || exit 125
+shift
+exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \\
+  /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \\
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+"""
+
+# Power: the link goes first, so that nobody hears the processes die, and what their sockets still want to say
+# is forgotten before the link returns. Partition: nodes know a wrong hardware address for each other, while
+# clients go on reaching all of them.
+_MACHINE = """\
+#!/bin/sh
+# What can happen to a machine of this lab: machine NODE power-off|power-on|partition|heal
+set -eu
+lab=${{0%/*}} node=$1
+nodes='{nodes}'
+address() {{ for each in $nodes; do [ "${{each%=*}}" != "$1" ] || echo "${{each#*=}}"; done; }}
+own=$(address "$node")
+[ -n "$own" ] || {{ echo "no node is called $node" >&2; exit 2; }}
+on() {{ to=$1; shift; "$lab/exec" "$to" "$@"; }}
+orphans() {{ on "$node" ss -Htan state fin-wait-1 state last-ack state closing; }}
+
+case $2 in
+power-off)
+  ip -n {switch} link set "$node" down
+  on "$node" sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries; kill -KILL -1'
+  on "$node" ip address flush dev eth0 scope global
+  on "$node" ip address add "$own/{prefix_length}" dev eth0
+  ;;
+power-on)
+  left=100
+  while [ -n "$(orphans)" ] && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
+  on "$node" sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_orphan_retries'
+  ip -n {switch} link set "$node" up
+  ;;
+partition)
+  for each in $nodes; do
+    [ "${{each%=*}}" != "$node" ] || continue
+    on "$node" ip neighbour replace "${{each#*=}}" lladdr 02:00:00:00:00:01 dev eth0 nud permanent
+    on "${{each%=*}}" ip neighbour replace "$own" lladdr 02:00:00:00:00:01 dev eth0 nud permanent
+  done
+  ;;
+heal)
+  for each in $nodes; do
+    [ "${{each%=*}}" != "$node" ] || continue
+    on "$node" ip neighbour flush to "${{each#*=}}" dev eth0 nud permanent
+    on "${{each%=*}}" ip neighbour flush to "$own" dev eth0 nud permanent
+  done
+  ;;
+*)
+  echo "$2 cannot happen to a machine" >&2; exit 2 ;;
+esac
+"""
+
+
+def exec_script() -> str:
+    """`exec NODE COMMAND...`: a command on a node, without the cost of starting us for each."""
+    return _EXEC
+
+
+def machine_script(config: LabConfig) -> str:
+    """`machine NODE power-off|power-on|partition|heal`: what the world does to a node."""
+    return _MACHINE.format(
+        nodes=" ".join(f"{node.name}={node.address}" for node in config.node_configs),
+        switch=namespace(config.name, "switch"),
+        prefix_length=PREFIX_LENGTH,
+    )
