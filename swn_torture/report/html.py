@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FINDING_OCTETS = 4096
 
 #: Octets shown of all that passed together. Most of them are never read, and a page must stay quick.
-PASSED_OCTETS = 200_000
+PASSED_OCTETS = 100_000
 
 HEADINGS: dict[Outcome, str] = {
     "failed": "Violations",
@@ -218,7 +218,7 @@ def _groups(outcome: Outcome, views: dict[Outcome, list[CaseView]], catalogue: C
 
 
 def _place(row: Requirement | None) -> tuple[object, ...]:
-    return (0, row.source != "MS-SWN", row.source, section_key(row.section), row.id) if row else (1,)
+    return (0, not row.source.startswith("MS-SWN"), section_key(row.section), row.id) if row else (1,)
 
 
 def _sorted(verdicts: Iterable[RequirementVerdict], catalogue: Catalogue) -> list[RequirementVerdict]:

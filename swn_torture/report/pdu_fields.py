@@ -40,6 +40,9 @@ WITNESS_OPNUMS = (
     "WitnessrRegisterEx", "WitnessrUnRegisterEx",
 )  # fmt: skip
 
+#: How a PDU is called that is not both the first and the last fragment of its message.
+_PARTS = {0: " (middle fragment)", 1: " (first fragment)", 2: " (last fragment)"}
+
 RESULTS = ("acceptance", "user rejection", "provider rejection", "negotiate_ack")
 RESULT_REASONS = (
     "reason not specified",
@@ -96,6 +99,8 @@ def describe_pdu(octets: bytes, association: Association) -> tuple[str, tuple[Fi
     reader.skip(4, f"call id {call_id}")
     if auth_length and HEADER + 8 + auth_length <= len(octets):
         reader.end = len(octets) - auth_length - 8
+        _, level, reader.pad = octets[reader.end : reader.end + 3]
+        reader.sealed = level == AuthLevel.PRIVACY
     try:
         detail = _BODIES.get(kind, _no_body)(reader, association, call_id, flags)
     except (struct.error, IndexError):
@@ -104,7 +109,7 @@ def describe_pdu(octets: bytes, association: Association) -> tuple[str, tuple[Fi
         protection = _trailer(reader)
         detail = f"{detail}, {protection}" if detail else protection
     reader.rest("more octets than its fields account for" if kind != "shutdown" else "octets")
-    title = f"{kind}, call {call_id}" + (f", {detail}" if detail else "")
+    title = f"{kind}{_PARTS.get(flags & 3, '')}, call {call_id}" + (f", {detail}" if detail else "")
     return title, tuple(reader.fields)
 
 
@@ -123,6 +128,7 @@ class _Reader:
     def __init__(self, octets: bytes, order: str) -> None:
         self.octets, self.order = octets, order
         self.at, self.end = 0, len(octets)
+        self.pad, self.sealed = 0, False
         self.fields: list[Field] = []
 
     def peek(self, layout: str) -> tuple[int, ...]:
@@ -139,6 +145,14 @@ class _Reader:
 
     def rest(self, label: str) -> None:
         self.skip(self.end - self.at, label)
+
+    def stub(self) -> str:
+        """Pass stub data and what pads it to the security trailer; returns how much there is."""
+        pad = self.pad if self.pad <= self.end - self.at else 0
+        size = self.end - self.at - pad
+        self.skip(size, "stub data, sealed" if self.sealed else "stub data")
+        self.rest("authentication padding")
+        return f"{size} octets of {'sealed ' if self.sealed else ''}stub data"
 
     def syntax(self, what: str) -> str:
         """Pass a syntax identifier; returns the name a person would use."""
@@ -168,18 +182,14 @@ def _request(reader: _Reader, association: Association, call_id: int, flags: int
     reader.skip(4, f"context {context}, {called}")
     if flags & 0x80:
         reader.skip(16, "object UUID")
-    stub = reader.end - reader.at
-    reader.rest("stub data")
-    return f"{called}, stub of {stub} octets"
+    return f"{called}, {reader.stub()}"
 
 
 def _response(reader: _Reader, association: Association, call_id: int, _flags: int) -> str:
     hint, context, cancels, _ = reader.peek("IHBB")
     reader.skip(4, f"allocation hint {hint}")
     reader.skip(4, f"context {context}, cancel count {cancels}")
-    stub = reader.end - reader.at
-    reader.rest("stub data")
-    return f"to {association.opnums.get(call_id, 'a call we did not see')}, stub of {stub} octets"
+    return f"to {association.opnums.get(call_id, 'a call we did not see')}, {reader.stub()}"
 
 
 def _fault(reader: _Reader, association: Association, call_id: int, _flags: int) -> str:

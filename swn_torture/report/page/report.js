@@ -43,9 +43,9 @@
 
   // A hash with "=" is a filter; any other is a place in the page, which may lie folded or filtered away.
   function follow() {
-    const hash = decodeURIComponent(location.hash.slice(1));
+    const hash = location.hash.slice(1);
     if (hash.includes("=")) {
-      const query = new URLSearchParams(location.hash.slice(1));
+      const query = new URLSearchParams(hash);
       for (const name of names) form.elements[name].value = query.get(name) || "";
       apply();
       return;

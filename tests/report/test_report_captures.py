@@ -1,0 +1,132 @@
+"""Captures written from octets: what comes back is what went in, and tshark understands it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.report.captures import SEGMENT, synthesise, write_capture
+from swn_torture.report.exchange import read_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.report import Results
+
+
+def record(
+    kind: str, data: bytes = b"", *, time: float, connection: int = 1, ipv6: bool = False
+) -> dict[str, Any]:
+    import base64
+
+    local, remote = ("fd00::9", "fd00::1") if ipv6 else ("192.0.2.9", "192.0.2.1")
+    return {
+        "time": time, "connection": connection, "kind": kind, "data": base64.b64encode(data).decode(),
+        "local": [local, 50000 + connection], "remote": [remote, 49152],
+    }  # fmt: skip
+
+
+def read_back(path: Path) -> list[Any]:
+    from scapy.utils import rdpcap
+
+    return list(rdpcap(str(path)))
+
+
+def stream(packets: list[Any], *, source_port: int) -> bytes:
+    """The octets of one direction, put together by their sequence numbers as a TCP would."""
+    from scapy.layers.inet import TCP
+
+    pieces = {
+        p[TCP].seq: bytes(p[TCP].payload) for p in packets if p[TCP].sport == source_port and p[TCP].payload
+    }
+    octets, at = b"", min(pieces, default=0)
+    while at in pieces:
+        piece = pieces.pop(at)
+        octets, at = octets + piece, at + len(piece)
+    assert not pieces, "a gap or an overlap in the sequence numbers"
+    return octets
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_octets_come_back_in_order_and_with_right_checksums(tmp_path: Path, ipv6: bool) -> None:
+    long, other = os.urandom(3 * SEGMENT + 17), b"\x05" + os.urandom(40)
+    transcript = [
+        record("open", time=100.25, ipv6=ipv6),
+        record("sent", long, time=100.5, ipv6=ipv6),
+        record("open", time=100.5, connection=2, ipv6=ipv6),
+        record("received", other[:20], time=100.75, ipv6=ipv6),
+        record("received", other[20:], time=101.0, ipv6=ipv6),
+        record("fin", time=101.0, ipv6=ipv6),
+        record("closed-by-peer", time=101.0, ipv6=ipv6),
+        record("reset-by-peer", time=101.5, connection=2, ipv6=ipv6),
+    ]
+    write_capture(tmp_path / "c.pcapng", transcript)
+
+    from scapy.layers.inet import TCP
+
+    packets = read_back(tmp_path / "c.pcapng")
+    first = [p for p in packets if 50001 in (p[TCP].sport, p[TCP].dport)]
+    second = [p for p in packets if 50002 in (p[TCP].sport, p[TCP].dport)]
+    assert stream(first, source_port=50001) == long
+    assert stream(first, source_port=49152) == other
+    assert [str(p[TCP].flags) for p in first[:3]] == ["S", "SA", "A"]
+    assert [str(p[TCP].flags) for p in first[-4:]] == ["FA", "A", "FA", "A"]
+    assert [str(p[TCP].flags) for p in second] == ["S", "SA", "A", "RA"]
+    assert second[-1][TCP].sport == 49152
+    assert [float(packets[0].time), float(packets[-1].time)] == [100.25, 101.5]
+    for packet in packets:
+        given = packet[TCP].chksum
+        fresh = packet.copy()
+        del fresh[TCP].chksum
+        assert fresh.__class__(bytes(fresh))[TCP].chksum == given
+
+
+def test_octets_that_are_no_whole_pdu_are_not_held_back_for_ever() -> None:
+    transcript = [record("open", time=1.0), record("sent", b"\x05\x00", time=2.0), record("reset", time=3.0)]
+    packets = [packet for _, packet in synthesise(read_records(transcript))]
+    assert any(packet.endswith(b"\x05\x00") for packet in packets)
+    assert len(packets) == len([*synthesise(read_records(transcript[:2]))]) + 1
+
+
+def test_an_empty_transcript_is_an_empty_capture(tmp_path: Path) -> None:
+    write_capture(tmp_path / "c.pcapng", [])
+    assert read_back(tmp_path / "c.pcapng") == []
+
+
+def test_addresses_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    wrong = record("open", time=1.0) | {"local": ["::1", 1]}
+    with pytest.raises(ValueError, match="two address families"):
+        write_capture(tmp_path / "c.pcapng", [wrong])
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.parametrize("which", ["IPv4", "IPv6"])
+def test_tshark_decodes_what_we_write(many: Results, tmp_path: Path, which: str) -> None:
+    case = next(
+        case for case in many.cases
+        if len(case.transcript) > 10 and (":" in case.transcript[0]["local"][0]) == (which == "IPv6")
+    )  # fmt: skip
+    write_capture(tmp_path / "c.pcapng", case.transcript)
+    fields = (
+        "_ws.col.Protocol",
+        "dcerpc.pkt_type",
+        "witness.opnum",
+        "witness.witness_Register.net_name",
+        "_ws.malformed",
+    )
+    options = [argument for field in fields for argument in ("-e", field)]
+    checks = ("-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE")
+    done = subprocess.run(
+        ["tshark", "-r", str(tmp_path / "c.pcapng"), "-T", "fields", "-Y", "dcerpc", *checks, *options],
+        capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[1] for row in rows[:5]] == ["11", "12", "16", "0", "2"]
+    register = rows[3]
+    assert (register[0], register[2], register[3]) == ("WITNESS", "1", "SWNCLUSTER")
+    assert [row[1] for row in rows[-2:]] == ["0", "3"]
+    assert not any(row[4] for row in rows if len(row) > 4)
