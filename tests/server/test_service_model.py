@@ -18,6 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from swn_torture.server.service import Selection
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import (
+    RegisterExResponse,
+    RegisterResponse,
     UnRegisterExRequest,
     UnRegisterRequest,
 )
