@@ -83,7 +83,7 @@ class SecurityContext(Protocol):
 
         Raises:
             BadSignature: the PDU was altered, repeated, reordered, lost a predecessor, or was made with
-                another key. The sequence numbers of the two ends differ from here on: close the connection.
+                another key, or one before it was. The two ends are out of step: close the connection.
             AuthenticationError: the context is not complete.
         """
 

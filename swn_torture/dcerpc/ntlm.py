@@ -295,7 +295,7 @@ class SpnegoNegotiation(NegotiateProxy):
             options=NegotiateOptions.use_negotiate,
             _negotiate_contexts=dict(mechanisms),
         )
-        self._mechanisms = tuple(mechanisms)
+        self._mechanisms = dict(mechanisms)
 
     def _preferred_mech_list(self) -> list[GSSMech]:
         return list(self._mechanisms)
@@ -303,12 +303,17 @@ class SpnegoNegotiation(NegotiateProxy):
     def _rebuild_context_list(
         self, mech_types: list[str] | None = None, channel_bindings: GssChannelBindings | None = None
     ) -> list[str]:
-        if mech_types is not None and not any(
-            self._is_same_mech(mech, oid) for mech in self._mechanisms for oid in mech_types
-        ):
-            raise BadMechanismError(
-                context_msg=f"SPNEGO: none of the offered mechanisms {mech_types} is served"
-            )
+        if mech_types is not None:
+            # The base class would choose its own favourite among contexts it is given, offered or not.
+            self._available_contexts = {
+                mech: context
+                for mech, context in self._mechanisms.items()
+                if any(self._is_same_mech(mech, oid) for oid in mech_types)
+            }
+            if not self._available_contexts:
+                raise BadMechanismError(
+                    context_msg=f"SPNEGO: none of the offered mechanisms {mech_types} is served"
+                )
         return super()._rebuild_context_list(mech_types, channel_bindings)
 
     def _step_spnego_input(

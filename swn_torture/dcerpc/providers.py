@@ -57,6 +57,7 @@ class ProviderContext:
         self._started = False
         self._complete = False
         self._failed = False
+        self._out_of_step = False
 
     def __repr__(self) -> str:
         return f"<{self._name} {'acceptor' if self._accepts else 'initiator'}, {self._state}>"
@@ -162,6 +163,8 @@ class ProviderContext:
         effective = self._require(level)
         if effective < AuthLevel.INTEGRITY:
             return body
+        if self._out_of_step:
+            raise BadSignature(f"{self._name}: nothing can be verified after a bad signature")
         head, tail = self._covered(header, trailer)
         try:
             if effective == AuthLevel.INTEGRITY:
@@ -176,6 +179,7 @@ class ProviderContext:
                 ]
             ).buffers
         except SpnegoError as error:
+            self._out_of_step = True
             raise BadSignature(f"{self._name}: {error}") from error
         return unwrapped[1].data or b""
 
@@ -224,13 +228,17 @@ def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq)
 def kerberos_acceptor(keytab: str) -> ContextProxy:
     """Make the answering end for every principal of the keytab at this path."""
     require_kerberos()
-    from spnego import KerberosKeytab
+    import gssapi  # type: ignore[import-not-found, unused-ignore]
+    from spnego._gss import GSSAPIProxy
 
+    # pyspnego's own way to an acceptor's keytab is the KRB5_KTNAME of the whole process.
     try:
-        return spnego.server(
-            credentials=KerberosKeytab(keytab),
+        credential = gssapi.Credentials(usage="accept", store={"keytab": keytab})
+        return GSSAPIProxy(
+            usage="accept",
             protocol="kerberos",
             context_req=BASE_REQUEST | ContextReq.confidentiality | ContextReq.mutual_auth,
+            _gssapi_credential=credential,
         )
-    except (SpnegoError, ImportError) as error:
+    except (SpnegoError, gssapi.exceptions.GSSError) as error:
         raise AuthenticationError(f"Kerberos: keytab {keytab!r} cannot be used: {error}") from error

@@ -104,6 +104,15 @@ class TestSequence:
         with pytest.raises(BadSignature):
             answerer.unprotect(level, HEADER, body, TRAILER, signature)
 
+    def test_nothing_is_believed_after_a_bad_signature(self, auth_type: AuthType, level: AuthLevel) -> None:
+        caller, answerer = pair(auth_type, level)
+        first, second = (caller.protect(level, HEADER, BODY, TRAILER) for _ in range(2))
+        with pytest.raises(BadSignature):
+            answerer.unprotect(level, HEADER, first[0], TRAILER, bytes(16))
+        # The sequence numbers would match again.
+        with pytest.raises(BadSignature, match="after a bad signature"):
+            answerer.unprotect(level, HEADER, second[0], TRAILER, second[1])
+
     def test_reorder_is_noticed(self, auth_type: AuthType, level: AuthLevel) -> None:
         caller, answerer = pair(auth_type, level)
         caller.protect(level, HEADER, BODY, TRAILER)
