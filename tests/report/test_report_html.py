@@ -1,0 +1,208 @@
+"""The page: complete, self-contained, safe against what a target can send, and readable."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from importlib import resources
+
+import pytest
+
+from swn_torture.report import CaseResult, Check, Choice, Results
+from swn_torture.report.html import FINDING_OCTETS, anchor, render_html
+
+VOID = {"meta", "link", "input", "br", "option"}
+
+
+class Page(HTMLParser):
+    """What of a page the tests ask for: ids, links, text, elements by class, and that its tags match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.cases: list[dict[str, str | None]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags[tag] += 1
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.links += [value for name, value in attrs if name in {"href", "src", "action"} and value]
+        if "data-outcome" in given:
+            self.cases.append(given)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        assert self.open, f"{tag} was not open"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+
+def squeeze(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+@pytest.fixture(scope="module")
+def page(many: Results) -> Page:
+    return Page(render_html(many))
+
+
+def test_every_case_is_there_once_and_can_be_filtered(page: Page, many: Results) -> None:
+    assert len(page.cases) == len(many.cases)
+    assert Counter(case["data-outcome"] for case in page.cases) == Counter(
+        case.outcome for case in many.cases
+    )
+    known = {case["id"]: case for case in page.cases}
+    for case in many.cases:
+        shown = known[anchor(case.id)]
+        assert shown["data-suite"] == case.suite
+        assert (shown["data-requirements"] or "").split() == list(case.requirements)
+        assert case.id in (shown["data-text"] or "")
+
+
+def test_findings_come_before_what_passed(page: Page) -> None:
+    order = [case["data-outcome"] for case in page.cases]
+    assert list(dict.fromkeys(order)) == ["failed", "error", "deviation", "not-tested", "passed"]
+
+
+def test_a_finding_says_what_a_person_needs(page: Page, many: Results) -> None:
+    for case in many.cases:
+        if case.outcome in {"failed", "deviation"}:
+            row = many.catalogue.requirements[next(c.requirement for c in case.checks if c.passed is False)]
+            for part in (row.text, row.id, row.cite, case.title, case.observed, *case.expected, case.repro):
+                assert squeeze(part) in page.text
+
+
+def test_octets_of_a_finding_are_dumped_with_their_fields(page: Page) -> None:
+    assert "nca_s_op_rng_error (0x1C010002)" in page.text
+    assert "fragment length 164, authentication length 40" in page.text
+    assert "53 00 57 00 4e 00 43 00" in page.text  # SWNC..., of a NetName
+
+
+def test_every_requirement_and_choice_is_there(page: Page, many: Results) -> None:
+    ids = set(page.ids)
+    assert {f"req-{id_}" for id_ in many.catalogue.requirements} <= ids
+    assert set(many.catalogue.ambiguities) <= ids
+    for choice in many.choices:
+        assert choice.observed in page.text
+
+
+def test_not_tested_is_grouped_by_reason(page: Page, many: Results) -> None:
+    reasons = Counter(case.reason for case in many.cases if case.outcome == "not-tested")
+    for reason, number in reasons.items():
+        assert page.text.count(squeeze(reason)) == 1
+        assert f"{squeeze(reason)} {number} case" in page.text
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page: Page) -> None:
+    assert [id_ for id_, number in Counter(page.ids).items() if number > 1] == []
+    dead = {link for link in page.links if link.startswith("#") and link[1:] not in page.ids}
+    assert dead == set()
+
+
+def test_the_page_needs_no_network_and_no_other_file(page: Page, many: Results) -> None:
+    assert {link for link in page.links if not link.startswith("#")} == {"data:,"}
+    assert not {"img", "iframe", "object", "embed"} & set(page.tags)
+    text = render_html(many)
+    assert "default-src 'none'" in text
+    assert not re.search(r"url\(|@import|@font-face|https?://", text)
+
+
+def test_without_script_nothing_is_hidden_but_the_filter(many: Results) -> None:
+    style = resources.files("swn_torture.report").joinpath("page/report.css").read_text()
+    hidden = re.findall(r"([^{}]+)\{[^{}]*display: none", style.split("@media print")[0])
+    assert [squeeze(rule) for rule in hidden] == [
+        ".filter",
+        "details.case > summary::-webkit-details-marker",
+        "[hidden]",
+    ]
+
+
+def hostile(case: CaseResult) -> CaseResult:
+    evil = '</script><script>alert("1")</script><b onclick=x> {{ 7*7 }} \x00\x1b[31m\ud800 \u202e'
+    check = Check(case.requirements[0], passed=False, expected=(evil,), observed=evil, note=evil)
+    return dataclasses.replace(
+        case, id=f"x{evil}", title=evil, reason=evil, outcome="failed", checks=(check,), expected=(evil,),
+        observed=evil, repro=evil, choices=(Choice("AMB-1", evil, f"x{evil}"),), capture="c/a b#?.pcapng",
+    )  # fmt: skip
+
+
+def test_what_a_target_sends_stays_text(few: Results) -> None:
+    target = dataclasses.replace(few.target, name="</title><script>", facts={"<i>": "<script>"})
+    text = render_html(dataclasses.replace(few.with_cases([hostile(few.cases[0])]), target=target))
+    text.encode()
+    shown = Page(text)
+    assert shown.tags["script"] == 2
+    assert "\x00" not in text
+    assert "49" not in re.findall(r"onclick=x&gt; (.{2,9}?) \\x00", text)
+    assert "c/a%20b%23%3F.pcapng" in shown.links
+
+
+def test_a_damaged_record_costs_only_its_exchange(few: Results) -> None:
+    broken = dataclasses.replace(
+        few.cases[0], transcript=({"time": 1, "connection": 1, "kind": "sent", "data": "?"},)
+    )
+    assert len(Page(render_html(few.with_cases([broken]))).cases) == 1
+
+
+def test_very_long_pdus_are_cut_and_say_so(few: Results) -> None:
+    import base64
+    import struct
+
+    failed = next(case for case in few.cases if case.outcome == "failed")
+    octets = struct.pack("<BBBBIHHI", 5, 0, 0, 3, 16, 60_000, 0, 1) + bytes(60_000 - 16)
+    record = failed.transcript[1] | {"data": base64.b64encode(octets).decode()}
+    text = render_html(few.with_cases([dataclasses.replace(failed, transcript=(record,))]))
+    assert f"{60_000 - FINDING_OCTETS} more octets are in the capture" in text
+    assert len(text) < 700_000
+
+
+def test_runs_of_every_kind_have_a_page(few: Results) -> None:
+    empty = Page(render_html(few.with_cases([])))
+    assert "No case was run" in empty.text
+    cut = dataclasses.replace(few, run=dataclasses.replace(few.run, complete=False, stopped="Interrupted."))
+    assert "This run is not complete. Interrupted." in Page(render_html(cut)).text
+    good = Page(render_html(few.with_cases(case for case in few.cases if case.outcome == "passed")))
+    assert "No violation was found." in good.text
+    assert "What is violated" not in good.text
+
+
+def test_several_hundred_cases_stay_light(many: Results) -> None:
+    assert len(render_html(many)) < 8_000_000
+
+
+def palettes() -> list[dict[str, str]]:
+    style = resources.files("swn_torture.report").joinpath("page/report.css").read_text()
+    blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", style)
+    return [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6})", block)) for block in blocks]
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("palette", palettes(), ids=["light", "dark"])
+def test_text_has_contrast_enough_for_everybody(palette: dict[str, str]) -> None:
+    """WCAG 2.1, level AA: 4.5 to 1."""
+    for ground in ("paper", "panel"):
+        for ink in set(palette) - {"paper", "panel", "line"}:
+            light, dark = sorted((luminance(palette[ink]), luminance(palette[ground])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{ink} on {ground}"

@@ -1,0 +1,149 @@
+"""Reports on the disk: complete or absent, and a clear word about what could not be written."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from swn_torture.report.write import ReportPaths, cannot_write, capture_name, write_reports
+
+if TYPE_CHECKING:
+    from swn_torture.report import Results
+
+
+@pytest.fixture(scope="module")
+def handful(few: Results) -> Results:
+    return few.with_cases(few.cases[:8])
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def test_a_directory_gets_all_reports_and_the_captures(handful: Results, tmp_path: Path) -> None:
+    assert write_reports(handful, ReportPaths(directory=tmp_path / "new" / "place")) == []
+    place = tmp_path / "new" / "place"
+    assert names(place) == {"index.html", "results.json", "junit.xml", "captures"}
+    ET.parse(place / "junit.xml")
+    cases = json.loads((place / "results.json").read_text())["cases"]
+    with_octets = [case for case in cases if case["transcript"]]
+    assert with_octets
+    for case in cases:
+        assert bool(case["capture"]) == bool(case["transcript"])
+    assert {(place / case["capture"]).stat().st_size > 0 for case in with_octets} == {True}
+    assert with_octets[0]["capture"] in (place / "index.html").read_text()
+
+
+def test_captures_are_named_as_seen_from_each_file(handful: Results, tmp_path: Path) -> None:
+    paths = ReportPaths(
+        directory=tmp_path / "d", json=tmp_path / "elsewhere" / "r.json", html=tmp_path / "p.html"
+    )
+    assert write_reports(handful, paths) == []
+    for path in (tmp_path / "d/results.json", tmp_path / "elsewhere/r.json"):
+        for case in json.loads(path.read_text())["cases"]:
+            assert case["capture"] is None or (path.parent / case["capture"]).is_file()
+    assert 'href="d/captures/' in (tmp_path / "p.html").read_text()
+
+
+def test_single_files_have_their_captures_beside_them(handful: Results, tmp_path: Path) -> None:
+    assert write_reports(handful, ReportPaths(html=tmp_path / "page.html", junit=tmp_path / "j.xml")) == []
+    assert names(tmp_path) == {"page.html", "j.xml", "page-captures"}
+    assert write_reports(handful, ReportPaths(junit=tmp_path / "only" / "j.xml")) == []
+    assert names(tmp_path / "only") == {"j.xml"}
+
+
+def test_captures_of_an_earlier_run_are_removed_and_nothing_else(handful: Results, tmp_path: Path) -> None:
+    (tmp_path / "captures").mkdir()
+    for name in ("gone.pcapng", "notes.txt"):
+        (tmp_path / "captures" / name).write_text("old")
+    write_reports(handful.with_cases(handful.cases[:2]), ReportPaths(directory=tmp_path))
+    assert "notes.txt" in names(tmp_path / "captures")
+    assert "gone.pcapng" not in names(tmp_path / "captures")
+
+
+def test_cases_whose_names_fall_together_keep_their_own_captures(handful: Results, tmp_path: Path) -> None:
+    case = next(case for case in handful.cases if case.transcript)
+    twins = [dataclasses.replace(case, id="a[x]"), dataclasses.replace(case, id="a(x)")]
+    write_reports(handful.with_cases(twins), ReportPaths(directory=tmp_path))
+    assert len(names(tmp_path / "captures")) == 2
+
+
+@pytest.mark.parametrize(
+    ("id_", "name"),
+    [
+        ("rpc.register.null-netname[ndr64]", "rpc.register.null-netname-ndr64.pcapng"),
+        ("../../etc/passwd", "etc-passwd.pcapng"),
+        ("a b\n\ud800", "a-b.pcapng"),
+    ],
+)
+def test_a_capture_has_a_plain_name(id_: str, name: str) -> None:
+    assert capture_name(id_) == name
+
+
+def test_a_damaged_transcript_is_named_and_the_rest_is_written(handful: Results, tmp_path: Path) -> None:
+    case = next(case for case in handful.cases if case.transcript)
+    broken = dataclasses.replace(case, id="broken", transcript=({"time": 1, "kind": "sent"},))
+    (problem,) = write_reports(handful.with_cases([broken, case]), ReportPaths(directory=tmp_path))
+    assert "broken" in problem
+    assert len(names(tmp_path / "captures")) == 1
+    assert "index.html" in names(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_named_with_the_way_to_mend_it_and_stops_no_other_report(
+    handful: Results, tmp_path: Path
+) -> None:
+    (problem,) = write_reports(handful, ReportPaths(json=Path("/dev/full"), html=tmp_path / "page.html"))
+    assert problem == (
+        "Cannot write the JSON results to /dev/full: no space left on device "
+        "(free some space on that file system, or choose another place)."
+    )
+    assert "page.html" in names(tmp_path)
+
+
+def test_each_place_that_cannot_be_is_named_once(handful: Results, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken").mkdir()
+    paths = ReportPaths(
+        json=tmp_path / "file" / "r.json", junit=tmp_path / "taken", html=tmp_path / "ok" / "page.html"
+    )
+    problems = write_reports(handful, paths)
+    assert len(problems) == 2
+    assert f"{tmp_path}/file/r.json: not a directory" in problems[0] or "file exists" in problems[0]
+    assert f"{tmp_path}/taken: is a directory (it is a directory; give the name of a file)" in problems[1]
+    assert names(tmp_path / "ok") == {"page.html", "page-captures"}
+
+
+def test_a_report_that_fails_half_way_leaves_the_old_one(
+    handful: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "r.json").write_text("the old one")
+
+    def full(_: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    (problem,) = write_reports(handful.with_cases([]), ReportPaths(json=tmp_path / "r.json"))
+    assert "no space left" in problem
+    assert (tmp_path / "r.json").read_text() == "the old one"
+    assert names(tmp_path) <= {"r.json", "r-captures"}
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_every_reason_comes_with_a_way_to_mend_it(code: int) -> None:
+    text = cannot_write("the HTML page", Path("/x/index.html"), OSError(code, os.strerror(code)))
+    assert text.startswith(f"Cannot write the HTML page to /x/index.html: {os.strerror(code).lower()}"[:50])
+    assert re.search(r"\(.*(choose|free).*\)\.$", text)
+
+
+def test_what_no_encoding_carries_does_not_stop_a_report(handful: Results, tmp_path: Path) -> None:
+    case = dataclasses.replace(handful.cases[0], title="\ud800", observed="\x00", reason="\udfff")
+    assert write_reports(handful.with_cases([case]), ReportPaths(directory=tmp_path)) == []
