@@ -54,9 +54,8 @@ hostname "$node"
 pivot_root . mnt
 cd /
 /bin/umount -l /mnt
-trap '' CHLD
 echo ready
-exec /usr/bin/sleep infinity </dev/null >/dev/null 2>&1
+exec /usr/bin/env --ignore-signal=CHLD /usr/bin/sleep infinity </dev/null >/dev/null 2>&1
 """
 
 
