@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from swn_torture.control.ctdb_output import CtdbNode, parse_addresses, parse_status
 from swn_torture.lab import node as nodes
 from swn_torture.lab.config import run_directory
 from swn_torture.lab.errors import LabError
@@ -17,38 +17,18 @@ if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig
 
 _POLL_SECONDS: Final = 0.1
-_BAD_FLAGS: Final = (
-    "disconnected",
-    "unknown",
-    "banned",
-    "disabled",
-    "unhealthy",
-    "stopped",
-    "inactive",
-    "partial",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CtdbNode:
-    """One line of `ctdb status`: a node as CTDB on one node sees it."""
-
-    pnn: int
-    address: str
-    flags: tuple[str, ...]
-    """Of disconnected, unknown, banned, disabled, unhealthy, stopped, inactive, partial; empty when OK."""
 
 
 def ctdb_view(lab: str, seen_from: str) -> tuple[CtdbNode, ...]:
     """All nodes as one of them sees them; `LabError` if its CTDB does not answer."""
     done = nodes.run_on(lab, seen_from, ["ctdb", "-X", "status"], timeout=10, check=False)
-    if not done.stdout.startswith("|Node|"):
+    if done.returncode != 0:
         raise LabError(f"ctdb on {seen_from} does not answer: {(done.stderr or done.stdout).strip()}")
     return parse_status(done.stdout)
 
 
-def hosted_addresses(lab: str, seen_from: str) -> dict[str, int]:
-    """Every public address and the PNN of the node that hosts it, -1 for none, as one node sees it."""
+def hosted_addresses(lab: str, seen_from: str) -> dict[str, int | None]:
+    """Every public address and the PNN of the node that hosts it, if any, as one node sees it."""
     done = nodes.run_on(lab, seen_from, ["ctdb", "-X", "ip", "all"], timeout=10)
     return parse_addresses(done.stdout)
 
@@ -57,32 +37,6 @@ def in_recovery(lab: str, seen_from: str) -> bool:
     """Whether CTDB is recovering its databases. Takes up to a second: it listens for the cluster's leader."""
     done = nodes.run_on(lab, seen_from, ["ctdb", "status"], timeout=10, check=False)
     return "Recovery mode:NORMAL" not in done.stdout
-
-
-def parse_status(text: str) -> tuple[CtdbNode, ...]:
-    r"""The nodes in the output of `ctdb -X status`.
-
-    >>> parse_status("|Node|IP|Disconnected|Banned|\n|0|198.51.100.10|0|1|\n")
-    (CtdbNode(pnn=0, address='198.51.100.10', flags=('banned',)),)
-    """
-    header, *rows = (line.strip("|").split("|") for line in text.splitlines() if line.startswith("|"))
-    names = [name.lower() for name in header]
-    found = []
-    for row in rows:
-        fields = dict(zip(names, row, strict=False))
-        flags = tuple(flag for flag in _BAD_FLAGS if fields.get(flag) == "1")
-        found.append(CtdbNode(int(fields["node"]), fields["ip"], flags))
-    return tuple(found)
-
-
-def parse_addresses(text: str) -> dict[str, int]:
-    r"""The public addresses in the output of `ctdb -X ip all`, each with the PNN of its host or -1.
-
-    >>> parse_addresses("|Public IP|Node|\n|198.51.100.200|0|\n|198.51.100.199|-1|\n")
-    {'198.51.100.200': 0, '198.51.100.199': -1}
-    """
-    rows = (line.strip("|").split("|") for line in text.splitlines()[1:])
-    return {row[0]: int(row[1]) for row in rows}
 
 
 def wait_for_ctdb(config: LabConfig, deadline: float) -> None:
@@ -106,8 +60,12 @@ def _what_is_wrong(config: LabConfig, seen_from: str) -> str:
     try:
         view = ctdb_view(config.name, seen_from)
         if len(view) != config.nodes or any(node.flags for node in view):
-            return f"{seen_from} sees " + ", ".join(f"{n.address} {'+'.join(n.flags) or 'ok'}" for n in view)
-        homeless = [address for address, pnn in hosted_addresses(config.name, seen_from).items() if pnn < 0]
+            return f"{seen_from} sees " + ", ".join(
+                f"{n.address} {'+'.join(sorted(n.flags)) or 'ok'}" for n in view
+            )
+        homeless = [
+            address for address, pnn in hosted_addresses(config.name, seen_from).items() if pnn is None
+        ]
     except LabError as error:
         return str(error)
     return f"no node hosts {', '.join(homeless)}" if homeless else ""

@@ -271,13 +271,15 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
         for node in config.node_configs
     }
     view: dict[str, str] = {}
-    hosted: dict[str, int] = {}
+    hosted: dict[str, int | None] = {}
     why = "unknown"
     for node in config.node_configs:
         if not alive[node.name]:
             continue
         try:
-            view = {n.address: "+".join(n.flags) or "ok" for n in health.ctdb_view(config.name, node.name)}
+            view = {
+                n.address: "+".join(sorted(n.flags)) or "ok" for n in health.ctdb_view(config.name, node.name)
+            }
             hosted = health.hosted_addresses(config.name, node.name)
             break
         except LabError as error:

@@ -1,0 +1,143 @@
+"""What `ctdb` and `net witness` print, turned into values. No I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from swn_torture.control.base import ControllerError, NodeState, RegistrationView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FLAGS: Final = (
+    "disconnected",
+    "unknown",
+    "banned",
+    "disabled",
+    "unhealthy",
+    "stopped",
+    "inactive",
+    "partiallyonline",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CtdbNode:
+    """One line of `ctdb -X status`: a node as CTDB on one node sees it."""
+
+    pnn: int
+    address: str
+    flags: frozenset[str]
+    """Of disconnected, unknown, banned, disabled, unhealthy, stopped, inactive, partiallyonline."""
+
+    @property
+    def state(self) -> NodeState:
+        """The state in the words of all controllers."""
+        if self.flags & {"disconnected", "unknown"}:
+            return NodeState.DOWN
+        if self.flags & {"banned", "stopped", "unhealthy"}:
+            return NodeState.UNHEALTHY
+        if self.flags & {"disabled"}:
+            return NodeState.DISABLED
+        return NodeState.UNHEALTHY if self.flags else NodeState.OK
+
+
+def parse_status(text: str) -> tuple[CtdbNode, ...]:
+    r"""The nodes in the output of `ctdb -X status`; `ControllerError` if it is something else.
+
+    >>> parse_status("|Node|IP|Disconnected|Banned|\n|0|198.51.100.10|0|1|\n")
+    (CtdbNode(pnn=0, address='198.51.100.10', flags=frozenset({'banned'})),)
+    """
+    header, *rows = _table(text, "Node")
+    nodes = []
+    for row in rows:
+        fields = dict(zip(header, row, strict=False))
+        flags = frozenset(flag for flag in _FLAGS if fields.get(flag) == "1")
+        nodes.append(CtdbNode(int(fields["node"]), fields["ip"], flags))
+    return tuple(nodes)
+
+
+def parse_addresses(text: str) -> dict[str, int | None]:
+    r"""The public addresses in the output of `ctdb -X ip all`, each with the PNN of its host, if any.
+
+    >>> parse_addresses("|Public IP|Node|\n|198.51.100.200|0|\n|198.51.100.199|-1|\n")
+    {'198.51.100.200': 0, '198.51.100.199': None}
+    """
+    _, *rows = _table(text, "Public IP")
+    return {row[0]: None if int(row[1]) < 0 else int(row[1]) for row in rows}
+
+
+def _table(text: str, first: str) -> list[list[str]]:
+    lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    if not lines or lines[0][0] != first:
+        raise ControllerError(
+            f"ctdb -X printed something else than a table of {first}: {text.strip()[:200]!r}"
+        )
+    return [[field.lower() for field in lines[0]], *lines[1:]]
+
+
+def parse_registrations(text: str, names: Mapping[int, str]) -> tuple[RegistrationView, ...]:
+    """The registrations in the JSON that every `net witness` command prints.
+
+    Args:
+        text: what it printed.
+        names: PNN -> name of the node.
+    """
+    return tuple(
+        _registration(key, entry, names) for key, entry in _parse_json(text)["registrations"].items()
+    )
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise ControllerError(f"net witness printed no JSON but {text.strip()[:200]!r}") from error
+    if not isinstance(parsed, dict) or "registrations" not in parsed:
+        raise ControllerError(f"net witness printed JSON without registrations: {text.strip()[:200]!r}")
+    return parsed
+
+
+def _registration(key: str, entry: Mapping[str, Any], names: Mapping[int, str]) -> RegistrationView:
+    auth = entry.get("auth", {})
+    account = "\\".join(filter(None, (auth.get("domain_name"), auth.get("account_name"))))
+    pnn = entry.get("server_id", {}).get("vnn")
+    return RegistrationView(
+        key=key,
+        client_computer_name=entry["client_computer_name"],
+        net_name=entry["net_name"],
+        ip_address=entry["ip_address"],
+        share_name=entry.get("share_name"),
+        version=int(entry["version"], 16),
+        flags=entry.get("flags", {}).get("int"),
+        timeout=entry.get("timeout"),
+        node=None if pnn is None else names.get(pnn, f"pnn {pnn}"),
+        account=account or None,
+    )
+
+
+def exactly(text: str) -> str:
+    r"""A POSIX extended regular expression that matches this text alone, as `net witness` filters want it.
+
+    >>> exactly("FS.example")
+    '^FS\\.example$'
+    """
+    return "^" + re.sub(r"([][.*^$+?(){}|\\])", r"\\\1", text) + "$"
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceAddress:
+    """One address of a node's interface, from `ip -o address show`."""
+
+    interface: str
+    address: str
+    prefix_length: int
+
+
+def parse_interfaces(text: str) -> tuple[InterfaceAddress, ...]:
+    """The addresses in the output of `ip -o address show`."""
+    found = re.finditer(r"^\d+:\s+([^\s@]+)\s+inet6?\s+([0-9a-fA-F.:]+)/(\d+)", text, re.MULTILINE)
+    return tuple(InterfaceAddress(match[1], match[2], int(match[3])) for match in found)
