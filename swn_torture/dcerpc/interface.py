@@ -184,12 +184,15 @@ class ServerInterface(Protocol):
         nothing had happened. After an orphaned PDU nobody waits any more: an answer goes nowhere. The
         same is heard, as an orphan, for each call that is pending when its connection is lost.
         """
+        del call, orphaned
 
     def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
         """Hear that a connection of an association has gone; :meth:`rundown` follows if it was the last."""
+        del connection, association
 
     def rundown(self, association: Association) -> None:
         """Release the context handles of an association without connections (MS-RPCE 3.3.3.7.1)."""
+        del association
 
 
 class AssociationTable:

@@ -1,0 +1,142 @@
+"""What both ends of a connection do alike, without any I/O: octets in, events out, octets to send.
+
+:class:`~swn_torture.dcerpc.client_connection.ClientConnection` and
+:class:`~swn_torture.dcerpc.server_connection.ServerConnection` are the two ends. Octets of the peer go into
+``receive_data``, ``next_event`` is asked until it returns ``None``; what has to be sent comes from the
+methods of the end. Octets must be sent in the order in which they were made: each protected PDU has taken a
+sequence number, and the peer counts along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
+from swn_torture.dcerpc.framing import Framer
+from swn_torture.dcerpc.header import HEADER_SIZE, TRAILER_SIZE, WHOLE, Header, PfcFlags
+from swn_torture.dcerpc.pdu import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swn_torture.dcerpc.security import SecurityEntry
+    from swn_torture.dcerpc.syntax import SyntaxId
+
+MAX_FRAGMENT: Final = 5840
+"""Octets of a fragment that Windows and Samba propose and never exceed over TCP: four Ethernet segments."""
+
+MIN_FRAGMENT: Final = 2048
+"""Octets of a fragment below which Windows and Samba do not go, whatever is proposed."""
+
+_REQUEST_HEADER: Final = 24
+_OBJECT_SIZE: Final = 16
+
+Whole = TypeVar("Whole", bound=Request | Response)
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """A presentation context that was accepted.
+
+    Attributes:
+        abstract: the interface as the client proposed it.
+        transfer: the transfer syntax in use.
+    """
+
+    abstract: SyntaxId
+    transfer: SyntaxId
+
+
+class Connection:
+    """State that both ends keep of one connection (MS-RPCE 3.3.1.1.2).
+
+    Attributes:
+        contexts: accepted presentation contexts by id.
+        security: security contexts by id.
+        header_signing: both ends have set PFC_SUPPORT_HEADER_SIGN.
+        multiplexed: both ends have set PFC_CONC_MPX.
+        max_xmit: octets of the largest fragment to send.
+        assoc_group: the association's id, 0 before the bind.
+    """
+
+    def __init__(self, limit: Callable[[Header], int]) -> None:
+        self.contexts: dict[int, Negotiated] = {}
+        self.security: dict[int, SecurityEntry] = {}
+        self.header_signing = False
+        self.multiplexed = False
+        self.max_xmit = MAX_FRAGMENT
+        self.assoc_group = 0
+        self.framer = Framer(limit)
+
+    def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
+        """Take what the transport has received, in portions of any size."""
+        self.framer.receive_data(octets)
+
+    def agree_header_signing(self) -> None:
+        """Note that both ends want header and trailer to be covered by signatures (MS-RPCE 3.3.1.5.2.2)."""
+        self.header_signing = True
+        for entry in self.security.values():
+            entry.context.header_signing = True
+
+
+def fragments(
+    whole: Whole,
+    entry: SecurityEntry | None,
+    *,
+    size: int,
+    chunk: int | None = None,
+    tail: bytes = b"",
+) -> list[Whole]:
+    """Cut a request or response into fragments (C706 12.6.3.1). They are not protected yet.
+
+    Args:
+        whole: with the whole stub; of its flags FIRST stays only on the first fragment and LAST on the last.
+        entry: the security context that will protect each fragment, for the room its verifier needs.
+        size: octets of the largest fragment.
+        chunk: stub octets in each fragment, to cut elsewhere than the size demands.
+        tail: octets that belong into the last fragment and are not torn apart, aligned to 4.
+
+    Raises:
+        LocalProtocolError: ``size`` leaves no room for any stub.
+    """
+    room = size - _REQUEST_HEADER
+    if isinstance(whole, Request) and whole.object_uuid is not None:
+        room -= _OBJECT_SIZE
+    if entry is not None:
+        # No fragment but the last needs padding when all are multiples of the trailer's alignment.
+        room = (room - TRAILER_SIZE - entry.token_size) // 16 * 16
+    if chunk is not None:
+        room = min(room, chunk)
+    if room <= 0:
+        raise LocalProtocolError(f"a fragment of {size} octets has no room for stub data")
+    stub = whole.stub + bytes(-len(whole.stub) % 4) if tail else whole.stub
+    chunks = [stub[start : start + room] for start in range(0, len(stub), room)] or [b""]
+    if tail and len(chunks[-1]) + len(tail) <= room:
+        chunks[-1] += tail
+    elif tail:
+        chunks.append(tail)
+    left = sum(map(len, chunks))
+    ends = whole.flags & WHOLE
+    out = []
+    for index, part in enumerate(chunks):
+        flags = whole.flags & ~WHOLE
+        flags |= ends & PfcFlags.FIRST if index == 0 else 0
+        flags |= ends & PfcFlags.LAST if index == len(chunks) - 1 else 0
+        hint = left if whole.alloc_hint is None else whole.alloc_hint
+        out.append(replace(whole, stub=part, flags=flags, alloc_hint=hint))
+        left -= len(part)
+    return out
+
+
+def check_version(header: Header, raw: bytes = b"") -> None:
+    """Refuse any RPC version but 5.0 (MS-RPCE 3.3.1.5.1).
+
+    Raises:
+        RemoteProtocolError: another version.
+    """
+    if header.version != (5, 0):
+        major, minor = header.version
+        raise RemoteProtocolError(
+            f"version {major}.{minor} is not 5.0", field="rpc_vers", offset=0, octets=raw[:HEADER_SIZE]
+        )
