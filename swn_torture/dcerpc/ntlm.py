@@ -18,6 +18,7 @@ import hmac
 import secrets
 from typing import TYPE_CHECKING
 
+from spnego._context import ContextReq
 from spnego._credential import Password
 from spnego._negotiate import NegotiateProxy
 from spnego._ntlm import NTLMProxy
@@ -39,7 +40,7 @@ from spnego.exceptions import BadMechanismError, InvalidTokenError, NegotiateOpt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from spnego._context import ContextProxy, ContextReq, GSSMech
+    from spnego._context import ContextProxy, GSSMech
     from spnego.channel_bindings import GssChannelBindings
 
     from swn_torture.dcerpc.auth import Credentials
@@ -229,17 +230,10 @@ class NtlmAcceptor(NTLMProxy):
         else:
             principal, nt_hash = self._accounts.find(user, domain)
             exchange_key = self._check_response(ntowfv2(user, nt_hash, domain), response)
-        session_key = exchange_key
-        if flags & Flags.key_exch:
-            encrypted = auth.encrypted_random_session_key or b""
-            if len(encrypted) != 16:
-                raise InvalidTokenError(
-                    context_msg=f"NTLM: EncryptedRandomSessionKey has {len(encrypted)} octets, not 16"
-                )
-            session_key = rc4k(exchange_key, encrypted)
+        session_keys = self._session_keys(flags, exchange_key, auth.encrypted_random_session_key or b"")
+        self._session_key = session_keys[0]
         if response:
-            self._check_mic(session_key, token, auth, response)
-        self._session_key = session_key
+            self._session_key = self._check_mic(session_keys, token, auth, response)
         self._context_attr = flags
         self._principal = principal
         self._complete = True
@@ -257,20 +251,41 @@ class NtlmAcceptor(NTLMProxy):
             raise InvalidTokenError(context_msg="NTLM: response does not match the password")
         return hmac_md5(response_key, proof)
 
-    def _check_mic(self, session_key: bytes, token: bytes, auth: Authenticate, response: bytes) -> None:
-        """Compare the MIC over the three messages, if the client says it made one (MS-NLMP 2.2.2.1)."""
+    def _session_keys(self, flags: int, exchange_key: bytes, encrypted: bytes) -> list[bytes]:
+        """Return the keys that the client may mean, the likelier first."""
+        if not flags & Flags.key_exch:
+            return [exchange_key]
+        if len(encrypted) == 16:
+            keys = [rc4k(exchange_key, encrypted)]
+        elif flags & (Flags.sign | Flags.seal):
+            raise InvalidTokenError(
+                context_msg=f"NTLM: EncryptedRandomSessionKey has {len(encrypted)} octets, not 16"
+            )
+        else:
+            keys = []
+        # Without signing and sealing MS-NLMP 3.1.5.1.2 exchanges no key; Samba's client does nonetheless.
+        return keys if flags & (Flags.sign | Flags.seal) else [*keys, exchange_key]
+
+    def _check_mic(self, keys: list[bytes], token: bytes, auth: Authenticate, response: bytes) -> bytes:
+        """Compare the MIC over the three messages, if the client says it made one (MS-NLMP 2.2.2.1).
+
+        Returns:
+            The session key with which it was made; the first one if none was.
+        """
         info = NTClientChallengeV2.unpack(response[_NTPROOF_SIZE:]).av_pairs
         if not info.get(AvId.flags, AvFlags(0)) & AvFlags.mic:
-            return
+            return keys[0]
         mic = auth.mic
         if mic is None:
             raise InvalidTokenError(context_msg="NTLM: AUTHENTICATE promises a MIC and has no room for it")
         # After the version field at 72; some clients leave that field out.
         at = 72 if token[72:88] == mic else 64
         zeroed = token[:at] + bytes(16) + token[at + 16 :]
-        expected = hmac_md5(session_key, self._seen_negotiate + self._sent_challenge + zeroed)
-        if not hmac.compare_digest(expected, mic):
-            raise InvalidTokenError(context_msg="NTLM: MIC does not match the messages exchanged")
+        for key in keys:
+            expected = hmac_md5(key, self._seen_negotiate + self._sent_challenge + zeroed)
+            if hmac.compare_digest(expected, mic):
+                return key
+        raise InvalidTokenError(context_msg="NTLM: MIC does not match the messages exchanged")
 
 
 class SpnegoNegotiation(NegotiateProxy):
@@ -326,3 +341,11 @@ class SpnegoNegotiation(NegotiateProxy):
             # RFC 4178 4.2.1: such a token is made for the initiator's own favourite.
             token = None
         return token, mic, is_spnego
+
+    def _step_spnego_mic(self, in_mic: bytes | None = None) -> bytes | None:
+        if self._context.complete and not self._context.context_attr & ContextReq.integrity:
+            # RFC 4178 5: no mechListMIC where the mechanism cannot sign, as NTLM at level connect. Without
+            # NTLMSSP_NEGOTIATE_SIGN the base class would send a constant, which Samba's client refuses.
+            self._mic_required = False
+            return None
+        return super()._step_spnego_mic(in_mic)

@@ -251,6 +251,18 @@ class TestSpnego:
         assert not answerer.complete
         assert answerer.principal is None
 
+    def test_a_mechanism_that_cannot_sign_exchanges_no_mic(self) -> None:
+        """Samba's client at level connect asks for no NTLMSSP_NEGOTIATE_SIGN (RFC 4178 5)."""
+        from spnego._spnego import NegState, NegTokenResp, unpack_token
+
+        client = ImpacketClient("witness", "Passw0rd!", sign=False)
+        answerer = ACCEPTOR.new(9, AuthLevel.CONNECT)
+        challenge = unpack_token(answerer.step(self.offer([self.NTLM], client.negotiate())))
+        authenticate = client.authenticate(challenge.response_token)
+        answer = unpack_token(answerer.step(NegTokenResp(response_token=authenticate).pack()))
+        assert (answer.neg_state, answer.mech_list_mic) == (NegState.accept_complete, None)
+        assert answerer.principal == "SWNTEST\\witness"
+
     def test_tampered_list_of_mechanisms_is_noticed(self) -> None:
         """A man in the middle takes an offer out; mechListMIC is over the list as each end saw it."""
         caller, answerer = initiator(9, Credentials("witness", "Passw0rd!"), host="x"), ACCEPTOR.new(9)
@@ -362,6 +374,7 @@ class TestPrivateParts:
         assert names(NegotiateProxy._preferred_mech_list) == ["self"]
         assert names(NegotiateProxy._rebuild_context_list) == ["self", "mech_types", "channel_bindings"]
         assert names(NegotiateProxy._step_spnego_input) == ["self", "in_token", "channel_bindings"]
+        assert names(NegotiateProxy._step_spnego_mic) == ["self", "in_mic"]
         assert names(NegotiateProxy._is_same_mech) == ["mech", "oid"]
 
     def test_state_we_set_is_state_the_library_keeps(self) -> None:
@@ -376,7 +389,7 @@ class TestPrivateParts:
             "_mic_required", "_session_key", "_complete", "_temp_negotiate", "_temp_challenge", "_is_wrapped",
         }  # fmt: skip
         spnego = vars(NegotiateProxy(Password("u", "p")))
-        assert set(spnego) >= {"_init_sent", "_mech_list", "_available_contexts"}
+        assert set(spnego) >= {"_init_sent", "_mech_list", "_mic_required", "_available_contexts"}
 
     def test_the_reason_for_it_still_holds(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
         """When stock pyspnego lets impacket's client in, most of ntlm.py can go."""

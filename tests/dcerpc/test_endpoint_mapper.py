@@ -1,0 +1,403 @@
+"""The endpoint mapper: towers, messages against octets that Samba 4.22 packed, and the server's answers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import IPv4Address
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swn_torture.dcerpc.endpoint_mapper import EndpointEntry, EndpointMapper
+from swn_torture.dcerpc.epm import (
+    EPM,
+    MAX_ELEMENTS,
+    NIL,
+    NULL_HANDLE,
+    EpmOpnum,
+    EptStatus,
+    FreeRequest,
+    FreeResponse,
+    InquiryType,
+    LookupEntry,
+    LookupRequest,
+    LookupResponse,
+    MapRequest,
+    MapResponse,
+    VersionOption,
+)
+from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.interface import Association, Caller, ConnectionInfo, ServerCall
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.dcerpc.towers import Floor, FloorProtocol, Tower
+
+SERVICE = SyntaxId(UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28"), 1, 1)
+OTHER = SyntaxId(UUID("11111111-2222-3333-4444-555555555555"), 2, 3)
+
+# Packed by Samba 4.22.11 (samba.dcerpc.epmapper, __ndr_pack_in__ and __ndr_pack_out__).
+_FLOORS = (
+    "050013000d74c0d8cce5d0404a92b4d074faa6ba2801000200010013000d045d888aeb1cc9119fe808002b104860020002000000"
+    "01000b020000000100070200"
+)
+TOWER_135 = _FLOORS + "0087" + "0100090400" + "00000000"
+TOWER_49152 = _FLOORS + "c000" + "0100090400" + "7f000005"
+TOWER_49153 = _FLOORS + "c001" + "0100090400" + "7f000006"
+TOWER_49153_5 = _FLOORS + "c001" + "0100090400" + "7f000005"
+_NIL, _HANDLE, _LENGTHS = "00" * 16, "00" * 20, "4b0000004b000000"
+MAP_IN = "01000000" + _NIL + "02000000" + _LENGTHS + TOWER_135 + "00" + _HANDLE + "04000000"
+MAP_IN_NO_OBJECT = "00000000" + "01000000" + _LENGTHS + TOWER_135 + "00" + _HANDLE + "04000000"
+MAP_OUT = (
+    _HANDLE + "02000000" + "040000000000000002000000" + "0100000002000000"
+    + _LENGTHS + TOWER_49152 + "00" + _LENGTHS + TOWER_49153 + "00" + "00000000"
+)  # fmt: skip
+MAP_OUT_NONE = _HANDLE + "00000000" + "040000000000000000000000" + "d6a0c916"
+_SERVICE = "74c0d8cce5d0404a92b4d074faa6ba28"
+LOOKUP_IN = (
+    "0100000001000000" + _SERVICE + "02000000" + _SERVICE + "01000100" + "01000000" + _HANDLE + "0a000000"
+)
+LOOKUP_IN_ALL = "000000000000000000000000" + "01000000" + _HANDLE + "0a000000"
+LOOKUP_OUT = (
+    _HANDLE + "02000000" + "0a0000000000000002000000"
+    + _NIL + "01000000" + "0000000008000000" + "7769746e65737300"
+    + _NIL + "02000000" + "0000000001000000" + "00000000"
+    + _LENGTHS + TOWER_49152 + "00" + _LENGTHS + TOWER_49153_5 + "00" + "00000000"
+)  # fmt: skip
+
+
+def tower(port: int, address: str = "127.0.0.5", interface: SyntaxId = SERVICE) -> bytes:
+    return Tower.of_tcp(interface, port, IPv4Address(address)).pack()
+
+
+class TestTowers:
+    def test_as_samba_packs_it(self) -> None:
+        assert tower(49152).hex() == TOWER_49152
+
+    def test_read_back(self) -> None:
+        read = Tower.unpack(bytes.fromhex(TOWER_49152))
+        assert read == Tower.of_tcp(SERVICE, 49152, IPv4Address("127.0.0.5"))
+        assert (read.interface, read.transfer_syntax) == (SERVICE, NDR32)
+        assert (read.port, read.address) == (49152, IPv4Address("127.0.0.5"))
+        assert read.protocol_sequence == (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
+
+    def test_another_protocol_sequence_has_no_tcp_port(self) -> None:
+        syntaxes = (Floor.of_syntax(SERVICE), Floor.of_syntax(NDR32))
+        pipe = Tower(
+            (*syntaxes, Floor(b"\x0b", bytes(2)), Floor(b"\x0f", b"\\pipe\\x\0"), Floor(b"\x11", b"\0"))
+        )
+        assert Tower.unpack(pipe.pack()) == pipe
+        assert pipe.port is None
+        assert pipe.address is None
+
+    @pytest.mark.parametrize("cut", range(75))
+    def test_cut_short(self, cut: int) -> None:
+        with pytest.raises(RemoteProtocolError, match="tower"):
+            Tower.unpack(bytes.fromhex(TOWER_49152)[:cut])
+
+    def test_too_much(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="behind the last floor"):
+            Tower.unpack(tower(1) + b"\0")
+        with pytest.raises(RemoteProtocolError, match="7 floors"):
+            Tower.unpack(Tower((Floor(b"\7", b""),) * 7).pack())
+        with pytest.raises(RemoteProtocolError, match="2000 are allowed"):
+            Tower.unpack(Tower((Floor(b"\7", bytes(2000)),)).pack())
+
+    def test_floors_that_name_no_syntax(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="no UUID floor"):
+            _ = Tower((Floor(b"\7", b""),)).interface
+        with pytest.raises(RemoteProtocolError, match="no floor 2"):
+            _ = Tower((Floor(b"\7", b""),)).transfer_syntax
+        assert Floor(b"", b"").protocol == -1
+
+    @given(st.binary(max_size=100))
+    def test_garbage(self, octets: bytes) -> None:
+        with suppress(RemoteProtocolError):
+            assert Tower.unpack(octets).pack() == octets
+
+
+MESSAGES = [
+    (MAP_IN, MapRequest(bytes.fromhex(TOWER_135), NIL)),
+    (MAP_IN_NO_OBJECT, MapRequest(bytes.fromhex(TOWER_135))),
+    (MAP_OUT, MapResponse((bytes.fromhex(TOWER_49152), bytes.fromhex(TOWER_49153)))),
+    (MAP_OUT_NONE, MapResponse((), EptStatus.NOT_REGISTERED)),
+    (LOOKUP_IN, LookupRequest(1, SERVICE.uuid, SERVICE, VersionOption.ALL, max_entries=10)),
+    (LOOKUP_IN_ALL, LookupRequest(max_entries=10)),
+    (
+        LOOKUP_OUT,
+        LookupResponse(
+            (
+                LookupEntry(bytes.fromhex(TOWER_49152), annotation="witness"),
+                LookupEntry(bytes.fromhex(TOWER_49153_5)),
+            ),
+            max_entries=10,
+        ),
+    ),
+    (_HANDLE, FreeRequest(NULL_HANDLE)),
+    (_HANDLE + "00000000", FreeResponse()),
+]
+Message = MapRequest | MapResponse | LookupRequest | LookupResponse | FreeRequest | FreeResponse
+
+
+@pytest.mark.parametrize(("octets", "message"), MESSAGES)
+class TestMessages:
+    def test_packed_as_samba_packs(self, octets: str, message: Message) -> None:
+        assert message.pack().hex() == octets
+
+    def test_read_as_samba_packs(self, octets: str, message: Message) -> None:
+        read = type(message).unpack(bytes.fromhex(octets))
+        # Not the size of a reply's array: it is only there to be packed.
+        for name in ("towers", "entries", "status", "tower", "object", "interface", "handle"):
+            assert getattr(read, name, None) == getattr(message, name, None)
+
+    def test_cut_short(self, octets: str, message: Message) -> None:
+        whole = bytes.fromhex(octets)
+        for cut in range(len(whole)):
+            with pytest.raises(RemoteProtocolError):
+                type(message).unpack(whole[:cut])
+
+
+def test_big_endian_requests_are_read() -> None:
+    stub = (
+        (1).to_bytes(4) + SERVICE.uuid.bytes + (2).to_bytes(4) + (75).to_bytes(4) * 2 + tower(0, "0.0.0.0") + b"\0"
+        + bytes(20) + (7).to_bytes(4)
+    )  # fmt: skip
+    assert MapRequest.unpack(stub, "big") == MapRequest(tower(0, "0.0.0.0"), SERVICE.uuid, max_towers=7)
+    stub = (
+        (1).to_bytes(4) + bytes(4) + (1).to_bytes(4) + OTHER.uuid.bytes + (2).to_bytes(2) + (3).to_bytes(2)
+        + (3).to_bytes(4) + bytes(20) + (9).to_bytes(4)
+    )  # fmt: skip
+    assert LookupRequest.unpack(stub, "big") == LookupRequest(1, None, OTHER, 3, max_entries=9)
+
+
+class Server:
+    """An endpoint mapper without a network: requests in, answers out."""
+
+    def __init__(self, *entries: EndpointEntry) -> None:
+        self.mapper = EndpointMapper(entries)
+        self.association = Association(1, "127.0.0.1")
+        self.local = ("127.0.0.9", 135)
+
+    def ask(self, opnum: int, stub: bytes, association: Association | None = None) -> bytes | int:
+        answers: list[bytes | int] = []
+        self.mapper.call(
+            ServerCall(
+                opnum=opnum,
+                stub=stub,
+                abstract_syntax=EPM,
+                syntax=NDR32,
+                byte_order="little",
+                caller=Caller(),
+                association=association or self.association,
+                connection=ConnectionInfo(1, ("127.0.0.1", 40000), self.local),
+                call_id=1,
+                answer=lambda _, stub, status, __: answers.append(status if stub is None else stub),
+            )
+        )
+        (answer,) = answers
+        return answer
+
+    def map(self, wanted: Tower, obj: UUID | None = None, **more: object) -> MapResponse:
+        answer = self.ask(EpmOpnum.MAP, MapRequest(wanted.pack(), obj, **more).pack())  # type: ignore[arg-type]
+        assert isinstance(answer, bytes)
+        return MapResponse.unpack(answer)
+
+    def lookup(self, request: LookupRequest) -> LookupResponse:
+        answer = self.ask(EpmOpnum.LOOKUP, request.pack())
+        assert isinstance(answer, bytes)
+        return LookupResponse.unpack(answer)
+
+
+def ports(response: MapResponse | LookupResponse) -> list[int | None]:
+    if isinstance(response, MapResponse):
+        return [Tower.unpack(octets).port for octets in response.towers]
+    return [Tower.unpack(entry.tower or b"").port for entry in response.entries]
+
+
+class TestMap:
+    def test_a_registered_interface(self) -> None:
+        server = Server(EndpointEntry(SERVICE, 49152, IPv4Address("127.0.0.5")), EndpointEntry(OTHER, 49153))
+        response = server.map(Tower.of_tcp(SERVICE), NIL)
+        assert response.towers == (tower(49152),)
+        assert (response.status, response.handle) == (EptStatus.OK, NULL_HANDLE)
+
+    def test_no_address_means_the_one_that_was_asked(self) -> None:
+        response = Server(EndpointEntry(SERVICE, 49152)).map(Tower.of_tcp(SERVICE))
+        assert Tower.unpack(response.towers[0]).address == IPv4Address("127.0.0.9")
+
+    def test_towers_have_no_room_for_ipv6(self) -> None:
+        server = Server(EndpointEntry(SERVICE, 49152))
+        server.local = ("fe80::1%eth0", 135)
+        assert Tower.unpack(server.map(Tower.of_tcp(SERVICE)).towers[0]).address == IPv4Address("0.0.0.0")
+
+    @pytest.mark.parametrize(
+        ("have", "want", "found"),
+        [((1, 1), (1, 0), True), ((1, 1), (1, 2), False), ((1, 1), (2, 0), False), ((2, 0), (1, 0), False)],
+    )
+    def test_versions(self, have: tuple[int, int], want: tuple[int, int], *, found: bool) -> None:
+        response = Server(EndpointEntry(SyntaxId(SERVICE.uuid, *have), 1)).map(
+            Tower.of_tcp(SyntaxId(SERVICE.uuid, *want))
+        )
+        assert response.status == (EptStatus.OK if found else EptStatus.NOT_REGISTERED)
+
+    def test_unknown_interface(self) -> None:
+        response = Server(EndpointEntry(SERVICE, 1)).map(Tower.of_tcp(OTHER))
+        assert response == MapResponse((), 0x16C9A0D6, max_towers=response.max_towers)
+
+    def test_unknown_transfer_syntax(self) -> None:
+        wanted = Tower.of_tcp(SERVICE, transfer_syntax=NDR64)
+        assert Server(EndpointEntry(SERVICE, 1)).map(wanted).status == EptStatus.NOT_REGISTERED
+        both = EndpointEntry(SERVICE, 1, transfer_syntaxes=(NDR32, NDR64))
+        assert Tower.unpack(Server(both).map(wanted).towers[0]).transfer_syntax == NDR64
+
+    def test_unknown_protocol_sequence(self) -> None:
+        transport = (Floor(b"\x0a", bytes(2)), Floor(b"\x08", bytes(2)), Floor(b"\x09", bytes(4)))
+        udp = Tower((*Tower.of_tcp(SERVICE).floors[:2], *transport))
+        assert Server(EndpointEntry(SERVICE, 1)).map(udp).status == EptStatus.NOT_REGISTERED
+
+    def test_objects(self) -> None:
+        one, two = uuid4(), uuid4()
+        server = Server(EndpointEntry(SERVICE, 1, object=one), EndpointEntry(SERVICE, 2))
+        assert ports(server.map(Tower.of_tcp(SERVICE), one)) == [1, 2]
+        assert ports(server.map(Tower.of_tcp(SERVICE), two)) == [2]
+        assert ports(server.map(Tower.of_tcp(SERVICE))) == [2]
+
+    def test_the_network_address_of_the_request_is_ignored(self) -> None:
+        server = Server(EndpointEntry(SERVICE, 1, IPv4Address("127.0.0.5")))
+        assert ports(server.map(Tower.of_tcp(SERVICE, 135, IPv4Address("192.0.2.1")))) == [1]
+
+    def test_more_than_fit_come_page_by_page(self) -> None:
+        server = Server(*(EndpointEntry(SERVICE, port) for port in range(1, 6)))
+        first = server.map(Tower.of_tcp(SERVICE), max_towers=2)
+        assert ports(first) == [1, 2]
+        assert first.handle != NULL_HANDLE
+        second = server.map(Tower.of_tcp(SERVICE), handle=first.handle, max_towers=2)
+        assert ports(second) == [3, 4]
+        third = server.map(Tower.of_tcp(SERVICE), handle=second.handle, max_towers=2)
+        assert ports(third) == [5]
+        assert third.handle == NULL_HANDLE
+        stale = MapRequest(tower(0), handle=second.handle).pack()
+        assert server.ask(EpmOpnum.MAP, stale) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
+
+    def test_no_room_for_any(self) -> None:
+        response = Server(EndpointEntry(SERVICE, 1)).map(Tower.of_tcp(SERVICE), max_towers=0)
+        assert (response.status, response.towers) == (EptStatus.CANT_PERFORM_OP, ())
+
+    def test_more_than_the_range_allows(self) -> None:
+        stub = MapRequest(tower(0), max_towers=MAX_ELEMENTS + 1).pack()
+        assert Server().ask(EpmOpnum.MAP, stub) == FaultStatus.RPC_X_BAD_STUB_DATA
+
+    @pytest.mark.parametrize("octets", [None, b"", b"\0\0", b"\5\0", tower(1)[:-1]])
+    def test_a_tower_that_says_nothing(self, octets: bytes | None) -> None:
+        answer = Server(EndpointEntry(SERVICE, 1)).ask(EpmOpnum.MAP, MapRequest(octets).pack())
+        assert isinstance(answer, bytes)
+        assert MapResponse.unpack(answer).status == EptStatus.CANT_PERFORM_OP
+
+
+class TestLookup:
+    ENTRIES = (
+        EndpointEntry(SyntaxId(SERVICE.uuid, 1, 0), 10, annotation="old"),
+        EndpointEntry(SyntaxId(SERVICE.uuid, 1, 2), 12),
+        EndpointEntry(SyntaxId(SERVICE.uuid, 2, 1), 21, object=OTHER.uuid),
+        EndpointEntry(OTHER, 99, transfer_syntaxes=(NDR32, NDR64)),
+    )
+
+    def test_everything(self) -> None:
+        response = Server(*self.ENTRIES).lookup(LookupRequest())
+        assert ports(response) == [10, 12, 21, 99, 99]
+        assert [entry.annotation for entry in response.entries] == ["old", "", "", "", ""]
+        assert response.entries[2].object == OTHER.uuid
+
+    def test_an_empty_map(self) -> None:
+        assert Server().lookup(LookupRequest()).status == EptStatus.NOT_REGISTERED
+
+    @pytest.mark.parametrize(
+        ("option", "found"),
+        [
+            (VersionOption.ALL, [10, 12, 21]),
+            (VersionOption.COMPATIBLE, [12]),
+            (VersionOption.EXACT, []),
+            (VersionOption.MAJOR_ONLY, [10, 12]),
+            (VersionOption.UP_TO, [10]),
+            (99, []),
+        ],
+    )
+    def test_by_interface(self, option: int, found: list[int]) -> None:
+        request = LookupRequest(InquiryType.MATCH_BY_INTERFACE, None, SERVICE, option)
+        assert ports(Server(*self.ENTRIES).lookup(request)) == found
+
+    def test_by_object(self) -> None:
+        request = LookupRequest(InquiryType.MATCH_BY_OBJECT, OTHER.uuid)
+        assert ports(Server(*self.ENTRIES).lookup(request)) == [21]
+
+    def test_by_both(self) -> None:
+        server = Server(*self.ENTRIES)
+        request = LookupRequest(InquiryType.MATCH_BY_BOTH, OTHER.uuid, SERVICE)
+        assert ports(server.lookup(request)) == [21]
+        assert ports(server.lookup(LookupRequest(InquiryType.MATCH_BY_BOTH, OTHER.uuid, OTHER))) == []
+
+    def test_by_no_interface_or_in_no_known_way(self) -> None:
+        server = Server(*self.ENTRIES)
+        for request in (LookupRequest(InquiryType.MATCH_BY_INTERFACE), LookupRequest(4)):
+            assert server.lookup(request).status == EptStatus.NOT_REGISTERED
+
+    def test_pages(self) -> None:
+        server = Server(*self.ENTRIES)
+        seen, handle = [], NULL_HANDLE
+        for _ in range(3):
+            response = server.lookup(LookupRequest(handle=handle, max_entries=2))
+            seen += ports(response)
+            handle = response.handle
+        assert seen == [10, 12, 21, 99, 99]
+        assert handle == NULL_HANDLE
+
+    def test_long_annotations_are_cut(self) -> None:
+        response = Server(EndpointEntry(SERVICE, 1, annotation="x" * 100)).lookup(LookupRequest())
+        assert response.entries[0].annotation == "x" * 63
+
+
+class TestHandles:
+    def search(self, server: Server) -> bytes:
+        return server.lookup(LookupRequest(max_entries=1)).handle
+
+    def server(self) -> Server:
+        return Server(EndpointEntry(SERVICE, 1), EndpointEntry(SERVICE, 2))
+
+    def test_freed_handles_are_gone(self) -> None:
+        server = self.server()
+        handle = self.search(server)
+        assert server.ask(EpmOpnum.LOOKUP_HANDLE_FREE, handle) == FreeResponse().pack()
+        assert server.ask(EpmOpnum.LOOKUP_HANDLE_FREE, handle) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
+
+    def test_handles_belong_to_their_association_and_operation(self) -> None:
+        server = self.server()
+        handle = self.search(server)
+        stranger = Association(2, "127.0.0.2")
+        for opnum, stub, association in [
+            (EpmOpnum.LOOKUP, LookupRequest(handle=handle).pack(), stranger),
+            (EpmOpnum.LOOKUP_HANDLE_FREE, handle, stranger),
+            (EpmOpnum.MAP, MapRequest(tower(0), handle=handle).pack(), None),
+        ]:
+            assert server.ask(opnum, stub, association) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
+
+    def test_rundown(self) -> None:
+        server = self.server()
+        handle = self.search(server)
+        server.mapper.rundown(Association(2, "127.0.0.2"))
+        server.mapper.rundown(server.association)
+        assert server.ask(EpmOpnum.LOOKUP_HANDLE_FREE, handle) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
+
+
+@pytest.mark.parametrize("opnum", [0, 1, 5, 6, 7, 65535])
+def test_operations_not_offered(opnum: int) -> None:
+    assert Server().ask(opnum, b"") == FaultStatus.NCA_S_OP_RNG_ERROR
+
+
+@given(opnum=st.sampled_from([2, 3, 4]), stub=st.binary(max_size=80))
+def test_garbage_is_answered(opnum: int, stub: bytes) -> None:
+    answer = Server(EndpointEntry(SERVICE, 1)).ask(opnum, stub)
+    assert isinstance(answer, bytes) or answer in {
+        FaultStatus.RPC_X_BAD_STUB_DATA,
+        FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH,
+    }
