@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from swn_torture.dcerpc.client import connect as connect_rpc
 from swn_torture.dcerpc.endpoint_mapper import ept_map
+from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.syntax import NDR32, SyntaxId
 from swn_torture.witness.codec import decode_response, encode
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from swn_torture.dcerpc.auth import Credentials
-    from swn_torture.dcerpc.client import Call, RpcClient
+    from swn_torture.dcerpc.call import Call
+    from swn_torture.dcerpc.client import BindResult, RpcClient
     from swn_torture.dcerpc.transcript import Transcript
     from swn_torture.witness.fields import ByteOrder, Wrong
     from swn_torture.witness.messages import AnyRequest
@@ -69,6 +71,7 @@ class PendingCall(Generic[R_co]):
         Raises:
             Fault: the call was answered by a fault.
             ConnectionLost: the connection went first.
+            RemoteProtocolError: the server broke the protocol on this connection.
             DeadlineExceeded: nothing came in time; the call stays outstanding and can be waited for again.
         """
         return await self.call.reply(timeout)
@@ -80,21 +83,30 @@ class PendingCall(Generic[R_co]):
             DecodeError: the answer is not what the method returns; further errors are those of ``stub``.
         """
         octets = await self.stub(timeout)
-        byte_order = self.call.response_meta.byte_order
-        response = decode_response(self.request.opnum, octets, self._client.syntax, byte_order=byte_order)
+        answered = self.call.response_meta
+        assert answered is not None
+        response = decode_response(
+            self.request.opnum, octets, self._client.syntax, byte_order=answered.byte_order
+        )
         return cast("R_co", response)
 
     def done(self) -> bool:
         """Whether the call has ended, in whatever way."""
         return self.call.done()
 
-    def cancel(self) -> None:
-        """Send a co_cancel for it; the call ends when the server answers, if it does (C706 12.6.4.6)."""
-        self._client.rpc.cancel(self.call)
+    def cancel(self, **options: Any) -> None:
+        """Send a co_cancel for it, with the options of ``RpcClient.cancel``.
 
-    def orphan(self) -> None:
-        """Send an orphaned PDU for it: nobody waits for the answer any more (C706 12.6.4.8)."""
-        self._client.rpc.orphan(self.call)
+        The call stays outstanding until the server answers, if it does (C706 12.6.4.6).
+        """
+        self._client.rpc.cancel(self.call, **options)
+
+    def orphan(self, **options: Any) -> None:
+        """Send an orphaned PDU for it, with the options of ``RpcClient.orphan``.
+
+        Nobody waits for the answer any more (C706 12.6.4.8): only a fault can still end the call.
+        """
+        self._client.rpc.orphan(self.call, **options)
 
 
 class WitnessClient:
@@ -248,7 +260,6 @@ async def connect(
     Raises:
         NotRegistered: the endpoint mapper knows no witness endpoint.
         RpcError: the connection or the bind failed; its subclasses say how.
-        OSError: there is no TCP connection.
     """
     if port is None:
         towers = await ept_map(address, WITNESS, port=epm_port, timeout=timeout)
@@ -257,7 +268,7 @@ async def connect(
         level = AuthLevel.INTEGRITY if credentials else AuthLevel.NONE
     rpc = await connect_rpc(address, port, timeout=timeout, source=source, transcript=transcript)
     try:
-        await rpc.bind(
+        result = await rpc.bind(
             WITNESS,
             transfer=(syntax,),
             credentials=credentials,
@@ -267,7 +278,14 @@ async def connect(
             timeout=timeout,
             **bind,
         )
+        return WitnessClient(rpc, syntax, _context_in(result, syntax))
     except BaseException:
         await rpc.close(abort=True)
         raise
-    return WitnessClient(rpc, syntax)
+
+
+def _context_in(result: BindResult, syntax: SyntaxId) -> int:
+    for context_id, agreed in result.accepted.items():
+        if agreed == syntax:
+            return context_id
+    raise RemoteProtocolError(f"the interface was accepted, but not in {syntax}, which alone was offered")

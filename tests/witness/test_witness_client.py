@@ -1,0 +1,300 @@
+"""The typed client against a scripted server, over the real transport on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.dcerpc.acceptor import Acceptor
+from swn_torture.dcerpc.auth import Credentials
+from swn_torture.dcerpc.bind import PresentationContext
+from swn_torture.dcerpc.endpoint_mapper import EndpointEntry, EndpointMapper, NotRegistered
+from swn_torture.dcerpc.errors import ConnectionLost, ContextRefused, DeadlineExceeded, Fault
+from swn_torture.dcerpc.interface import ServerInterface
+from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server import RpcServer, ServerOptions
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.dcerpc.transcript import Transcript
+from swn_torture.witness.client import WitnessClient, connect
+from swn_torture.witness.codec import DecodeError, decode_request, encode
+from swn_torture.witness.constants import DEFAULT_KEEP_ALIVE, WITNESS, ProtocolVersion
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    InterfaceList,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    RespAsyncNotify,
+    UnRegisterExRequest,
+    UnRegisterExResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+from swn_torture.witness.notifications import ResourceChange
+from swn_torture.witness.win32 import Win32
+from tests.witness.witness_samples import HANDLE, SYNTAXES, interfaces
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from swn_torture.dcerpc.interface import ServerCall
+    from swn_torture.witness.messages import AnyRequest, AnyResponse
+
+USER = Credentials("witness", "Passw0rd!", "SWNTEST")
+
+LISTED = GetInterfaceListResponse(InterfaceList(interfaces(3)), 0)
+
+ANSWERS: dict[type, AnyResponse] = {
+    GetInterfaceListRequest: LISTED,
+    RegisterRequest: RegisterResponse(HANDLE, 0),
+    RegisterExRequest: RegisterExResponse(HANDLE, 0),
+    UnRegisterRequest: UnRegisterResponse(Win32.ERROR_NOT_FOUND),
+    UnRegisterExRequest: UnRegisterExResponse(NULL_HANDLE, 0),
+}
+
+
+@dataclass
+class Script(ServerInterface):
+    """A witness service that answers by a table and leaves AsyncNotify pending."""
+
+    syntax: SyntaxId = WITNESS
+    transfer_syntaxes: tuple[SyntaxId, ...] = (NDR32, NDR64)
+    requests: list[AnyRequest] = field(default_factory=list)
+    stubs: list[bytes] = field(default_factory=list)
+    pending: asyncio.Queue[ServerCall] = field(default_factory=asyncio.Queue)
+    ended: asyncio.Queue[tuple[ServerCall, bool]] = field(default_factory=asyncio.Queue)
+    octets: bytes | None = None
+    byte_order: str = "little"
+
+    def call(self, call: ServerCall) -> None:
+        self.stubs.append(call.stub)
+        try:
+            request = decode_request(call.opnum, call.stub, call.syntax, byte_order=call.byte_order)
+        except DecodeError:
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
+            return
+        self.requests.append(request)
+        if isinstance(request, AsyncNotifyRequest):
+            self.pending.put_nowait(call)
+        elif self.octets is not None:
+            call.reply(self.octets)
+        else:
+            order = call.byte_order if self.byte_order == "caller" else "little"
+            call.reply(encode(ANSWERS[type(request)], call.syntax, byte_order=order))
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        self.ended.put_nowait((call, orphaned))
+
+
+@asynccontextmanager
+async def serving(script: Script, **options: Any) -> AsyncIterator[tuple[RpcServer, int, int]]:
+    """A server of the script with an endpoint mapper beside it: the server, its port, the mapper's."""
+    server = RpcServer(
+        [script], acceptor=Acceptor({"witness": "Passw0rd!"}), options=ServerOptions(**options)
+    )
+    port = await server.start("127.0.0.1", 0)
+    mapper = RpcServer([EndpointMapper([EndpointEntry(WITNESS, port)])])
+    mapper_port = await mapper.start("127.0.0.1", 0)
+    try:
+        yield server, port, mapper_port
+    finally:
+        await server.stop()
+        await mapper.stop()
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(10):
+            await scenario()
+
+    asyncio.run(limited())
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("auth_type", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda level: level.name)
+def test_every_method_signed_and_sealed(syntax: SyntaxId, auth_type: AuthType, level: AuthLevel) -> None:
+    async def scenario() -> None:
+        script = Script()
+        async with serving(script) as (_, _, mapper_port):
+            client = await connect(
+                "127.0.0.1",
+                epm_port=mapper_port,
+                syntax=syntax,
+                credentials=USER,
+                auth_type=auth_type,
+                level=level,
+                net_name="SWNCLUSTER",
+            )
+            async with client:
+                assert await client.get_interface_list() == LISTED
+                names = {
+                    "net_name": "SWNCLUSTER",
+                    "ip_address": "198.51.100.10",
+                    "client_computer_name": "C1",
+                }
+                assert await client.register(**names) == RegisterResponse(HANDLE, 0)
+                registered = await client.register_ex(**names, share_name="SHARE", flags=1)
+                assert registered == RegisterExResponse(HANDLE, 0)
+                assert await client.unregister(HANDLE) == UnRegisterResponse(0x490)
+                assert await client.unregister_ex(HANDLE) == UnRegisterExResponse(NULL_HANDLE, 0)
+        assert script.requests == [
+            GetInterfaceListRequest(),
+            RegisterRequest(ProtocolVersion.V1, "SWNCLUSTER", "198.51.100.10", "C1"),
+            RegisterExRequest(
+                ProtocolVersion.V2, "SWNCLUSTER", "SHARE", "198.51.100.10", "C1", 1, DEFAULT_KEEP_ALIVE
+            ),
+            UnRegisterRequest(HANDLE),
+            UnRegisterExRequest(HANDLE),
+        ]
+
+    run(scenario)
+
+
+def test_async_notify_waits_while_other_calls_go_on() -> None:
+    async def scenario() -> None:
+        script = Script()
+        async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
+            call = client.async_notify(HANDLE)
+            other = client.async_notify(HANDLE)
+            first, second = await script.pending.get(), await script.pending.get()
+            assert await client.get_interface_list() == LISTED
+            assert not call.done()
+            with pytest.raises(DeadlineExceeded):
+                await call.reply(timeout=0.01)
+            told = AsyncNotifyResponse(RespAsyncNotify.of(ResourceChange(0xFF, "NODE1")), 0)
+            second.reply(encode(AsyncNotifyResponse(None, Win32.ERROR_TIMEOUT), NDR32))
+            first.reply(encode(told, NDR32))
+            assert await call.reply() == told
+            assert call.done()
+            assert call.request == AsyncNotifyRequest(HANDLE)
+            assert await other.reply() == AsyncNotifyResponse(None, 0x5B4)
+            assert await call.stub() == encode(told, NDR32), "as it came, and as often as one likes"
+
+    run(scenario)
+
+
+def test_cancel_and_orphan() -> None:
+    async def scenario() -> None:
+        script = Script()
+        async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
+            call = client.async_notify(HANDLE)
+            pending = await script.pending.get()
+            call.cancel()
+            assert await script.ended.get() == (pending, False)
+            pending.fault(FaultStatus.NCA_S_FAULT_CANCEL)
+            with pytest.raises(Fault) as caught:
+                await call.reply()
+            assert caught.value.status == FaultStatus.NCA_S_FAULT_CANCEL
+            lonely = client.async_notify(HANDLE)
+            pending = await script.pending.get()
+            lonely.orphan()
+            assert await script.ended.get() == (pending, True)
+            assert await client.get_interface_list() == LISTED
+
+    run(scenario)
+
+
+def test_what_is_wrong_arrives_as_it_was_told() -> None:
+    async def scenario() -> None:
+        script = Script()
+        transcript = Transcript()
+        async with serving(script) as (_, port, _):
+            client = await connect("127.0.0.1", port, syntax=NDR64, transcript=transcript)
+            async with client:
+                message = RegisterRequest(1, "SWNCLUSTER", None, "C")
+                with pytest.raises(Fault) as caught:
+                    await client.send(message, wrong={"NetName.terminator": "!"})
+                assert caught.value.status == FaultStatus.RPC_X_BAD_STUB_DATA
+                assert script.stubs == [encode(message, NDR64, wrong={"NetName.terminator": "!"})]
+                assert await client.send(message) == RegisterResponse(HANDLE, 0), "the connection lives"
+        assert any(script.stubs[0] in entry.data for entry in transcript)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("answer_in", ["little", "caller"])
+def test_big_endian_requests(answer_in: str) -> None:
+    """The byte order of an answer is the server's; the client reads what the PDU declares."""
+
+    async def scenario() -> None:
+        script = Script(byte_order=answer_in)
+        async with (
+            serving(script, reply_byte_order=answer_in) as (_, port, _),
+            await connect("127.0.0.1", port, credentials=USER) as client,
+        ):
+            call = client.start(GetInterfaceListRequest(), byte_order="big")
+            assert await call.reply() == LISTED
+            assert call.call.response_meta is not None
+            assert call.call.response_meta.byte_order == ("big" if answer_in == "caller" else "little")
+            registration = RegisterRequest(0x00010001, "A", "B", "C")
+            await client.send(registration, byte_order="big")
+            assert script.requests[1] == registration
+
+    run(scenario)
+
+
+def test_an_answer_that_makes_no_sense() -> None:
+    async def scenario() -> None:
+        script = Script(octets=bytes(5))
+        async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
+            with pytest.raises(DecodeError, match="trailing at offset 4"):
+                await client.unregister(HANDLE)
+
+    run(scenario)
+
+
+def test_a_server_that_goes_away() -> None:
+    async def scenario() -> None:
+        script = Script()
+        async with serving(script) as (server, port, _), await connect("127.0.0.1", port) as client:
+            call = client.async_notify(HANDLE)
+            await script.pending.get()
+            server.reset_all()
+            with pytest.raises(ConnectionLost) as caught:
+                await call.reply()
+            assert caught.value.reset
+
+    run(scenario)
+
+
+def test_clients_without_a_service_to_talk_to() -> None:
+    async def scenario() -> None:
+        script = Script(transfer_syntaxes=(NDR32,))
+        async with serving(script) as (server, port, mapper_port):
+            with pytest.raises(ContextRefused):
+                await connect("127.0.0.1", port, syntax=NDR64)
+            with pytest.raises(NotRegistered):
+                await connect("127.0.0.1", epm_port=await empty_mapper(server))
+            async with await connect("127.0.0.1", epm_port=mapper_port) as client:
+                assert await client.get_interface_list() == LISTED
+
+    async def empty_mapper(server: RpcServer) -> int:
+        server.interfaces.append(EndpointMapper([]))
+        return server.endpoints[0][1]
+
+    run(scenario)
+
+
+def test_a_second_client_on_the_same_connection() -> None:
+    """A client is a view of a connection: another presentation context makes another one."""
+
+    async def scenario() -> None:
+        script = Script()
+        async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
+            await client.rpc.alter_context([PresentationContext(7, WITNESS, (NDR64,))])
+            second = WitnessClient(client.rpc, NDR64, 7)
+            assert await second.get_interface_list() == LISTED
+            assert await client.get_interface_list() == LISTED
+
+    run(scenario)
