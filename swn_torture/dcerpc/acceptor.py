@@ -10,6 +10,8 @@ from swn_torture.dcerpc.levels import AuthType
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from spnego import ContextProxy
+
     from swn_torture.dcerpc.auth import SecurityContext
     from swn_torture.dcerpc.ntlm import Accounts
 
@@ -26,6 +28,9 @@ class Acceptor:
         hostname: this server's name, plain or fully qualified.
         allow_anonymous: let in NTLM logons without a name, as principal ``""``.
         keytab: path of a Kerberos keytab; without one Kerberos is refused.
+
+    Raises:
+        AuthenticationError: there is a keytab, but it cannot be read or Kerberos is not installed.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Acceptor:
         self.allow_anonymous = allow_anonymous
         self.keytab = keytab
         self._accounts: Accounts | None = None
+        if keytab:
+            self._kerberos()
 
     @property
     def auth_types(self) -> frozenset[AuthType]:
@@ -63,15 +70,15 @@ class Acceptor:
         """
         if auth_type not in self.auth_types:
             raise AuthenticationError(f"authentication type {AuthType.of(auth_type)!r} is not served here")
-        from spnego._context import ContextProxy, GSSMech
+        from spnego._context import GSSMech
 
         from swn_torture.dcerpc.ntlm import Accounts, NtlmAcceptor, SpnegoNegotiation
-        from swn_torture.dcerpc.providers import BASE_REQUEST, ProviderContext, kerberos_acceptor
+        from swn_torture.dcerpc.providers import BASE_REQUEST, ProviderContext
 
         if self._accounts is None:
             self._accounts = Accounts(self.users, self.domain)
         if auth_type == AuthType.KERBEROS:
-            return ProviderContext(kerberos_acceptor(self.keytab or ""), "Kerberos", level)
+            return ProviderContext(self._kerberos(), "Kerberos", level)
         answering = NtlmAcceptor(
             self._accounts, self.domain, self.hostname, allow_anonymous=self.allow_anonymous
         )
@@ -79,6 +86,11 @@ class Acceptor:
             return ProviderContext(answering, "NTLM", level)
         mechanisms: dict[GSSMech, ContextProxy] = {}
         if self.keytab:
-            mechanisms[GSSMech.kerberos] = kerberos_acceptor(self.keytab)
+            mechanisms[GSSMech.kerberos] = self._kerberos()
         mechanisms[GSSMech.ntlm] = answering
         return ProviderContext(SpnegoNegotiation("accept", mechanisms, BASE_REQUEST), "SPNEGO", level)
+
+    def _kerberos(self) -> ContextProxy:
+        from swn_torture.dcerpc.providers import kerberos_acceptor
+
+        return kerberos_acceptor(self.keytab or "")

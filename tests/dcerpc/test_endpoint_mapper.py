@@ -160,8 +160,8 @@ class TestMessages:
 
 def test_big_endian_requests_are_read() -> None:
     stub = (
-        (1).to_bytes(4) + SERVICE.uuid.bytes + (2).to_bytes(4) + (75).to_bytes(4) * 2 + tower(0, "0.0.0.0") + b"\0"
-        + bytes(20) + (7).to_bytes(4)
+        (1).to_bytes(4) + SERVICE.uuid.bytes + (2).to_bytes(4) + (75).to_bytes(4) * 2
+        + tower(0, "0.0.0.0") + b"\0" + bytes(20) + (7).to_bytes(4)
     )  # fmt: skip
     assert MapRequest.unpack(stub, "big") == MapRequest(tower(0, "0.0.0.0"), SERVICE.uuid, max_towers=7)
     stub = (
