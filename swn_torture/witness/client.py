@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from swn_torture.dcerpc.auth import Credentials
+    from swn_torture.dcerpc.binding import BindResult
     from swn_torture.dcerpc.call import Call
-    from swn_torture.dcerpc.client import BindResult, RpcClient
+    from swn_torture.dcerpc.client import RpcClient
     from swn_torture.dcerpc.transcript import Transcript
     from swn_torture.witness.fields import ByteOrder, Wrong
     from swn_torture.witness.messages import AnyRequest

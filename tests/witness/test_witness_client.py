@@ -12,8 +12,15 @@ import pytest
 from swn_torture.dcerpc.acceptor import Acceptor
 from swn_torture.dcerpc.auth import Credentials
 from swn_torture.dcerpc.bind import PresentationContext
+from swn_torture.dcerpc.binding import BindResult
 from swn_torture.dcerpc.endpoint_mapper import EndpointEntry, EndpointMapper, NotRegistered
-from swn_torture.dcerpc.errors import ConnectionLost, ContextRefused, DeadlineExceeded, Fault
+from swn_torture.dcerpc.errors import (
+    ConnectionLost,
+    ContextRefused,
+    DeadlineExceeded,
+    Fault,
+    RemoteProtocolError,
+)
 from swn_torture.dcerpc.interface import ServerInterface
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.server import RpcServer, ServerOptions
@@ -138,14 +145,18 @@ def test_every_method_signed_and_sealed(syntax: SyntaxId, auth_type: AuthType, l
             )
             async with client:
                 assert await client.get_interface_list() == LISTED
-                names = {
-                    "net_name": "SWNCLUSTER",
-                    "ip_address": "198.51.100.10",
-                    "client_computer_name": "C1",
-                }
-                assert await client.register(**names) == RegisterResponse(HANDLE, 0)
-                registered = await client.register_ex(**names, share_name="SHARE", flags=1)
-                assert registered == RegisterExResponse(HANDLE, 0)
+                registered = await client.register(
+                    net_name="SWNCLUSTER", ip_address="198.51.100.10", client_computer_name="C1"
+                )
+                assert registered == RegisterResponse(HANDLE, 0)
+                registered_ex = await client.register_ex(
+                    net_name="SWNCLUSTER",
+                    ip_address="198.51.100.10",
+                    client_computer_name="C1",
+                    share_name="SHARE",
+                    flags=1,
+                )
+                assert registered_ex == RegisterExResponse(HANDLE, 0)
                 assert await client.unregister(HANDLE) == UnRegisterResponse(0x490)
                 assert await client.unregister_ex(HANDLE) == UnRegisterExResponse(NULL_HANDLE, 0)
         assert script.requests == [
@@ -282,6 +293,19 @@ def test_clients_without_a_service_to_talk_to() -> None:
     async def empty_mapper(server: RpcServer) -> int:
         server.interfaces.append(EndpointMapper([]))
         return server.endpoints[0][1]
+
+    run(scenario)
+
+
+def test_a_server_that_takes_a_syntax_nobody_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with serving(Script()) as (server, port, _):
+            monkeypatch.setattr(BindResult, "accepted", {0: NDR64})
+            with pytest.raises(RemoteProtocolError, match=r"not in .* which alone was offered"):
+                await connect("127.0.0.1", port)
+            monkeypatch.undo()
+            async with await connect("127.0.0.1", port):
+                assert len(server.links) == 1, "the refused connection is closed"
 
     run(scenario)
 
