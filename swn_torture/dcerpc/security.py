@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 AUTH_ALIGNMENT: Final = 16
 """Octets on a multiple of which the security trailer begins in the PDU body (MS-RPCE 2.2.2.11)."""
 
+LEG_ALIGNMENT: Final = 4
+"""The same in the PDUs of a bind exchange, as Windows, Samba and impacket send them. MS-RPCE 2.2.2.11 asks
+for 16 there, too, but Samba 4.22 refuses a bind whose trailer is padded (bind_nak, reason 4): nobody does it."""
+
 CONNECT_TOKEN: Final = b"\x01" + bytes(15)
 """Stands behind the trailer at level connect, where nothing is protected but the context is named."""
 
@@ -52,10 +56,8 @@ class SecurityEntry:
         )
 
     def leg(self, pdu: AnyPdu, token: bytes) -> AnyPdu:
-        """Return a PDU of the bind exchange with a token of this context, aligned as all trailers are."""
-        body = len(pdu.pack()) - 16
-        padding = bytes(-body % AUTH_ALIGNMENT)
-        return self._with(pdu, padding, token)
+        """Return a PDU of the bind exchange with a token of this context."""
+        return self._with(pdu, bytes(-len(pdu.pack()) % LEG_ALIGNMENT), token)
 
     def protect(self, pdu: Request | Response) -> bytes:
         """Return the octets of a request or response, protected. Takes the next sequence number."""
