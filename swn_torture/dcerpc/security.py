@@ -17,7 +17,7 @@ AUTH_ALIGNMENT: Final = 16
 
 LEG_ALIGNMENT: Final = 4
 """The same in the PDUs of a bind exchange, as Windows, Samba and impacket send them. MS-RPCE 2.2.2.11 asks
-for 16 there, too, but Samba 4.22 refuses a bind whose trailer is padded (bind_nak, reason 4): nobody does it."""
+for 16 there, too, but Samba 4.22 refuses a bind whose trailer is padded (bind_nak, reason 4)."""
 
 CONNECT_TOKEN: Final = b"\x01" + bytes(15)
 """Stands behind the trailer at level connect, where nothing is protected but the context is named."""
