@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from swn_torture.control.base import Controller
 
 SCHEMA = "swn-torture-target/1"
+
+
+T = TypeVar("T")
 
 
 class ProfileError(Exception):
@@ -222,10 +225,10 @@ class _Reader:
             row["password"] = os.environ[variable]
         return self.build(Account, row, where)
 
-    def build(self, kind: type[Any], row: Any, where: str) -> Any:
+    def build(self, kind: type[T], row: Any, where: str) -> T:
         if not isinstance(row, dict):
             raise self.fail(f"{where} has to be a table")
-        known = {f.name: f for f in dataclasses.fields(kind)}
+        known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for key in row:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)

@@ -222,7 +222,7 @@ def _talk(talk: Callable[[WitnessClient, Profile | None], Awaitable[None]], opti
         ) from fault
     except (RpcError, OSError) as problem:
         raise explain(
-            f"The server cannot be used: {problem or type(problem).__name__}.", TARGET_UNUSABLE
+            f"The server cannot be used: {str(problem) or type(problem).__name__}.", TARGET_UNUSABLE
         ) from problem
     except KeyboardInterrupt:
         click.echo(err=True)

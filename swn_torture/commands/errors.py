@@ -17,7 +17,8 @@ class Explained(click.ClickException):
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.exit_code = code
+        # click declares it for the class; each of ours ends for a reason of its own.
+        self.exit_code = code  # type: ignore[misc]
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the paragraph, folded, to standard error."""

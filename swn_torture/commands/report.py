@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Read SOURCE, a results.json or a journal.jsonl, print its verdict and write the reports asked for."""
     from swn_torture.report.journal import read_journal
-    from swn_torture.report.json_report import read_results
+    from swn_torture.report.json_report import load_results
     from swn_torture.report.model import ResultsError
     from swn_torture.report.text import summary_lines
     from swn_torture.report.write import ReportPaths, write_reports
@@ -42,7 +42,7 @@ def command(
     catalogue = load_catalogue()
     try:
         results = (
-            read_journal(source, catalogue) if source.suffix == ".jsonl" else read_results(source, catalogue)
+            read_journal(source, catalogue) if source.suffix == ".jsonl" else load_results(source, catalogue)
         )
     except OSError as problem:
         raise explain(f"{source} cannot be read: {problem.strerror}.", USAGE) from problem

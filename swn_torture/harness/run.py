@@ -111,7 +111,7 @@ class CaseRun:
     @property
     def transcript(self) -> list[Octets]:
         """Every octet the case exchanged, in the order of time."""
-        records = [record for witness in self._witnesses for record in witness.transcript]
+        records = [record for witness in self._witnesses for record in witness.transcript.entries]
         return sorted(records, key=lambda record: record.time)
 
     def perform(self, case: Coroutine[Any, Any, None]) -> None:

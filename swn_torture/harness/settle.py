@@ -86,6 +86,6 @@ def _result(item: pytest.Item, outcome: Outcome, reason: str, run: CaseRun | Non
         choices=tuple(run.law.choices) if run else (),
         duration_s=time.monotonic() - run.started if run else 0.0,
         repro=f"swn-torture run --target {target_name(item.config)} --case '{slug}'",
-        transcript=tuple(record.to_json() for record in run.transcript) if run and wanted else (),
+        transcript=tuple(record.to_dict() for record in run.transcript) if run and wanted else (),
         node_id=item.nodeid,
     )

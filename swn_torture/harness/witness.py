@@ -34,6 +34,7 @@ from swn_torture.witness.messages import (
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
     from swn_torture.harness.law import Law
     from swn_torture.harness.place import Place
     from swn_torture.target import Account, NodeAddress
@@ -51,6 +52,8 @@ class Witness:
         law: the law of the case.
         syntax: transfer syntax of the case, which ``connect`` offers unless told otherwise.
         transcript: every octet exchanged.
+        cluster: the controller of a variant, opened; None for the target itself, whose controller is the
+            ``cluster`` fixture.
     """
 
     def __init__(self, place: Place, law: Law, syntax: SyntaxId = NDR32) -> None:
@@ -58,6 +61,7 @@ class Witness:
         self.law = law
         self.syntax = syntax
         self.transcript = Transcript()
+        self.cluster: Controller | None = None
         self._open: list[RpcClient] = []
         self._ports: dict[str, int] = {}
 
