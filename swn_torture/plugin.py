@@ -7,6 +7,7 @@ case of the suite (a test that carries the ``swn`` mark) is collected.
 from __future__ import annotations
 
 import inspect
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,9 +126,16 @@ def swn_run(request: pytest.FixtureRequest, swn_place: Place) -> Iterator[CaseRu
 
     callspec = getattr(request.node, "callspec", None)
     syntax = callspec.params.get("syntax", "ndr32") if callspec else "ndr32"
+    allure = request.config.getoption("allure_report_dir", None)
+    if allure:
+        from swn_torture.harness.allure_labels import attach_findings, label
+
+        label(request.node)
     with CaseRun(request.node, swn_place, syntax) as run:
         request.node.stash[_RUN] = run
         yield run
+        if allure:
+            attach_findings(run.law)
 
 
 @pytest.fixture
@@ -160,6 +168,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     run = pyfuncitem.stash.get(_RUN, None)
     if run is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
+    if pyfuncitem.config.getoption("allure_report_dir", None):
+        from swn_torture.harness.allure_labels import entitle
+
+        entitle(pyfuncitem)
     names = inspect.signature(pyfuncitem.obj).parameters
     run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
@@ -192,6 +204,7 @@ class _Sink:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._recorder: Recorder | None = None
+        self._began = time.time()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         result = getattr(report, "swn", None)
@@ -200,7 +213,7 @@ class _Sink:
         if self._recorder is None:
             from swn_torture.harness.recorder import Recorder
 
-            self._recorder = Recorder(self._config)
+            self._recorder = Recorder(self._config, self._began)
         self._recorder.add(result)
 
     @pytest.hookimpl(tryfirst=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,11 +59,12 @@ def mark_of(item: pytest.Item | pytest.Function) -> CaseMark | None:
 
 def slug_of(item: pytest.Item) -> str:
     """The id of a case: ``rpc.register.null-netname[ndr64]``, from package, module and function."""
-    module = item.nodeid.split("::")[0]
-    parts = re.sub(r"\.py$", "", module).replace("\\", "/").split("/")
-    suite = parts[-2] if len(parts) > 1 else "own"
+    # Not from the node id: that depends on the directory pytest was started in.
+    *package, module = (
+        item.function.__module__.split(".") if isinstance(item, pytest.Function) else [item.name]
+    )
     function, bracket, parameters = item.name.partition("[")
-    return f"{suite}.{_dashed(parts[-1])}.{_dashed(function)}{bracket}{parameters}"
+    return f"{package[-1] if package else 'own'}.{_dashed(module)}.{_dashed(function)}{bracket}{parameters}"
 
 
 def suite_of(item: pytest.Item) -> str:

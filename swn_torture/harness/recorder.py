@@ -27,16 +27,17 @@ class Recorder:
         problems: why a report could not be written, one paragraph each.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, began: float) -> None:
+        """Record a run that began at ``began`` (seconds since the epoch)."""
         from swn_torture.plugin import target_name
         from swn_torture.target import load_profile
 
         self.problems: list[str] = []
         self._config = config
         self._cases: dict[str, CaseResult] = {}
-        self._began = time.monotonic()
+        self._began = began
         self._run = Run(
-            started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            started=dt.datetime.fromtimestamp(began, dt.UTC).isoformat(timespec="seconds"),
             command=shlex.join(["pytest", *config.invocation_params.args]),
             host=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
             workers=int(getattr(config.option, "numprocesses", None) or 1),
@@ -65,7 +66,7 @@ class Recorder:
         interrupted = bool(exitstatus == 2 or session.shouldstop or session.shouldfail)
         run = dataclasses.replace(
             self._run,
-            duration_s=time.monotonic() - self._began,
+            duration_s=time.time() - self._began,
             complete=not interrupted,
             stopped=str(session.shouldstop or session.shouldfail or "interrupted") if interrupted else "",
         )

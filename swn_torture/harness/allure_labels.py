@@ -1,0 +1,54 @@
+"""What Allure is told of a case: title, severity by level, requirements as tags, findings as attachments.
+
+``--alluredir`` is allure-pytest's own option; nothing else is needed for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.harness.case import mark_of, suite_of, title_of
+from swn_torture.report.verdict import strictest
+from swn_torture.spec import load_catalogue
+
+if TYPE_CHECKING:
+    import pytest
+
+    from swn_torture.harness.law import Law
+
+_SEVERITY = {"MUST": "critical", "MUST NOT": "critical", "implied": "normal", "SHOULD": "minor"}
+
+
+def label(item: pytest.Item) -> None:
+    """Label the case that is about to run."""
+    import allure
+
+    mark = mark_of(item)
+    if mark is None:
+        return
+    catalogue = load_catalogue()
+    rows = [catalogue.requirements[name] for name in mark.requirements]
+    allure.dynamic.severity(_SEVERITY.get(strictest(mark.requirements, catalogue), "trivial"))
+    allure.dynamic.epic("MS-SWN")
+    allure.dynamic.feature(suite_of(item))
+    allure.dynamic.tag(*mark.requirements)
+    allure.dynamic.label("requirement", *mark.requirements)
+    allure.dynamic.description("\n".join(f"- {row.id} ({row.level}, {row.cite}): {row.text}" for row in rows))
+
+
+def entitle(item: pytest.Item) -> None:
+    """Set the title; allure-pytest puts its own in place of one that is set before the call begins."""
+    import allure
+
+    allure.dynamic.title(title_of(item))
+
+
+def attach_findings(law: Law) -> None:
+    """Attach every failed check as text."""
+    import allure
+
+    for check in law.failed:
+        allowed = "\n".join(f"expected: {text}" for text in check.expected)
+        allure.attach(
+            f"{allowed}\nobserved: {check.observed}", check.requirement, allure.attachment_type.TEXT
+        )
