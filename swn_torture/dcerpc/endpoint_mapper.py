@@ -305,7 +305,7 @@ async def ept_map(
                 raise EndpointMapperError(response.status, f"ept_map of {syntax} at {address}")
             found += response.towers
             handle = response.handle
-            if handle == NULL_HANDLE or not response.towers:
+            if handle == NULL_HANDLE or response.status == EptStatus.NOT_REGISTERED:
                 break
     towers = [Tower.unpack(octets) for octets in found]
     return [
@@ -341,5 +341,6 @@ async def ept_lookup(
                 raise EndpointMapperError(response.status, f"ept_lookup at {address}")
             found += response.entries
             handle = response.handle
-            if handle == NULL_HANDLE or not response.entries:
+            # An empty page is not the end: Samba cuts pages first and picks out what matches afterwards.
+            if handle == NULL_HANDLE or response.status == EptStatus.NOT_REGISTERED:
                 return found

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.endpoint_mapper import EndpointEntry, EndpointMapper
+from swn_torture.dcerpc.endpoint_mapper import (
+    EndpointEntry,
+    EndpointMapper,
+    EndpointMapperError,
+    NotRegistered,
+    ept_lookup,
+    ept_map,
+)
 from swn_torture.dcerpc.epm import (
     EPM,
     MAX_ELEMENTS,
@@ -28,11 +37,17 @@ from swn_torture.dcerpc.epm import (
     MapResponse,
     VersionOption,
 )
-from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.errors import ContextRefused, DeadlineExceeded, RemoteProtocolError
 from swn_torture.dcerpc.interface import Association, Caller, ConnectionInfo, ServerCall
+from swn_torture.dcerpc.server import RpcServer
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.dcerpc.towers import Floor, FloorProtocol, Tower
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
 
 SERVICE = SyntaxId(UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28"), 1, 1)
 OTHER = SyntaxId(UUID("11111111-2222-3333-4444-555555555555"), 2, 3)
@@ -401,3 +416,124 @@ def test_garbage_is_answered(opnum: int, stub: bytes) -> None:
         FaultStatus.RPC_X_BAD_STUB_DATA,
         FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH,
     }
+
+
+def visit(visitor: Callable[[int], Awaitable[T]], *entries: EndpointEntry, silent: bool = False) -> T:
+    """Serve an endpoint mapper on loopback, let ``visitor`` call at its port, return what it found."""
+
+    async def main() -> T:
+        server = RpcServer([] if silent else [EndpointMapper(entries)])
+        port = await server.start("127.0.0.1")
+        if silent:
+            server.freeze()
+        try:
+            return await visitor(port)
+        finally:
+            await server.stop(reset=True)
+
+    return asyncio.run(main())
+
+
+class TestOverTheNetwork:
+    def test_map(self) -> None:
+        found = visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port), EndpointEntry(SERVICE, 49152))
+        assert [(each.address, each.port) for each in found] == [("127.0.0.1", 49152)]
+
+    def test_map_with_an_endpoint_elsewhere(self) -> None:
+        entry = EndpointEntry(SERVICE, 49152, IPv4Address("192.0.2.1"))
+        (found,) = visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port), entry)
+        assert found.address == "192.0.2.1"
+
+    def test_map_more_than_one_page(self) -> None:
+        entries = [EndpointEntry(SERVICE, port) for port in range(1, 12)]
+        found = visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port), *entries)
+        assert [each.port for each in found] == list(range(1, 12))
+
+    def test_not_registered(self) -> None:
+        with pytest.raises(NotRegistered, match=r"ept_s_not_registered \(0x16C9A0D6\)") as caught:
+            visit(lambda port: ept_map("127.0.0.1", OTHER, port=port), EndpointEntry(SERVICE, 1))
+        assert isinstance(caught.value, EndpointMapperError)
+
+    def test_no_endpoint_mapper_there(self) -> None:
+        async def ask_a_plain_server(_: int) -> None:
+            server = RpcServer([])
+            try:
+                await ept_map("127.0.0.1", SERVICE, port=await server.start("127.0.0.1"))
+            finally:
+                await server.stop(reset=True)
+
+        with pytest.raises(ContextRefused):
+            visit(ask_a_plain_server)
+
+    def test_silence(self) -> None:
+        with pytest.raises(DeadlineExceeded):
+            visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port, timeout=0.2), silent=True)
+
+    def test_lookup(self) -> None:
+        request = LookupRequest(max_entries=2)
+        found = visit(lambda port: ept_lookup("127.0.0.1", request, port=port), *TestLookup.ENTRIES)
+        assert [Tower.unpack(entry.tower or b"").port for entry in found] == [10, 12, 21, 99, 99]
+
+    def test_lookup_of_an_empty_map(self) -> None:
+        assert visit(lambda port: ept_lookup("127.0.0.1", port=port)) == []
+
+
+class TestImpacket:
+    """impacket 0.13's own look-ups against our server."""
+
+    @staticmethod
+    def client(port: int) -> Any:
+        from impacket.dcerpc.v5.transport import DCERPCTransportFactory
+
+        dce = DCERPCTransportFactory(f"ncacn_ip_tcp:127.0.0.1[{port}]").get_dce_rpc()
+        dce.connect()
+        return dce
+
+    def test_hept_map(self) -> None:
+        from impacket.dcerpc.v5 import epm
+
+        def ask(port: int) -> object:
+            dce = self.client(port)
+            try:
+                return epm.hept_map("127.0.0.1", SERVICE.pack(), protocol="ncacn_ip_tcp", dce=dce)
+            finally:
+                dce.disconnect()
+
+        found = visit(lambda port: asyncio.to_thread(ask, port), EndpointEntry(SERVICE, 49152))
+        assert found == "ncacn_ip_tcp:127.0.0.1[49152]"
+
+    def test_hept_map_of_an_unknown_interface(self) -> None:
+        from impacket.dcerpc.v5 import epm
+        from impacket.dcerpc.v5.rpcrt import DCERPCException
+
+        def ask(port: int) -> None:
+            dce = self.client(port)
+            try:
+                epm.hept_map("127.0.0.1", OTHER.pack(), protocol="ncacn_ip_tcp", dce=dce)
+            finally:
+                dce.disconnect()
+
+        with pytest.raises(DCERPCException) as caught:
+            visit(lambda port: asyncio.to_thread(ask, port), EndpointEntry(SERVICE, 49152))
+        assert caught.value.get_error_code() == EptStatus.NOT_REGISTERED
+
+    def test_hept_lookup(self) -> None:
+        from impacket.dcerpc.v5 import epm
+
+        def ask(port: int) -> list[tuple[str, bytes]]:
+            dce = self.client(port)
+            try:
+                return [
+                    (epm.PrintStringBinding(entry["tower"]["Floors"]), entry["annotation"])
+                    for entry in epm.hept_lookup(None, dce=dce)
+                ]
+            finally:
+                dce.disconnect()
+
+        entries = (EndpointEntry(SERVICE, 49152, annotation="witness"), EndpointEntry(OTHER, 49153))
+        found = visit(lambda port: asyncio.to_thread(ask, port), *entries)
+        assert [each[1] for each in found] == [b"witness\0", b"\0"]
+        assert [each[0] for each in found] == [
+            "ncacn_ip_tcp:127.0.0.1[49152]",
+            "ncacn_ip_tcp:127.0.0.1[49153]",
+        ]

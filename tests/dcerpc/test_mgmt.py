@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.interface import Association, Caller, ConnectionInfo, ServerCall
-from swn_torture.dcerpc.mgmt import MGMT, Management, ManagementError, read_if_ids
+from swn_torture.dcerpc.interface import (
+    Association,
+    Caller,
+    ConnectionInfo,
+    ServerCall,
+    ServerInterface,
+)
+from swn_torture.dcerpc.mgmt import MGMT, Management, ManagementError, inq_if_ids, read_if_ids
+from swn_torture.dcerpc.server import RpcServer
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32, SyntaxId
 
@@ -114,3 +123,68 @@ def test_out_of_range() -> None:
 @pytest.mark.parametrize("opnum", [1, 4])
 def test_bad_stub(opnum: int) -> None:
     assert ask(opnum, "0000") == FaultStatus.RPC_X_BAD_STUB_DATA
+
+
+class Quiet(ServerInterface):
+    """An interface that is only there to be listed."""
+
+    def __init__(self) -> None:
+        self.syntax = SERVICE
+        self.transfer_syntaxes = (NDR32,)
+
+    def call(self, call: ServerCall) -> None:
+        call.fault(FaultStatus.NCA_S_OP_RNG_ERROR)
+
+
+def test_every_server_tells_what_it_serves() -> None:
+    async def main() -> list[SyntaxId]:
+        server = RpcServer([Quiet()])
+        port = await server.start("127.0.0.1")
+        try:
+            return await inq_if_ids("127.0.0.1", port)
+        finally:
+            await server.stop(reset=True)
+
+    assert asyncio.run(main()) == [SERVICE, MGMT]
+
+
+def test_impacket() -> None:
+    """impacket 0.13's management calls against our server."""
+    from impacket.dcerpc.v5 import mgmt
+    from impacket.dcerpc.v5.transport import DCERPCTransportFactory
+    from impacket.uuid import bin_to_string
+
+    def ask(port: int) -> dict[str, Any]:
+        dce = DCERPCTransportFactory(f"ncacn_ip_tcp:127.0.0.1[{port}]").get_dce_rpc()
+        dce.connect()
+        try:
+            dce.bind(mgmt.MSRPC_UUID_MGMT)
+            interfaces = mgmt.hinq_if_ids(dce)["if_id_vector"]["if_id"]
+            return {
+                "interfaces": [
+                    (
+                        bin_to_string(each["Data"]["Uuid"]),
+                        each["Data"]["VersMajor"],
+                        each["Data"]["VersMinor"],
+                    )
+                    for each in interfaces
+                ],
+                "statistics": mgmt.hinq_stats(dce)["count"],
+                "listening": mgmt.his_server_listening(dce)["status"],
+            }
+        finally:
+            dce.disconnect()
+
+    async def main() -> dict[str, Any]:
+        server = RpcServer([Quiet()])
+        port = await server.start("127.0.0.1")
+        try:
+            return await asyncio.to_thread(ask, port)
+        finally:
+            await server.stop(reset=True)
+
+    assert asyncio.run(main()) == {
+        "interfaces": [(str(each.uuid).upper(), each.major, each.minor) for each in (SERVICE, MGMT)],
+        "statistics": 4,
+        "listening": 0,
+    }
