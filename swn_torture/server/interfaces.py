@@ -48,11 +48,21 @@ class Interface:
         )
 
     def only(self, address: IPv4Address | IPv6Address) -> Interface:
-        """This interface as if it had only this one of its addresses."""
+        """This interface with this address and no other."""
+        return dataclasses.replace(self, ipv4=None, ipv6=None).with_address(address)
+
+    def with_address(self, address: IPv4Address | IPv6Address) -> Interface:
+        """This interface with this address in the place of its family."""
+        if isinstance(address, IPv4Address):
+            return dataclasses.replace(self, ipv4=address)
+        return dataclasses.replace(self, ipv6=address)
+
+    def without(self, address: IPv4Address | IPv6Address) -> Interface:
+        """This interface without this address."""
         return dataclasses.replace(
             self,
-            ipv4=address if isinstance(address, IPv4Address) else None,
-            ipv6=address if isinstance(address, IPv6Address) else None,
+            ipv4=None if self.ipv4 == address else self.ipv4,
+            ipv6=None if self.ipv6 == address else self.ipv6,
         )
 
 
@@ -104,6 +114,8 @@ class InterfaceTable:
         """Add an interface that was not known."""
         self._interfaces.append(interface)
 
-    def remove(self, interface: Interface) -> None:
-        """Forget an interface of the table."""
-        self._interfaces.remove(interface)
+    def remove_address(self, interface: Interface, address: IPv4Address | IPv6Address) -> None:
+        """Take an address from an interface of the table, and the interface with its last one."""
+        rest = interface.without(address)
+        at = self._interfaces.index(interface)
+        self._interfaces[at : at + 1] = [rest] if rest.addresses else []

@@ -14,6 +14,7 @@ service sends them and calls `tick` in time.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from swn_torture.server.interfaces import Interface
@@ -26,7 +27,6 @@ from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-    from ipaddress import IPv4Address, IPv6Address
 
 __all__ = ["ClusterView", "Owner", "Reply", "RpcFault", "Selection", "WitnessService"]
 
@@ -120,9 +120,19 @@ class WitnessService(WitnessMethods):
         if repeated and self.options.repeated_state == "suppress":
             return []
         net_name = self.view.net_names.name if net_name is None else net_name
-        for registration in self.concerned(interface, (ipv4, ipv6), net_name):
-            registration.changes.append(PendingChange(self.resource_name(registration, interface), state))
+        self.queue_change(interface, (ipv4, ipv6), state, net_name)
         return self.wake()
+
+    def queue_change(
+        self,
+        interface: Interface,
+        addresses: tuple[IPv4Address | None, IPv6Address | None],
+        state: InterfaceState,
+        net_name: str,
+    ) -> None:
+        """Add a change entry to every registration that is concerned."""
+        for registration in self.concerned(interface, addresses, net_name):
+            registration.changes.append(PendingChange(self.resource_name(registration, interface), state))
 
     def concerned(
         self, interface: Interface, addresses: tuple[IPv4Address | None, IPv6Address | None], net_name: str
@@ -157,13 +167,18 @@ class WitnessService(WitnessMethods):
             "address": registration.ip_address,
         }[self.options.resource_name]
 
-    def interface_removed(
-        self, group_name: str, *, ipv4: IPv4Address | None = None, ipv6: IPv6Address | None = None
-    ) -> list[Reply]:
-        """An interface is gone from the configuration. The text has no such event: nobody is told by it."""
+    def address_removed(self, group_name: str, address: IPv4Address | IPv6Address) -> list[Reply]:
+        """An address is gone from the configuration, and its interface if that had no other.
+
+        The text has no such event. What is gone is not available, so that those who registered for the
+        address are told just that.
+        """
+        ipv4 = address if isinstance(address, IPv4Address) else None
+        ipv6 = address if isinstance(address, IPv6Address) else None
         interface = self.interfaces.find(group_name, ipv4, ipv6)
         if interface is not None:
-            self.interfaces.remove(interface)
+            self.queue_change(interface, (ipv4, ipv6), InterfaceState.UNAVAILABLE, self.view.net_names.name)
+            self.interfaces.remove_address(interface, address)
         return self.wake()
 
     # Moves and address changes (3.1.6.2 to 3.1.6.4)

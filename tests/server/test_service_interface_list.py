@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState
 from swn_torture.witness.messages import GetInterfaceListRequest, GetInterfaceListResponse, InterfaceInfo
+from swn_torture.witness.notifications import ResourceChange
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
@@ -112,10 +113,22 @@ def test_a_waiting_call_dies_with_its_connection(bench: Bench) -> None:
     assert bench.result(other) == 0
 
 
-def test_a_removed_interface_is_listed_no_more(bench: Bench, make_bench: Callable[..., Bench]) -> None:
-    bench.take(bench.service.interface_removed("NODE3", ipv4=IPv4Address("192.0.2.3")))
+def test_a_removed_interface_is_listed_no_more(bench: Bench) -> None:
+    bench.take(bench.service.address_removed("NODE3", IPv4Address("192.0.2.3")))
 
     assert [i.group_name for i in bench.ask(ASK).interfaces] == ["NODE1", "NODE2"]
+
+
+def test_an_interface_outlives_one_of_two_addresses(bench: Bench) -> None:
+    by_v4, by_v6 = bench.register_ex(), bench.register_ex(ip_address="2001:db8::2")
+    first, second = bench.notify(by_v4), bench.notify(by_v6)
+
+    bench.take(bench.service.address_removed("NODE2", IPv4Address("192.0.2.2")))
+
+    assert bench.told(first) == (1, (ResourceChange(0xFF, "NODE2"),))
+    assert bench.pending(second)
+    node2 = bench.ask(ASK).interfaces[1]
+    assert (node2.group_name, node2.state, node2.flags) == ("NODE2", 1, 0x2 | 0x4)
 
 
 def test_a_server_may_announce_another_version(make_bench: Callable[..., Bench]) -> None:

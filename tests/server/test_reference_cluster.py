@@ -1,0 +1,426 @@
+"""The cluster over real sockets: what happens to it, and what its clients see."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.dcerpc.auth import Credentials
+from swn_torture.dcerpc.errors import ConnectionLost, DeadlineExceeded, Fault
+from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.server.cluster import ClusterError, ReferenceCluster
+from swn_torture.server.config import ClusterConfig, ConfigError
+from swn_torture.server.registrations import Selection
+from swn_torture.witness.client import WitnessClient, connect
+from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType
+from swn_torture.witness.notifications import ResourceChange
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from swn_torture.server.node import Node
+    from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
+
+WITNESS = Credentials("witness", "Passw0rd!", "SWNTEST")
+SOON = 5.0
+
+
+def story(tell: Callable[[ReferenceCluster], Awaitable[None]], **settings: Any) -> None:
+    """Run a cluster for as long as `tell` takes."""
+
+    async def run() -> None:
+        async with ReferenceCluster(ClusterConfig.from_mapping(settings)) as cluster:
+            await tell(cluster)
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def client_of(node: Node, **how: Any) -> AsyncIterator[WitnessClient]:
+    """A client that found the node by its endpoint mapper and logged on."""
+    options: dict[str, Any] = {"credentials": WITNESS, "level": AuthLevel.INTEGRITY} | how
+    client = await connect(node.address, epm_port=node.epm_port, **options)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def register(client: WitnessClient, node: Node, **fields: Any) -> ContextHandle:
+    """Register for the address of a node."""
+    values: dict[str, Any] = {
+        "net_name": "SWNCLUSTER",
+        "ip_address": node.address,
+        "client_computer_name": "CLIENT01",
+    }
+    response = await client.register_ex(**values | fields)
+    assert response.result == 0
+    return response.context
+
+
+def told(answer: AsyncNotifyResponse) -> tuple[int, list[str]]:
+    """(MessageType, what it says) of a notification."""
+    assert answer.result == 0
+    assert answer.response is not None
+    words = []
+    for item in answer.response.decode().items:
+        if isinstance(item, ResourceChange):
+            words.append(f"{item.resource_name} {InterfaceState(item.change_type).name}")
+        else:
+            words += [str(a.ipv4 if a.flags & 1 else a.ipv6) for a in item.addresses]
+    return answer.response.message_type, words
+
+
+def test_every_node_lists_the_others_as_witnesses() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        for node in cluster.nodes.values():
+            async with client_of(node) as client:
+                interfaces = (await client.get_interface_list()).interfaces
+            assert [i.group_name for i in interfaces] == ["NODE1", "NODE2", "NODE3"]
+            assert [i.group_name for i in interfaces if not i.flags & InterfaceFlags.WITNESS] == [node.name]
+            assert [bool(i.flags & InterfaceFlags.IPV6) for i in interfaces] == [False, True, False]
+
+    story(tell)
+
+
+@pytest.mark.parametrize("syntax", [NDR32, NDR64], ids=["ndr32", "ndr64"])
+@pytest.mark.parametrize("auth_type", [AuthType.NTLM, AuthType.SPNEGO], ids=["ntlm", "spnego"])
+@pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=["sign", "seal"])
+def test_every_method_in_every_protection(syntax: Any, auth_type: AuthType, level: AuthLevel) -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1, syntax=syntax, auth_type=auth_type, level=level) as client:
+            assert len((await client.get_interface_list()).interfaces) == 3
+            first = await client.register(
+                net_name="SWNCLUSTER", ip_address=node2.address, client_computer_name="CLIENT01"
+            )
+            second = await register(client, node2)
+            calls = client.async_notify(first.context), client.async_notify(second)
+            await cluster.disable("NODE2")
+            for call in calls:
+                answer = told(await call.reply(SOON))
+                assert answer == (MessageType.RESOURCE_CHANGE, ["NODE2 UNAVAILABLE"])
+            assert (await client.unregister(first.context)).result == 0
+            gone = await client.unregister_ex(second)
+            assert (gone.result, gone.context.is_null) == (0, True)
+            assert cluster.registrations() == []
+
+    story(tell)
+
+
+def test_callers_below_integrity_are_refused() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node = cluster.node("NODE1")
+        for how in (
+            {"credentials": None, "level": AuthLevel.NONE},
+            {"level": AuthLevel.CONNECT},
+            {"level": AuthLevel.PKT},
+        ):
+            async with client_of(node, **how) as client:
+                assert (await client.get_interface_list()).result == Win32.ERROR_ACCESS_DENIED
+                refused = await client.register(
+                    net_name="SWNCLUSTER", ip_address=node.address, client_computer_name="C"
+                )
+                assert (refused.result, refused.context.is_null) == (Win32.ERROR_ACCESS_DENIED, True)
+                assert (await client.unregister(refused.context)).result == Win32.ERROR_ACCESS_DENIED
+                notified = await client.async_notify(refused.context).reply(SOON)
+                assert (notified.result, notified.response) == (Win32.ERROR_ACCESS_DENIED, None)
+        assert cluster.registrations() == []
+
+    story(tell)
+
+
+def test_refusal_can_be_a_fault_and_security_can_be_off() -> None:
+    async def refused(cluster: ReferenceCluster) -> None:
+        async with client_of(cluster.node("NODE1"), credentials=None, level=AuthLevel.NONE) as client:
+            with pytest.raises(Fault) as caught:
+                await client.get_interface_list()
+            assert caught.value.status == Win32.ERROR_ACCESS_DENIED
+        async with client_of(cluster.node("NODE1"), level=AuthLevel.PKT) as client:
+            assert (await client.get_interface_list()).result == 0
+
+    async def let_in(cluster: ReferenceCluster) -> None:
+        async with client_of(cluster.node("NODE1"), credentials=None, level=AuthLevel.NONE) as client:
+            assert (await client.get_interface_list()).result == 0
+
+    story(refused, denied_by="fault", minimum_level="PKT")
+    story(let_in, enforce_security=False)
+
+
+def test_stubs_are_read_strictly_but_for_what_follows_them() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        async with client_of(cluster.node("NODE1")) as client:
+            for opnum, stub, status in (
+                (1, b"", FaultStatus.RPC_X_BAD_STUB_DATA),
+                (2, bytes(19), FaultStatus.RPC_X_BAD_STUB_DATA),
+                (6, b"", FaultStatus.NCA_S_OP_RNG_ERROR),
+                (65535, b"", FaultStatus.NCA_S_OP_RNG_ERROR),
+            ):
+                with pytest.raises(Fault) as caught:
+                    await client.rpc.call(opnum, stub).reply(SOON)
+                assert caught.value.status == status
+            assert await client.rpc.call(2, bytes(20) + b"surplus").reply(SOON) == b"\x57\0\0\0"
+
+    story(tell)
+
+
+def test_a_version_1_server_has_no_opnums_4_and_5() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        async with client_of(cluster.node("NODE1")) as client:
+            for opnum in (4, 5):
+                with pytest.raises(Fault) as caught:
+                    await client.rpc.call(opnum, b"").reply(SOON)
+                assert caught.value.status == FaultStatus.NCA_S_OP_RNG_ERROR
+                assert caught.value.did_not_execute
+
+    story(tell, version="V1")
+
+
+def test_cancel_and_orphan_end_the_call_and_not_the_registration() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as client:
+            handle = await register(client, node2)
+            call = client.async_notify(handle)
+            call.cancel()
+            with pytest.raises(Fault) as caught:
+                await call.reply(SOON)
+            assert caught.value.status == FaultStatus.NCA_S_FAULT_CANCEL
+            client.async_notify(handle).orphan()
+            await client.get_interface_list()
+            await cluster.disable("NODE2")
+            assert told(await client.async_notify(handle).reply(SOON))[1] == ["NODE2 UNAVAILABLE"]
+
+    story(tell)
+
+
+def test_the_timers_run_in_scaled_time() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as client:
+            idle = await register(client, node2)
+            handle = await register(client, node2, keep_alive_timeout=60)
+            assert (await client.async_notify(handle).reply(SOON)).result == Win32.ERROR_TIMEOUT
+            assert [entry["key"] for entry in cluster.registrations()] == [str(handle.uuid)]
+            assert (await client.unregister(idle)).result == Win32.ERROR_INVALID_PARAMETER
+
+    story(tell, time_scale=200)
+
+
+# Events
+
+
+def test_disable_and_enable() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as client, client_of(node2) as local:
+            handle = await register(client, node2)
+            for change, word in ((cluster.disable, "UNAVAILABLE"), (cluster.enable, "AVAILABLE")):
+                call = client.async_notify(handle)
+                await change("node2")
+                assert told(await call.reply(SOON)) == (1, [f"NODE2 {word}"])
+                states = [i.state for i in (await local.get_interface_list()).interfaces]
+                assert states == [1, InterfaceState[word], 1]
+        await cluster.disable("NODE2")
+        with pytest.raises(ClusterError, match="no node is called 'NODE9'"):
+            await cluster.disable("NODE9")
+
+    story(tell)
+
+
+def test_a_crash_resets_clients_and_is_announced_elsewhere() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as watcher, client_of(node2) as victim:
+            call = watcher.async_notify(await register(watcher, node2))
+            lost = victim.async_notify(await register(victim, node1))
+            await cluster.crash("NODE2")
+            assert told(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            with pytest.raises(ConnectionLost) as caught:
+                await lost.reply(SOON)
+            assert caught.value.reset
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(node2.address, node2.port)
+            with pytest.raises(ClusterError, match="NODE2 is crashed"):
+                await cluster.restart("NODE2")
+            assert [entry["node"] for entry in cluster.registrations()] == ["NODE1"]
+
+            call = watcher.async_notify(await register(watcher, node2))
+            await cluster.recover("NODE2")
+            assert told(await call.reply(SOON)) == (1, ["NODE2 AVAILABLE"])
+        async with client_of(node2) as client:
+            assert {i.state for i in (await client.get_interface_list()).interfaces} == {1}
+
+    story(tell)
+
+
+def test_power_off_is_silence_and_a_reboot_resets() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as watcher, client_of(node2) as victim:
+            call = watcher.async_notify(await register(watcher, node2))
+            silent = victim.async_notify(await register(victim, node1, keep_alive_timeout=0))
+            await cluster.power_off("NODE2")
+            assert told(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            with pytest.raises(DeadlineExceeded):
+                await silent.reply(0.2)
+            with pytest.raises(DeadlineExceeded):
+                await connect(node2.address, epm_port=node2.epm_port, credentials=WITNESS, timeout=0.2)
+
+            await cluster.recover("NODE2")
+            with pytest.raises(ConnectionLost):
+                await silent.reply(SOON)
+        async with client_of(node2) as client:
+            assert len((await client.get_interface_list()).interfaces) == 3
+        assert cluster.registrations() == []
+
+    story(tell, scan_interval=0.01)
+
+
+def test_death_can_take_time_to_be_noticed() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, node3 = cluster.nodes.values()
+        async with client_of(node1) as watcher:
+            second = watcher.async_notify(await register(watcher, node2, client_computer_name="A"))
+            third = watcher.async_notify(await register(watcher, node3, client_computer_name="B"))
+            await cluster.crash("NODE2")
+            await cluster.crash("NODE3")
+            await watcher.get_interface_list()
+            assert not second.done()
+            await cluster.recover("NODE3")
+            assert told(await third.reply(SOON)) == (1, ["NODE3 AVAILABLE"])
+            assert told(await second.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+
+    story(tell, detection_delay=10, time_scale=50)
+
+
+def test_a_partition_has_two_truths() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+
+        async def seen_from(node: Node) -> list[int]:
+            async with client_of(node) as client:
+                return [i.state for i in (await client.get_interface_list()).interfaces]
+
+        async with client_of(node2) as inside:
+            call = inside.async_notify(await register(inside, node1))
+            await cluster.partition("NODE2")
+            assert told(await call.reply(SOON)) == (1, ["NODE1 UNAVAILABLE"])
+            assert await seen_from(node1) == [1, 0xFF, 1]
+            assert await seen_from(node2) == [0xFF, 1, 0xFF]
+            await cluster.recover("NODE2")
+            assert await seen_from(node1) == await seen_from(node2) == [1, 1, 1]
+
+    story(tell)
+
+
+def test_a_restart_forgets_registrations() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as watcher, client_of(node2) as client:
+            call = watcher.async_notify(await register(watcher, node2))
+            await register(client, node1)
+            port = node2.port
+            await cluster.restart("NODE2")
+            assert (node2.port, node2.registrations()) == (port, [])
+            assert not call.done(), "the interface has not changed"
+        async with client_of(node2) as client:
+            assert len((await client.get_interface_list()).interfaces) == 3
+
+    story(tell)
+
+
+def test_clients_and_shares_are_moved() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, node3 = cluster.nodes.values()
+        async with client_of(node1) as client:
+            handle = await register(client, node2, share_name="SHARE")
+            call = client.async_notify(handle)
+            cluster.move_client(Selection("CLIENT01"), "NODE3")
+            assert told(await call.reply(SOON)) == (2, [node3.address])
+            call = client.async_notify(handle)
+            cluster.move_share(Selection("CLIENT01", "SHARE"), node1.address)
+            assert told(await call.reply(SOON)) == (3, [node1.address])
+            with pytest.raises(ClusterError, match="has to name the share"):
+                cluster.move_share(Selection("CLIENT01"), "NODE3")
+
+    story(tell)
+
+
+def test_addresses_come_go_change_and_move() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, node3 = cluster.nodes.values()
+        new, newer = (str(ip_address(node2.address) + n) for n in (100, 101))
+        async with client_of(node1) as client:
+            watching = await register(client, node3, flags=1, client_computer_name="WATCHER")
+
+            async def after(event: Awaitable[None]) -> tuple[int, list[str]]:
+                call = client.async_notify(watching)
+                await event
+                return told(await call.reply(SOON))
+
+            ipv6 = str(cluster.addresses_of("NODE2")[1])
+            assert await after(cluster.add_address("NODE2", new)) == (4, [node2.address, ipv6, new])
+            async with await connect(new, epm_port=node2.epm_port, credentials=WITNESS) as there:
+                registered = there.async_notify(await register(there, node1, ip_address=new))
+                connected = there.rpc
+                assert await after(cluster.change_address(new, newer)) == (4, [node2.address, ipv6, newer])
+                assert await connected.wait_closed(SOON) == "reset"
+                assert registered.done()
+            assert await after(cluster.move_address(newer, "NODE1")) == (4, [node1.address, newer])
+            async with client_of(node3) as third:
+                listed = (await third.get_interface_list()).interfaces
+                assert [(i.group_name, str(i.ipv4)) for i in listed][-1] == ("NODE1", newer)
+            assert await after(cluster.remove_address(newer)) == (4, [node1.address])
+            with pytest.raises(ClusterError, match="no node has the address"):
+                await cluster.remove_address(newer)
+            with pytest.raises(ClusterError, match="is no IP address"):
+                await cluster.add_address("NODE1", "elsewhere")
+
+    story(tell)
+
+
+def test_everything_can_be_restored() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        before = list(cluster.interfaces)
+        address = cluster.node("NODE1").address
+        await cluster.add_address("NODE1", str(ip_address(address) + 76))
+        await cluster.remove_address(address)
+        await cluster.set_interface("NODE1", InterfaceState.UNKNOWN)
+        await cluster.crash("NODE2")
+        await cluster.power_off("NODE3")
+        cluster.set_shares(())
+        cluster.shares.failing = True
+
+        await cluster.restore()
+
+        key = lambda interface: str(interface.addresses)  # noqa: E731
+        assert sorted(cluster.interfaces, key=key) == sorted(before, key=key)
+        assert len(cluster.shares.enumerate()) == 2
+        for node in cluster.nodes.values():
+            async with client_of(node) as client:
+                assert {i.state for i in (await client.get_interface_list()).interfaces} == {1}
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"nodes": 0}, "nodes has to be a number from 1 to 250"),
+        ({"network": "nowhere"}, "network has to be an IPv4 address"),
+        ({"net_name": 5}, "net_name has to be of type str"),
+        ({"ndr64": 1}, "ndr64 has to be of type bool"),
+        ({"dual_stacks": 1}, "no option is called 'dual_stacks'"),
+    ],
+)
+def test_a_wrong_configuration_is_explained(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        ClusterConfig.from_mapping(settings)
