@@ -24,7 +24,7 @@ from swn_torture.dcerpc.epm import (
     MapResponse,
     VersionOption,
 )
-from swn_torture.dcerpc.errand import errand
+from swn_torture.dcerpc.errand import ask, errand
 from swn_torture.dcerpc.errors import RemoteProtocolError, RpcError
 from swn_torture.dcerpc.interface import ServerInterface
 from swn_torture.dcerpc.status import FaultStatus
@@ -298,7 +298,7 @@ async def ept_map(
         while True:
             # The nil UUID rather than a null pointer: what Windows and Samba clients send.
             request = MapRequest(wanted, object or NIL, handle)
-            response = MapResponse.unpack(await rpc.call(EpmOpnum.MAP, request.pack()).reply(timeout))
+            response = MapResponse.unpack(*await ask(rpc, EpmOpnum.MAP, request.pack(), timeout))
             if response.status == EptStatus.NOT_REGISTERED and not found:
                 raise NotRegistered(response.status, f"{syntax} at {address}")
             if response.status not in {EptStatus.OK, EptStatus.NOT_REGISTERED}:
@@ -336,7 +336,7 @@ async def ept_lookup(
         handle = NULL_HANDLE
         while True:
             page = replace(asked, handle=handle)
-            response = LookupResponse.unpack(await rpc.call(EpmOpnum.LOOKUP, page.pack()).reply(timeout))
+            response = LookupResponse.unpack(*await ask(rpc, EpmOpnum.LOOKUP, page.pack(), timeout))
             if response.status not in {EptStatus.OK, EptStatus.NOT_REGISTERED}:
                 raise EndpointMapperError(response.status, f"ept_lookup at {address}")
             found += response.entries

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.dcerpc.header import ByteOrder
     from swn_torture.dcerpc.syntax import SyntaxId
 
-__all__ = ["errand"]
+__all__ = ["ask", "errand"]
 
 
 @asynccontextmanager
@@ -44,3 +45,15 @@ async def errand(address: str, port: int, interface: SyntaxId, timeout: float) -
         if isinstance(error, DeadlineExceeded):
             raise
         raise DeadlineExceeded(f"{interface} at {address} port {port}: no answer in {timeout:g} s") from error
+
+
+async def ask(rpc: RpcClient, opnum: int, stub: bytes, timeout: float) -> tuple[bytes, ByteOrder]:
+    """Make a call; return its out parameters and the byte order in which they are to be read.
+
+    Raises:
+        RpcError: what :meth:`Call.reply <swn_torture.dcerpc.call.Call.reply>` raises.
+    """
+    call = rpc.call(opnum, stub)
+    answer = await call.reply(timeout)
+    meta = call.response_meta
+    return answer, "little" if meta is None else meta.byte_order

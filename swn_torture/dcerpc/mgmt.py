@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from swn_torture.dcerpc.errand import errand
+from swn_torture.dcerpc.errand import ask, errand
 from swn_torture.dcerpc.errors import RemoteProtocolError, RpcError
 from swn_torture.dcerpc.interface import ServerInterface
 from swn_torture.dcerpc.status import FaultStatus, describe_status
@@ -136,13 +136,13 @@ async def inq_if_ids(address: str, port: int, *, timeout: float = 5.0) -> list[S
         RpcError: it cannot be reached, has no management interface, or does not answer in its form.
     """
     async with errand(address, port, MGMT, timeout) as rpc:
-        stub = await rpc.call(MgmtOpnum.INQ_IF_IDS, b"").reply(timeout)
-    return read_if_ids(stub)
+        answer = await ask(rpc, MgmtOpnum.INQ_IF_IDS, b"", timeout)
+    return read_if_ids(*answer)
 
 
-def read_if_ids(stub: bytes) -> list[SyntaxId]:
+def read_if_ids(stub: bytes, byte_order: str = "little") -> list[SyntaxId]:
     """Read the out parameters of inq_if_ids. Raises as :func:`inq_if_ids` does."""
-    reader = StubReader(stub)
+    reader = StubReader(stub, byte_order)
     served: list[SyntaxId] = []
     if reader.u32("if_id_vector.referent"):
         maximum = reader.counted("if_id_vector.max_count", _MAX_INTERFACES)

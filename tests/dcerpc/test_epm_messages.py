@@ -151,6 +151,13 @@ class TestMessages:
                 type(message).unpack(whole[:cut])
 
 
+def test_big_endian_replies_are_read() -> None:
+    octets = bytes.fromhex(TOWER_49152)
+    counts = b"".join(number.to_bytes(4) for number in (1, 4, 0, 1, 1, 75, 75))
+    stub = bytes(20) + counts + octets + b"\0" + bytes(4)
+    assert MapResponse.unpack(stub, "big").towers == (octets,)
+
+
 def test_big_endian_requests_are_read() -> None:
     stub = (
         (1).to_bytes(4) + SERVICE.uuid.bytes + (2).to_bytes(4) + (75).to_bytes(4) * 2

@@ -70,6 +70,14 @@ def test_interfaces_are_read_as_samba_packs_them() -> None:
     assert read_if_ids(bytes.fromhex(IF_IDS_OUT)) == [SERVICE, MGMT]
 
 
+def test_interfaces_of_a_big_endian_server() -> None:
+    stub = (
+        "00000001" + "0000000100000001" + "00000002"
+        + SERVICE.uuid.hex + "00010001" + "00000000"
+    )  # fmt: skip
+    assert read_if_ids(bytes.fromhex(stub), "big") == [SERVICE]
+
+
 def test_interfaces_cut_short() -> None:
     whole = bytes.fromhex(IF_IDS_OUT)
     for cut in range(len(whole)):
