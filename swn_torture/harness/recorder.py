@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import platform
 import shlex
@@ -61,8 +62,6 @@ class Recorder:
 
     def finish(self, session: pytest.Session, exitstatus: int) -> Results:
         """Write the reports asked for and return the results."""
-        import dataclasses
-
         interrupted = bool(exitstatus == 2 or session.shouldstop or session.shouldfail)
         run = dataclasses.replace(
             self._run,
@@ -110,6 +109,9 @@ def describe_target(profile: Profile) -> TargetInfo:
     """What a report tells of a target; no passwords."""
     from swn_torture.target import make_controller
 
+    if profile.embedded is not None:
+        # Where its administration listens is known once it runs; what it can do is known now.
+        profile = dataclasses.replace(profile, controller={"kind": "reference", "port": 1})
     controller = make_controller(profile)
     addresses = ", ".join(node.address for node in profile.nodes)
     facts = {
