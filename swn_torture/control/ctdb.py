@@ -64,6 +64,8 @@ class CtdbController(Controller):
         self._cluster = CtdbCluster(settings)
         self._homes: Mapping[str, int | None] = {}
         """Where the public addresses were when we came."""
+        self._fails_back = False
+        """Whether CTDB gives a node that comes back its share of the addresses."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -89,6 +91,8 @@ class CtdbController(Controller):
                 f"{', '.join(sorted(expected))}"
             )
         self._homes = view.hosts
+        failback = await self._cluster.on(view.seen_from, "ctdb", "getvar", "NoIPFailback")
+        self._fails_back = failback.text.rpartition("=")[2].strip() == "0"
 
     # Questions
 
@@ -239,19 +243,21 @@ class CtdbController(Controller):
 
     async def _wait(self, deadline: float) -> None:
         async def well() -> bool:
-            view = await self._cluster.view()
-            return view.healthy and await self._cluster.recovered(view)
+            return (await self._cluster.view()).healthy
 
         await self._cluster.until(well, deadline)
-        for node in self._cluster.names:
-            await self._wait_for_node(node, deadline)
+        await asyncio.gather(*(self._wait_for_node(node, deadline) for node in self._cluster.names))
 
     async def _wait_for_node(self, node: str, deadline: float) -> None:
         """Return once a node is OK to itself and to the others, and its witness service answers."""
 
         async def well() -> bool:
             views = (await self._cluster.view(), await self._cluster.view_from(node))
-            return not any(self._cluster.flags(view, node) or None in view.hosts.values() for view in views)
+            pnn = self._cluster.pnn(views[0], node)
+            if any(self._cluster.flags(view, node) or None in view.hosts.values() for view in views):
+                return False
+            at_home = pnn in views[0].hosts.values() or pnn not in self._homes.values()
+            return (at_home or not self._fails_back) and await self._cluster.recovered(views[0])
 
         await self._cluster.until(well, deadline)
         await self._cluster.until(lambda: self._cluster.ready(node), deadline)

@@ -50,6 +50,8 @@ for device in null zero full random urandom tty; do
 done
 ln -s /proc/self/fd dev/fd
 mkdir dev/shm
+# CTDB leaves its connection attempts to the kernel, which would try for minutes after a partition has healed.
+echo 1 > proc/sys/net/ipv4/tcp_syn_retries
 hostname "$node"
 pivot_root . mnt
 cd /
