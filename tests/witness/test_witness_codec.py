@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 both_syntaxes = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 
 REGISTER = RegisterRequest(0x00010001, "SWNCLUSTER", "198.51.100.10", "CLIENT1")
+LISTED = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+TOLD = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes(20)), 0)
 
 
 @given(messages, syntaxes, byte_orders)
@@ -131,7 +133,7 @@ class TestStrictness:
     @both_syntaxes
     @pytest.mark.parametrize("told", [0, 19, 21, 4000])
     def test_a_buffer_of_another_length_than_size_is(self, syntax: SyntaxId, told: int) -> None:
-        message = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes(20)), 0)
+        message = TOLD
         problem = rf"MessageBuffer\.max_count at offset \d+: 20 elements, but Length says {told}"
         with pytest.raises(DecodeError, match=problem):
             decode(message, encode(message, syntax, wrong={"Length": told}), syntax)
@@ -139,21 +141,18 @@ class TestStrictness:
     @both_syntaxes
     def test_more_elements_than_octets(self, syntax: SyntaxId) -> None:
         """Refused before anything is read, so that a count of 2^32-1 costs nothing."""
-        message = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
         bomb = {"NumberOfInterfaces": 2**32 - 1, "InterfaceInfo.max_count": 2**32 - 1}
         with pytest.raises(DecodeError, match=r"NumberOfInterfaces at offset .* only 556 are left"):
-            decode(message, encode(message, syntax, wrong=bomb), syntax)
+            decode(LISTED, encode(LISTED, syntax, wrong=bomb), syntax)
 
     @both_syntaxes
     def test_referents_that_contradict_what_follows(self, syntax: SyntaxId) -> None:
-        listed = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
-        told = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes(20)), 0)
         silent = AsyncNotifyResponse(None, 0)
         for message, name, field in (
-            (listed, "InterfaceList", "trailing"),
-            (listed, "InterfaceInfo", "NumberOfInterfaces"),
-            (told, "pResp", "trailing"),
-            (told, "MessageBuffer", "Length"),
+            (LISTED, "InterfaceList", "trailing"),
+            (LISTED, "InterfaceInfo", "NumberOfInterfaces"),
+            (TOLD, "pResp", "trailing"),
+            (TOLD, "MessageBuffer", "Length"),
             (REGISTER, "NetName", "IpAddress.offset"),
         ):
             with pytest.raises(DecodeError) as caught:
@@ -215,6 +214,37 @@ class TestStrictness:
         assert caught.value.field == "InterfaceInfo[0].InterfaceGroupName"
         assert caught.value.offset == (16 if syntax == NDR32 else 32)
 
+    @both_syntaxes
+    @pytest.mark.parametrize(
+        ("message", "wrong", "field"),
+        [
+            (LISTED, {"InterfaceInfo.max_count": 2}, "InterfaceInfo.max_count"),
+            (LISTED, {"InterfaceInfo.referent": 0}, "NumberOfInterfaces"),
+            (LISTED, {"NumberOfInterfaces": 9, "InterfaceInfo.max_count": 9}, "NumberOfInterfaces"),
+            (
+                LISTED,
+                {"InterfaceInfo[0].InterfaceGroupName": b"x" * 520},
+                "InterfaceInfo[0].InterfaceGroupName",
+            ),
+            (TOLD, {"MessageBuffer.max_count": 21}, "MessageBuffer.max_count"),
+            (TOLD, {"MessageBuffer.referent": 0}, "Length"),
+            (TOLD, {"MessageBuffer.max_count": 99, "Length": 99}, "MessageBuffer"),
+            (REGISTER, {"IpAddress.offset": 1}, "IpAddress.offset"),
+            (REGISTER, {"IpAddress.max_count": 1}, "IpAddress.actual_count"),
+            (REGISTER, {"IpAddress.actual_count": 0}, "IpAddress.actual_count"),
+            (REGISTER, {"IpAddress.terminator": "!"}, "IpAddress.terminator"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_errors_say_where_the_field_begins(
+        self, syntax: SyntaxId, message: AnyRequest | AnyResponse, wrong: Wrong, field: str
+    ) -> None:
+        mark = b"here it is"
+        begins = encode(message, syntax, wrong={field: mark}).index(mark)
+        with pytest.raises(DecodeError) as caught:
+            decode(message, encode(message, syntax, wrong=wrong), syntax)
+        assert (caught.value.field, caught.value.offset) == (field, begins)
+
     @pytest.mark.parametrize("opnum", [6, 7, 0xFFFF])
     def test_methods_that_do_not_exist(self, opnum: int) -> None:
         with pytest.raises(UnknownOpnumError, match=f"no method {opnum}"):
@@ -255,7 +285,7 @@ class TestText:
 
     @both_syntaxes
     def test_what_stands_behind_the_name_in_a_group_name_is_not_part_of_it(self, syntax: SyntaxId) -> None:
-        message = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+        message = LISTED
         garbage = "NODE0\0garbage".encode("utf-16-le").ljust(520, b"\xee")
         octets = encode(message, syntax, wrong={"InterfaceInfo[0].InterfaceGroupName": garbage})
         assert decode(message, octets, syntax) == message
@@ -315,7 +345,7 @@ class TestBigEndian:
         assert decode_request(2, octets, NDR32, byte_order="big") == UnRegisterRequest(handle)
 
     def test_addresses_are_the_integers_of_a_little_endian_host(self) -> None:
-        message = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
+        message = LISTED
         little = encode(message, NDR32)
         big = encode(message, NDR32, byte_order="big")
         at = little.index(IPv4Address("198.51.100.10").packed)
