@@ -1,0 +1,44 @@
+"""A stream of octets has no borders."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.framing import Framer
+from swn_torture.dcerpc.header import BIG_ENDIAN
+from swn_torture.dcerpc.pdu import CoCancel, Request
+
+PDUS = [Request(stub=b"x" * 50).pack(), CoCancel(drep=BIG_ENDIAN).pack(), Request(stub=b"y").pack()]
+
+
+@given(st.lists(st.integers(1, 40), max_size=12))
+def test_portions_of_any_size(sizes: list[int]) -> None:
+    stream, framer, out = b"".join(PDUS), Framer(lambda _: 5840), []
+    cuts = [0]
+    for size in sizes:
+        cuts.append(min(cuts[-1] + size, len(stream)))
+    for start, end in zip(cuts, [*cuts[1:], len(stream)], strict=True):
+        framer.receive_data(stream[start:end])
+        while (received := framer.next_pdu()) is not None:
+            out.append(received[1])
+    assert out == PDUS
+    assert framer.buffered == b""
+
+
+def test_a_length_below_a_header_is_refused_at_once() -> None:
+    framer = Framer(lambda _: 5840)
+    framer.receive_data(Request(frag_length=8).pack())
+    with pytest.raises(RemoteProtocolError, match="8 octets are less than a header"):
+        framer.next_pdu()
+
+
+def test_a_length_above_the_limit_is_refused_with_the_header_alone() -> None:
+    framer = Framer(lambda header: 0xFFFF if header.ptype else 100)
+    framer.receive_data(Request(frag_length=101).pack()[:16])
+    with pytest.raises(RemoteProtocolError, match="101 octets, at most 100"):
+        framer.next_pdu()
+    assert framer.header is not None
+    assert framer.header.frag_length == 101
