@@ -78,7 +78,7 @@ class TestLegs:
         assert heard(pair) == b"hello"
 
     def test_trailers_of_legs_follow_at_once(self, pair: Pair) -> None:
-        """Aligned to 4 octets and no more: Samba refuses a bind whose trailer is moved to a multiple of 16."""
+        """Aligned to 4 octets and no more: Samba refuses a bind whose trailer is moved to 16."""
         entry = pair.secure(INTEGRITY)
         bind = pair.client.bind(propose(ECHO), security=entry, token=entry.context.step(b""))
         (ack,) = pair.tell(pair.client.send(bind))
