@@ -1,0 +1,84 @@
+"""`swn-torture serve`, as a person starts it and as a profile sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from swn_torture.cli import main
+from swn_torture.control import NodeState
+from swn_torture.server.config import ClusterConfig
+from swn_torture.server.serve import introduction, profile_of, serve
+from swn_torture.target import load_profile, make_controller
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.server.admin import AdminServer
+    from swn_torture.server.cluster import ReferenceCluster
+
+
+def test_the_written_profile_leads_to_the_cluster(tmp_path: Path) -> None:
+    lines: list[str] = []
+    path = tmp_path / "reference.toml"
+
+    async def story() -> None:
+        stop, started = asyncio.Event(), asyncio.Event()
+
+        def ready(cluster: ReferenceCluster, admin: AdminServer) -> None:
+            path.write_text(profile_of(cluster, admin))
+            lines.extend(introduction(cluster, admin, path))
+            started.set()
+
+        config = ClusterConfig.from_mapping({"nodes": 2, "time_scale": 10})
+        running = asyncio.create_task(serve(config, ready, stop))
+        async with asyncio.timeout(5):
+            await started.wait()
+        profile = load_profile(str(path))
+        assert [node.name for node in profile.nodes] == ["NODE1", "NODE2"]
+        assert (profile.expect.version, profile.expect.unused_timeout) == (2, 3.0)
+        assert [(share.name, share.scale_out) for share in profile.expect.shares] == [
+            ("SHARE", True),
+            ("PLAIN", False),
+        ]
+        async with make_controller(profile) as controller:
+            assert [node.state for node in await controller.nodes()] == [NodeState.OK] * 2
+        stop.set()
+        await running
+
+    asyncio.run(story())
+    text = "\n".join(lines)
+    assert "Witness cluster SWNCLUSTER" in text
+    assert "SWNTEST\\witness / Passw0rd!" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--option", "dual_stack"], "--option has to look like NAME=VALUE"),
+        (["--option", "dual_stack=three"], "dual_stack can be two-entries, one-entry"),
+        (["--user", "nobody"], "--user has to look like NAME:VALUE"),
+        (["--share", "A:b"], "--share has to look like NAME or NAME:sofs"),
+        (["--network", "10.0.0"], "network has to be an IPv4 address"),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: list[str], problem: str) -> None:
+    result = CliRunner().invoke(main, ["serve", *arguments])
+    assert result.exit_code == 2
+    assert problem in " ".join(result.output.split())
+
+
+def test_the_choices_can_be_listed() -> None:
+    result = CliRunner().invoke(main, ["serve", "--list-options"])
+    assert result.exit_code == 0
+    assert "unregister_unknown" in result.output
+    assert "AMB-37" in result.output
+
+
+def test_an_address_that_is_not_ours_ends_it() -> None:
+    result = CliRunner().invoke(main, ["serve", "--network", "203.0.113.0", "--epm-port", "1135"])
+    assert result.exit_code == 3
+    assert "could not listen on any of its addresses" in " ".join(result.output.split())
