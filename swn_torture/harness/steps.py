@@ -1,0 +1,228 @@
+"""What many cases do: register, listen, have the cluster move, and wait together for what that tells.
+
+A case stays a story: it makes its listeners, has something happen, and asks who heard what::
+
+    moved, other = await listen(witness), await listen(witness)
+    await cluster.move_client(moved.name, destination.node)
+
+    await hear(moved)
+    (silent,) = await hear_nothing(other)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.control.base import Capability
+from swn_torture.harness.notice import Notice, Unreadable
+from swn_torture.harness.outcome import SILENCE, Outcome, outcome_of, returns
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.constants import InterfaceFlags, InterfaceState
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness.law import Law
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.client import PendingCall, WitnessClient
+    from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle, InterfaceInfo
+
+SUCCESS = returns(Win32.ERROR_SUCCESS)
+
+# Listening
+# ----------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """A registration of a case, and the AsyncNotify it may have outstanding.
+
+    Attributes:
+        witness: where it is registered.
+        client: the connection it was made on.
+        handle: its context handle.
+        fields: what it was registered with, by parameter; ``name`` and ``address`` are two of them.
+        call: its outstanding or last AsyncNotify.
+        outcome: how that ended; None while nobody waited for it.
+    """
+
+    def __init__(
+        self, witness: Witness, client: WitnessClient, handle: ContextHandle, fields: dict[str, Any]
+    ) -> None:
+        self.witness = witness
+        self.client = client
+        self.handle = handle
+        self.fields = fields
+        self.call: PendingCall[AsyncNotifyResponse] | None = None
+        self.outcome: Outcome | None = None
+
+    @property
+    def name(self) -> str:
+        """ClientComputerName."""
+        return str(self.fields["client_computer_name"])
+
+    @property
+    def address(self) -> str:
+        """IpAddress."""
+        return str(self.fields["ip_address"])
+
+    def ask(self) -> PendingCall[AsyncNotifyResponse]:
+        """Call AsyncNotify unless the last call is still outstanding; returns at once."""
+        if self.call is None or self.outcome not in {None, SILENCE}:
+            self.call, self.outcome = self.client.async_notify(self.handle), None
+        return self.call
+
+    async def hear(self, timeout: float) -> Outcome:
+        """Wait up to ``timeout`` seconds for the answer; asks first where no call is outstanding."""
+        outcome = await outcome_of(self.ask(), timeout)
+        if outcome == SUCCESS:
+            outcome = dataclasses.replace(outcome, detail=str(self._read() or "pResp is null"))
+        self.outcome = outcome
+        return outcome
+
+    def notice(self, law: Law, *ids: str) -> Notice:
+        """What the last answer told. One that tells nothing fails these rules, and the case ends with it."""
+        outcome = self.outcome
+        assert outcome is not None, "nobody waited for the answer yet"
+        notice: Notice | None = None
+        if outcome.kind == "malformed" or outcome == SUCCESS:
+            try:
+                notice = self._read()
+            except Unreadable as problem:
+                outcome = dataclasses.replace(outcome, detail=str(problem))
+        if notice is None:
+            law(*ids).holds(
+                False,  # noqa: FBT003 - told nothing
+                expected="ERROR_SUCCESS (0x0) with a notification",
+                observed=outcome,
+            )
+            raise law.stop()
+        return notice
+
+    def _read(self) -> Notice | None:
+        answer = self.call.call.response_meta if self.call else None
+        assert answer is not None
+        return Notice.read(answer.stub, self.client.syntax, answer.byte_order)
+
+
+async def listen(
+    witness: Witness,
+    client: WitnessClient | None = None,
+    *,
+    version: int = 2,
+    asks: bool = True,
+    **fields: Any,
+) -> Listener:
+    """Register, and have AsyncNotify outstanding.
+
+    Args:
+        witness: where.
+        client: the connection; one of its own without.
+        version: 1 registers by WitnessrRegister, 2 by WitnessrRegisterEx.
+        asks: whether to call AsyncNotify right away.
+        fields: parameters of the registration; by default a name that nobody else uses, at an address of the
+            first node.
+    """
+    client = client or await witness.connect()
+    fields = {"client_computer_name": witness.client_name(), **fields}
+    if "ip_address" not in fields:
+        fields["ip_address"] = await witness.address_of(0)
+    register = witness.register if version == 1 else witness.register_ex
+    listener = Listener(witness, client, await register(client, **fields), fields)
+    if asks:
+        listener.ask()
+    return listener
+
+
+async def hear(*listeners: Listener, timeout: float | None = None) -> tuple[Outcome, ...]:
+    """Wait for the answers of all of them together, each as long as an event may take."""
+    return tuple(
+        await asyncio.gather(
+            *(heard.hear(timeout or heard.witness.place.profile.expect.event_deadline) for heard in listeners)
+        )
+    )
+
+
+async def hear_nothing(*listeners: Listener) -> tuple[Outcome, ...]:
+    """Watch all of them together for as long as makes a call count as pending (SILENCE)."""
+    return tuple(
+        await asyncio.gather(
+            *(heard.hear(heard.witness.place.profile.expect.quiet_time) for heard in listeners)
+        )
+    )
+
+
+# The cluster
+# ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A node, and the interfaces of the interface list that it hosts."""
+
+    node: str
+    interfaces: tuple[InterfaceInfo, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Their addresses, of either family."""
+        return tuple(str(address) for interface in self.interfaces for address in addresses_of(interface))
+
+    @property
+    def available(self) -> bool:
+        """Whether it has interfaces, and all of them are AVAILABLE."""
+        states = {interface.state for interface in self.interfaces}
+        return states == {InterfaceState.AVAILABLE}
+
+
+def addresses_of(interface: InterfaceInfo) -> tuple[IPv4Address | IPv6Address, ...]:
+    """The addresses that the Flags of an interface call valid, IPv4 first."""
+    valid: list[IPv4Address | IPv6Address] = []
+    if interface.flags & InterfaceFlags.IPV4:
+        valid.append(interface.ipv4)
+    if interface.flags & InterfaceFlags.IPV6:
+        valid.append(interface.ipv6)
+    return tuple(valid)
+
+
+async def homes(witness: Witness, cluster: Controller) -> tuple[Home, ...]:
+    """Every node with the interfaces it hosts now, in the order of the controller.
+
+    Who hosts what is known from the controller alone: a list in which all interfaces carry one group name
+    (AMB-10) does not tell.
+    """
+    listed = await witness.interfaces()
+    found = []
+    for node in await cluster.nodes():
+        hosted = {ip_address(address) for address in node.addresses}
+        found.append(Home(node.name, tuple(i for i in listed if hosted.intersection(addresses_of(i)))))
+    return tuple(found)
+
+
+async def destination(witness: Witness, cluster: Controller, *, beside: str | None = None) -> Home:
+    """A node with nothing but AVAILABLE interfaces to move clients to, none of which is ``beside``."""
+    for home in await homes(witness, cluster):
+        if home.available and beside not in home.addresses:
+            return home
+    raise Unsuitable("no other node hosts AVAILABLE interfaces")
+
+
+async def take_down(cluster: Controller, node: str) -> None:
+    """Have the interfaces of a node become UNAVAILABLE, by the order that disturbs least."""
+    if cluster.can(Capability.INTERFACE_STATE):
+        await cluster.set_interface(node, up=False)
+    else:
+        await cluster.disable(node)
+
+
+async def bring_up(cluster: Controller, node: str) -> None:
+    """The reverse of ``take_down``."""
+    if cluster.can(Capability.INTERFACE_STATE):
+        await cluster.set_interface(node, up=True)
+    else:
+        await cluster.enable(node)
