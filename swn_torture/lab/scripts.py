@@ -43,6 +43,7 @@ power-off)
   on "$node" ip address add "$own/{prefix_length}" dev eth0
   ;;
 power-on)
+  [ -z "$(ip -n {switch} -brief link show dev "$node" up)" ] || exit 0
   left=100
   while [ -n "$(orphans)" ] && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
   on "$node" sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_orphan_retries'
