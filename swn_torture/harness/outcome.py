@@ -15,6 +15,7 @@ from swn_torture.dcerpc.errors import (
     DeadlineExceeded,
     Fault,
     RemoteProtocolError,
+    RpcError,
 )
 from swn_torture.dcerpc.status import describe_status
 from swn_torture.witness.codec import DecodeError
@@ -87,14 +88,22 @@ async def outcome_of(call: PendingCall[Any], timeout: float = 10.0) -> Outcome:
     """Wait up to ``timeout`` seconds for a call and tell how it ended; never raises what a peer can cause."""
     try:
         response = await call.reply(timeout)
-    except Fault as fault:
-        return Outcome("fault", fault.status)
-    except BindRefused as refusal:
-        return Outcome("bind-nak", refusal.reason)
-    except ConnectionLost as loss:
-        return Outcome("closed", detail=str(loss))
-    except DeadlineExceeded:
-        return Outcome("silence", detail=f"waited {timeout:g} s")
-    except (DecodeError, RemoteProtocolError) as problem:
-        return Outcome("malformed", detail=str(problem))
+    except (RpcError, DecodeError) as ending:
+        return ending_of(ending, timeout)
     return Outcome("result", getattr(response, "result", None), response)
+
+
+def ending_of(error: RpcError | DecodeError, timeout: float | None = None) -> Outcome:
+    """The outcome that an error stands for; one that is our own doing is raised again."""
+    match error:
+        case Fault():
+            return Outcome("fault", error.status)
+        case BindRefused():
+            return Outcome("bind-nak", error.reason)
+        case ConnectionLost():
+            return Outcome("closed", detail=str(error))
+        case DeadlineExceeded():
+            return Outcome("silence", detail=str(error) if timeout is None else f"waited {timeout:g} s")
+        case DecodeError() | RemoteProtocolError():
+            return Outcome("malformed", detail=str(error))
+    raise error

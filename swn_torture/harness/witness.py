@@ -20,7 +20,7 @@ from swn_torture.dcerpc.errors import RpcError
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.syntax import NDR32, SyntaxId
 from swn_torture.dcerpc.transcript import Transcript
-from swn_torture.harness.outcome import outcome_of, returns
+from swn_torture.harness.outcome import ending_of, outcome_of, returns
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS, InterfaceFlags, InterfaceState, ProtocolVersion
 from swn_torture.witness.messages import (
@@ -138,15 +138,54 @@ class Witness:
         """
         syntax = syntax or self.syntax
         rpc = await self.rpc(node)
-        if level != AuthLevel.NONE:
-            bind |= {
-                "credentials": credentials or self.credentials,
-                "auth_type": auth_type,
-                "level": level,
-                "host": self.place.profile.spn_host or self.net_name,
-            }
-        await rpc.bind(WITNESS, transfer=(syntax,), **bind)
+        logon = self.logon(level=level, auth_type=auth_type, credentials=credentials)
+        await rpc.bind(WITNESS, transfer=(syntax,), **logon, **bind)
         return WitnessClient(rpc, syntax)
+
+    def logon(
+        self,
+        *,
+        level: AuthLevel = AuthLevel.INTEGRITY,
+        auth_type: AuthType = AuthType.NTLM,
+        credentials: Credentials | None = None,
+    ) -> dict[str, Any]:
+        """What ``RpcClient.bind`` and ``alter_context`` take to log on; nothing at level ``NONE``."""
+        if level == AuthLevel.NONE:
+            return {}
+        return {
+            "credentials": credentials or self.credentials,
+            "auth_type": auth_type,
+            "level": level,
+            "host": self.place.profile.spn_host or self.net_name,
+        }
+
+    async def alive(self, law: Law, *ids: str) -> None:
+        """Show after a hostile stimulus that others are still served: GetInterfaceList on a fresh connection.
+
+        Args:
+            law: the law of the case.
+            ids: the rules that this decides; without any, only a failure is recorded, as one of
+                RPC-CONN-independent.
+
+        Raises:
+            Stop: they are not.
+        """
+        deadline = self.place.profile.expect.reply_deadline
+        try:
+            client = await self.connect()
+            outcome = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
+            await client.rpc.close()
+        except RpcError as problem:
+            outcome = ending_of(problem)
+        expected = str(returns(Win32.ERROR_SUCCESS))
+        served = outcome == returns(Win32.ERROR_SUCCESS)
+        note = "GetInterfaceList on a fresh connection afterwards"
+        if ids:
+            law(*ids).holds(served, expected=expected, observed=outcome, note=note)
+        if not served:
+            if ids:
+                raise law.stop()
+            raise law.broken("RPC-CONN-independent", expected=expected, observed=outcome, note=note)
 
     async def close(self) -> None:
         """End every connection of the case."""
