@@ -212,7 +212,7 @@ def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq)
     require_kerberos()
     service, _, host = spn.partition("/")
     if not request & ContextReq.confidentiality:
-        # Sets GSS_KRB5_CRED_NO_CI_FLAGS_X. MIT's library would ask for confidentiality on its own, and Samba's
+        # Sets GSS_KRB5_CRED_NO_CI_FLAGS_X. MIT's library would ask for confidentiality on its own; Samba's
         # server then reckons with the longer verifier of sealing, fails to sign and answers fault 0x00000001.
         request |= ContextReq.no_integrity
     user = f"{credentials.username}@{credentials.domain}" if credentials.domain else credentials.username
