@@ -24,7 +24,7 @@ from swn_torture.witness.win32 import describe
 if TYPE_CHECKING:
     from swn_torture.witness.client import PendingCall
 
-Kind = Literal["result", "fault", "closed", "silence", "bind-nak", "malformed"]
+Kind = Literal["result", "fault", "closed", "silence", "bind-nak", "malformed", "pdu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Outcome:
     Attributes:
         kind: ``result`` (the method returned), ``fault``, ``closed`` (FIN or RST without an answer),
             ``silence`` (nothing within the time given), ``bind-nak``, ``malformed`` (octets that do not
-            decode).
+            decode), ``pdu`` (any other PDU, told by its detail; an expectation of it covers none of them).
         code: the method's return value, the fault status or the reject reason; None where there is none or,
             in an expectation, where any will do.
         response: the decoded response of a result.
@@ -48,24 +48,26 @@ class Outcome:
 
     def matches(self, observed: Outcome) -> bool:
         """Whether this expectation covers what was observed."""
-        return self.kind == observed.kind and (self.code is None or self.code == observed.code)
+        return self.kind == observed.kind != "pdu" and (self.code is None or self.code == observed.code)
 
     def __str__(self) -> str:
         """For a report: kind and code with its symbol."""
-        detail = f" ({self.detail})" if self.detail else ""
+        if self.kind == "pdu":
+            return self.detail
         match self.kind:
             case "result":
-                return (describe(self.code) if self.code is not None else "any return value") + detail
+                text = describe(self.code) if self.code is not None else "any return value"
             case "fault":
                 return f"fault {describe_status(self.code)}" if self.code is not None else "any fault"
-            case "closed":
-                return "connection closed" + detail
-            case "silence":
-                return "no answer" + detail
             case "bind-nak":
                 return "bind_nak" + (f" reason {self.code}" if self.code is not None else "")
+            case "closed":
+                text = "connection closed"
+            case "silence":
+                text = "no answer"
             case _:
-                return "octets that do not decode" + detail
+                text = "octets that do not decode"
+        return f"{text} ({self.detail})" if self.detail else text
 
 
 def returns(code: int | None = None) -> Outcome:
@@ -76,6 +78,11 @@ def returns(code: int | None = None) -> Outcome:
 def faults(status: int | None = None) -> Outcome:
     """The call ends in a fault of this status (any without)."""
     return Outcome("fault", None if status is None else int(status))
+
+
+def refuses_bind(reason: int | None = None) -> Outcome:
+    """The bind is answered by a bind_nak of this reason (any without)."""
+    return Outcome("bind-nak", None if reason is None else int(reason))
 
 
 #: The server closes the connection instead of answering.
