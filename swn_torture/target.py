@@ -75,6 +75,8 @@ class Expectations:
         event_deadline: seconds within which a cluster event reaches a client. Not a rule of the protocol.
         reply_deadline: seconds within which an ordinary call is answered. Not a rule of the protocol.
         quiet_time: seconds of silence after which a call counts as pending.
+        long_call: seconds that a call is left pending to see that the transport does not drop it; clients
+            use 120.
         shares: the shares, with their types.
     """
 
@@ -84,6 +86,7 @@ class Expectations:
     event_deadline: float = 30.0
     reply_deadline: float = 10.0
     quiet_time: float = 2.0
+    long_call: float = 120.0
     shares: tuple[Share, ...] = ()
 
 
