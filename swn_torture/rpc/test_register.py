@@ -1,75 +1,295 @@
-"""WitnessrRegister, opnum 1 (MS-SWN 3.1.4.2)."""
+"""WitnessrRegister and WitnessrRegisterEx, opnums 1 and 4: what binds both (MS-SWN 3.1.4.2, 3.1.4.5)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.harness import case, outcome_of, returns
-from swn_torture.witness.messages import NULL_HANDLE
+from swn_torture.control.base import Capability
+from swn_torture.harness import SILENCE, case, outcome_of, returns
+from swn_torture.harness.registering import (
+    REGISTER,
+    REGISTER_EX,
+    WRONG_PARAMETER,
+    Method,
+    each_method,
+    listed,
+    record_refusal,
+    show_listed,
+    succeeded,
+    with_handle,
+)
+from swn_torture.harness.steps import addresses_of
+from swn_torture.witness.constants import ProtocolVersion
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
     from swn_torture.harness import Law
     from swn_torture.harness.witness import Witness
 
+RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"}
 
-@case("SWN-3.1.4.2-returns-success", "SWN-3.1.4.2-success-code", "SWN-1.7-version-1", syntaxes="both")
-async def test_valid_registration(witness: Witness, law: Law) -> None:
-    """Register with everything right returns success and a handle."""
+
+@case(
+    "SWN-3.1.4.2-returns-success",
+    "SWN-3.1.4.2-success-code",
+    "SWN-3.1.4.5-returns-success",
+    "SWN-3.1.4.5-success-code",
+    *RIGHT_VERSION.values(),
+    syntaxes="both",
+)
+@each_method
+async def test_valid_registration(witness: Witness, law: Law, method: Method) -> None:
+    """Registering with everything right returns success and a handle."""
     client = await witness.connect()
-    request = witness.registration(ip_address=await witness.address_of(0))
 
-    reply = await outcome_of(client.start(request))
+    reply = await method.reply(witness, client)
 
-    law("SWN-3.1.4.2-success-code", "SWN-1.7-version-1").allows(reply, returns(Win32.ERROR_SUCCESS))
-    law("SWN-3.1.4.2-returns-success").holds(
-        reply == returns(Win32.ERROR_SUCCESS) and reply.response.context != NULL_HANDLE,
+    law(method.rule("success-code"), RIGHT_VERSION[method]).allows(reply, returns(Win32.ERROR_SUCCESS))
+    law(method.rule("returns-success")).holds(
+        succeeded(reply),
         expected="ERROR_SUCCESS (0x0) with a handle that is not null",
-        observed=f"{reply}, {getattr(reply.response, 'context', 'no handle')}",
+        observed=with_handle(reply),
     )
 
 
-@case("SWN-3.1.4.2-version-mismatch", syntaxes="both")
-@pytest.mark.parametrize("version", [0, 1, 0x00010000, 0x00010002, 0x00020000, 123456, 0xFFFFFFFF], ids=hex)
-async def test_wrong_version(witness: Witness, law: Law, version: int) -> None:
-    """Register with a Version that is not 0x00010001 is refused."""
+WRONG_VERSIONS = [
+    *((REGISTER, version) for version in (0, 1, 0x00010000, 0x00010002, 0x00020000, 123456, 0xFFFFFFFF)),
+    *((REGISTER_EX, version) for version in (0, 1, 0x00010001, 0x00020001, 123456, 0xFFFFFFFF)),
+]
+
+
+@case("SWN-3.1.4.2-version-mismatch", "SWN-3.1.4.5-version-mismatch", syntaxes="both")
+@pytest.mark.parametrize(
+    ("method", "version"),
+    WRONG_VERSIONS,
+    ids=[f"{method}-{version:#x}" for method, version in WRONG_VERSIONS],
+)
+async def test_wrong_version(witness: Witness, law: Law, method: Method, version: int) -> None:
+    """Registering with a Version that is not the method's own is refused."""
     client = await witness.connect()
-    request = witness.registration(version=version, ip_address=await witness.address_of(0))
 
-    reply = await outcome_of(client.start(request))
+    reply = await method.reply(witness, client, version=version)
 
-    law("SWN-3.1.4.2-version-mismatch").allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
+    law(method.rule("version-mismatch")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
-@case("SWN-3.1.4.2-version-first")
-async def test_version_is_checked_before_names(witness: Witness, law: Law) -> None:
-    """Register with a wrong Version and no names at all is refused for its version."""
+OTHER_VERSION = {REGISTER: ProtocolVersion.V2, REGISTER_EX: ProtocolVersion.V1}
+
+
+@case("SWN-3.1.4.2-version-first", "SWN-3.1.4.5-version-first")
+@each_method
+async def test_version_is_checked_before_names(witness: Witness, law: Law, method: Method) -> None:
+    """Registering with a wrong Version and no names at all is refused for its version."""
     client = await witness.connect()
-    request = witness.registration(
-        version=0x00020000, net_name=None, ip_address=None, client_computer_name=None
-    )
+    nothing = {"net_name": None, "ip_address": None, "client_computer_name": None}
 
-    reply = await outcome_of(client.start(request))
+    reply = await method.reply(witness, client, version=OTHER_VERSION[method], **nothing)
 
-    law("SWN-3.1.4.2-version-first").allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
+    law(method.rule("version-first")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
 NULLS = {
-    "net_name": "SWN-3.1.4.2-null-netname",
-    "ip_address": "SWN-3.1.4.2-null-ipaddress",
-    "client_computer_name": "SWN-3.1.4.2-null-clientname",
+    "net_name": "null-netname",
+    "ip_address": "null-ipaddress",
+    "client_computer_name": "null-clientname",
 }
 
 
-@case(*NULLS.values(), syntaxes="both")
+@case(*(method.rule(rule) for method in (REGISTER, REGISTER_EX) for rule in NULLS.values()), syntaxes="both")
 @pytest.mark.parametrize("field", NULLS)
-async def test_null_name(witness: Witness, law: Law, field: str) -> None:
-    """Register with a name that is NULL is refused."""
+@each_method
+async def test_null_name(witness: Witness, law: Law, method: Method, field: str) -> None:
+    """Registering with a name that is NULL is refused."""
     client = await witness.connect()
-    request = witness.registration(**{"ip_address": await witness.address_of(0), field: None})
 
-    reply = await outcome_of(client.start(request))
+    reply = await method.reply(witness, client, **{"ip_address": await witness.address_of(0), field: None})
 
-    law(NULLS[field]).allows(reply, returns(Win32.ERROR_INVALID_PARAMETER))
+    law(method.rule(NULLS[field])).allows(reply, WRONG_PARAMETER)
+
+
+@case(
+    "SWN-3.1.4.2-creates-entry",
+    "SWN-3.1.4.5-creates-entry",
+    "SWN-3.1.4.2-v2-sharename-empty",
+    needs=("list-registrations",),
+)
+@each_method
+async def test_registration_is_listed(
+    witness: Witness, law: Law, cluster: Controller, method: Method
+) -> None:
+    """A registration that succeeded is one more on the server's list, as it was asked for."""
+    client, name = await witness.connect(), witness.client_name()
+    address = await witness.address_of(0)
+    before = await listed(cluster, name)
+
+    await method.register(witness, client, client_computer_name=name, ip_address=address)
+
+    after = await listed(cluster, name)
+    law(method.rule("creates-entry")).holds(
+        not before and len(after) == 1 and after[0].ip_address == address,
+        expected=f"one registration of {name} at {address}, none before",
+        observed=f"{show_listed(after)}; before: {show_listed(before)}",
+    )
+    if method is REGISTER and after:
+        law("SWN-3.1.4.2-v2-sharename-empty").holds(
+            not after[0].share_name,
+            expected="no share name in the entry of a registration by WitnessrRegister",
+            observed=repr(after[0].share_name),
+        )
+
+
+@case(
+    "SWN-3.1.4.2-creates-entry",
+    "SWN-3.1.4.2-key-in-ppcontext",
+    "SWN-3.1.4.5-creates-entry",
+    "SWN-3.1.4.5-key-in-ppcontext",
+    syntaxes="both",
+)
+async def test_handle_stands_for_the_registration(witness: Witness, law: Law) -> None:
+    """AsyncNotify with the handle of a fresh registration waits for something to happen."""
+    client = await witness.connect()
+    methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.place.profile.expect.version]
+    handles = [await method.register(witness, client) for method in methods]
+
+    calls = [client.async_notify(handle) for handle in handles]
+    quiet = witness.place.profile.expect.quiet_time
+    outcomes = await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
+
+    for method, handle, outcome in zip(methods, handles, outcomes, strict=True):
+        rules = law(method.rule("creates-entry"), method.rule("key-in-ppcontext"))
+        rules.allows(outcome, SILENCE, note=f"AsyncNotify with the handle {handle} of {method}")
+
+
+@case(
+    "SWN-3.1.4.2-duplicates-allowed",
+    "SWN-3.1.4.2-entry-key-uuid",
+    "SWN-3.1.4.5-entry-key-uuid",
+    syntaxes="both",
+)
+@each_method
+async def test_same_registration_twice(witness: Witness, law: Law, method: Method) -> None:
+    """Registering twice with the same parameters makes two registrations with handles of their own."""
+    client = await witness.connect()
+    same = {"client_computer_name": witness.client_name(), "ip_address": await witness.address_of(0)}
+
+    first = await method.register(witness, client, **same)
+    second = await method.reply(witness, client, **same)
+
+    if method is REGISTER:
+        law("SWN-3.1.4.2-duplicates-allowed").holds(
+            succeeded(second) and second.response.context != first,
+            expected="ERROR_SUCCESS (0x0) with another handle",
+            observed=f"{with_handle(second)}; the first time {first}",
+        )
+    elif not succeeded(second):
+        raise law.broken(
+            "SWN-3.1.4.5-returns-success",
+            expected="ERROR_SUCCESS (0x0) with a handle",
+            observed=with_handle(second),
+            note="the same registration once more",
+        )
+    keys = {first.uuid, second.response.context.uuid} if succeeded(second) else {first.uuid}
+    law(method.rule("entry-key-uuid")).holds(
+        len(keys) == 2 and not any(key.int == 0 for key in keys),
+        expected="two different UUIDs, neither of them nil",
+        observed=", ".join(map(str, keys)),
+    )
+
+
+REGISTRATIONS = 100
+
+
+@case(
+    "SWN-3.1.4.2-entry-key-uuid",
+    "SWN-3.1.4.2-creates-entry",
+    "SWN-3.1.4.5-entry-key-uuid",
+    "SWN-3.1.4.5-creates-entry",
+)
+@each_method
+async def test_hundred_registrations(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+    """A hundred registrations on one connection, asked for at once, are all made and all told apart."""
+    client, name = await witness.connect(), witness.client_name()
+    request = method.request(witness, client_computer_name=name, ip_address=await witness.address_of(0))
+
+    calls = [client.start(request) for _ in range(REGISTRATIONS)]
+    replies = await asyncio.gather(*(outcome_of(call) for call in calls))
+
+    refused = [reply for reply in replies if not succeeded(reply)]
+    if refused:
+        raise law.broken(
+            method.rule("returns-success"),
+            expected="ERROR_SUCCESS (0x0) with a handle, a hundred times",
+            observed=f"{len(refused)} times otherwise, first {with_handle(refused[0])}",
+            note="a hundred registrations as a stimulus",
+        )
+    keys = {reply.response.context.uuid for reply in replies}
+    law(method.rule("entry-key-uuid")).equal(len(keys), REGISTRATIONS, show=lambda n: f"{n} different UUIDs")
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        entries = await listed(cluster, name)
+        law(method.rule("creates-entry")).equal(
+            len(entries), REGISTRATIONS, show=lambda n: f"{n} registrations listed"
+        )
+
+
+@case(
+    "SWN-3.1.4.2-failure-creates-nothing",
+    "SWN-3.1.4.5-failure-creates-nothing",
+    "SWN-3.1.4.2-error-codes",
+    "SWN-3.1.4.5-error-codes",
+    needs=("list-registrations",),
+)
+@each_method
+async def test_refusals_leave_nothing(
+    witness: Witness, law: Law, cluster: Controller, method: Method
+) -> None:
+    """Whatever registering is refused for, no registration is left behind."""
+    client, address = await witness.connect(), await witness.address_of(0)
+    stimuli: dict[str, dict[str, Any]] = {
+        "wrong Version": {"version": OTHER_VERSION[method]},
+        "NULL NetName": {"net_name": None},
+        "NULL IpAddress": {"ip_address": None},
+        "foreign NetName": {"net_name": "XXXXInvalid.contoso.comXXXX"},
+        "foreign IpAddress": {"ip_address": "255.255.255.255"},
+        "empty NetName": {"net_name": ""},
+    }
+    if method is REGISTER_EX:
+        stimuli["foreign ShareName"] = {"share_name": "any_invalid_share_name"}
+
+    names = {what: witness.client_name() for what in stimuli}
+    replies = {
+        what: await method.reply(
+            witness, client, **{"ip_address": address, "client_computer_name": names[what], **fields}
+        )
+        for what, fields in stimuli.items()
+    }
+
+    refused = [what for what, reply in replies.items() if not succeeded(reply)]
+    for what in refused:
+        record_refusal(law, method, replies[what])
+    left = await listed(cluster, *(names[what] for what in refused))
+    law(method.rule("failure-creates-nothing")).holds(
+        not left,
+        expected=f"no registration left by any of: {', '.join(refused)}",
+        observed=show_listed(left),
+    )
+
+
+@case("SWN-3.1.1.1-global-name", "SWN-3.1.4.2-ip-of-any-node", needs=("two-nodes",))
+@each_method
+async def test_any_node_takes_any_address(witness: Witness, law: Law, method: Method) -> None:
+    """Every node takes registrations under the cluster's name for the addresses of all nodes."""
+    for node, where in enumerate(witness.nodes):
+        client = await witness.connect(node)
+        for interface in await witness.interfaces(node):
+            for address in addresses_of(interface):
+                reply = await method.reply(witness, client, ip_address=str(address))
+
+                rules = ["SWN-3.1.1.1-global-name"]
+                rules += ["SWN-3.1.4.2-ip-of-any-node"] if method is REGISTER else []
+                law(*rules).allows(
+                    reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {where.name}"
+                )

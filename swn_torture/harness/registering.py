@@ -1,0 +1,131 @@
+"""The two methods that register, side by side: most of what binds one binds the other, in another section.
+
+A case about both takes ``method`` from ``each_method`` and names its rule by the slug the two rules share::
+
+    @case("SWN-3.1.4.2-null-netname", "SWN-3.1.4.5-null-netname")
+    @each_method
+    async def test_null_netname(witness: Witness, law: Law, method: Method) -> None:
+        ...
+        law(method.rule("null-netname")).allows(reply, returns(Win32.ERROR_INVALID_PARAMETER))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.harness.outcome import faults, outcome_of, returns
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swn_torture.control.base import Controller, RegistrationView
+    from swn_torture.harness.law import Law
+    from swn_torture.harness.outcome import Outcome
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.client import WitnessClient
+    from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One of the two methods.
+
+    Attributes:
+        slug: its name in ids.
+        section: where MS-SWN describes it.
+        version: the protocol version it belongs to: 1 or 2.
+    """
+
+    slug: str
+    section: str
+    version: int
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def rule(self, slug: str) -> str:
+        """The catalogue id of this method's rule of that name."""
+        return f"SWN-{self.section}-{slug}"
+
+    def request(self, witness: Witness, **fields: Any) -> RegisterRequest | RegisterExRequest:
+        """A request that is right but for the fields given; IpAddress has to be.
+
+        Raises:
+            Unsuitable: the target implements version 1 only, and this is version 2's method.
+        """
+        self._check(witness)
+        return witness.registration(**fields) if self.version == 1 else witness.registration_ex(**fields)
+
+    async def reply(self, witness: Witness, client: WitnessClient, **fields: Any) -> Outcome:
+        """Send such a request and tell how it ended; IpAddress is one of the first node's without."""
+        if "ip_address" not in fields:
+            fields["ip_address"] = await witness.address_of(0)
+        request = self.request(witness, **fields)
+        return await outcome_of(client.start(request), witness.place.profile.expect.reply_deadline)
+
+    async def register(self, witness: Witness, client: WitnessClient, **fields: Any) -> ContextHandle:
+        """Register and return the handle; a refusal stops the case as a violation."""
+        self._check(witness)
+        made = witness.register if self.version == 1 else witness.register_ex
+        return await made(client, **fields)
+
+    def _check(self, witness: Witness) -> None:
+        if self.version > witness.place.profile.expect.version:
+            raise Unsuitable("the target implements witness protocol version 1 only")
+
+
+REGISTER = Method("register", "3.1.4.2", 1)
+REGISTER_EX = Method("register-ex", "3.1.4.5", 2)
+
+each_method = pytest.mark.parametrize("method", [REGISTER, REGISTER_EX], ids=str)
+"""Runs a case with either method as ``method``."""
+
+WRONG_PARAMETER = returns(Win32.ERROR_INVALID_PARAMETER)
+INVALID_STATE = returns(Win32.ERROR_INVALID_STATE)
+NOT_FOUND = returns(Win32.ERROR_NOT_FOUND)
+
+#: How a handle is refused that stands for no registration of the caller (AMB-2): by the method's own code, or
+#: by an RPC runtime that keeps the handles itself.
+MISMATCH = faults(FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH)
+NULL_CONTEXT = faults(FaultStatus.RPC_X_SS_IN_NULL_CONTEXT)
+
+
+def succeeded(outcome: Outcome) -> bool:
+    """Whether a registration was made: success and a handle."""
+    return outcome == returns(Win32.ERROR_SUCCESS) and outcome.response.context != NULL_HANDLE
+
+
+def with_handle(outcome: Outcome) -> str:
+    """How registering ended, and with which handle, for a report."""
+    handle = getattr(outcome.response, "context", None)
+    return f"{outcome}, " + ("no handle" if handle is None else f"handle {handle}")
+
+
+async def listed(cluster: Controller, *clients: str) -> tuple[RegistrationView, ...]:
+    """The registrations of these clients, as the cluster tells them."""
+    return tuple(view for view in await cluster.registrations() if view.client_computer_name in clients)
+
+
+def show_listed(views: tuple[RegistrationView, ...]) -> str:
+    """Registrations for a report."""
+    return "; ".join(f"{v.client_computer_name} at {v.ip_address} ({v.key})" for v in views) or "none listed"
+
+
+async def of_version_1(witness: Witness, variant: Callable[[str], Awaitable[Witness]]) -> Witness:
+    """A server that implements version 1 only: the target if it is one, else its variant ``version-1``."""
+    if witness.place.profile.expect.version == 1:
+        return witness
+    return await variant("version-1")
+
+
+def record_refusal(law: Law, method: Method, outcome: Outcome) -> None:
+    """Record a code by which registering was refused (the tables list only the most common ones)."""
+    if outcome.kind == "result" and outcome.code:
+        law(method.rule("error-codes")).record(outcome)
