@@ -11,11 +11,11 @@ import click
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from swn_torture.target import Profile
     from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import InterfaceInfo
+    from swn_torture.witness.messages import InterfaceInfo, RespAsyncNotify
 
 
 def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,7 +112,6 @@ def register(**options: Any) -> None:
 @click.option("--count", type=int, help="Stop after this many notifications.")
 def watch(**options: Any) -> None:
     """Register and print every notification as it comes, until Ctrl-C."""
-    from swn_torture.witness.notifications import decode_buffer
     from swn_torture.witness.win32 import Win32, describe
 
     async def talk(client: WitnessClient, profile: Profile | None) -> None:
@@ -132,12 +131,27 @@ def watch(**options: Any) -> None:
             if reply.response is None:
                 click.echo(f"{stamp}  success without a notification")
                 continue
-            body = reply.response
-            decoded = decode_buffer(body.message_type, body.number_of_messages, body.message_buffer or b"")
-            for item in decoded.items:
-                click.echo(f"{stamp}  {item}")
+            for line in _told(reply.response):
+                click.echo(f"{stamp}  {line}")
 
     _talk(talk, options)
+
+
+def _told(response: RespAsyncNotify) -> Iterator[str]:
+    """A notification in words, a line for each of its items."""
+    from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
+    from swn_torture.witness.notifications import ResourceChange
+
+    kind = describe(MessageType, response.message_type)
+    for item in response.decode().items:
+        if isinstance(item, ResourceChange):
+            yield f"{kind}: {item.resource_name} is {describe(ChangeType, item.change_type)}"
+            continue
+        for address in item.addresses:
+            valid = address.ipv6 if address.flags & AddressFlags.V6 else address.ipv4
+            yield f"{kind}: {valid} {describe(AddressFlags, address.flags)}"
+        if not item.addresses:
+            yield f"{kind}: no address"
 
 
 async def _register(client: WitnessClient, profile: Profile | None, options: dict[str, Any]) -> Any:

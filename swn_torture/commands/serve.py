@@ -1,9 +1,8 @@
-"""``swn-torture serve``: the reference cluster by itself."""
+"""``swn-torture serve``: run the reference cluster, for people who develop clients."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,115 +13,110 @@ from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
 if TYPE_CHECKING:
     from swn_torture.server.admin import AdminServer
     from swn_torture.server.cluster import ReferenceCluster
-    from swn_torture.server.shares import Share
 
 
 @click.command(short_help="Run the reference cluster, for people who develop clients.")
+@click.option("--nodes", type=click.IntRange(1, 200), default=3, show_default=True, help="How many nodes.")
 @click.option(
-    "--nodes", default=3, show_default=True, metavar="N", type=click.IntRange(1, 250), help="How many nodes."
+    "--network",
+    metavar="ADDRESS",
+    help="Loopback /24 for the nodes, such as 127.7.7.0 (default: one that is free).",
 )
-@click.option("--network", metavar="ADDRESS", help="Loopback /24 of the nodes, such as 127.7.7.0.")
-@click.option("--net-name", metavar="NAME", help="The name of the cluster (NetName), SWNCLUSTER by default.")
-@click.option("--domain", metavar="NAME", help="NetBIOS domain of the users, SWNTEST by default.")
-@click.option("--user", "users", multiple=True, metavar="NAME:PASSWORD", help="A user; may be repeated.")
-@click.option("--share", "shares", multiple=True, metavar="NAME[:sofs]", help="A share; may be repeated.")
-@click.option("--admin-port", type=int, metavar="PORT", help="TCP port for orders; any free one by default.")
 @click.option(
-    "--epm-port", type=int, metavar="PORT", help="Of the endpoint mappers; 135 where allowed by default."
+    "--epm-port", type=click.IntRange(1, 65535), help="Port of the endpoint mappers (default: 135 or free)."
 )
+@click.option(
+    "--admin-port", type=click.IntRange(1, 65535), help="Port of the administration (default: free)."
+)
+@click.option("--net-name", default="SWNCLUSTER", show_default=True, help="The name clients register with.")
+@click.option("--user", "users", metavar="NAME%PASSWORD", multiple=True, help="A user (repeatable).")
 @click.option(
     "--option",
     "options",
-    multiple=True,
     metavar="NAME=VALUE",
-    help="A choice of the server, such as time_scale=100 or version=V1; may be repeated.",
+    multiple=True,
+    help="A choice of the server, such as unused_timeout=5 (repeatable; --list-options shows them).",
 )
-@click.option("--list-options", is_flag=True, help="List the choices with their defaults, and end.")
+@click.option("--time-scale", type=float, help="Seconds of the protocol in one real second.")
+@click.option("--list-options", is_flag=True, help="List the choices of the server and leave.")
 @click.option(
-    "--write-profile",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write a target profile for this cluster.",
+    "--write-profile", type=click.Path(dir_okay=False, path_type=Path), help="Write a target profile here."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say what the servers do.")
-def command(*, options: tuple[str, ...], list_options: bool, verbose: bool, **settings: Any) -> None:
-    """Run a reference witness cluster in the foreground, until Ctrl-C.
-
-    Its nodes listen on loopback addresses, each with its own endpoint mapper. It obeys `swn-torture cluster`
-    (with the profile that --write-profile writes) and JSON lines on its admin port.
+def command(
+    nodes: int,
+    network: str | None,
+    epm_port: int | None,
+    admin_port: int | None,
+    net_name: str,
+    users: tuple[str, ...],
+    options: tuple[str, ...],
+    time_scale: float | None,
+    list_options: bool,
+    write_profile: Path | None,
+) -> None:
+    """Run a witness cluster on loopback until Ctrl-C. It conforms to MS-SWN 14.0 and fails on command.
 
     \b
-    swn-torture serve --write-profile reference.toml
-    swn-torture serve --option time_scale=100 --option denied_by=fault
+    swn-torture serve --write-profile ref.toml
+    swn-torture client watch --target ref.toml --client-name ME
+    swn-torture cluster disable NODE2 --target ref.toml
+
+    Where the specification leaves a choice the server takes a documented one; --option takes another.
     """
     from swn_torture.server.config import ClusterConfig, ConfigError
+    from swn_torture.server.options import OptionError
     from swn_torture.server.serve import introduction, profile_of, serve
 
     if list_options:
         _list_options()
         return
-    if verbose:
-        logging.basicConfig(level=logging.DEBUG)
-    profile = settings.pop("write_profile")
-    values = {name: value for name, value in settings.items() if value not in {None, ()}}
-    try:
-        users = dict(_pair(user, ":", "--user") for user in values.pop("users", ()))
-        shares = tuple(_share(share) for share in values.pop("shares", ()))
-        values |= {name: _plain(value) for name, value in (_pair(o, "=", "--option") for o in options)}
-        defaults: dict[str, Any] = ({"users": users} if users else {}) | (
-            {"shares": shares} if shares else {}
-        )
-        config = ClusterConfig.from_mapping(values, **defaults)
-    except ConfigError as problem:
-        raise explain(problem, USAGE) from problem
+    settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
+    given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{option!r} has to be NAME=VALUE", param_hint="--option")
+        settings[name.replace("-", "_")] = _plain(value)
+    if users:
+        settings["users"] = dict(_user(user) for user in users)
 
     def ready(cluster: ReferenceCluster, admin: AdminServer) -> None:
-        if profile is not None:
-            profile.write_text(profile_of(cluster, admin), encoding="utf-8")
-        for line in introduction(cluster, admin, profile):
+        if write_profile is not None:
+            write_profile.write_text(profile_of(cluster, admin), encoding="utf-8")
+        for line in introduction(cluster, admin, write_profile):
             click.echo(line)
 
     try:
-        asyncio.run(serve(config, ready))
+        asyncio.run(serve(ClusterConfig.from_mapping(settings), ready))
+    except (ConfigError, OptionError) as problem:
+        raise explain(f"This cluster cannot be built: {problem}.", USAGE) from problem
     except OSError as problem:
         raise explain(f"The cluster cannot run: {problem}.", TARGET_UNUSABLE) from problem
 
 
-def _list_options() -> None:
-    from swn_torture.server.options import Options
-
-    settled = {name: amb for amb, names in Options.settled().items() for name in names}
-    for name, value in Options().to_mapping().items():
-        shown = ",".join(value) if isinstance(value, list) else value
-        click.echo(f"{name:<28} {shown!s:<48} {settled.get(name, '')}")
-
-
-def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
-    from swn_torture.server.config import ConfigError
-
-    name, found, value = text.partition(separator)
-    if not found or not name:
-        raise ConfigError(f"{option} has to look like NAME{separator}VALUE, and is {text!r}")
-    return name, value
+def _user(text: str) -> tuple[str, str]:
+    name, percent, password = text.partition("%")
+    if not percent:
+        raise click.BadParameter(f"{text!r} has to be NAME%PASSWORD", param_hint="--user")
+    return name, password
 
 
 def _plain(text: str) -> Any:
-    """A value as TOML would have it: a number, true or false, a list by commas, or text."""
-    if text.lower() in {"true", "false"}:
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text, 0) if kind is int else kind(text)
-        except ValueError:
-            continue
-    return text.split(",") if "," in text else text
+    """A value as TOML would have it where it is one, else the text itself."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
-def _share(text: str) -> Share:
-    from swn_torture.server.config import ConfigError
-    from swn_torture.server.shares import Share, ShareType
+def _list_options() -> None:
+    import dataclasses
 
-    name, _, kind = text.partition(":")
-    if kind not in {"", "sofs"} or not name:
-        raise ConfigError(f"--share has to look like NAME or NAME:sofs, and is {text!r}")
-    return Share(name, ShareType.CLUSTER_SOFS if kind else ShareType.CLUSTER_FS)
+    from swn_torture.server.options import Options
+
+    settled = {name: amb for amb, names in Options.settled().items() for name in names}
+    for option in dataclasses.fields(Options):
+        click.echo(f"{option.name:<28} {settled.get(option.name, ''):<8} default {option.default}")
