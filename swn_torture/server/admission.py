@@ -80,10 +80,7 @@ class Admission:
         """The check of ShareName and, if the share is scale-out, of IpAddress (RegisterEx only)."""
         if share_name is None:
             return self.address(ip_address, must_exist=False)
-        try:
-            shares = self.shares.enumerate()
-        except EnumerationError:
-            shares = ()
+        shares = self.visible_shares()
         named = self.shares.find(share_name, ignore_case=self.options.share_name_ignores_case)
         match self.options.unknown_share:
             case "text":
@@ -104,6 +101,13 @@ class Admission:
             return Win32.ERROR_INVALID_STATE
         return Win32.ERROR_SUCCESS
 
+    def visible_shares(self) -> tuple[Share, ...]:
+        """The shares, none of which can be seen if the enumeration fails."""
+        try:
+            return self.shares.enumerate()
+        except EnumerationError:
+            return ()
+
     def scale_out(self, share: Share) -> bool:
         """Whether the server sees that a share is STYPE_CLUSTER_SOFS (AMB-37)."""
         return share.scale_out and self.options.shares_keep_cluster_type
@@ -116,4 +120,4 @@ class Admission:
         """The ShareName that an admitted registration keeps (AMB-4)."""
         if share_name is None or self.options.ignored_share == "stored":
             return share_name
-        return None if self.ignores_shares(self.shares.enumerate()) else share_name
+        return None if self.ignores_shares(self.visible_shares()) else share_name

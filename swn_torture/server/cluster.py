@@ -104,7 +104,7 @@ class ReferenceCluster:
         for discovery in self._discoveries.values():
             discovery.cancel()
         for node in self.nodes.values():
-            await node.stop(reset=False)
+            await node.stop(reset=not node.condition.runs)
 
     # Questions
 

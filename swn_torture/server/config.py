@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import errno
 import random
+import re
 import socket
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.dcerpc.options import ServerOptions
 from swn_torture.server.options import OptionError, Options
 from swn_torture.server.shares import Share, ShareType
 
@@ -22,6 +24,8 @@ EPM_PORT = 135
 FIRST_IPV6 = IPv6Address("fd53:574e::")
 """The IPv6 addresses of nodes start here. They are unique local ones (RFC 4193; the octets read SWN), so that
 they belong to nobody; where the host has them they are listened on, elsewhere they are only told."""
+
+_NETBIOS_NAME = re.compile(r"[A-Za-z0-9_-]{1,15}")
 
 
 class ConfigError(ValueError):
@@ -77,6 +81,7 @@ class ClusterConfig:
         nodes: in the order of the interface list.
         shares: as the witness server enumerates them.
         options: the choices of the witness servers.
+        rpc: the choices of the RPC servers that carry them, AMB-23 (`exact_minor_version`) among them.
         epm_port: TCP port of each node's endpoint mapper; 0 is 135 where this process may, else a free one.
         admin_port: TCP port of the administration; 0 is a free one.
         admin_address: loopback address of the administration.
@@ -95,6 +100,7 @@ class ClusterConfig:
     nodes: tuple[NodeConfig, ...] = field(default_factory=lambda: default_nodes(3))
     shares: tuple[Share, ...] = DEFAULT_SHARES
     options: Options = field(default_factory=Options)
+    rpc: ServerOptions = field(default_factory=ServerOptions)
     epm_port: int = 0
     admin_port: int = 0
     admin_address: str = "127.0.0.1"
@@ -106,6 +112,9 @@ class ClusterConfig:
     def __post_init__(self) -> None:
         if not self.nodes:
             raise ConfigError("a cluster needs at least one node")
+        for name in (self.net_name, *(node.name for node in self.nodes)):
+            if not _NETBIOS_NAME.fullmatch(name):
+                raise ConfigError(f"{name!r} is no NetBIOS name: 1 to 15 letters, digits and dashes")
         names = [node.name.casefold() for node in self.nodes]
         addresses = [a for node in self.nodes for i in node.interfaces for a in i.addresses]
         for what, values in (("node names", names), ("addresses", addresses)):
@@ -128,9 +137,10 @@ class ClusterConfig:
     def from_mapping(cls, settings: Mapping[str, Any], **defaults: Any) -> ClusterConfig:
         """A cluster from plain values, as the [embedded] table of a target profile has them.
 
-        Besides the attributes of this class: every option of `Options` by its name, `nodes` as a number,
-        `network` (a loopback /24 such as "127.7.7.0" for the nodes' addresses) and `scale_out_shares` (False
-        makes all shares ordinary ones).
+        Besides the plain attributes of this class: `users` (a table of passwords), `shares` (a list of tables
+        with `name`, and `scale_out` or `owner` as wanted), every option of `Options` by its name, `nodes` as
+        a number, `network` (a loopback /24 such as "127.7.7.0" for the nodes' addresses), `scale_out_shares`
+        (False makes all shares ordinary ones) and `rpc` (a table of attributes of `ServerOptions`).
 
         Args:
             settings: the values.
@@ -145,11 +155,16 @@ class ClusterConfig:
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 250:
             raise ConfigError(f"nodes has to be a number from 1 to 250, and is {count!r}")
         own["nodes"] = default_nodes(count, network)
+        if "users" in values:
+            own["users"] = _users(values.pop("users"))
+        if "shares" in values:
+            own["shares"] = _shares(values.pop("shares"))
         if not values.pop("scale_out_shares", True):
             shares = own.get("shares", DEFAULT_SHARES)
             own["shares"] = tuple(
                 dataclasses.replace(share, type=share.type & ~ShareType.CLUSTER_SOFS) for share in shares
             )
+        own["rpc"] = _rpc_options(values.pop("rpc", {}))
         plain = {
             "net_name": str,
             "dns_domain": str,
@@ -173,6 +188,42 @@ class ClusterConfig:
             return cls(options=Options.from_mapping(values), **own)
         except OptionError as problem:
             raise ConfigError(str(problem)) from problem
+
+
+def _users(table: Any) -> dict[str, str]:
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise ConfigError("users has to be a table of passwords by account name")
+    return dict(table)
+
+
+def _shares(rows: Any) -> tuple[Share, ...]:
+    known = {"name": str, "scale_out": bool, "owner": str}
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and "name" in row for row in rows):
+        raise ConfigError("shares has to be a list of tables, each with a name")
+    for row in rows:
+        for key, value in row.items():
+            if key not in known or not isinstance(value, known[key]):
+                raise ConfigError(f"a share cannot have {key} = {value!r}; known are: {', '.join(known)}")
+    return tuple(
+        Share(
+            row["name"],
+            ShareType.CLUSTER_SOFS if row.get("scale_out") else ShareType.CLUSTER_FS,
+            row.get("owner"),
+        )
+        for row in rows
+    )
+
+
+def _rpc_options(settings: Mapping[str, Any]) -> ServerOptions:
+    defaults = ServerOptions()
+    values = {key.replace("-", "_"): value for key, value in settings.items()}
+    for name, value in values.items():
+        default = getattr(defaults, name, None)
+        if default is None:
+            raise ConfigError(f"rpc has no option {name!r}")
+        if type(value) is not type(default):
+            raise ConfigError(f"{name} in rpc has to be of type {type(default).__name__}, and is {value!r}")
+    return dataclasses.replace(defaults, **values)
 
 
 def default_nodes(count: int, network: str | None = None) -> tuple[NodeConfig, ...]:

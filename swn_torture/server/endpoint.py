@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from swn_torture.dcerpc.interface import ServerInterface
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
@@ -55,15 +55,20 @@ class WitnessEndpoint(ServerInterface):
     Args:
         service: the state machine. Its clock runs `Options.time_scale` times as fast as the event loop's.
         transfer_syntaxes: those offered, the preferred one first.
+        reply_byte_order: what the RPC server declares of responses (`ServerOptions.reply_byte_order`).
     """
 
     def __init__(
-        self, service: WitnessService, transfer_syntaxes: Sequence[SyntaxId] = (NDR64, NDR32)
+        self,
+        service: WitnessService,
+        transfer_syntaxes: Sequence[SyntaxId] = (NDR64, NDR32),
+        reply_byte_order: Literal["little", "caller"] = "little",
     ) -> None:
         self.syntax = WITNESS
         self.transfer_syntaxes = transfer_syntaxes
         self.service = service
         self.options = service.options
+        self.reply_byte_order = reply_byte_order
         self._timer: asyncio.TimerHandle | None = None
 
     # What the RPC server tells
@@ -144,8 +149,9 @@ class WitnessEndpoint(ServerInterface):
             call.reply(self.encode(call, response))
 
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
-        """The stub of a response: little-endian, as the RPC server declares all it sends to be."""
-        return encode(response, call.syntax)
+        """The stub of a response, in the byte order that the RPC server declares."""
+        order = call.byte_order if self.reply_byte_order == "caller" else "little"
+        return encode(response, call.syntax, byte_order=order)
 
     # Time
 

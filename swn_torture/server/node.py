@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.acceptor import Acceptor
 from swn_torture.dcerpc.endpoint_mapper import EndpointEntry, EndpointMapper
-from swn_torture.dcerpc.options import ServerOptions
 from swn_torture.dcerpc.server import RpcServer
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.server.clock import scaled
@@ -55,7 +54,6 @@ class Parts:
     endpoint: type[WitnessEndpoint] = WitnessEndpoint
     rpc_server: type[RpcServer] = RpcServer
     mapper: type[EndpointMapper] = EndpointMapper
-    rpc_options: ServerOptions = field(default_factory=ServerOptions)
 
 
 class Node:
@@ -112,7 +110,7 @@ class Node:
         options, parts = self._cluster.options, self._parts
         syntaxes = (NDR64, NDR32) if self._cluster.ndr64 else (NDR32,)
         service = parts.service(self.name, self._view, options, scaled(options.time_scale))
-        endpoint = self._endpoint = parts.endpoint(service, syntaxes)
+        endpoint = self._endpoint = parts.endpoint(service, syntaxes, self._cluster.rpc.reply_byte_order)
         acceptor = Acceptor(
             self._cluster.users,
             self._cluster.domain,
@@ -120,7 +118,7 @@ class Node:
             allow_anonymous=self._cluster.allow_anonymous,
             keytab=self._cluster.keytab,
         )
-        self._witness = parts.rpc_server([endpoint], acceptor=acceptor, options=parts.rpc_options)
+        self._witness = parts.rpc_server([endpoint], acceptor=acceptor, options=self._cluster.rpc)
         entries: list[EndpointEntry] = []
         self._mapper = parts.rpc_server([parts.mapper(entries)])
         mapper = self._mapper.interfaces[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ async def serve(
     Raises:
         OSError: an address cannot be listened on.
     """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each client
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     async with (

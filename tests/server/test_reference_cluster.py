@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +15,11 @@ from swn_torture.dcerpc.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.server.cluster import ClusterError, ReferenceCluster
-from swn_torture.server.config import ClusterConfig, ConfigError
+from swn_torture.server.config import ClusterConfig, ConfigError, InterfaceConfig, NodeConfig
 from swn_torture.server.registrations import Selection
 from swn_torture.witness.client import WitnessClient, connect
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType
+from swn_torture.witness.messages import GetInterfaceListRequest
 from swn_torture.witness.notifications import ResourceChange
 from swn_torture.witness.win32 import Win32
 
@@ -212,6 +213,35 @@ def test_the_timers_run_in_scaled_time() -> None:
             assert (await client.unregister(idle)).result == Win32.ERROR_INVALID_PARAMETER
 
     story(tell, time_scale=200)
+
+
+def test_big_endian_callers_are_served_in_either_manner() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        async with client_of(cluster.node("NODE1")) as client:
+            ask = GetInterfaceListRequest()
+            answer = await client.start(ask, byte_order="big").reply(SOON)
+            assert answer == await client.get_interface_list()
+
+    story(tell)
+    story(tell, rpc={"reply_byte_order": "caller"})
+
+
+def test_nodes_listen_on_ipv6_where_the_host_has_it() -> None:
+    config = ClusterConfig(nodes=(NodeConfig("NODE1", (InterfaceConfig(None, IPv6Address("::1")),)),))
+
+    async def run() -> None:
+        try:
+            cluster = ReferenceCluster(config)
+            await cluster.start()
+        except OSError as problem:
+            pytest.skip(f"this host has no ::1: {problem}")
+        async with client_of(cluster.node("NODE1")) as client:
+            (interface,) = (await client.get_interface_list()).interfaces
+            assert (str(interface.ipv6), interface.flags) == ("::1", InterfaceFlags.IPV6)
+            await register(client, cluster.node("NODE1"), share_name="SHARE")
+        await cluster.stop()
+
+    asyncio.run(run())
 
 
 # Events
@@ -411,6 +441,27 @@ def test_everything_can_be_restored() -> None:
     story(tell)
 
 
+def test_a_cluster_can_be_described_by_plain_values() -> None:
+    config = ClusterConfig.from_mapping(
+        {
+            "nodes": 1,
+            "network": "127.7.7.0",
+            "users": {"me": "secret"},
+            "shares": [{"name": "A", "scale_out": True}, {"name": "B", "owner": "NODE1"}],
+            "rpc": {"exact-minor-version": True},
+            "dual-stack": "one-entry",
+            "detection_delay": 1,
+        }
+    )
+    assert config.nodes[0].address == "127.7.7.1"
+    assert config.users == {"me": "secret"}
+    assert [(s.name, s.scale_out, s.owner) for s in config.shares] == [
+        ("A", True, None),
+        ("B", False, "NODE1"),
+    ]
+    assert (config.rpc.exact_minor_version, config.options.dual_stack) == (True, "one-entry")
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -419,6 +470,12 @@ def test_everything_can_be_restored() -> None:
         ({"net_name": 5}, "net_name has to be of type str"),
         ({"ndr64": 1}, "ndr64 has to be of type bool"),
         ({"dual_stacks": 1}, "no option is called 'dual_stacks'"),
+        ({"net_name": "much too long for NetBIOS"}, "is no NetBIOS name"),
+        ({"users": ["witness"]}, "users has to be a table of passwords"),
+        ({"shares": ["SHARE"]}, "shares has to be a list of tables"),
+        ({"shares": [{"name": "A", "sofs": True}]}, "a share cannot have sofs = True; known are: name"),
+        ({"rpc": {"multiplexing": True}}, "rpc has no option 'multiplexing'"),
+        ({"rpc": {"multiplex": 1}}, "multiplex in rpc has to be of type bool"),
     ],
 )
 def test_a_wrong_configuration_is_explained(settings: dict[str, Any], problem: str) -> None:
