@@ -42,7 +42,7 @@ mount --bind "$state/shared" .{SHARED}
 mount --bind "$state/$node/log" var/log
 mount -t proc proc proc
 mount -t tmpfs -o mode=0755 run run
-mkdir -p run/ctdb run/samba run/lock var/log/samba
+mkdir -p run/ctdb run/samba/ctdb run/lock var/log/samba
 mount -t tmpfs -o mode=0755 dev dev
 for device in null zero full random urandom tty; do
   : > dev/$device

@@ -56,7 +56,6 @@ def smb_conf(config: LabConfig) -> str:
   server role = standalone
   passdb backend = tdbsam
   clustering = yes
-  ctdbd socket = /run/ctdb/ctdbd.socket
   # The witness service stays in memory; helpers started on demand would leave when their client does.
   rpc start on demand helpers = no
   rpcd witness:include node ips = {include}
