@@ -11,32 +11,25 @@ import sys
 from pathlib import Path
 
 from swn_torture import lab
+from swn_torture.lab.profile import profile, to_toml
 
 
 def main() -> int:
     """Judge a fresh lab; the exit code is that of the run, 3 when there could be none."""
-    name = "judge"
+    lab_name = "judge"
     try:
         try:
-            made = lab.up(lab.LabConfig(name=name), progress=_say)
+            made = lab.up(lab.LabConfig(name=lab_name), progress=_say)
             version = re.match(r"\d+\.\d+", made.samba)
-            directory = Path("reports") / f"samba-{version.group() if version else 'unknown'}"
+            name = f"samba-{version.group() if version else 'unknown'}"
+            directory = Path("reports") / name
             directory.mkdir(parents=True, exist_ok=True)
-            profile = directory / "profile.toml"
-            profile.write_text(lab.profile_text(made), encoding="utf-8")
-            command = [
-                sys.executable,
-                "-m",
-                "swn_torture",
-                "run",
-                "--target",
-                str(profile),
-                "--report",
-                str(directory),
-            ]
-            return subprocess.run(command, check=False).returncode
+            path = directory / "profile.toml"
+            path.write_text(to_toml({**profile(made), "name": name}), encoding="utf-8")
+            options = ["run", "--target", str(path), "--report", str(directory)]
+            return subprocess.run([sys.executable, "-m", "swn_torture", *options], check=False).returncode
         finally:
-            lab.down(name, progress=_say)
+            lab.down(lab_name, progress=_say)
     except lab.LabError as problem:
         print(f"make samba: {problem}", file=sys.stderr)
         return 3
