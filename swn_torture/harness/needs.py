@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _CAPABILITIES = frozenset(capability.value for capability in Capability)
 
+# Either makes an interface UNAVAILABLE and AVAILABLE again, see steps.take_down.
+_INTERFACE_EVENT = frozenset({Capability.INTERFACE_STATE, Capability.DISABLE_NODE})
+
 _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
     "version-2": (lambda p: p.expect.version >= 2, "the target implements witness protocol version 1 only"),
     "two-nodes": (lambda p: _nodes(p) >= 2, "the target has one node, the case needs two"),
@@ -45,6 +48,10 @@ def unmet(needs: tuple[str, ...], profile: Profile, controller: Controller | Non
             if controller is None or not controller.can(Capability(need)):
                 kind = controller.kind if controller else "none"
                 return f"needs a controller that can do {need}; the target's controller is {kind!r}"
+        elif need == "interface-event":
+            if controller is None or not _INTERFACE_EVENT & controller.capabilities:
+                kind = controller.kind if controller else "none"
+                return f"needs a controller that can take an interface down; the target's is {kind!r}"
         elif need.startswith("variant:"):
             variant = need.removeprefix("variant:")
             if variant not in profile.variants:

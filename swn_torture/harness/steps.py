@@ -129,7 +129,7 @@ async def listen(
             first node.
     """
     client = client or await witness.connect()
-    fields = {"client_computer_name": witness.client_name(), **fields}
+    fields = {"client_computer_name": witness.client_name(), "net_name": witness.net_name, **fields}
     if "ip_address" not in fields:
         fields["ip_address"] = await witness.address_of(0)
     register = witness.register if version == 1 else witness.register_ex
@@ -169,9 +169,14 @@ class Home:
     interfaces: tuple[InterfaceInfo, ...]
 
     @property
-    def addresses(self) -> tuple[str, ...]:
+    def ips(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """Their addresses, of either family."""
-        return tuple(str(address) for interface in self.interfaces for address in addresses_of(interface))
+        return tuple(address for interface in self.interfaces for address in addresses_of(interface))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Their addresses as registrations write them."""
+        return tuple(map(str, self.ips))
 
     @property
     def available(self) -> bool:
@@ -204,12 +209,40 @@ async def homes(witness: Witness, cluster: Controller) -> tuple[Home, ...]:
     return tuple(found)
 
 
-async def destination(witness: Witness, cluster: Controller, *, beside: str | None = None) -> Home:
-    """A node with nothing but AVAILABLE interfaces to move clients to, none of which is ``beside``."""
-    for home in await homes(witness, cluster):
-        if home.available and beside not in home.addresses:
+async def destinations(witness: Witness, cluster: Controller, *, beside: str = "") -> tuple[Home, ...]:
+    """The nodes that clients can be moved to: with nothing but AVAILABLE interfaces, none of them ``beside``.
+
+    Those whose interfaces have one address each come first: what is said of them is beyond doubt (AMB-16).
+
+    Raises:
+        Unsuitable: there is none.
+    """
+    found = [h for h in await homes(witness, cluster) if h.available and beside not in h.addresses]
+    if not found:
+        raise Unsuitable("no other node hosts AVAILABLE interfaces only")
+    return tuple(sorted(found, key=lambda home: len(home.addresses) > len(home.interfaces)))
+
+
+async def destination(witness: Witness, cluster: Controller, *, beside: str = "", ipv6: bool = False) -> Home:
+    """One of them; with ``ipv6`` one that has an IPv6 address, else one that has an IPv4 address.
+
+    Raises:
+        Unsuitable: there is none such.
+    """
+    version = 6 if ipv6 else 4
+    for home in await destinations(witness, cluster, beside=beside):
+        if any(address.version == version for address in home.ips):
             return home
-    raise Unsuitable("no other node hosts AVAILABLE interfaces")
+    raise Unsuitable(f"no other node hosts AVAILABLE interfaces only, one with an IPv{version} address")
+
+
+def share_of(witness: Witness, *others: str) -> str:
+    """A share to register for, other than ``others``; scale-out if possible, since they go where all go."""
+    shares = sorted(witness.place.profile.expect.shares, key=lambda share: not share.scale_out)
+    for share in shares:
+        if share.name not in others:
+            return share.name
+    raise Unsuitable("the profile lists too few shares (expect.shares)")
 
 
 async def take_down(cluster: Controller, node: str) -> None:

@@ -152,9 +152,10 @@ class ClusterConfig:
         values = {key.replace("-", "_"): value for key, value in settings.items()}
         own: dict[str, Any] = dict(defaults)
         count, network = values.pop("nodes", 3), values.pop("network", None)
+        single_family = bool(values.pop("single_family", False))
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 250:
             raise ConfigError(f"nodes has to be a number from 1 to 250, and is {count!r}")
-        own["nodes"] = default_nodes(count, network)
+        own["nodes"] = default_nodes(count, network, single_family=single_family)
         if "users" in values:
             own["users"] = _users(values.pop("users"))
         if "shares" in values:
@@ -226,12 +227,15 @@ def _rpc_options(settings: Mapping[str, Any]) -> ServerOptions:
     return dataclasses.replace(defaults, **values)
 
 
-def default_nodes(count: int, network: str | None = None) -> tuple[NodeConfig, ...]:
+def default_nodes(
+    count: int, network: str | None = None, *, single_family: bool = False
+) -> tuple[NodeConfig, ...]:
     """NODE1, NODE2 … with the addresses .1, .2 … of a loopback /24; the even ones are dual-stack.
 
     Args:
         count: how many.
         network: any address of the /24; None is one that nobody on this host seems to use.
+        single_family: the IPv6 addresses have interfaces of their own.
     """
     try:
         base = IPv4Address(network) if network else free_network()
@@ -239,13 +243,14 @@ def default_nodes(count: int, network: str | None = None) -> tuple[NodeConfig, .
         raise ConfigError(f"network has to be an IPv4 address, and is {network!r}") from problem
     base = IPv4Address(int(base) & ~0xFF)
     group = (int(base) >> 8 & 0xFFFF) << 16
-    return tuple(
-        NodeConfig(
-            f"NODE{n}",
-            (InterfaceConfig(base + n, FIRST_IPV6 + group + n if n % 2 == 0 else None),),
-        )
-        for n in range(1, count + 1)
-    )
+    nodes = []
+    for n in range(1, count + 1):
+        ipv4, ipv6 = base + n, FIRST_IPV6 + group + n if n % 2 == 0 else None
+        interfaces: tuple[InterfaceConfig, ...] = (InterfaceConfig(ipv4, ipv6),)
+        if single_family and ipv6 is not None:
+            interfaces = (InterfaceConfig(ipv4=ipv4), InterfaceConfig(ipv6=ipv6))
+        nodes.append(NodeConfig(f"NODE{n}", interfaces))
+    return tuple(nodes)
 
 
 def free_network() -> IPv4Address:

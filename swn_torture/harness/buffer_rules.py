@@ -1,0 +1,312 @@
+"""The rules that every notification obeys, whatever it tells: the frame, and the structures in its buffer.
+
+Each ``*_RULES`` tuple belongs into the mark of a case that calls the function of that name.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+
+from swn_torture.harness.notice import CHANGE_HEADER, ENTRY_SIZE, LIST_HEADER
+from swn_torture.harness.steps import addresses_of
+from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from enum import IntEnum, IntFlag
+
+    from swn_torture.harness.law import Law
+    from swn_torture.harness.notice import AddressList, Change, Entry, Notice
+    from swn_torture.harness.steps import Home, Listener
+
+_FAMILIES = AddressFlags.V4 | AddressFlags.V6
+_STATES = AddressFlags.ONLINE | AddressFlags.OFFLINE
+_DEFINED = _FAMILIES | _STATES
+
+FRAME_RULES = (
+    "SWN-2.2.2.4-layout",
+    "SWN-2.2.2.4-type-defined",
+    "SWN-2.2.2.4-length",
+    "SWN-2.2.2.4-count",
+    "SWN-2.2.2.4-buffer-type",
+)
+
+
+def check_frame(law: Law, notice: Notice, note: str = "") -> None:
+    """RESP_ASYNC_NOTIFY around whatever it carries (MS-SWN 2.2.2.4)."""
+    law("SWN-2.2.2.4-layout").holds(
+        notice.max_count is not None and not notice.excess and notice.result == 0,
+        expected="pResp, three integers, MessageBuffer with its count and octets, the return value, no more",
+        observed=f"{'no buffer' if notice.max_count is None else f'a buffer of {notice.max_count} octets'}, "
+        f"return value {notice.result:#x}, {len(notice.excess)} octets after it",
+        note=note,
+    )
+    law("SWN-2.2.2.4-type-defined").equal(
+        notice.message_type, *MessageType, show=naming(MessageType), note=note
+    )
+    sizes = [len(structure) for structure in notice.structures]
+    law("SWN-2.2.2.4-length").holds(
+        notice.length == notice.max_count == sum(sizes),
+        expected=f"Length, and the octets of MessageBuffer: {' + '.join(map(str, sizes)) or 0}, which its "
+        "structures take",
+        observed=f"Length {notice.length}, {notice.max_count} octets, {_slack(notice)}",
+        note=note,
+    )
+    law("SWN-2.2.2.4-count").holds(
+        len(sizes) == notice.number and not _another(notice),
+        expected=f"NumberOfMessages {len(sizes) + _another(notice)}, as many as there are structures",
+        observed=f"NumberOfMessages {notice.number}",
+        note=note,
+    )
+    kind = "RESOURCE_CHANGE" if is_change(notice) else "IPADDR_INFO_LIST"
+    law("SWN-2.2.2.4-buffer-type").holds(
+        bool(sizes) and all(fits(notice)) and not notice.slack,
+        expected=f"nothing but whole {kind} structures",
+        observed=f"{sum(fits(notice))} whole ones of {len(sizes)}, {_slack(notice)}",
+        note=note,
+    )
+
+
+def is_change(notice: Notice) -> bool:
+    """Whether it is about state changes; all other kinds list addresses."""
+    return notice.message_type == MessageType.RESOURCE_CHANGE
+
+
+def fits(notice: Notice) -> list[bool]:
+    """For each structure, whether its octets are just one of the kind that MessageType announces."""
+    if is_change(notice):
+        return [
+            len(octets) > CHANGE_HEADER and octets[CHANGE_HEADER:].endswith(b"\0\0") and len(octets) % 2 == 0
+            for octets in notice.structures
+        ]
+    return [
+        len(octets) >= LIST_HEADER
+        and len(octets) == LIST_HEADER + ENTRY_SIZE * int.from_bytes(octets[8:LIST_HEADER], "little")
+        for octets in notice.structures
+    ]
+
+
+def _another(notice: Notice) -> bool:
+    """Whether what follows the announced structures begins like one more."""
+    length = int.from_bytes(notice.slack[:4], "little")
+    return CHANGE_HEADER < length <= len(notice.slack)
+
+
+def _slack(notice: Notice) -> str:
+    shown = f" ({notice.slack[:16].hex(' ')})" if notice.slack else ""
+    return f"{len(notice.slack)} octets after the last structure{shown}"
+
+
+def naming(kind: type[IntEnum | IntFlag]) -> Callable[[object], str]:
+    """What shows a number by its name in a report."""
+    return lambda value: describe(kind, value) if isinstance(value, int) else repr(value)
+
+
+# Address lists
+# ----------------------------------------------------------------------------------------------------------
+
+LIST_RULES = (
+    "SWN-2.2.2.1-size-24",
+    "SWN-2.2.2.1-flags-defined",
+    "SWN-2.2.2.1-v4-valid",
+    "SWN-2.2.2.1-online-offline-exclusive",
+    "SWN-2.2.2.1-ipv4-content",
+    "SWN-2.2.2.1-address-byte-order",
+    "SWN-2.2.2.1-unused-address-zero",
+    "SWN-2.2.2.2-length",
+    "SWN-2.2.2.2-reserved-unused",
+    "SWN-2.2.2.2-reserved-zero",
+    "SWN-2.2.2.2-instances",
+    "SWN-2.2.2.2-at-least-one",
+    "SWN-B1-undefined-flag-bits",
+)
+
+
+def check_list(law: Law, told: AddressList, home: Home, note: str = "") -> None:
+    """An IPADDR_INFO_LIST about a destination that has IPv4 addresses (MS-SWN 2.2.2.1, 2.2.2.2)."""
+    size = LIST_HEADER + ENTRY_SIZE * len(told.entries) + len(told.rest)
+    law("SWN-2.2.2.2-length").equal(told.length, size, LIST_HEADER + ENTRY_SIZE * told.instances, note=note)
+    law("SWN-2.2.2.1-size-24").holds(
+        told.length - LIST_HEADER == ENTRY_SIZE * told.instances,
+        expected=f"24 octets for each of {told.instances} entries",
+        observed=f"{told.length - LIST_HEADER} octets of entries",
+        note=note,
+    )
+    law("SWN-2.2.2.2-reserved-zero", "SWN-2.2.2.2-reserved-unused").equal(
+        told.reserved, 0, show=lambda value: f"{value:#x}", note=note
+    )
+    law("SWN-2.2.2.2-instances").equal(told.instances, len(told.entries), note=note)
+    law("SWN-2.2.2.2-at-least-one").holds(
+        told.instances >= 1,
+        expected=f"an entry at least: {home.node} has {len(home.interfaces)} interfaces",
+        observed=f"IPAddrInstances {told.instances}",
+        note=note,
+    )
+    check_flags(law, told.entries, note)
+    expected = {address for address in home.ips if isinstance(address, IPv4Address)}
+    valid = [entry for entry in told.entries if entry.flags & AddressFlags.V4]
+    law("SWN-2.2.2.1-v4-valid").holds(
+        all(any(entry.ipv4) for entry in valid),
+        expected="an address in IPV4 wherever IPADDR_V4 is set",
+        observed=_shown(told.entries),
+        note=note,
+    )
+    law("SWN-2.2.2.1-ipv4-content").holds(
+        {IPv4Address(entry.ipv4) for entry in valid} == expected,
+        expected=f"the IPv4 addresses of {home.node}: {_listed(expected)}",
+        observed=_shown(told.entries),
+        note=note,
+    )
+    reversed_order = {IPv4Address(entry.ipv4[::-1]) for entry in valid} == expected
+    law("SWN-2.2.2.1-address-byte-order").holds(
+        {entry.ipv4 for entry in valid} == {address.packed for address in expected},
+        expected=" or ".join(sorted(address.packed.hex(" ") for address in expected)),
+        observed=", ".join(entry.ipv4.hex(" ") for entry in valid) or "no IPv4 address",
+        note=note,
+    )
+    law.choice("AMB-25", "reversed octets" if reversed_order else "network order")
+
+
+def check_flags(law: Law, entries: Iterable[Entry], note: str = "") -> None:
+    """Flags of every IPADDR_INFO, and the field that they leave unused (MS-SWN 2.2.2.1)."""
+    flags = [entry.flags for entry in entries]
+    shown = ", ".join(describe(AddressFlags, value) for value in flags) or "no entry"
+    undefined = [value & ~_DEFINED for value in flags]
+    law("SWN-2.2.2.1-flags-defined").holds(
+        not any(undefined), expected="no bits but 0x1, 0x2, 0x8 and 0x10", observed=shown, note=note
+    )
+    law("SWN-B1-undefined-flag-bits").record(f"undefined bits: {', '.join(map(hex, undefined))}", note)
+    law("SWN-2.2.2.1-online-offline-exclusive").holds(
+        all(value & _STATES != _STATES for value in flags),
+        expected="IPADDR_ONLINE or IPADDR_OFFLINE, never both in one entry",
+        observed=shown,
+        note=note,
+    )
+    unused = [
+        field.hex(" ")
+        for entry in entries
+        for bit, field in ((AddressFlags.V4, entry.ipv4), (AddressFlags.V6, entry.ipv6))
+        if not entry.flags & bit
+    ]
+    law("SWN-2.2.2.1-unused-address-zero").record(f"unused fields: {'; '.join(unused) or 'none'}", note)
+
+
+FAMILY_RULES = ("SWN-2.2.2.1-v4-excludes-v6", "SWN-2.2.2.1-v6-excludes-v4")
+IPV6_RULES = ("SWN-2.2.2.1-v6-valid", "SWN-2.2.2.1-ipv6-content")
+
+
+def check_families(law: Law, told: AddressList, home: Home, note: str = "") -> None:
+    """No entry has both families, but for one about a dual-stack interface, which is a choice (AMB-16)."""
+    pairs = {
+        (interface.ipv4.packed, interface.ipv6.packed)
+        for interface in home.interfaces
+        if len(addresses_of(interface)) == 2
+    }
+    both = [entry for entry in told.entries if entry.flags & _FAMILIES == _FAMILIES]
+    law(*FAMILY_RULES).holds(
+        all((entry.ipv4, entry.ipv6) in pairs for entry in both),
+        expected="one address family in an entry, unless it is about a dual-stack interface",
+        observed=_shown(told.entries),
+        note=note,
+    )
+    if pairs:
+        law.choice("AMB-16", "one entry with both families" if both else "an entry for each family")
+
+
+def check_ipv6(law: Law, told: AddressList, home: Home, note: str = "") -> None:
+    """The entries about a destination that has IPv6 addresses."""
+    expected = {address for address in home.ips if isinstance(address, IPv6Address)}
+    valid = [entry for entry in told.entries if entry.flags & AddressFlags.V6]
+    law("SWN-2.2.2.1-v6-valid").holds(
+        bool(valid) and all(any(entry.ipv6) for entry in valid),
+        expected="an address in IPV6 wherever IPADDR_V6 is set, and that in one entry at least",
+        observed=_shown(told.entries),
+        note=note,
+    )
+    law("SWN-2.2.2.1-ipv6-content").holds(
+        {IPv6Address(entry.ipv6) for entry in valid} == expected,
+        expected=f"the IPv6 addresses of {home.node}: {_listed(expected)}",
+        observed=_shown(told.entries),
+        note=note,
+    )
+
+
+def _listed(addresses: Iterable[object]) -> str:
+    return ", ".join(sorted(map(str, addresses))) or "none"
+
+
+def _shown(entries: Iterable[Entry]) -> str:
+    return "; ".join(map(str, entries)) or "no entry"
+
+
+# State changes
+# ----------------------------------------------------------------------------------------------------------
+
+CHANGE_RULES = (
+    "SWN-2.2.2.3-length",
+    "SWN-2.2.2.3-changetype-values",
+    "SWN-2.2.2.3-name-terminated",
+    "SWN-2.2.2.3-name-utf16",
+    "SWN-2.2.2.3-name-source",
+)
+
+
+def check_changes(
+    law: Law, notice: Notice, listener: Listener, groups: Iterable[str], note: str = ""
+) -> None:
+    """Every RESOURCE_CHANGE of a notification (MS-SWN 2.2.2.3).
+
+    Args:
+        law: the law of the case.
+        notice: the notification.
+        listener: the registration it was for.
+        groups: the InterfaceGroupNames of the interface list.
+        note: which answer this is.
+    """
+    for change in notice.changes:
+        units = [change.name[at : at + 2] for at in range(0, len(change.name), 2)]
+        terminated = bool(units) and units.index(b"\0\0") == len(units) - 1 if b"\0\0" in units else False
+        law("SWN-2.2.2.3-length").equal(
+            change.length, CHANGE_HEADER + 2 * (len(change.text.encode("utf-16-le")) // 2 + 1), note=note
+        )
+        law("SWN-2.2.2.3-changetype-values").equal(
+            change.change_type, *ChangeType, show=naming(ChangeType), note=note
+        )
+        law("SWN-2.2.2.3-name-terminated").holds(
+            terminated,
+            expected="a name that ends, within Length, with its first null character",
+            observed=change.name.hex(" "),
+            note=note,
+        )
+        law("SWN-2.2.2.3-name-utf16").holds(
+            is_utf16(change, listener, groups),
+            expected="a name in UTF-16LE",
+            observed=change.name.hex(" "),
+            note=note,
+        )
+        law("SWN-2.2.2.3-name-source").holds(
+            name_form(change.text, listener, groups) is not None,
+            expected=f"{listener.fields['net_name']}, {listener.address}, or a group: {_listed(set(groups))}",
+            observed=change.text,
+            note=note,
+        )
+
+
+def is_utf16(change: Change, listener: Listener, groups: Iterable[str]) -> bool:
+    """Whether a name decodes as UTF-16LE to something known or, as all names of a test are, in ASCII."""
+    try:
+        text = change.name.decode("utf-16-le")
+    except UnicodeDecodeError:
+        return False
+    return text.isascii() or name_form(change.text, listener, groups) is not None
+
+
+def name_form(name: str, listener: Listener, groups: Iterable[str]) -> str | None:
+    """Which of the names a client knows a ResourceName is (MS-SWN 2.2.2.3), or None for none of them."""
+    forms = {
+        str(listener.fields["net_name"]).casefold(): "the registered NetName",
+        listener.address.casefold(): "the registered IpAddress",
+    }
+    forms |= {group.casefold(): "an InterfaceGroupName" for group in groups}
+    return forms.get(name.casefold())
