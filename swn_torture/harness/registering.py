@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -95,6 +96,22 @@ NOT_FOUND = returns(Win32.ERROR_NOT_FOUND)
 #: by an RPC runtime that keeps the handles itself.
 MISMATCH = faults(FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH)
 NULL_CONTEXT = faults(FaultStatus.RPC_X_SS_IN_NULL_CONTEXT)
+
+
+def _altered(handle: ContextHandle) -> ContextHandle:
+    """A handle that differs from a good one in the last bit of its UUID."""
+    return ContextHandle(handle.attributes, UUID(int=handle.uuid.int ^ 1))
+
+
+#: Handles that no server has issued, made from one that it has.
+NEVER_ISSUED: dict[str, Callable[[ContextHandle], ContextHandle]] = {
+    "random": lambda good: ContextHandle(good.attributes, uuid4()),
+    "altered": _altered,
+    "null": lambda _: NULL_HANDLE,
+}
+
+each_never_issued = pytest.mark.parametrize("kind", NEVER_ISSUED)
+"""Runs a case with each kind of such a handle as ``kind``."""
 
 
 def succeeded(outcome: Outcome) -> bool:

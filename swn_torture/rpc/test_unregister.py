@@ -1,0 +1,125 @@
+"""WitnessrUnRegister, opnum 2 (MS-SWN 3.1.4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.harness import SILENCE, case, outcome_of, returns
+from swn_torture.harness.registering import (
+    MISMATCH,
+    NEVER_ISSUED,
+    NOT_FOUND,
+    NULL_CONTEXT,
+    WRONG_PARAMETER,
+    Method,
+    each_method,
+    each_never_issued,
+    listed,
+    show_listed,
+)
+from swn_torture.witness.messages import UnRegisterRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+SUCCESS = returns(Win32.ERROR_SUCCESS)
+
+
+@case(
+    "SWN-3.1.4.3-success-code",
+    "SWN-3.1.4.3-returns-success",
+    "SWN-3.1.4.3-removes-entry",
+    syntaxes="both",
+)
+@each_method
+async def test_unregister(witness: Witness, law: Law, method: Method) -> None:
+    """UnRegister of a registration returns success, and AsyncNotify no longer finds the handle."""
+    client = await witness.connect()
+    handle = await method.register(witness, client)
+
+    reply = await outcome_of(client.start(UnRegisterRequest(handle)))
+    after = await outcome_of(client.async_notify(handle), witness.place.profile.expect.reply_deadline)
+
+    law("SWN-3.1.4.3-success-code", "SWN-3.1.4.3-returns-success").allows(reply, SUCCESS)
+    law("SWN-3.1.4.3-removes-entry").allows(after, NOT_FOUND, MISMATCH, note="AsyncNotify afterwards")
+
+
+@case("SWN-3.1.4.3-returns-success", "SWN-3.1.4.3-removes-entry", needs=("list-registrations",))
+async def test_unregister_takes_it_off_the_list(witness: Witness, law: Law, cluster: Controller) -> None:
+    """UnRegister of one of two registrations takes that one off the server's list, and only that one."""
+    client, gone, kept = await witness.connect(), witness.client_name(), witness.client_name()
+    handle = await witness.register(client, client_computer_name=gone)
+    await witness.register(client, client_computer_name=kept)
+    before = await listed(cluster, gone, kept)
+
+    reply = await outcome_of(client.start(UnRegisterRequest(handle)))
+
+    after = await listed(cluster, gone, kept)
+    law("SWN-3.1.4.3-returns-success").allows(reply, SUCCESS)
+    law("SWN-3.1.4.3-removes-entry").holds(
+        len(before) == 2 and [view.client_computer_name for view in after] == [kept],
+        expected=f"{gone} and {kept} before, {kept} alone afterwards",
+        observed=f"before: {show_listed(before)}; afterwards: {show_listed(after)}",
+    )
+
+
+@case("SWN-3.1.4.3-search-by-key")
+async def test_unregister_one_of_two(witness: Witness, law: Law) -> None:
+    """UnRegister of one of two equal registrations leaves the other working."""
+    client = await witness.connect()
+    same = {"client_computer_name": witness.client_name(), "ip_address": await witness.address_of(0)}
+    first, second = await witness.register(client, **same), await witness.register(client, **same)
+
+    reply = await outcome_of(client.start(UnRegisterRequest(first)))
+    gone = await outcome_of(client.async_notify(first), witness.place.profile.expect.reply_deadline)
+    kept = await outcome_of(client.async_notify(second), witness.place.profile.expect.quiet_time)
+
+    rule = law("SWN-3.1.4.3-search-by-key")
+    rule.allows(reply, SUCCESS, note="UnRegister of the first")
+    rule.allows(gone, NOT_FOUND, MISMATCH, note="AsyncNotify with the handle of the first")
+    rule.allows(kept, SILENCE, note="AsyncNotify with the handle of the second")
+
+
+@case(
+    "SWN-3.1.4.3-unknown-handle",
+    "SWN-V14-3.1.4.3-unknown-handle",
+    "SWN-B4-unregister-invalid-parameter",
+    "SWN-V14-B5-2012-not-found",
+    "SWN-3.1.4.3-error-codes",
+    syntaxes="both",
+)
+@each_method
+async def test_unregister_twice(witness: Witness, law: Law, method: Method) -> None:
+    """UnRegister of a registration that is gone is refused."""
+    client = await witness.connect()
+    handle = await method.register(witness, client)
+    await client.unregister(handle)
+
+    reply = await outcome_of(client.start(UnRegisterRequest(handle)))
+
+    law(
+        "SWN-3.1.4.3-unknown-handle",
+        "SWN-V14-3.1.4.3-unknown-handle",
+        "SWN-B4-unregister-invalid-parameter",
+        "SWN-V14-B5-2012-not-found",
+    ).allows(reply, WRONG_PARAMETER, NOT_FOUND)
+    law("SWN-3.1.4.3-error-codes").record(reply)
+    law.choice("AMB-1", reply)
+
+
+@case("SWN-3.1.4.3-never-issued-handle", "SWN-3.1.4.3-error-codes", syntaxes="both")
+@each_never_issued
+async def test_unregister_of_a_handle_never_issued(witness: Witness, law: Law, kind: str) -> None:
+    """UnRegister with a handle that the server never issued is refused."""
+    client = await witness.connect()
+    good = await witness.register(client)
+
+    reply = await outcome_of(client.start(UnRegisterRequest(NEVER_ISSUED[kind](good))))
+
+    refusals = [NOT_FOUND, WRONG_PARAMETER, MISMATCH, *([NULL_CONTEXT] if kind == "null" else [])]
+    law("SWN-3.1.4.3-never-issued-handle").allows(reply, *refusals)
+    law("SWN-3.1.4.3-error-codes").record(reply)
+    law.choice("AMB-2", f"UnRegister, {kind} handle: {reply}")
