@@ -1,0 +1,212 @@
+"""The bind that opens every conversation (MS-RPCE 3.3.1.5, 3.3.3.5; C706 12.6.4.3 to 12.6.4.5)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from swn_torture.dcerpc.bind import BindNakReason, ContextResult, ProviderReason, ResultCode
+from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.mgmt import MGMT, inq_if_ids
+from swn_torture.dcerpc.pdu import Request
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR32, SyntaxId, bind_time_features
+from swn_torture.harness import CLOSED, case, faults, outcome_of
+from swn_torture.harness.outcome import refuses_bind
+from swn_torture.harness.wire import answer_to, contexts, outcome_of_bind
+from swn_torture.witness.constants import Opnum
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.bind import PresentationContext
+    from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_UNKNOWN_INTERFACE = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+
+
+@case("RPC-BIND-unknown-interface")
+async def test_unknown_interface(witness: Witness, law: Law) -> None:
+    """A bind to an interface that nobody knows is refused inside bind_ack."""
+    rpc = await witness.rpc()
+    unknown = contexts(NDR32, abstract=SyntaxId(uuid4(), 1, 0))
+
+    bound = await outcome_of_bind(rpc.bind(unknown, **witness.logon()))
+
+    law("RPC-BIND-unknown-interface").holds(
+        bound.codes == (_UNKNOWN_INTERFACE,),
+        expected=f"bind_ack: {ContextResult(*_UNKNOWN_INTERFACE)}",
+        observed=bound,
+    )
+
+
+@case("RPC-BIND-version-5")
+@pytest.mark.parametrize("version", [(4, 0), (6, 0), (5, 1), (0, 0)], ids=lambda v: f"{v[0]}.{v[1]}")
+async def test_other_protocol_version(witness: Witness, law: Law, version: tuple[int, int]) -> None:
+    """A bind of another RPC protocol version than 5.0 gets an error."""
+    rpc = await witness.rpc()
+    bind = dataclasses.replace(rpc.core.bind(contexts(NDR32)), version=version)
+
+    answer = await answer_to(rpc, bind.pack(), timeout=witness.place.profile.expect.reply_deadline)
+
+    law("RPC-BIND-version-5").allows(answer, refuses_bind(), faults(), CLOSED)
+    await witness.alive(law)
+
+
+@case("RPC-BIND-version-5")
+@pytest.mark.parametrize("version", [(4, 0), (5, 1)], ids=lambda v: f"{v[0]}.{v[1]}")
+async def test_request_of_other_protocol_version(
+    witness: Witness, law: Law, version: tuple[int, int]
+) -> None:
+    """A request of another RPC protocol version than 5.0 gets an error on a connection bound with 5.0."""
+    client = await witness.connect()
+
+    def change(_: int, request: Request) -> Request:
+        return dataclasses.replace(request, version=version)
+
+    answer = await outcome_of(
+        client.start(GetInterfaceListRequest(), prepare=change), witness.place.profile.expect.reply_deadline
+    )
+
+    law("RPC-BIND-version-5").allows(answer, faults(), CLOSED)
+    await witness.alive(law)
+
+
+@case("RPC-BIND-no-contexts")
+async def test_no_contexts(witness: Witness, law: Law) -> None:
+    """A bind that proposes no presentation context is refused."""
+    rpc = await witness.rpc()
+
+    answer = await answer_to(
+        rpc, rpc.core.bind(()).pack(), timeout=witness.place.profile.expect.reply_deadline
+    )
+
+    law("RPC-BIND-no-contexts").allows(
+        answer,
+        refuses_bind(BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED),
+        refuses_bind(BindNakReason.NOT_SPECIFIED),
+        CLOSED,
+    )
+    await witness.alive(law)
+
+
+_ACCEPTED = (ResultCode.ACCEPTANCE,)
+_REJECTED = (ResultCode.PROVIDER_REJECTION,)
+_NEGOTIATED = (ResultCode.NEGOTIATE_ACK, ResultCode.PROVIDER_REJECTION)
+"""Result codes that an element may get; a server without bind-time features rejects their element."""
+
+_ORDERS = {
+    "unknown-first": ("unknown", "witness", "features"),
+    "unknown-last": ("witness", "features", "unknown"),
+    "unknown-between": ("unknown", "witness", "features", "unknown", "unknown"),
+}
+_ALLOWED = {"unknown": _REJECTED, "witness": _ACCEPTED, "features": _NEGOTIATED}
+
+
+def _elements(order: tuple[str, ...]) -> tuple[PresentationContext, ...]:
+    unknown = SyntaxId(uuid4(), 1, 0)
+    return tuple(
+        {
+            "unknown": contexts(NDR32, abstract=unknown, first=number),
+            "witness": contexts(NDR32, first=number),
+            "features": contexts(bind_time_features(), first=number),
+        }[what][0]
+        for number, what in enumerate(order)
+    )
+
+
+@case("RPC-BIND-result-order")
+@pytest.mark.parametrize("order", _ORDERS)
+async def test_result_order(witness: Witness, law: Law, order: str) -> None:
+    """A bind of several contexts is answered by one result each, in the proposed order."""
+    rpc = await witness.rpc()
+
+    bound = await outcome_of_bind(rpc.bind(_elements(_ORDERS[order]), **witness.logon()))
+
+    allowed = [_ALLOWED[what] for what in _ORDERS[order]]
+    law("RPC-BIND-result-order").holds(
+        len(bound.results) == len(allowed)
+        and all(each.result in codes for each, codes in zip(bound.results, allowed, strict=True)),
+        expected="; ".join(" or ".join(code.name.lower() for code in codes) for codes in allowed),
+        observed=bound,
+        note=f"proposed: {', '.join(_ORDERS[order])}",
+    )
+
+
+@case("RPC-BIND-second-address")
+async def test_secondary_address(witness: Witness, law: Law) -> None:
+    """bind_ack names the port of the connection as secondary address, as text with a terminator."""
+    rpc = await witness.rpc()
+
+    bound = await rpc.bind(contexts(NDR32), **witness.logon())
+
+    law("RPC-BIND-second-address").equal(bound.bind_ack.secondary_address, b"%d\0" % rpc.remote[1])
+
+
+_PER_INTERFACE = 4000
+_ID_SPACE = 0x10000
+_BIND_HEADER = 28
+_ELEMENT = 44
+"""Octets of a bind before its contexts, and of one context with one transfer syntax."""
+
+
+async def _interfaces_served(rpc: RpcClient) -> int | None:
+    """How many interfaces the server says it serves, None where it does not tell."""
+    try:
+        served = await inq_if_ids(*rpc.remote)
+    except RpcError:
+        return None
+    return len({*served, MGMT})
+
+
+@case("RPC-BIND-context-limit", lasts=10)
+async def test_context_limit(witness: Witness, law: Law) -> None:
+    """Presentation contexts without end are refused at 4000 per interface of the server at the latest."""
+    client = await witness.connect()
+    served = await _interfaces_served(client.rpc)
+    limit = _PER_INTERFACE * served if served else _ID_SPACE
+    step = (client.rpc.core.max_xmit - _BIND_HEADER) // _ELEMENT
+    have, number, refusal = 1, 1, ""
+    while not refusal and have <= limit and number < _ID_SPACE:
+        count = min(step, limit + 1 - have, _ID_SPACE - number)
+        bound = await outcome_of_bind(client.rpc.alter_context(contexts(*[NDR32] * count, first=number)))
+        number += count
+        have += len(bound.accepted)
+        if not bound.accepted:
+            refusal = str(bound.refusal or bound.results[0])
+        elif len(bound.accepted) < count:
+            # A server may take one new context of a PDU and reject the others (MS-RPCE 3.3.1.5.6).
+            step = len(bound.accepted)
+
+    told = f"{have} contexts accepted, then {refusal or 'no refusal'}"
+    if have <= limit and not refusal:
+        law("RPC-BIND-context-limit").record(f"{told}; the 16 bits of an id are used up")
+    else:
+        law("RPC-BIND-context-limit").holds(
+            have <= limit,
+            expected=f"a refusal of more than {limit} contexts: 4000 for each of {served} interfaces",
+            observed=told,
+        )
+    await witness.alive(law)
+
+
+@case("RPC-REQ-before-bind")
+async def test_request_before_bind(witness: Witness, law: Law) -> None:
+    """A request as the first PDU of a connection is not processed."""
+    rpc = await witness.rpc()
+    request = Request(call_id=1, opnum=Opnum.GET_INTERFACE_LIST)
+
+    answer = await answer_to(rpc, request.pack(), timeout=witness.place.profile.expect.reply_deadline)
+
+    law("RPC-REQ-before-bind").allows(
+        answer,
+        faults(FaultStatus.NCA_S_PROTO_ERROR),
+        refuses_bind(BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED),
+        refuses_bind(BindNakReason.NOT_SPECIFIED),
+        CLOSED,
+    )
+    await witness.alive(law)

@@ -1,0 +1,116 @@
+"""The context element by which client and server tell what else they can (MS-RPCE 3.3.1.5.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.dcerpc.bind import ResultCode
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR32, NULL_SYNTAX, bind_time_features
+from swn_torture.harness import CLOSED, case, faults, outcome_of
+from swn_torture.harness.wire import BindOutcome, contexts, outcome_of_bind
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.client import WitnessClient
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_DEFINED = 0x3
+
+
+async def _propose(witness: Witness, features: int) -> tuple[RpcClient, BindOutcome]:
+    """Bind with NDR as context 0 and the features as context 1."""
+    rpc = await witness.rpc()
+    proposed = contexts(NDR32, bind_time_features(features))
+    bound = await outcome_of_bind(rpc.bind(proposed, **witness.logon()))
+    return rpc, bound
+
+
+@case("RPC-BTF-negotiate")
+async def test_features_are_negotiated(witness: Witness, law: Law) -> None:
+    """The feature element is answered by negotiate_ack and the supported bits, or as an unknown syntax."""
+    _, bound = await _propose(witness, _DEFINED)
+
+    rule = law("RPC-BTF-negotiate")
+    if len(bound.results) == 2 and bound.results[1].result == ResultCode.PROVIDER_REJECTION:
+        rule.record(f"no bind-time features: {bound}")
+        return
+    rule.holds(
+        len(bound.results) == 2
+        and bound.results[1].result == ResultCode.NEGOTIATE_ACK
+        and not bound.results[1].reason & ~_DEFINED
+        and bound.results[1].transfer == NULL_SYNTAX,
+        expected=[
+            "second result negotiate_ack (3), reason 0 to 3, transfer syntax all zero",
+            "second result provider_rejection (2), from a server without bind-time features",
+        ],
+        observed=f"{bound}" + (f", transfer syntax {bound.results[1].transfer}" if bound.results[1:] else ""),
+    )
+
+
+_REQUESTED = {
+    "multiplexing": 0x1,
+    "keep-connection": 0x2,
+    "none": 0x0,
+    "reserved-in-first-octet": 0xFC,
+    "reserved-in-others": 0xFFFFFFFFFFFFFF00,
+    "all": 0xFFFFFFFFFFFFFFFF,
+}
+
+
+@case("RPC-BTF-subset")
+@pytest.mark.parametrize("which", _REQUESTED)
+async def test_features_are_a_subset(witness: Witness, law: Law, which: str) -> None:
+    """Only bits that are defined and were asked for are set in the answer."""
+    asked = _REQUESTED[which]
+    _, bound = await _propose(witness, asked)
+
+    if len(bound.results) == 2 and bound.results[1].result == ResultCode.PROVIDER_REJECTION:
+        raise Unsuitable(f"the target has no bind-time features: {bound}")
+    law("RPC-BTF-subset").holds(
+        len(bound.results) == 2 and not bound.results[1].reason & ~(asked & _DEFINED),
+        expected=f"no bit but those in 0x{asked & _DEFINED:X} in the reason of the second result",
+        observed=bound,
+        note=f"asked for 0x{asked:016X}",
+    )
+
+
+@case("RPC-BTF-no-request")
+async def test_features_are_not_volunteered(witness: Witness, law: Law) -> None:
+    """Without a feature element bind_ack has a result for each context and no negotiate_ack."""
+    rpc = await witness.rpc()
+    bound = await outcome_of_bind(rpc.bind(contexts(NDR32), **witness.logon()))
+
+    rule = law("RPC-BTF-no-request")
+    if not rule.holds(
+        bound.accepted == (0,) and len(bound.results) == 1,
+        expected="one result, acceptance (0)",
+        observed=bound,
+    ):
+        raise law.stop()
+    second = await outcome_of_bind(rpc.alter_context(**witness.logon()))
+    rule.record(f"a second security context, not announced: {second}")
+
+
+@case("RPC-BTF-not-a-context")
+async def test_features_are_no_context(witness: Witness, law: Law) -> None:
+    """A request on the id of the feature element is refused."""
+    rpc, bound = await _propose(witness, _DEFINED)
+
+    call = WitnessClient(rpc, NDR32, context_id=1).start(GetInterfaceListRequest())
+    answer = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+
+    law("RPC-BTF-not-a-context").allows(
+        answer,
+        faults(FaultStatus.NCA_S_UNK_IF),
+        faults(FaultStatus.NCA_S_INVALID_PRES_CONTEXT_ID),
+        faults(FaultStatus.NCA_S_PROTO_ERROR),
+        CLOSED,
+        note=f"{bound}",
+    )
+    await witness.alive(law)

@@ -1,0 +1,63 @@
+"""Which version of the interface a client may ask for when it binds (C706 6.1.2, 12.6.3.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.dcerpc.bind import ContextResult, ProviderReason, ResultCode
+from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.harness import case
+from swn_torture.harness.wire import BindOutcome, contexts, outcome_of_bind
+from swn_torture.witness.constants import WITNESS
+
+if TYPE_CHECKING:
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_REFUSED = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+
+
+async def _bind(witness: Witness, major: int, minor: int) -> BindOutcome:
+    version = dataclasses.replace(WITNESS, major=major, minor=minor)
+    rpc = await witness.rpc()
+    return await outcome_of_bind(rpc.bind(contexts(NDR32, abstract=version), **witness.logon()))
+
+
+@case("RPC-IF-major-mismatch")
+@pytest.mark.parametrize(("major", "minor"), [(0, 1), (2, 1), (0xFFFF, 1)], ids=["0.1", "2.1", "65535.1"])
+async def test_other_major_version(witness: Witness, law: Law, major: int, minor: int) -> None:
+    """A bind to another major version of the interface is refused inside bind_ack."""
+    bound = await _bind(witness, major, minor)
+
+    law("RPC-IF-major-mismatch").holds(
+        bound.codes == (_REFUSED,), expected=str(ContextResult(*_REFUSED)), observed=bound
+    )
+
+
+@case("RPC-IF-minor-higher")
+@pytest.mark.parametrize("minor", [2, 0xFFFF], ids=["1.2", "1.65535"])
+async def test_higher_minor_version(witness: Witness, law: Law, minor: int) -> None:
+    """A bind to a minor version above the server's is refused inside bind_ack."""
+    bound = await _bind(witness, 1, minor)
+
+    law("RPC-IF-minor-higher").holds(
+        bound.codes == (_REFUSED,), expected=str(ContextResult(*_REFUSED)), observed=bound
+    )
+
+
+@case("RPC-IF-minor-lower")
+async def test_lower_minor_version(witness: Witness, law: Law) -> None:
+    """A bind to version 1.0 is accepted, and so is one to version 1.1."""
+    same, lower = await _bind(witness, 1, 1), await _bind(witness, 1, 0)
+
+    law.choice("AMB-23", f"version 1.1: {same}; version 1.0: {lower}")
+    for version, bound in (("1.1", same), ("1.0", lower)):
+        law("RPC-IF-minor-lower").holds(
+            bound.accepted == (0,),
+            expected=str(ContextResult(ResultCode.ACCEPTANCE)),
+            observed=bound,
+            note=f"interface version {version}",
+        )
