@@ -96,18 +96,19 @@ class WitnessEndpoint(ServerInterface):
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         """End a call that its client does not want any more (C706 12.6.4.6, 12.6.4.8)."""
         if orphaned:
-            self.service.cancel(call)
-        elif self.options.honour_cancel and self.service.cancel(call):
+            self.service.cancel(call, call.association)
+        elif self.options.honour_cancel and self.service.cancel(call, call.association):
             call.fault(FaultStatus.NCA_S_FAULT_CANCEL)
         self.watch_the_clock()
 
-    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:  # noqa: ARG002
+    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
         """Hear that a connection has gone."""
-        self.send(self.service.disconnected(connection))
+        self.send(self.service.disconnected(connection, association))
 
     def rundown(self, association: Association) -> None:
         """Hear that the last connection of an association has gone, and with it its registrations."""
-        self.send(self.service.rundown(association))
+        self.service.rundown(association)
+        self.watch_the_clock()
 
     # Steps
 

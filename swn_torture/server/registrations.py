@@ -156,6 +156,7 @@ class RegistrationList:
 
     def __init__(self) -> None:
         self._by_key: dict[ContextHandle, Registration] = {}
+        self._by_association: dict[Hashable, dict[ContextHandle, Registration]] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -170,6 +171,7 @@ class RegistrationList:
     def add(self, registration: Registration) -> None:
         """Insert a new registration."""
         self._by_key[registration.key] = registration
+        self._by_association.setdefault(registration.owner.association, {})[registration.key] = registration
 
     def find(self, key: ContextHandle) -> Registration | None:
         """The registration with this RegistrationKey, all 20 octets compared."""
@@ -178,6 +180,14 @@ class RegistrationList:
     def remove(self, registration: Registration) -> None:
         """Remove a registration of the list."""
         del self._by_key[registration.key]
+        mates = self._by_association[registration.owner.association]
+        del mates[registration.key]
+        if not mates:
+            del self._by_association[registration.owner.association]
+
+    def of(self, association: Hashable) -> list[Registration]:
+        """Those of one association; they alone can have calls of that association waiting."""
+        return list(self._by_association.get(association, {}).values())
 
     def where(self, matches: Callable[[Registration], bool]) -> list[Registration]:
         """Those for which `matches` holds."""

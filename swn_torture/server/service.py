@@ -228,13 +228,13 @@ class WitnessService(WitnessMethods):
 
     # Calls given up and connections gone (3.1.6.5)
 
-    def cancel(self, token: Hashable) -> bool:
+    def cancel(self, token: Hashable, association: Hashable) -> bool:
         """Forget a waiting call, if it waits; its registration stays, and has just been used."""
         for call in self.waiting_lists:
             if call.token == token:
                 self.waiting_lists.remove(call)
                 return True
-        for registration in self.registrations:
+        for registration in self.registrations.of(association):
             for call in registration.waiting:
                 if call.token == token:
                     registration.waiting.remove(call)
@@ -242,30 +242,27 @@ class WitnessService(WitnessMethods):
                     return True
         return False
 
-    def disconnected(self, connection: Hashable) -> list[Reply]:
-        """A connection is gone: nobody waits for the answers of its calls (AMB-28)."""
-        self.drop_calls(lambda owner: owner.connection == connection)
+    def disconnected(self, connection: Hashable, association: Hashable) -> list[Reply]:
+        """A connection of an association is gone: nobody waits for the answers of its calls (AMB-28)."""
+        self.drop_calls(association, lambda owner: owner.connection == connection)
         if self.options.rundown == "association":
             return []
-        return self.drop_registrations(lambda owner: owner.connection == connection)
+        mine = [r for r in self.registrations.of(association) if r.owner.connection == connection]
+        return [reply for registration in mine for reply in self.remove(registration)]
 
-    def rundown(self, association: Hashable) -> list[Reply]:
-        """The last connection of an association is gone, and its handles with it."""
+    def rundown(self, association: Hashable) -> None:
+        """The last connection of an association is gone, and its handles and registrations with it."""
         self._issued = {handle: owner for handle, owner in self._issued.items() if owner != association}
-        self.drop_calls(lambda owner: owner.association == association)
-        return self.drop_registrations(lambda owner: owner.association == association)
+        self.drop_calls(association, lambda _: True)
+        for registration in self.registrations.of(association):
+            self.remove(registration)
 
-    def drop_calls(self, of: Callable[[Owner], bool]) -> None:
-        """Forget the waiting calls of some callers."""
+    def drop_calls(self, association: Hashable, made_by: Callable[[Owner], bool]) -> None:
+        """Forget the waiting calls of callers in an association."""
         for call in tuple(self.waiting_lists):
-            if of(call.owner):
+            if call.owner.association == association and made_by(call.owner):
                 self.waiting_lists.remove(call)
-        for registration in self.registrations:
+        for registration in self.registrations.of(association):
             for call in tuple(registration.waiting):
-                if of(call.owner):
+                if made_by(call.owner):
                     registration.waiting.remove(call)
-
-    def drop_registrations(self, of: Callable[[Owner], bool]) -> list[Reply]:
-        """Remove the registrations of some callers."""
-        gone = self.registrations.where(lambda r: of(r.owner))
-        return [reply for registration in gone for reply in self.remove(registration)]

@@ -105,8 +105,8 @@ def test_a_waiting_call_dies_with_its_connection(bench: Bench) -> None:
         bench.down(address, group)
     lost, other = bench.call(ASK, association="B", connection="B1"), bench.call(ASK)
 
-    bench.take(bench.service.disconnected("B1"))
-    bench.take(bench.service.rundown("B"))
+    bench.take(bench.service.disconnected("B1", "B"))
+    bench.service.rundown("B")
     bench.up()
 
     assert bench.pending(lost)

@@ -190,12 +190,12 @@ class ServerAgainstModel(RuleBasedStateMachine):
     def cancel(self, number: int) -> None:
         waiting = [(entry, call) for entry in self.model.registrations for call in entry["calls"]]
         if not waiting:
-            assert not self.bench.service.cancel(number)
+            assert not self.bench.service.cancel(number, "A")
             return
         entry, call = waiting[number % len(waiting)]
         entry["calls"].remove(call)
         entry["used"] = self.model.now
-        assert self.bench.service.cancel(call[0])
+        assert self.bench.service.cancel(call[0], entry["association"])
 
     @rule(node=nodes, up=st.booleans())
     def change(self, node: int, *, up: bool) -> None:
@@ -228,7 +228,7 @@ class ServerAgainstModel(RuleBasedStateMachine):
     def run_down(self, association: str, *, really: bool) -> None:
         if not really:
             return
-        self.bench.take(self.bench.service.rundown(association))
+        self.bench.service.rundown(association)
         for entry in list(self.model.registrations):
             if entry["association"] == association:
                 self.model.registrations.remove(entry)

@@ -354,8 +354,8 @@ def test_a_cancelled_call_costs_neither_registration_nor_event(bench: Bench) -> 
     handle = bench.register_ex()
     cancelled = bench.notify(handle)
 
-    assert bench.service.cancel(cancelled)
-    assert not bench.service.cancel(cancelled)
+    assert bench.service.cancel(cancelled, "A")
+    assert not bench.service.cancel(cancelled, "A")
     bench.down()
 
     assert bench.pending(cancelled)
@@ -366,13 +366,13 @@ def test_an_association_lives_until_its_last_connection(bench: Bench) -> None:
     handle = bench.register_ex(connection="A1")
     lost = bench.notify(handle, connection="A1")
 
-    bench.take(bench.service.disconnected("A1"))
+    bench.take(bench.service.disconnected("A1", "A"))
     kept = bench.notify(handle, connection="A2")
     bench.down()
     assert bench.pending(lost)
     assert bench.told(kept) == (CHANGE, (DOWN,))
 
-    bench.take(bench.service.rundown("A"))
+    bench.service.rundown("A")
     assert len(bench.service.registrations) == 0
 
 
@@ -381,7 +381,7 @@ def test_a_registration_can_die_with_its_connection(make_bench: Callable[..., Be
     handle = bench.register_ex(connection="A1")
     waiting = bench.notify(handle, connection="A2")
 
-    bench.take(bench.service.disconnected("A1"))
+    bench.take(bench.service.disconnected("A1", "A"))
 
     assert bench.result(waiting) == Win32.ERROR_NOT_FOUND
     assert bench.result(bench.notify(handle, connection="A2")) == Win32.ERROR_NOT_FOUND
@@ -392,7 +392,7 @@ def test_rundown_forgets_the_handles_of_an_association_only(make_bench: Callable
     bench.register_ex(association="A")
     kept = bench.register_ex(association="B")
 
-    bench.take(bench.service.rundown("A"))
+    bench.service.rundown("A")
 
     assert len(bench.service.registrations) == 1
     assert bench.ask(UnRegisterRequest(kept), association="B").result == 0
@@ -416,3 +416,25 @@ def test_an_administrator_can_unregister_and_answer(bench: Bench) -> None:
     bench.take(bench.service.force_unregister(key))
     assert bench.result(again) == Win32.ERROR_NOT_FOUND
     assert bench.pending(left)
+
+
+def test_the_order_of_kinds_can_be_chosen(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(pending_order=["ip-change", "share-move", "client-move", "change"])
+    handle = bench.register_ex(share_name="PROFILES", flags=1)
+    bench.down()
+    bench.move("NODE3")
+    bench.move_share("NODE3")
+    bench.change_ip("NODE3")
+    told = [bench.told(bench.notify(handle))[0] for _ in range(4)]
+    assert told == [IP_CHANGE, SHARE_MOVE, CLIENT_MOVE, CHANGE]
+
+
+def test_a_selection_can_be_narrower_than_a_client(bench: Bench) -> None:
+    here = bench.notify(bench.register_ex(ip_address="2001:db8:0::2"))
+    other_address = bench.notify(bench.register_ex(ip_address=str(NODE3)))
+    other_name = bench.notify(bench.register_ex(net_name="swncluster.swn.test"))
+
+    bench.move("NODE1", ip_address="2001:db8::2", net_name="swncluster")
+
+    assert bench.told(here)[0] == CLIENT_MOVE
+    assert bench.pending(other_address, other_name)

@@ -122,7 +122,7 @@ def test_a_response_counts_as_use(bench: Bench) -> None:
 def test_a_cancelled_call_counts_as_use(bench: Bench) -> None:
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=1000))
     bench.advance(100)
-    bench.service.cancel(waiting)
+    bench.service.cancel(waiting, "A")
     bench.advance(30)
     assert not gone(bench)
     bench.advance(SCAN)
