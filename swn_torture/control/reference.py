@@ -223,8 +223,12 @@ class ReferenceController(Controller):
         """Return at once if all nodes serve: this cluster heals while it is told to, or not at all."""
         async with asyncio.timeout(timeout):
             nodes = await self.nodes()
+            interfaces = await self.order("interfaces")
         if any(node.state is not NodeState.OK for node in nodes):
             raise NotHealthy(f"not all nodes serve: {describe(nodes)}")
+        away = [f"{i['node']} {i['ipv4'] or i['ipv6']}" for i in interfaces if i["state"] != "AVAILABLE"]
+        if away:
+            raise NotHealthy(f"not all interfaces are AVAILABLE: {', '.join(away)}")
 
     async def restore(self, timeout: float = 120.0) -> None:
         """Make everything as it was configured."""

@@ -32,7 +32,9 @@ def cluster() -> Iterator[EmbeddedCluster]:
         yield running
 
 
-async def registered(cluster: EmbeddedCluster) -> tuple[WitnessClient, ContextHandle]:
+async def registered(
+    cluster: EmbeddedCluster, share_name: str | None = "SHARE"
+) -> tuple[WitnessClient, ContextHandle]:
     here, there = cluster.nodes[0], cluster.nodes[1]
     client = await connect(
         here.address,
@@ -44,7 +46,7 @@ async def registered(cluster: EmbeddedCluster) -> tuple[WitnessClient, ContextHa
         net_name="SWNCLUSTER",
         ip_address=there.address,
         client_computer_name="CLIENT01",
-        share_name="SHARE",
+        share_name=share_name,
         flags=1,
     )
     assert response.result == 0
@@ -130,6 +132,10 @@ def test_it_tells_what_is_wrong(cluster: EmbeddedCluster) -> None:
             with pytest.raises(NotHealthy, match="NODE1 disabled"):
                 await controller.wait_healthy()
             await controller.restore()
+            await controller.set_interface("NODE2", up=False)
+            with pytest.raises(NotHealthy, match=f"AVAILABLE: NODE2 {cluster.nodes[1].address}"):
+                await controller.wait_healthy()
+            await controller.restore()
             await controller.wait_healthy()
             with pytest.raises(ControllerError, match="no order 'dance'"):
                 await controller.order("dance")
@@ -163,3 +169,28 @@ def test_lines_that_are_no_orders_are_answered_as_such(cluster: EmbeddedCluster)
             answer = json.loads(stream.readline())
             assert answer["ok"] is False
             assert problem in answer["error"]
+
+
+def test_orders_that_only_the_reference_knows(cluster: EmbeddedCluster) -> None:
+    async def story() -> None:
+        async with ReferenceController(port=cluster.admin_port) as controller:
+            info = await controller.order("info")
+            assert (info["net_name"], info["options"]["dual_stack"]) == ("SWNCLUSTER", "two-entries")
+            assert [i["state"] for i in await controller.order("interfaces")] == ["AVAILABLE"] * 3
+            await controller.order("set_shares", shares=[{"name": "NEW", "scale_out": True}])
+            assert await controller.shares() == (ShareView("NEW", True),)  # noqa: FBT003
+            await controller.order("fail_share_enumeration", failing=True)
+            client, handle = await registered(cluster, share_name=None)
+            refused = await client.register(
+                net_name="SWNCLUSTER", ip_address=cluster.nodes[1].address, client_computer_name="C"
+            )
+            assert refused.result == 0x139F
+            call = client.async_notify(handle)
+            await controller.order("change_ip", client_name="CLIENT01", change="NODE3")
+            answer = await call.reply(SOON)
+            assert answer.response is not None
+            assert answer.response.message_type == 4
+            await client.close()
+            await controller.restore()
+
+    asyncio.run(story())

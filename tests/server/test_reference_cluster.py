@@ -417,6 +417,36 @@ def test_addresses_come_go_change_and_move() -> None:
     story(tell)
 
 
+def test_one_group_can_stand_for_the_whole_cluster() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        node1, node2, node3 = cluster.nodes.values()
+        async with client_of(node1) as client:
+            handle = await register(client, node3)
+            groups = {i.group_name for i in (await client.get_interface_list()).interfaces}
+            assert groups == {"SWNCLUSTER"}
+            call = client.async_notify(handle)
+            await cluster.disable("NODE3")
+            assert told(await call.reply(SOON)) == (1, ["SWNCLUSTER UNAVAILABLE"])
+            call = client.async_notify(handle)
+            cluster.move_client(Selection("CLIENT01"), "node2.swn.test")
+            assert told(await call.reply(SOON))[1][0] == node2.address
+
+    story(tell, group_names="cluster")
+
+
+def test_a_node_that_is_cut_off_can_be_restarted() -> None:
+    async def tell(cluster: ReferenceCluster) -> None:
+        await cluster.partition("NODE2")
+        await cluster.restart("NODE2")
+        async with client_of(cluster.node("NODE2")) as client:
+            states = [i.state for i in (await client.get_interface_list()).interfaces]
+        assert states == [0xFF, 1, 0xFF]
+        with pytest.raises(ClusterError, match="NODE2 is partitioned; recover it first"):
+            await cluster.crash("NODE2")
+
+    story(tell)
+
+
 def test_everything_can_be_restored() -> None:
     async def tell(cluster: ReferenceCluster) -> None:
         before = list(cluster.interfaces)
