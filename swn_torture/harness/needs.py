@@ -22,12 +22,20 @@ _INTERFACE_EVENT = frozenset({Capability.INTERFACE_STATE, Capability.DISABLE_NOD
 
 _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
     "version-2": (lambda p: p.expect.version >= 2, "the target implements witness protocol version 1 only"),
+    "version-1": (
+        lambda p: p.expect.version == 1 or "version-1" in p.variants,
+        "the target implements version 2, and the profile has no [variants.version-1]",
+    ),
     "two-nodes": (lambda p: _nodes(p) >= 2, "the target has one node, the case needs two"),
     "three-nodes": (lambda p: _nodes(p) >= 3, "the target has fewer than three nodes"),
     "second-account": (lambda p: p.second_account is not None, "the profile names no [second_account]"),
     "scale-out-share": (
         lambda p: any(share.scale_out for share in p.expect.shares),
         "the profile lists no scale-out share (expect.shares)",
+    ),
+    "no-scale-out-share": (
+        lambda p: not any(share.scale_out for share in p.expect.shares) or "no-sofs" in p.variants,
+        "the target has scale-out shares, and the profile has no [variants.no-sofs]",
     ),
     "plain-share": (
         lambda p: any(not share.scale_out for share in p.expect.shares),

@@ -92,6 +92,9 @@ WRONG_PARAMETER = returns(Win32.ERROR_INVALID_PARAMETER)
 INVALID_STATE = returns(Win32.ERROR_INVALID_STATE)
 NOT_FOUND = returns(Win32.ERROR_NOT_FOUND)
 
+#: There is no method of that number.
+NO_SUCH_METHOD = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
+
 #: How a handle is refused that stands for no registration of the caller (AMB-2): by the method's own code, or
 #: by an RPC runtime that keeps the handles itself.
 MISMATCH = faults(FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH)
