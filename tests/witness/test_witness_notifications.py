@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
 from swn_torture.witness.fields import DecodeError, EncodeError
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import (
+    IpAddrInfo,
     IpAddrInfoList,
     Notification,
     ResourceChange,
@@ -135,6 +137,13 @@ def test_more_messages_than_there_are() -> None:
 def test_kinds_that_do_not_exist(kind: int) -> None:
     with pytest.raises(DecodeError, match=f"{kind} is no known kind of notification"):
         decode_buffer(kind, 1, bytes(64))
+
+
+def test_an_address_that_is_not_valid_is_zero() -> None:
+    only_v6 = IpAddrInfoList((IpAddrInfo(AddressFlags.V6, ipv6=IPv6Address("2001:db8::b")),))
+    assert encode_buffer([only_v6])[16:20] == bytes(4)
+    only_v4 = IpAddrInfoList((IpAddrInfo(AddressFlags.V4, IPv4Address("192.0.2.1")),))
+    assert encode_buffer([only_v4])[20:] == bytes(16)
 
 
 def test_addresses_are_lists_of_any_length() -> None:

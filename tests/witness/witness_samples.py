@@ -142,7 +142,7 @@ class Vector:
 
 
 def load_vectors(file: str) -> list[Vector]:
-    """The vectors of a file made by Samba 4.22's Python bindings (``samba.ndr.ndr_pack_in`` and ``_out``)."""
+    """The vectors of a file that ``make_samba_vectors`` made with Samba 4.22.11."""
     found = []
     for name, octets in json.loads((FIXTURES / file).read_text("ascii")).items():
         shape, _, width = name.rpartition("_")
