@@ -28,12 +28,28 @@ class Rejection(Exception):  # noqa: N818  it is an answer to the client, not an
         status: of the fault.
         problem: what is wrong.
         close: the connection cannot be trusted any more and ends behind the fault.
+        context_id: the presentation context to name in the fault, 0 before one is known.
+        did_not_execute: set PFC_DID_NOT_EXECUTE. Nothing has been executed in any case; Windows says so only
+            for some statuses, and so do we.
+        call_id: the call to fault, ``None`` for that of the PDU.
     """
 
-    def __init__(self, status: int, problem: str, *, close: bool = False) -> None:
+    def __init__(
+        self,
+        status: int,
+        problem: str,
+        *,
+        close: bool = False,
+        context_id: int = 0,
+        did_not_execute: bool = False,
+        call_id: int | None = None,
+    ) -> None:
         self.status = status
         self.problem = problem
         self.close = close
+        self.context_id = context_id
+        self.did_not_execute = did_not_execute
+        self.call_id = call_id
         super().__init__(problem)
 
 
@@ -93,7 +109,15 @@ class Inbox:
                 return False
             raise protocol_error(f"fragment of call {pdu.call_id}, which has not begun")
         if self._parts:
-            raise protocol_error(f"call {pdu.call_id} begins inside call {self._parts[0].call_id}")
+            # It is the call that has been waiting for its end which fails, as with Windows and Samba.
+            first = self._parts[0]
+            raise Rejection(
+                FaultStatus.NCA_S_PROTO_ERROR,
+                f"call {pdu.call_id} begins inside call {first.call_id}",
+                close=True,
+                context_id=first.context_id,
+                call_id=first.call_id,
+            )
         if pdu.call_id > MAX_CALL_ID:
             raise protocol_error(f"call id 0x{pdu.call_id:08X} is above 0x{MAX_CALL_ID:08X}")
         if pdu.call_id < self.current + (0 if self._options.equal_call_ids else 1):
@@ -119,6 +143,7 @@ class Inbox:
                 FaultStatus.ERROR_ACCESS_DENIED,
                 f"a request of more than {self._options.max_request} octets of stub data",
                 close=True,
+                context_id=pdu.context_id,
             )
         if not pdu.flags & PfcFlags.LAST:
             return None

@@ -33,12 +33,26 @@ class NegotiationRefused(Exception):  # noqa: N818  it is an answer to the clien
         always_nak: even an alter_context is answered by bind_nak (MS-RPCE 3.3.1.5.6).
     """
 
-    def __init__(self, problem: str, nak_reason: int, fault_status: int, *, always_nak: bool = False) -> None:
+    def __init__(
+        self,
+        problem: str,
+        nak_reason: int,
+        fault_status: int,
+        *,
+        always_nak: bool = False,
+        close: bool = False,
+    ) -> None:
         self.problem = problem
         self.nak_reason = nak_reason
         self.fault_status = fault_status
         self.always_nak = always_nak
+        self.close = close
         super().__init__(problem)
+
+
+def refused_without_reason(problem: str) -> NegotiationRefused:
+    """Return the refusal for which Windows and Samba give no reason in a bind_nak."""
+    return NegotiationRefused(problem, BindNakReason.NOT_SPECIFIED, FaultStatus.NCA_S_PROTO_ERROR, close=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +88,14 @@ def negotiate(
         exact_minor: refuse minor versions below ours.
 
     Raises:
-        NegotiationRefused: two feature elements.
+        NegotiationRefused: two feature elements, or an element without transfer syntax.
         RemoteProtocolError: an id in use is proposed for something else.
     """
     proposed = [element for element in elements if _features(element) is not None]
     if len(proposed) > 1:
-        # Windows and Samba give no reason either.
-        raise NegotiationRefused(
-            "more than one bind-time feature element",
-            BindNakReason.NOT_SPECIFIED,
-            FaultStatus.NCA_S_PROTO_ERROR,
-        )
+        raise refused_without_reason("more than one bind-time feature element")
+    if not all(element.transfers for element in elements):
+        raise refused_without_reason("a presentation context without transfer syntax")
     accepted: dict[int, Negotiated] = {}
     results = []
     for element in elements:
@@ -96,16 +107,11 @@ def negotiate(
         if interface is None:
             results.append(_rejected(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED))
             continue
-        transfer = _choose(elements, element.abstract, interface.transfer_syntaxes)
         known = accepted.get(element.context_id) or existing.get(element.context_id)
-        if known is not None and known.abstract == element.abstract and known.transfer in element.transfers:
+        transfer = _choose(elements, element.abstract, interface.transfer_syntaxes)
+        if known is not None:
             # The next leg of a security context repeats the elements of the one before.
-            transfer = known.transfer
-        elif known is not None:
-            raise RemoteProtocolError(
-                f"presentation context {element.context_id} is in use for something else",
-                field="p_context_elem.p_cont_id",
-            )
+            transfer = _again(known, element, interface.transfer_syntaxes)
         if transfer is None or transfer not in element.transfers:
             results.append(_rejected(ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED))
             continue
@@ -126,7 +132,8 @@ def find_interface(
 
 
 def _features(element: PresentationContext) -> int | None:
-    return element.transfers[0].features if len(element.transfers) == 1 else None
+    # The element should have this one syntax only; Windows and Samba do not look at any others.
+    return element.transfers[0].features if element.transfers else None
 
 
 def _choose(
@@ -139,6 +146,18 @@ def _choose(
     if supported and supported[0] in offered:
         return supported[0]
     return next((transfer for transfer in offered if transfer in supported), None)
+
+
+def _again(known: Negotiated, element: PresentationContext, supported: Sequence[SyntaxId]) -> SyntaxId | None:
+    """Return the transfer syntax of a context that is proposed again, ``None`` to reject the proposal."""
+    if known.abstract == element.abstract and known.transfer in element.transfers:
+        return known.transfer
+    if known.abstract == element.abstract and not set(supported) & set(element.transfers):
+        return None
+    raise RemoteProtocolError(
+        f"presentation context {element.context_id} is in use for something else",
+        field="p_context_elem.p_cont_id",
+    )
 
 
 def _rejected(reason: ProviderReason) -> ContextResult:

@@ -38,7 +38,8 @@ class ServerOptions:
         equal_call_ids: take a request whose call id equals that of the request before, as Windows and Samba
             do.
         exact_minor_version: refuse a client's lower minor version, as Samba does (C706 6.1.2 would not).
-        check_alloc_hint: refuse a request whose alloc_hint exceeds its stub data (MS-RPCE 2.2.2.6).
+        check_alloc_hint: refuse a request whose alloc_hint exceeds its stub data, as MS-RPCE 2.2.2.6
+            suggests. Neither Windows nor Samba does.
         check_verification_trailer: refuse a request that its verification trailer contradicts, as Samba does.
         verify_cancel: a verifier on co_cancel or orphaned counts and has to match (C706 12.6.4.6 allows for
             one, MS-RPCE 2.2.2.12 for none). Samba ignores it.
@@ -62,7 +63,7 @@ class ServerOptions:
     header_signing: bool = True
     equal_call_ids: bool = True
     exact_minor_version: bool = False
-    check_alloc_hint: bool = True
+    check_alloc_hint: bool = False
     check_verification_trailer: bool = True
     verify_cancel: bool = True
     refuse_level_call: bool = False

@@ -22,7 +22,13 @@ from swn_torture.dcerpc.header import (
 )
 from swn_torture.dcerpc.inbox import Inbox, Incoming, Rejection, protocol_error
 from swn_torture.dcerpc.interface import ServerCall
-from swn_torture.dcerpc.negotiation import NegotiationRefused, Outcome, find_interface, negotiate
+from swn_torture.dcerpc.negotiation import (
+    NegotiationRefused,
+    Outcome,
+    find_interface,
+    negotiate,
+    refused_without_reason,
+)
 from swn_torture.dcerpc.pdu import (
     Auth3,
     CoCancel,
@@ -119,7 +125,12 @@ class ServerConnection(Connection):
                 assert header is not None
                 self._violated(RemoteProtocolError(rejection.problem, octets=raw))
                 self._inbox.drop()
-                self.send_fault(header.call_id, rejection.status, did_not_execute=True)
+                self.send_fault(
+                    header.call_id if rejection.call_id is None else rejection.call_id,
+                    rejection.status,
+                    context_id=rejection.context_id,
+                    did_not_execute=rejection.did_not_execute,
+                )
                 self.closing |= rejection.close
             except RemoteProtocolError as error:
                 self._violated(error)
@@ -172,7 +183,7 @@ class ServerConnection(Connection):
             case Bind():
                 self._bind(pdu)
             case Auth3():
-                self._desk.auth3(pdu)
+                self._auth3(pdu)
             case Request():
                 self._request(pdu, raw)
             case CoCancel() | Orphaned():
@@ -191,19 +202,20 @@ class ServerConnection(Connection):
             return
         if header.ptype == PduType.BIND:
             self._nak(header.call_id, BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)
-        else:
-            self.send_fault(header.call_id, FaultStatus.NCA_S_PROTO_ERROR)
+            return
+        untouched = header.ptype != PduType.REQUEST
+        self.send_fault(header.call_id, FaultStatus.NCA_S_PROTO_ERROR, did_not_execute=untouched)
 
     def _nak(self, call_id: int, reason: int) -> None:
         # Filled up to a multiple of four as Windows and Samba do.
         self.send_raw(BindNak(call_id=call_id, reason=reason, padding=bytes(3)).pack())
 
     def _bind(self, pdu: Bind) -> None:
-        if self.association is not None:
-            raise RemoteProtocolError("bind on a connection that is bound", field="ptype")
         if not pdu.contexts:
             raise RemoteProtocolError("no presentation context", field="n_context_elem")
         try:
+            if self.association is not None:
+                raise refused_without_reason("bind on a connection that is bound")
             outcome = self._negotiate(pdu)
             association = self._find_association(pdu.assoc_group)
             leg = self._desk.leg(pdu, multiplexing=self._multiplexing(outcome.features))
@@ -238,6 +250,8 @@ class ServerConnection(Connection):
     def _alter_context(self, pdu: AlterContext) -> None:
         if self.association is None:
             raise RemoteProtocolError("alter_context before bind", field="ptype")
+        if not pdu.contexts:
+            raise RemoteProtocolError("no presentation context", field="n_context_elem")
         try:
             outcome = self._negotiate(pdu)
             leg = self._desk.leg(pdu, multiplexing=self._multiplexing(self._features))
@@ -246,7 +260,8 @@ class ServerConnection(Connection):
             if refused.always_nak:
                 self._nak(pdu.call_id, refused.nak_reason)
             else:
-                self.send_fault(pdu.call_id, refused.fault_status)
+                self.send_fault(pdu.call_id, refused.fault_status, did_not_execute=True)
+                self.closing |= refused.close
             return
         self.contexts.update(outcome.accepted)
         ack = AlterContextResp(
@@ -258,6 +273,12 @@ class ServerConnection(Connection):
             assoc_group=self.assoc_group,
         )
         self.send_raw(self._desk.with_token(ack, leg).pack())
+
+    def _auth3(self, pdu: Auth3) -> None:
+        try:
+            self._desk.auth3(pdu)
+        except NegotiationRefused as refused:
+            raise RemoteProtocolError(refused.problem, field="sec_trailer") from refused
 
     def _negotiate(self, pdu: Bind) -> Outcome:
         features: int | None = self._options.features
@@ -275,7 +296,7 @@ class ServerConnection(Connection):
             raise NegotiationRefused(
                 f"more than {limit} presentation contexts",
                 BindNakReason.LOCAL_LIMIT_EXCEEDED,
-                FaultStatus.RPC_S_PROTOCOL_ERROR,
+                FaultStatus.NCA_S_PROTO_ERROR,
                 always_nak=True,
             )
         return outcome
@@ -288,11 +309,7 @@ class ServerConnection(Connection):
             return None
         association = self._associations.find(wanted, self._info.peer[0])
         if association is None:
-            raise NegotiationRefused(
-                f"no association 0x{wanted:08X} that {self._info.peer[0]} may join",
-                BindNakReason.NOT_SPECIFIED,
-                FaultStatus.NCA_S_PROTO_ERROR,
-            )
+            raise refused_without_reason(f"no association 0x{wanted:08X} that {self._info.peer[0]} may join")
         return association
 
     def _agree_sizes(self, pdu: Bind) -> None:
@@ -315,7 +332,12 @@ class ServerConnection(Connection):
         if self.association is None:
             raise protocol_error("request before bind")
         if pdu.trailer is not None and (len(raw) - len(pdu.auth_value) - TRAILER_SIZE) % 4:
-            raise protocol_error("the security trailer is not aligned to 4 octets")
+            raise Rejection(
+                FaultStatus.NCA_S_PROTO_ERROR,
+                "the security trailer is not aligned to 4 octets",
+                close=True,
+                context_id=pdu.context_id,
+            )
         # The verifier first: whatever becomes of the request, its sender has used up a sequence number.
         entry, pdu, denial = self._desk.open(pdu, raw)
         may_start = self.multiplexed or not self.calls
@@ -333,13 +355,15 @@ class ServerConnection(Connection):
         """Judge what the first fragment tells already (MS-RPCE 3.3.3.5.8)."""
         negotiated = self.contexts.get(pdu.context_id)
         if negotiated is None:
-            raise Rejection(FaultStatus.NCA_S_UNK_IF, f"no presentation context {pdu.context_id}")
+            raise Rejection(
+                FaultStatus.NCA_S_UNK_IF, f"no presentation context {pdu.context_id}", did_not_execute=True
+            )
         if negotiated.transfer == NDR64 and pdu.drep[0] != LITTLE_ENDIAN[0]:
             raise protocol_error(f"data representation 0x{pdu.drep[0]:02X} on an NDR64 context")
         access = self._options.access
         status = 0 if access is None else access(negotiated.abstract, caller_of(entry))
         if status:
-            raise Rejection(status, f"caller {caller_of(entry)} is not let in")
+            raise Rejection(status, f"caller {caller_of(entry)} is not let in", context_id=pdu.context_id)
 
     def _dispatch(self, whole: Incoming, entry: SecurityEntry | None) -> None:
         first = whole.first
@@ -387,9 +411,11 @@ class ServerConnection(Connection):
                 return whole.stub
             problem = verification.contradiction(found[1], sworn)
         except RemoteProtocolError as error:
-            raise Rejection(FaultStatus.RPC_X_BAD_STUB_DATA, str(error)) from error
+            raise Rejection(
+                FaultStatus.RPC_X_BAD_STUB_DATA, str(error), context_id=first.context_id
+            ) from error
         if problem is not None:
-            raise Rejection(FaultStatus.ERROR_ACCESS_DENIED, problem)
+            raise Rejection(FaultStatus.ERROR_ACCESS_DENIED, problem, context_id=first.context_id)
         return whole.stub[: found[0]]
 
     def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:

@@ -10,7 +10,8 @@ from swn_torture.dcerpc.errors import AuthenticationError, BadSignature, RemoteP
 from swn_torture.dcerpc.inbox import Rejection
 from swn_torture.dcerpc.interface import Caller
 from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.dcerpc.negotiation import NegotiationRefused
+from swn_torture.dcerpc.negotiation import NegotiationRefused, refused_without_reason
+from swn_torture.dcerpc.pdu import Request
 from swn_torture.dcerpc.security import AnyPdu, SecurityEntry
 from swn_torture.dcerpc.status import FaultStatus
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.connection import Connection
     from swn_torture.dcerpc.header import SecTrailer
     from swn_torture.dcerpc.options import ServerOptions
-    from swn_torture.dcerpc.pdu import Auth3, Pdu, Request
+    from swn_torture.dcerpc.pdu import Auth3, Pdu
 
 _LEVELS: Final = frozenset(range(AuthLevel.CONNECT, AuthLevel.PRIVACY + 1))
 
@@ -89,11 +90,10 @@ class SecurityDesk:
         trailer = pdu.trailer
         if trailer is None:
             return None
-        if trailer.pad_length != len(pdu.padding):
-            raise RemoteProtocolError(
-                f"{trailer.pad_length} octets of padding announced, {len(pdu.padding)} found",
-                field="sec_trailer.auth_pad_length",
-            )
+        # What lies in front of the trailer is not looked at, as with Windows, but its place and size are.
+        if (len(pdu.pack()) - len(pdu.auth_value)) % 4:
+            raise refused_without_reason("the security trailer is not aligned to 4 octets")
+        _check_padding(pdu)
         entry = self._connection.security.get(trailer.context_id)
         if entry is None:
             entry = self._new(trailer, multiplexing=multiplexing)
@@ -104,7 +104,10 @@ class SecurityDesk:
         except AuthenticationError as error:
             entry.error = FaultStatus.ERROR_ACCESS_DENIED
             raise NegotiationRefused(
-                str(error), BindNakReason.INVALID_CHECKSUM, FaultStatus.ERROR_ACCESS_DENIED
+                str(error),
+                BindNakReason.INVALID_CHECKSUM,
+                FaultStatus.ERROR_ACCESS_DENIED,
+                close=True,
             ) from error
         return Leg(entry, token)
 
@@ -114,18 +117,20 @@ class SecurityDesk:
             self._default = leg.entry
 
     def with_token(self, ack: Ack, leg: Leg | None) -> Ack:
-        """Return the answer to a leg; a token without octets is not sent, and neither is its trailer."""
-        return leg.entry.leg(ack, leg.token) if leg is not None and leg.token else ack
+        """Return the answer to a leg. Even a token without octets has its trailer: Samba insists on it."""
+        return ack if leg is None else leg.entry.leg(ack, leg.token)
 
     def auth3(self, pdu: Auth3) -> None:
         """Process the third leg. It is never answered: what goes wrong shows at the first request.
 
         Raises:
+            NegotiationRefused: it is not of the type or level of its context.
             RemoteProtocolError: no context is waiting for it.
         """
         entry = None if pdu.trailer is None else self._connection.security.get(pdu.trailer.context_id)
         if entry is None or pdu.trailer is None:
             raise RemoteProtocolError("auth3 without a security context", field="sec_trailer")
+        _check_padding(pdu)
         self._check_continues(entry, pdu.trailer)
         try:
             entry.context.step(pdu.auth_value)
@@ -145,12 +150,12 @@ class SecurityDesk:
             Rejection: the verifier does not match.
         """
         if pdu.trailer is None:
-            entry, denial = self._without_verifier()
+            entry, denial = self._without_verifier(pdu)
             return entry, pdu, denial
         entry = self._connection.security.get(pdu.trailer.context_id)
         if entry is None:
-            return None, pdu, _denied(f"no security context {pdu.trailer.context_id}")
-        denial = _mismatch(entry, pdu.trailer)
+            return None, pdu, _denied(pdu, f"no security context {pdu.trailer.context_id}")
+        denial = _mismatch(entry, pdu)
         if denial is None and entry.protects:
             pdu = _unprotect(entry, pdu, raw)
         return entry, pdu, denial
@@ -163,31 +168,31 @@ class SecurityDesk:
         """
         assert pdu.trailer is not None
         entry = self._connection.security.get(pdu.trailer.context_id)
-        if entry is not None and entry.protects and _mismatch(entry, pdu.trailer) is None:
+        if entry is not None and entry.protects and _mismatch(entry, pdu) is None:
             _unprotect(entry, pdu, raw)
 
-    def _without_verifier(self) -> tuple[SecurityEntry | None, Rejection | None]:
+    def _without_verifier(self, pdu: Request) -> tuple[SecurityEntry | None, Rejection | None]:
         entry = self._default
         if entry is None:
             return None, None
         # The only context of a connection at level connect need not be named (MS-RPCE 3.3.1.5.4).
         if entry.level == AuthLevel.CONNECT and len(self._connection.security) == 1:
-            return entry, _unusable(entry)
-        return entry, _denied("a request without verifier on a protected connection")
+            return entry, _unusable(entry, pdu)
+        return entry, _denied(pdu, "a request without verifier on a protected connection")
 
     def _new(self, trailer: SecTrailer, *, multiplexing: bool) -> SecurityEntry:
         table = self._connection.security
-        if self._provider is None or trailer.auth_type not in self._provider.auth_types:
-            raise NegotiationRefused(
-                f"authentication type {trailer.auth_type} is not served",
-                BindNakReason.AUTHENTICATION_TYPE_NOT_RECOGNIZED,
-                FaultStatus.RPC_S_UNKNOWN_AUTHN_SERVICE,
-            )
         if trailer.auth_level not in _LEVELS:
             raise NegotiationRefused(
                 f"there is no authentication level {trailer.auth_level}",
                 BindNakReason.NOT_SPECIFIED,
                 FaultStatus.RPC_S_UNKNOWN_AUTHN_LEVEL,
+            )
+        if self._provider is None or trailer.auth_type not in self._provider.auth_types:
+            raise NegotiationRefused(
+                f"authentication type {trailer.auth_type} is not served",
+                BindNakReason.AUTHENTICATION_TYPE_NOT_RECOGNIZED,
+                FaultStatus.RPC_S_UNKNOWN_AUTHN_SERVICE,
             )
         if trailer.auth_level == AuthLevel.CALL and self._options.refuse_level_call:
             raise NegotiationRefused(
@@ -198,7 +203,9 @@ class SecurityDesk:
             raise NegotiationRefused(
                 f"more than {len(table)} security contexts",
                 BindNakReason.LOCAL_LIMIT_EXCEEDED,
-                FaultStatus.RPC_S_PROTOCOL_ERROR,
+                # What MS-RPCE 3.3.1.5.4 calls RPC_S_PROTOCOL_ERROR travels as nca_s_proto_error.
+                FaultStatus.NCA_S_PROTO_ERROR,
+                close=True,
             )
         context = self._provider.new(trailer.auth_type, trailer.auth_level)
         context.header_signing = self._connection.header_signing
@@ -212,8 +219,11 @@ class SecurityDesk:
                 f"a leg for security context {entry.id}, which is built already", field="sec_trailer"
             )
         if (trailer.auth_type, trailer.auth_level) != (entry.auth_type, entry.level):
-            raise RemoteProtocolError(
-                f"a leg of another type or level for security context {entry.id}", field="sec_trailer"
+            raise NegotiationRefused(
+                f"a leg of another type or level for security context {entry.id}",
+                BindNakReason.INVALID_CHECKSUM,
+                FaultStatus.ERROR_ACCESS_DENIED,
+                close=True,
             )
 
 
@@ -222,27 +232,48 @@ def caller_of(entry: SecurityEntry | None) -> Caller:
     return Caller() if entry is None else Caller(entry.context.principal, entry.auth_type, entry.level)
 
 
+def _check_padding(pdu: Pdu) -> None:
+    if pdu.trailer is not None and pdu.trailer.pad_length > len(pdu.padding):
+        raise RemoteProtocolError(
+            f"{pdu.trailer.pad_length} octets of padding announced, {len(pdu.padding)} found",
+            field="sec_trailer.auth_pad_length",
+        )
+
+
 def _unprotect(entry: SecurityEntry, pdu: AnyPdu, raw: bytes) -> AnyPdu:
     try:
         return entry.unprotect(pdu, raw)
     except BadSignature as error:
         # The sequence numbers of both ends differ from here on.
-        raise Rejection(FaultStatus.RPC_S_SEC_PKG_ERROR, str(error), close=True) from error
+        raise Rejection(
+            FaultStatus.RPC_S_SEC_PKG_ERROR, str(error), close=True, context_id=_context_of(pdu)
+        ) from error
 
 
-def _mismatch(entry: SecurityEntry, trailer: SecTrailer) -> Rejection | None:
+def _mismatch(entry: SecurityEntry, pdu: Pdu) -> Rejection | None:
+    trailer = pdu.trailer
+    assert trailer is not None
     if (trailer.auth_type, trailer.auth_level) != (entry.auth_type, entry.level):
-        return _denied(f"another type or level than security context {entry.id} was built for")
-    return _unusable(entry)
+        return _denied(pdu, f"another type or level than security context {entry.id} was built for")
+    return _unusable(entry, pdu)
 
 
-def _unusable(entry: SecurityEntry) -> Rejection | None:
+def _unusable(entry: SecurityEntry, pdu: Pdu) -> Rejection | None:
     if entry.error:
-        return Rejection(entry.error, f"security context {entry.id} has failed")
+        return _denied(pdu, f"security context {entry.id} has failed", entry.error)
     if not entry.context.complete:
-        return _denied(f"security context {entry.id} is not complete")
+        return Rejection(
+            FaultStatus.NCA_S_PROTO_ERROR,
+            f"security context {entry.id} is not complete",
+            close=True,
+            did_not_execute=True,
+        )
     return None
 
 
-def _denied(problem: str) -> Rejection:
-    return Rejection(FaultStatus.ERROR_ACCESS_DENIED, problem)
+def _denied(pdu: Pdu, problem: str, status: int = FaultStatus.ERROR_ACCESS_DENIED) -> Rejection:
+    return Rejection(status, problem, close=True, context_id=_context_of(pdu))
+
+
+def _context_of(pdu: Pdu) -> int:
+    return pdu.context_id if isinstance(pdu, Request) else 0

@@ -221,11 +221,26 @@ class TestRefusals:
         bind = replace(pair.client.bind(propose(ECHO)), trailer=SecTrailer(10, 5), auth_value=b"nonsense")
         assert refusal(pair, pair.tell(bind.pack())).reason == BindNakReason.INVALID_CHECKSUM
 
-    def test_padding_that_was_not_announced(self, pair: Pair) -> None:
+    def test_padding_that_is_not_there(self, pair: Pair) -> None:
         bind = replace(
-            pair.client.bind(propose(ECHO)), trailer=SecTrailer(10, 5), auth_value=b"hello", padding=bytes(8)
+            pair.client.bind(propose(ECHO)),
+            trailer=SecTrailer(10, 5, 9),
+            auth_value=b"hello",
+            padding=bytes(8),
         )
         assert refusal(pair, pair.tell(bind.pack())).reason == 4
+
+    def test_a_trailer_at_an_odd_place(self, pair: Pair) -> None:
+        bind = replace(
+            pair.client.bind(propose(ECHO)),
+            trailer=SecTrailer(10, 5, 2),
+            auth_value=b"hello",
+            padding=bytes(2),
+        )
+        assert refusal(pair, pair.tell(bind.pack())).reason == 0
+
+    def test_a_context_without_transfer_syntax(self, pair: Pair) -> None:
+        assert refusal(pair, pair.tell(pair.client.bind([element(0)]).pack())).reason == 0
 
 
 class TestAlterContext:
@@ -249,6 +264,20 @@ class TestAlterContext:
         pair.bind([element(0, NDR32)])
         ack = pair.bind([element(0, NDR32), element(1, NDR64)], alter=True)
         assert ack.results == (ACCEPTED_NDR32, ACCEPTED_NDR64)
+
+    def test_unknown_syntaxes_for_a_context_in_use_change_nothing(self, pair: Pair) -> None:
+        pair.bind([element(0, NDR32)])
+        assert pair.bind([element(0, NOBODY)], alter=True).results == (UNKNOWN_TRANSFER,)
+        assert len(pair.call(0)) == 1
+
+    @pytest.mark.parametrize("elements", [[element(0, NDR64)], [element(0)], []])
+    def test_what_breaks_the_protocol(self, pair: Pair, elements: list[PresentationContext]) -> None:
+        pair.bind([element(0, NDR32)])
+        (fault,) = pair.tell(pair.client.bind(elements, alter=True).pack())
+        assert isinstance(fault, FaultPdu)
+        assert fault.status == FaultStatus.NCA_S_PROTO_ERROR
+        assert fault.flags & PfcFlags.DID_NOT_EXECUTE
+        assert pair.server.closing
 
     def test_features_are_for_binds(self, pair: Pair) -> None:
         pair.bind([element(0, NDR32)])

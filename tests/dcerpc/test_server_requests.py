@@ -271,10 +271,17 @@ class TestLimits:
     def test_a_length_below_the_header(self, bound: Pair) -> None:
         fatal(bound, bound.tell(Request(call_id=2, frag_length=8).pack()))
 
-    def test_an_alloc_hint_beyond_the_stub(self, bound: Pair) -> None:
-        assert fault(bound.call(0, b"abcd", alloc_hint=5)).status == PROTO_ERROR
-        assert stub_of(bound.call(0, b"abcd", alloc_hint=0)) == b"abcd"
-        assert stub_of(bound.call(0, b"abcd", alloc_hint=3)) == b"abcd"
+    @pytest.mark.parametrize("checked", [False, True])
+    def test_an_alloc_hint_beyond_the_stub(self, *, checked: bool) -> None:
+        pair = Pair(options=ServerOptions(check_alloc_hint=checked))
+        pair.bind()
+        for hint in (0, 3, 4):
+            assert stub_of(pair.call(0, b"abcd", alloc_hint=hint)) == b"abcd"
+        answers = pair.call(0, b"abcd", alloc_hint=0xFFFFFFFF)
+        if checked:
+            assert fault(answers).status == PROTO_ERROR
+        else:
+            assert stub_of(answers) == b"abcd"
 
 
 class TestOutOfPlace:
