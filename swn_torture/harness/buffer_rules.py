@@ -63,11 +63,11 @@ def check_frame(law: Law, notice: Notice, note: str = "") -> None:
 
 
 def check_length(law: Law, notice: Notice, *ids: str, note: str = "") -> None:
-    """RESP_ASYNC_NOTIFY.Length is the size of MessageBuffer, which has room for all that it is said to hold."""
+    """RESP_ASYNC_NOTIFY.Length is the size of MessageBuffer, which has room for what it is to hold."""
     needed = sum(map(len, notice.structures))
     law(*ids).holds(
         notice.length == notice.max_count and notice.length >= needed,
-        expected=f"the size of MessageBuffer, {notice.max_count} octets, of which its structures take {needed}",
+        expected=f"the {notice.max_count} octets of MessageBuffer, {needed} of them for its structures",
         observed=f"Length {notice.length}",
         note=note,
     )
@@ -82,13 +82,12 @@ def fits(notice: Notice) -> list[bool]:
     """For each structure, whether its octets are just one of the kind that MessageType announces."""
     if is_change(notice):
         return [
-            len(octets) > CHANGE_HEADER and octets[CHANGE_HEADER:].endswith(b"\0\0") and len(octets) % 2 == 0
-            for octets in notice.structures
+            change.length == CHANGE_HEADER + len(change.name) and change.name[-2:] == b"\0\0"
+            for change in notice.changes
         ]
     return [
-        len(octets) >= LIST_HEADER
-        and len(octets) == LIST_HEADER + ENTRY_SIZE * int.from_bytes(octets[8:LIST_HEADER], "little")
-        for octets in notice.structures
+        told.length == LIST_HEADER + ENTRY_SIZE * told.instances and told.instances == len(told.entries)
+        for told in notice.lists
     ]
 
 
@@ -268,7 +267,12 @@ def check_changes(
         listener: the registration it was for.
         groups: the InterfaceGroupNames of the interface list.
         note: which answer this is.
+
+    Raises:
+        Stop: there is none, which `check_frame` has put down.
     """
+    if not notice.changes:
+        raise law.stop()
     for change in notice.changes:
         units = [change.name[at : at + 2] for at in range(0, len(change.name), 2)]
         terminated = bool(units) and units.index(b"\0\0") == len(units) - 1 if b"\0\0" in units else False

@@ -188,14 +188,14 @@ def _number(octets: bytes, at: int) -> int:
 
 
 def _cut(buffer: bytes, number: int) -> tuple[tuple[bytes, ...], bytes]:
+    """Structures by their Length fields; one with an impossible Length gets all the rest."""
     structures: list[bytes] = []
     at = 0
     while len(structures) < number and at + 4 <= len(buffer):
         length = _number(buffer, at)
-        if length < 4 or at + length > len(buffer):
-            break
-        structures.append(buffer[at : at + length])
-        at += length
+        end = at + length if 4 <= length <= len(buffer) - at else len(buffer)
+        structures.append(buffer[at:end])
+        at = end
     return tuple(structures), buffer[at:]
 
 

@@ -1,0 +1,148 @@
+"""AsyncNotify answered with a client move (MS-SWN 3.1.4.4, 3.1.6.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.harness import SILENCE, case
+from swn_torture.harness.answer_rules import (
+    SUCCESS_RULES,
+    check_move,
+    check_move_to_ipv6,
+    move_rules,
+)
+from swn_torture.harness.buffer_rules import naming
+from swn_torture.harness.steps import SUCCESS, destination, hear, hear_nothing, listen
+from swn_torture.witness.constants import AddressFlags, MessageType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_NEEDS = ("move-client", "list-nodes", "two-nodes")
+
+
+@case(
+    *SUCCESS_RULES,
+    *move_rules("move"),
+    "SWN-2.2.2.2-destination-addresses",
+    "SWN-3.1.4.4-move-online",
+    "SWN-2.2.2.1-online",
+    needs=("version-2", *_NEEDS),
+    syntaxes="both",
+)
+async def test_answer(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A pending AsyncNotify is answered with the addresses of the node that the client is to move to."""
+    listener = await listen(witness)
+    home = await destination(witness, cluster, beside=listener.address)
+
+    await cluster.move_client(listener.name, home.node)
+    (outcome,) = await hear(listener)
+
+    law(*SUCCESS_RULES).allows(outcome, SUCCESS)
+    notice = listener.notice(law, "SWN-3.1.4.4-move-type")
+    told = check_move(law, "move", notice, home)
+    law("SWN-2.2.2.2-destination-addresses").holds(
+        sorted(notice.addresses) == sorted(home.addresses),
+        expected=f"the addresses that the interface list has of {home.node}: {', '.join(home.addresses)}",
+        observed=told,
+    )
+    law("SWN-3.1.4.4-move-online", "SWN-2.2.2.1-online").holds(
+        all(entry.flags & AddressFlags.ONLINE for entry in told.entries),
+        expected="IPADDR_ONLINE (0x8) with every address, all interfaces being AVAILABLE",
+        observed=told,
+    )
+    flags = sorted({entry.flags & AddressFlags(0x1B) for entry in told.entries})
+    law.choice("AMB-15", f"client move: {', '.join(map(naming(AddressFlags), flags))}")
+
+
+@case(*move_rules("move", ipv6=True), needs=_NEEDS, syntaxes="both")
+async def test_ipv6(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A move to a node with IPv6 addresses is answered with these in IPV6."""
+    listener = await listen(witness, version=1)
+    home = await destination(witness, cluster, beside=listener.address, ipv6=True)
+
+    await cluster.move_client(listener.name, home.node)
+    await hear(listener)
+
+    check_move_to_ipv6(law, "move", listener.notice(law, "SWN-3.1.4.4-move-type"), home)
+
+
+@case(
+    "SWN-3.1.4.4-move-both-versions",
+    "SWN-3.1.4.2-entry-clientname",
+    "SWN-3.1.4.5-entry-clientname",
+    "SWN-3.1.4.4-processed-removed-move",
+    needs=("version-2", *_NEEDS),
+)
+async def test_every_registration_of_the_client(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A move reaches all registrations of the client, of either version, once, and those of no other."""
+    name = witness.client_name()
+    address = await witness.address_of(0)
+    mine = [
+        await listen(witness, version=version, client_computer_name=name, ip_address=address)
+        for version in (1, 2)
+    ]
+    others = [await listen(witness, version=version, ip_address=address) for version in (1, 2)]
+    home = await destination(witness, cluster, beside=address)
+
+    await cluster.move_client(name, home.node)
+    await hear(*mine)
+    told = [listener.notice(law, "SWN-3.1.4.4-move-both-versions") for listener in mine]
+    for version, notice in enumerate(told, 1):
+        law("SWN-3.1.4.4-move-both-versions").equal(
+            notice.message_type,
+            MessageType.CLIENT_MOVE,
+            show=naming(MessageType),
+            note=f"registration of version {version}",
+        )
+
+    again = await hear_nothing(*mine, *others)
+    for version, outcome in enumerate(again[:2], 1):
+        law("SWN-3.1.4.4-processed-removed-move").allows(
+            outcome, SILENCE, note=f"the next AsyncNotify, registration of version {version}"
+        )
+    law("SWN-3.1.4.2-entry-clientname").allows(again[2], SILENCE, note="registration under another name")
+    law("SWN-3.1.4.5-entry-clientname").allows(again[3], SILENCE, note="registration under another name")
+
+
+@case("SWN-2.2.2.1-online", "SWN-2.2.2.1-offline", needs=("variant:version-1",))
+async def test_version_1_server(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+    """A server of version 1 tells of a move without saying whether addresses are available."""
+    witness = await variant("version-1")
+    assert witness.cluster is not None
+    listener = await listen(witness, version=1)
+    home = await destination(witness, witness.cluster, beside=listener.address)
+
+    await witness.cluster.move_client(listener.name, home.node)
+    await hear(listener)
+
+    notice = listener.notice(law, "SWN-2.2.2.1-online")
+    for bit in (AddressFlags.ONLINE, AddressFlags.OFFLINE):
+        law(f"SWN-2.2.2.1-{str(bit.name).lower()}").holds(
+            bool(notice.entries) and not any(entry.flags & bit for entry in notice.entries),
+            expected=f"no IPADDR_{bit.name}: the bit belongs to version 2",
+            observed=notice,
+        )
+
+
+@case("SWN-2.2.2.2-at-least-one", needs=_NEEDS)
+async def test_lost_destination(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A move to an address that no interface has may be told in any way; the next one is told properly."""
+    listener = await listen(witness)
+    home = await destination(witness, cluster, beside=listener.address)
+
+    # An address for documentation, so that surely nobody has it (RFC 5737).
+    await cluster.move_client(listener.name, "203.0.113.77")
+    (outcome,) = await hear_nothing(listener)
+    law.choice("AMB-19", f"a move to an unknown address: {outcome}")
+    await cluster.move_client(listener.name, home.node)
+    await hear(listener)
+
+    notice = listener.notice(law, "SWN-2.2.2.2-at-least-one")
+    law("SWN-2.2.2.2-at-least-one").holds(
+        bool(notice.entries), expected=f"an entry at least about {home.node}", observed=notice
+    )
