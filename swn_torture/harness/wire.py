@@ -8,16 +8,18 @@ For cases about the transport itself::
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.bind import BindAck, BindNak, ContextResult, PresentationContext
 from swn_torture.dcerpc.errors import RpcError
 from swn_torture.dcerpc.framing import Framer
-from swn_torture.dcerpc.header import type_name
+from swn_torture.dcerpc.header import PduType, type_name
 from swn_torture.dcerpc.pdu import FaultPdu, Pdu, Response, unpack
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.harness.outcome import Outcome, ending_of
+from swn_torture.witness.codec import encode
 from swn_torture.witness.constants import WITNESS
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.binding import BindResult
     from swn_torture.dcerpc.call import Call
     from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.dcerpc.header import Header
     from swn_torture.dcerpc.syntax import SyntaxId
     from swn_torture.dcerpc.transcript import Transcript
+    from swn_torture.witness.client import WitnessClient
+    from swn_torture.witness.messages import AnyRequest
 
 
 async def answer_to(rpc: RpcClient, *octets: bytes, timeout: float) -> Outcome:
@@ -41,6 +46,34 @@ async def answer_to(rpc: RpcClient, *octets: bytes, timeout: float) -> Outcome:
         return outcome_of_pdu(await rpc.next_pdu(timeout))
     except RpcError as error:
         return ending_of(error, timeout)
+
+
+def request_octets(client: WitnessClient, message: AnyRequest, **options: Any) -> tuple[bytes, ...]:
+    """The fragments of a request, protected but not sent: to be changed, repeated, reordered or forgotten.
+
+    Each has taken a sequence number. What the server makes of them is told by ``answer_to``.
+
+    Args:
+        client: whose presentation and security context the request uses.
+        message: what to ask.
+        options: anything that ``ClientConnection.request`` takes.
+    """
+    stub = encode(message, client.syntax)
+    options.setdefault("context_id", client.context_id)
+    return client.rpc.core.request(message.opnum, stub, **options)[1]
+
+
+async def unasked(rpc: RpcClient, timeout: float = 0.01) -> tuple[Outcome, ...]:
+    """PDUs that came though nothing was asked, or for a call that nobody waits for.
+
+    To be called behind a call that has been answered: what the server had to say before that is there by now.
+    """
+    found: list[Outcome] = []
+    while True:
+        try:
+            found.append(outcome_of_pdu(await rpc.next_pdu(timeout)))
+        except RpcError:
+            return tuple(found)
 
 
 def outcome_of_pdu(pdu: Pdu) -> Outcome:
@@ -123,17 +156,23 @@ def syntax_name(syntax: SyntaxId) -> str:
     return {NDR32: "NDR", NDR64: "NDR64"}.get(syntax, str(syntax))
 
 
+def received_pdus(transcript: Transcript, connection: int) -> list[tuple[Header, bytes]]:
+    """Every PDU that came in on a connection, protected as it came, up to octets that are none."""
+    framer = Framer(lambda _: 0xFFFF)
+    framer.receive_data(transcript.stream(connection, "received"))
+    found: list[tuple[Header, bytes]] = []
+    with contextlib.suppress(RpcError):  # judged where it was received
+        while (received := framer.next_pdu()) is not None:
+            found.append(received)
+    return found
+
+
 def faults_in(transcript: Transcript) -> list[FaultPdu]:
     """Every fault PDU that came in on any connection of a case."""
-    found: list[FaultPdu] = []
-    for number in sorted({entry.connection for entry in transcript}):
-        framer = Framer(lambda _: 0xFFFF)
-        framer.receive_data(transcript.stream(number, "received"))
-        try:
-            while (received := framer.next_pdu()) is not None:
-                pdu = unpack(received[1])
-                if isinstance(pdu, FaultPdu):
-                    found.append(pdu)
-        except RpcError:
-            continue  # a stream that cannot be read any further is judged where it was received
-    return found
+    connections = sorted({entry.connection for entry in transcript})
+    return [
+        pdu
+        for connection in connections
+        for header, raw in received_pdus(transcript, connection)
+        if header.ptype == PduType.FAULT and isinstance(pdu := unpack(raw), FaultPdu)
+    ]

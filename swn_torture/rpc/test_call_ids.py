@@ -1,0 +1,127 @@
+"""call_id: what tells the calls of a connection apart (C706 12.6.3.1; MS-RPCE 3.3.3.5.2, 3.3.3.5.6)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.dcerpc.header import PfcFlags
+from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.dcerpc.pdu import Request
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.harness import CLOSED, SILENCE, case, faults, outcome_of
+from swn_torture.harness.steps import SUCCESS, listen
+from swn_torture.harness.wire import answer_to, ending
+from swn_torture.witness.constants import Opnum
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
+IDS = (7, 8, 0x100, 0x12345678, 0x7FFFFFF0)
+NO_SUCH_OPNUM = 200
+
+
+@case("RPC-CALLID-echo")
+@pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda v: v.name.lower())
+async def test_answers_carry_the_id(witness: Witness, law: Law, level: AuthLevel) -> None:
+    """Responses and faults carry the call ids of the requests they answer, all sent at once."""
+    deadline = witness.place.profile.expect.reply_deadline
+    client = await witness.connect(level=level)
+
+    calls = [client.start(GetInterfaceListRequest(), call_id=call_id) for call_id in IDS]
+    wrong = {IDS[-1] + step: client.rpc.call(NO_SUCH_OPNUM, b"", call_id=IDS[-1] + step) for step in (1, 2)}
+    outcomes = await asyncio.gather(*(outcome_of(call, deadline) for call in calls))
+    refused = await asyncio.gather(*(ending(call, deadline) for call in wrong.values()))
+
+    for call_id, outcome in zip(IDS, outcomes, strict=True):
+        law("RPC-CALLID-echo").allows(outcome, SUCCESS, note=f"GetInterfaceList with call_id 0x{call_id:X}")
+    for call_id, outcome in zip(wrong, refused, strict=True):
+        law("RPC-CALLID-echo").allows(
+            outcome, faults(), note=f"opnum {NO_SUCH_OPNUM} with call_id 0x{call_id:X}"
+        )
+
+
+SEQUENCES = {"lower": (10, 9), "much-lower": (0x1000, 1), "too-large": (10, 0x80000000), "zero": (10, 0)}
+
+
+@case("RPC-CALLID-monotonic")
+@pytest.mark.parametrize("order", SEQUENCES)
+async def test_ids_that_do_not_increase(witness: Witness, law: Law, order: str) -> None:
+    """A request whose call_id is below that of the one before, or above 0x7FFFFFFF, is a protocol error."""
+    deadline = witness.place.profile.expect.reply_deadline
+    first, second = SEQUENCES[order]
+    client = await witness.connect()
+    served = await outcome_of(client.start(GetInterfaceListRequest(), call_id=first), deadline)
+    if not law("RPC-CALLID-monotonic").allows(served, SUCCESS, note=f"call_id {first}"):
+        raise law.stop()
+
+    outcome = await outcome_of(client.start(GetInterfaceListRequest(), call_id=second), deadline)
+
+    law("RPC-CALLID-monotonic").allows(
+        outcome, PROTOCOL_ERROR, CLOSED, note=f"call_id 0x{second:X} after 0x{first:X}"
+    )
+    await witness.alive(law)
+
+
+@case("RPC-CALLID-monotonic")
+async def test_id_used_twice(witness: Witness, law: Law) -> None:
+    """A request with the call_id of the one before, answered or outstanding: whether it is served."""
+    expect = witness.place.profile.expect
+    client = await witness.connect()
+    await outcome_of(client.start(GetInterfaceListRequest(), call_id=10), expect.reply_deadline)
+    again = await outcome_of(client.start(GetInterfaceListRequest(), call_id=10), expect.reply_deadline)
+
+    listener = await listen(witness, version=1)
+    call_id = listener.ask().call.call_id
+    beside = await outcome_of(
+        listener.client.start(GetInterfaceListRequest(), call_id=call_id), expect.quiet_time
+    )
+
+    rule = law("RPC-CALLID-monotonic")
+    rule.record(again, "call_id of a call that was answered")
+    rule.record(beside, "call_id of an AsyncNotify that is outstanding")
+    await witness.alive(law)
+
+
+#: How far the call id of a late fragment lies below the current one, and whether it is to be ignored.
+LATE = {
+    "by-1": (1, True),
+    "by-100": (100, True),
+    "by-149": (149, True),
+    "by-150": (150, False),
+    "by-190": (190, False),
+}
+
+
+@case("RPC-CALLID-old-fragment")
+@pytest.mark.parametrize("below", LATE)
+async def test_late_fragment(witness: Witness, law: Law, below: str) -> None:
+    """A fragment that is no first one, for an old call, is ignored; for a very old one it is an error."""
+    expect = witness.place.profile.expect
+    distance, ignored = LATE[below]
+    # Without protection, so that it does not matter whether an ignored fragment takes a sequence number.
+    client = await witness.connect(level=AuthLevel.NONE)
+    await outcome_of(client.start(GetInterfaceListRequest(), call_id=200), expect.reply_deadline)
+    late = Request(call_id=200 - distance, flags=PfcFlags.LAST, opnum=Opnum.GET_INTERFACE_LIST)
+
+    outcome = await answer_to(client.rpc, late.pack(), timeout=expect.quiet_time)
+    usable = await outcome_of(client.start(GetInterfaceListRequest(), call_id=201), expect.reply_deadline)
+
+    rule = law("RPC-CALLID-old-fragment")
+    note = f"fragment of call {200 - distance} after call 200"
+    if ignored:
+        rule.allows(outcome, SILENCE, note=note)
+        rule.holds(
+            usable.kind in {"result", "fault"},
+            expected="the next call is answered",
+            observed=usable,
+            note=note,
+        )
+    else:
+        rule.allows(outcome, PROTOCOL_ERROR, CLOSED, note=note)
+    await witness.alive(law)
