@@ -12,6 +12,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -78,6 +79,8 @@ class Expectations:
         long_call: seconds that a call is left pending to see that the transport does not drop it; clients
             use 120.
         shares: the shares, with their types.
+        spare_addresses: IP addresses that nobody has and that the cluster may be given as witness addresses
+            for the length of a case.
     """
 
     version: int = 2
@@ -88,6 +91,7 @@ class Expectations:
     quiet_time: float = 2.0
     long_call: float = 120.0
     shares: tuple[Share, ...] = ()
+    spare_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,10 @@ class _Reader:
         shares = tuple(
             self.build(Share, row, f"expect.shares {n}") for n, row in enumerate(expect.pop("shares", ()), 1)
         )
-        fields["expect"] = dataclasses.replace(self.build(Expectations, expect, "[expect]"), shares=shares)
+        spare = self.addresses(expect.pop("spare_addresses", ()), "spare_addresses in [expect]")
+        fields["expect"] = dataclasses.replace(
+            self.build(Expectations, expect, "[expect]"), shares=shares, spare_addresses=spare
+        )
         fields["controller"] = data.pop("controller", {"kind": "none"})
         if "kind" not in fields["controller"]:
             raise self.fail("[controller] has no kind")
@@ -214,6 +221,12 @@ class _Reader:
         if not isinstance(rows, list):
             raise self.fail(f"{key} has to be an array of tables, written [[{key}]]")
         return rows
+
+    def addresses(self, value: Any, where: str) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_address(each)) for each in value)
+        except (TypeError, ValueError) as problem:
+            raise self.fail(f"{where} has to be a list of IP addresses: {problem}") from problem
 
     def account(self, row: Any, where: str) -> Account:
         if not isinstance(row, dict):

@@ -41,6 +41,10 @@ _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
         lambda p: any(not share.scale_out for share in p.expect.shares),
         "the profile lists no share that is not scale-out (expect.shares)",
     ),
+    "spare-address": (
+        lambda p: bool(p.expect.spare_addresses),
+        "the profile lists no address that the cluster may be given (expect.spare_addresses)",
+    ),
     "any-share": (lambda p: bool(p.expect.shares), "the profile lists no share (expect.shares)"),
 }
 

@@ -59,6 +59,9 @@ class Place:
                 for node in cluster.nodes
             ),
             controller={"kind": "reference", "address": cluster.admin_address, "port": cluster.admin_port},
+            expect=dataclasses.replace(
+                self.profile.expect, spare_addresses=tuple(map(str, cluster.config.spare_addresses()))
+            ),
         )
 
     @property

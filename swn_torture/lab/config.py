@@ -38,6 +38,8 @@ PACKAGES: Final = (
 _NETWORK: Final = IPv4Address("198.51.100.0")
 PREFIX_LENGTH: Final = 24
 CLIENT_ADDRESS: Final = str(_NETWORK + 1)
+SPARE_ADDRESS: Final = str(_NETWORK + 240)
+"""One that nobody has, for cases that give the cluster a new address."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 

@@ -126,6 +126,13 @@ class ClusterConfig:
         """The qualified form of the cluster's name."""
         return (f"{self.net_name}.{self.dns_domain}".lower(),) if self.dns_domain else ()
 
+    def spare_addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """An address of either family that no node has, beside those that the nodes have."""
+        used = [a for node in self.nodes for i in node.interfaces for a in i.addresses]
+        last4 = max((a for a in used if isinstance(a, IPv4Address)), default=IPv4Address("127.9.9.9"))
+        last6 = max((a for a in used if isinstance(a, IPv6Address)), default=FIRST_IPV6)
+        return (last4 + 1, last6 + 1)
+
     def node(self, name: str) -> NodeConfig:
         """A node by its name, without regard to case."""
         for node in self.nodes:
