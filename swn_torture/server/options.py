@@ -122,6 +122,10 @@ class Options:
     ERROR_ACCESS_DENIED (0x5) for the level and ERROR_NOT_AUTHENTICATED (0x4DC) for the service; which wins is
     not said."""
 
+    refused_accounts: tuple[str, ...] = ()
+    """Account names, without a domain, that may call no method: the access check of 2.1, whose permissions
+    the text leaves to the server."""
+
     # Interface list (MS-SWN 3.1.4.1)
 
     interface_list_waits: Annotated[Literal["any", "witness", "never"], "AMB-7"] = "any"
