@@ -257,7 +257,7 @@ class Controller(ABC):
     async def move_client(
         self, client: str, destination: str, *, net_name: str | None = None, ip_address: str | None = None
     ) -> None:
-        """Ask the registrations of a client to move (`MOVE_CLIENT`, MS-SWN 3.1.6.3).
+        """Ask the registrations of a client to move (`MOVE_CLIENT`, MS-SWN 3.1.6.2).
 
         Args:
             client: the ClientComputerName of the registrations.
@@ -276,7 +276,7 @@ class Controller(ABC):
         net_name: str | None = None,
         ip_address: str | None = None,
     ) -> None:
-        """Ask the registrations on a share to move (`MOVE_SHARE`, MS-SWN 3.1.6.4).
+        """Ask the registrations on a share to move (`MOVE_SHARE`, MS-SWN 3.1.6.3).
 
         Args:
             share: the ShareName of the registrations.

@@ -34,6 +34,7 @@ class Law:
         requirements: ids that its mark lists.
         checks: every check reached, in order.
         choices: what the target chose where the text leaves a choice.
+        survival: whether the case itself judged that the target survived its stimulus.
     """
 
     def __init__(self, case: str, requirements: Iterable[str]) -> None:
@@ -41,6 +42,7 @@ class Law:
         self.requirements = tuple(requirements)
         self.checks: list[Check] = []
         self.choices: list[Choice] = []
+        self.survival = False
 
     def __call__(self, *ids: str) -> Rule:
         """The rule made of these requirements; an observation counts for each of them.

@@ -132,6 +132,7 @@ class CaseRun:
         except (RpcError, DecodeError, OSError) as problem:
             self._unexpected(problem)
         if self.law.violations:
+            self._sure_of_the_target()
             raise Violation(self._text())
         if not self.law.checks:
             raise CaseError("the case ended without reaching a check")
@@ -162,17 +163,34 @@ class CaseRun:
             note="the conversation ended here; the target still serves other connections",
         )
 
+    def _sure_of_the_target(self) -> None:
+        """A target that is gone did not answer wrongly: that is an error, and no violation.
+
+        Raises:
+            CaseError: no node answers any more, and the case did not itself judge that one should.
+        """
+        if self.law.survival:
+            return
+        signs = self._runner.run(self._sign_of_life())
+        if signs is not None:
+            self.place.dead = f"the target stopped answering during {self.law.case} ({signs})"
+            raise CaseError(f"the target no longer answers: {signs}")
+
     async def _sign_of_life(self) -> str | None:
-        """None when the target serves a fresh connection, else what went wrong."""
-        probe = Witness(self.place, self.law)
-        try:
-            async with asyncio.timeout(_SIGN_OF_LIFE_S):
-                await (await probe.connect()).get_interface_list()
-        except (RpcError, DecodeError, OSError, TimeoutError) as problem:
-            return f"{problem}" or type(problem).__name__
-        finally:
-            await probe.close()
-        return None
+        """None when any node serves a fresh connection, else what went wrong with the last one tried."""
+        trouble = "the profile names no node"
+        for node in range(len(self.place.profile.nodes)):
+            probe = Witness(self.place, self.law)
+            try:
+                async with asyncio.timeout(_SIGN_OF_LIFE_S):
+                    await (await probe.connect(node)).get_interface_list(timeout=None)
+            except (RpcError, DecodeError, OSError, TimeoutError) as problem:
+                trouble = str(problem) or type(problem).__name__
+            else:
+                return None
+            finally:
+                await probe.close()
+        return trouble
 
     async def _tidy(self) -> None:
         for witness in self._witnesses:

@@ -171,6 +171,7 @@ class Witness:
             Stop: they are not.
         """
         deadline = self.place.profile.expect.reply_deadline
+        law.survival = True
         try:
             client = await self.connect()
             outcome = await outcome_of(client.start(GetInterfaceListRequest()), deadline)

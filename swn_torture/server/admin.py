@@ -233,7 +233,7 @@ class AdminServer:
         self.port = port
         self._orders = orders_of(Orders(cluster))
         self._server: asyncio.Server | None = None
-        self._visitors: set[asyncio.Task[None]] = set()
+        self._visitors: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._visit, self.address, self.port, limit=_LINE_LIMIT)
@@ -245,15 +245,16 @@ class AdminServer:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for visitor in tuple(self._visitors):
-            visitor.cancel()
+        # Not cancelled: asyncio would report that as an error of the connection's callback.
+        for writer in self._visitors.values():
+            writer.transport.abort()
         await asyncio.gather(*self._visitors, return_exceptions=True)
         await self._server.wait_closed()
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._visitors.add(task)
+        self._visitors[task] = writer
         try:
             while line := await reader.readuntil(b"\n"):
                 writer.write(json.dumps(await self.obey(line)).encode() + b"\n")
@@ -261,7 +262,7 @@ class AdminServer:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             return  # a visitor who has gone, or who talks without end
         finally:
-            self._visitors.discard(task)
+            del self._visitors[task]
             writer.close()
 
     async def obey(self, line: bytes) -> dict[str, Any]:

@@ -1,0 +1,222 @@
+"""``swn-torture run``: exit codes, explanations, and no result lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from swn_torture.server.embedded import EmbeddedCluster
+
+    Command = Callable[..., subprocess.CompletedProcess[str]]
+    Text = Callable[..., str]
+
+CASE = "rpc.register.version-is-checked-before-names[register]"
+
+
+def one_paragraph(text: str) -> bool:
+    return "Traceback" not in text and len(text) > 40
+
+
+def test_help_teaches_and_answers_at_once(swn_torture: Command) -> None:
+    swn_torture("--help")
+    began = time.monotonic()
+    answer = swn_torture("--help")
+    assert (
+        time.monotonic() - began < 1.0
+    )  # The promise is 0.3 s; a loaded machine may take longer to start Python.
+    assert answer.returncode == 0
+    for word in ("run", "serve", "cluster", "client", "lab", "requirements", "report", "Exit codes"):
+        assert word in answer.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from swn_torture.cli import main;"
+        "CliRunner().invoke(main, ['--help']);"
+        "print([m for m in ('impacket', 'scapy', 'spnego', 'jinja2', 'rich', 'pytest') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["run", "serve", "cluster", "client", "lab", "requirements", "report"])
+def test_every_subcommand_has_help(swn_torture: Command, command: str) -> None:
+    answer = swn_torture(command, "--help")
+    assert answer.returncode == 0, answer.stderr
+    assert "Usage:" in answer.stdout
+
+
+def test_a_conforming_target(swn_torture: Command, profile: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    answer = swn_torture("run", "--target", str(profile), "-n", "0", "--case", CASE, "--report", str(report))
+    assert answer.returncode == 0, answer.stderr
+    results = json.loads((report / "results.json").read_text(encoding="utf-8"))
+    assert [case["outcome"] for case in results["cases"]] == ["passed"]
+    assert results["cases"][0]["repro"].endswith(f"--case '{CASE}'")
+    assert "Passw0rd!" not in (report / "results.json").read_text(encoding="utf-8")
+
+
+def test_nobody_is_there(
+    swn_torture: Command, served: EmbeddedCluster, tmp_path: Path, profile_text: Text
+) -> None:
+    with socket.socket() as held:  # Bound and not listening: connections to it are refused.
+        held.bind(("127.0.0.1", 0))
+        path = tmp_path / "profile.toml"
+        path.write_text(
+            profile_text(served, address="127.0.0.1", epm_port=held.getsockname()[1]), encoding="utf-8"
+        )
+        answer = swn_torture("run", "--target", str(path))
+    assert answer.returncode == 3
+    assert one_paragraph(answer.stderr)
+    assert "endpoint mapper of node NODE1 (127.0.0.1)" in " ".join(answer.stderr.split())
+
+
+def test_the_password_is_wrong(
+    swn_torture: Command, served: EmbeddedCluster, tmp_path: Path, profile_text: Text
+) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_text(profile_text(served, password="wrong"), encoding="utf-8")
+    answer = swn_torture("run", "--target", str(path))
+    assert answer.returncode == 3
+    assert one_paragraph(answer.stderr)
+    assert "[account]" in answer.stderr
+
+
+def test_the_net_name_is_wrong(
+    swn_torture: Command, served: EmbeddedCluster, tmp_path: Path, profile_text: Text
+) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_text(profile_text(served, net_name="OTHER"), encoding="utf-8")
+    answer = swn_torture("run", "--target", str(path))
+    assert answer.returncode == 3
+    assert one_paragraph(answer.stderr)
+    assert "'OTHER'" in answer.stderr
+    assert "ERROR_INVALID_PARAMETER (0x57)" in " ".join(answer.stderr.split())
+
+
+def test_the_profile_is_not_toml(swn_torture: Command, tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_text("schema =", encoding="utf-8")
+    answer = swn_torture("run", "--target", str(path))
+    assert answer.returncode == 2
+    assert one_paragraph(answer.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "windows-95"), "no target profile named"),
+        (("-n", "many"), "number, or auto"),
+        (("--captures", "some"), "some"),
+        (("--colour", "blue"), "--colour"),
+        (("-n", "0", "--requirement", "SWN-3.1.4.2-null-netnam"), "SWN-3.1.4.2-null-netname"),
+        (("-n", "0", "--case", "rpc.register.nul-name"), "no case"),
+        (("-n", "0", "-k", "nothing-is-called-this"), "no case matches"),
+    ],
+)
+def test_unknown_values_are_usage_errors(
+    swn_torture: Command, arguments: tuple[str, ...], message: str
+) -> None:
+    answer = swn_torture("run", *arguments)
+    assert answer.returncode == 2, answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert message in " ".join(answer.stderr.split())
+
+
+def test_a_report_that_cannot_be_written_costs_no_other(
+    swn_torture: Command, profile: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results.json"
+    options = ("--target", str(profile), "-n", "0", "--case", CASE, "--json", str(results))
+    answer = swn_torture("run", *options, "--html", "/dev/full")
+    assert answer.returncode == 3
+    assert "/dev/full" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert json.loads(results.read_text(encoding="utf-8"))["run"]["complete"] is True
+
+
+def test_an_interrupted_run_keeps_what_it_found(profile: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "0"]
+    command += ["-k", "register.wrong_version or each_registration_has_its_own", "--report", str(report)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "passed" in line, line
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    results = json.loads((report / "results.json").read_text(encoding="utf-8"))
+    assert results["run"]["complete"] is False
+    assert results["cases"]
+    assert process.returncode == 3
+
+
+def test_a_run_that_was_killed_leaves_its_journal(
+    swn_torture: Command, profile: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "0"]
+    command += ["-k", "register.wrong_version or each_registration_has_its_own", "--report", str(report)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "passed" in process.stderr.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    page = tmp_path / "page.html"
+    answer = swn_torture("report", str(report / "journal.jsonl"), "--html", str(page))
+    assert answer.returncode == 0, answer.stderr
+    assert page.stat().st_size > 0
+
+
+def test_a_target_that_dies_is_an_error_and_no_violation(
+    swn_torture: Command, tmp_path: Path, profile_text: Text
+) -> None:
+    from swn_torture.server.config import ClusterConfig
+    from swn_torture.server.embedded import EmbeddedCluster as Cluster
+
+    report = tmp_path / "report"
+    path = tmp_path / "profile.toml"
+    with Cluster(ClusterConfig()) as cluster:
+        path.write_text(profile_text(cluster), encoding="utf-8")
+        command = [sys.executable, "-m", "swn_torture", "run", "--target", str(path), "-n", "0"]
+        command += ["-k", "long_wait or register.wrong_version", "--report", str(report)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        journal = report / "journal.jsonl"
+        deadline = time.monotonic() + 60
+        while not _waits(cluster):
+            assert time.monotonic() < deadline, "the first case did not register"
+            time.sleep(0.05)
+    _, errors = process.communicate(timeout=120)
+    assert "Traceback" not in errors
+    assert process.returncode == 3, errors
+    assert journal.exists()
+    results = json.loads((report / "results.json").read_text(encoding="utf-8"))
+    outcomes = {case["outcome"] for case in results["cases"]}
+    assert outcomes == {"error"}
+    assert all(case["reason"] for case in results["cases"])
+    assert swn_torture("report", str(report / "results.json")).returncode == 0
+
+
+def _waits(cluster: EmbeddedCluster) -> bool:
+    """Whether a registration is there whose call is pending."""
+    import asyncio
+
+    from swn_torture.control.reference import ReferenceController
+
+    async def look() -> bool:
+        async with ReferenceController(cluster.admin_address, cluster.admin_port) as controller:
+            return bool(await controller.registrations())
+
+    return asyncio.run(look())
