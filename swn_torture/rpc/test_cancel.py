@@ -1,0 +1,224 @@
+"""Calls that their client gives up: co_cancel and orphaned (C706 12.6.4.6, 12.6.4.8; MS-RPCE 3.3.1.5.10)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.syntax import KEEP_CONNECTION_ON_ORPHAN, SECURITY_CONTEXT_MULTIPLEXING
+from swn_torture.harness import SILENCE, case, outcome_of
+from swn_torture.harness.outcome import ending_of
+from swn_torture.harness.steps import SUCCESS, hear, hear_nothing, listen
+from swn_torture.harness.timing import ending_of as timed
+from swn_torture.harness.timing import latest
+from swn_torture.harness.wire import unasked
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.client import WitnessClient
+from swn_torture.witness.constants import WITNESS
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.harness import Law, Outcome
+    from swn_torture.harness.steps import Listener
+    from swn_torture.harness.witness import Witness
+
+Verifier = Literal["none", "default"]
+#: MS-RPCE 2.2.2.12 lists no token for either PDU; C706 12.6.3.1 would allow one.
+each_verifier = pytest.mark.parametrize("verifier", ["none", "default"], ids=["plain", "signed"])
+
+
+async def _next_call(witness: Witness, client: WitnessClient) -> Outcome:
+    """How GetInterfaceList ends on a connection; that it is gone already is an outcome, too."""
+    try:
+        call = client.start(GetInterfaceListRequest())
+    except RpcError as error:
+        return ending_of(error)
+    return await outcome_of(call, witness.place.profile.expect.reply_deadline)
+
+
+async def _hear_all(listener: Listener, heard: list[Outcome]) -> list[Outcome]:
+    """Call AsyncNotify again and again until it waits; more than two events are one too many anyway."""
+    expect = listener.witness.place.profile.expect
+    while heard.count(SUCCESS) < 3:
+        told = SUCCESS in heard
+        heard.append(await listener.hear(expect.quiet_time if told else expect.event_deadline))
+        if heard[-1].kind not in {"result", "fault"}:
+            break
+    return heard
+
+
+# co_cancel
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("RPC-CANCEL-pending", needs=("version-2",), lasts=10)
+@each_verifier
+async def test_cancel(witness: Witness, law: Law, verifier: Verifier) -> None:
+    """co_cancel of an outstanding AsyncNotify: whether it ends the call, and how."""
+    expect = witness.place.profile.expect
+    client = await witness.connect()
+    call = client.async_notify(await witness.register_ex(client, keep_alive_timeout=2))
+
+    call.cancel(security=verifier)
+    ended = await timed(call, latest(expect, 2))
+    usable = await _next_call(witness, client)
+
+    law("RPC-CANCEL-pending").record(f"{ended}; GetInterfaceList on the same connection: {usable}")
+    await witness.alive(law)
+
+
+@case("RPC-CANCEL-registration-kept", needs=("two-nodes", Capability.MOVE_CLIENT))
+async def test_registration_outlives_cancel(witness: Witness, cluster: Controller, law: Law) -> None:
+    """After co_cancel AsyncNotify with the same handle waits, and tells of the next event."""
+    listener = await listen(witness, version=1)
+
+    listener.ask().cancel()
+    cancelled = (await hear_nothing(listener))[0]
+    quiet = (await hear_nothing(listener))[0]
+    await cluster.move_client(listener.name, witness.nodes[1].name)
+    (told,) = await hear(listener)
+
+    rule = law("RPC-CANCEL-registration-kept")
+    rule.allows(quiet, SILENCE, note=f"AsyncNotify after a co_cancel that led to: {cancelled}")
+    rule.allows(told, SUCCESS, note="at the next event")
+
+
+@case("RPC-CANCEL-event-not-lost", needs=("two-nodes", Capability.MOVE_CLIENT), lasts=6)
+@pytest.mark.parametrize("order", ["cancel-first", "together", "event-first"])
+async def test_event_beside_cancel(witness: Witness, cluster: Controller, law: Law, order: str) -> None:
+    """An event before, during or after a co_cancel is told once, by the cancelled call or by the next."""
+    listener = await listen(witness, version=1)
+    call = listener.ask()
+    heard: list[Outcome] = []
+
+    if order == "together":
+        moving = asyncio.create_task(cluster.move_client(listener.name, witness.nodes[1].name))
+        await asyncio.sleep(0)  # the order goes out
+        call.cancel()
+        await moving
+    elif order == "cancel-first":
+        call.cancel()
+        await hear_nothing(listener)
+        await cluster.move_client(listener.name, witness.nodes[1].name)
+    else:
+        await cluster.move_client(listener.name, witness.nodes[1].name)
+        heard += await hear(listener)
+        call.cancel()
+    await _hear_all(listener, heard)
+
+    told = heard.count(SUCCESS)
+    law("RPC-CANCEL-event-not-lost").holds(
+        told == 1,
+        expected="the event is told once",
+        observed=f"the event is told {told} times; the calls ended in: {', '.join(map(str, heard))}",
+        note=order,
+    )
+
+
+# orphaned
+# ----------------------------------------------------------------------------------------------------------
+
+
+async def _keeping(witness: Witness) -> tuple[WitnessClient, bool]:
+    """A connection that asked to stay open after orphaned, and whether the server agreed."""
+    rpc: RpcClient = await witness.rpc()
+    bits = SECURITY_CONTEXT_MULTIPLEXING | KEEP_CONNECTION_ON_ORPHAN
+    bound = await rpc.bind(WITNESS, transfer=(witness.syntax,), features=bits, **witness.logon())
+    return WitnessClient(rpc, witness.syntax), bool((bound.features or 0) & KEEP_CONNECTION_ON_ORPHAN)
+
+
+@case("RPC-ORPHAN-keep-connection")
+@each_verifier
+async def test_connection_outlives_orphan(witness: Witness, law: Law, verifier: Verifier) -> None:
+    """KeepConnectionOnOrphan is agreed to, and the connection serves on after an orphaned AsyncNotify."""
+    client, agreed = await _keeping(witness)
+    rule = law("RPC-ORPHAN-keep-connection")
+    if not rule.holds(
+        agreed,
+        expected="bind_ack confirms KeepConnectionOnOrphan (0x2)",
+        observed="it is confirmed" if agreed else "it is not confirmed",
+    ):
+        raise law.stop()
+    call = client.async_notify(await witness.register(client))
+
+    call.orphan(security=verifier)
+    usable = await _next_call(witness, client)
+
+    if verifier == "none":
+        rule.allows(usable, SUCCESS, note="GetInterfaceList after orphaned")
+    else:
+        rule.record(usable, "GetInterfaceList after an orphaned with a verifier")
+        await witness.alive(law)
+
+
+@case("RPC-ORPHAN-pending", needs=("two-nodes", Capability.MOVE_CLIENT))
+async def test_registration_outlives_orphan(witness: Witness, cluster: Controller, law: Law) -> None:
+    """After orphaned AsyncNotify with the same handle waits, and tells of the next event."""
+    client, agreed = await _keeping(witness)
+    if not agreed:
+        raise Unsuitable("KeepConnectionOnOrphan is not agreed to: nothing can be seen after orphaned")
+    listener = await listen(witness, client, version=1)
+    orphan = listener.ask()
+
+    orphan.orphan()
+    listener.call = None
+    quiet, ended = (await hear_nothing(listener))[0], orphan.done()
+    await cluster.move_client(listener.name, witness.nodes[1].name)
+    (told,) = await hear(listener)
+
+    rule = law("RPC-ORPHAN-pending")
+    rule.allows(quiet, SILENCE, note="AsyncNotify after orphaned")
+    rule.allows(told, SUCCESS, note="at the next event")
+    sent = await outcome_of(orphan, 0.01) if ended else None
+    more = "; ".join(map(str, await unasked(client.rpc)))
+    rule.record(sent or more or "nothing", "sent for the orphaned call")
+
+
+@case("RPC-ORPHAN-pending")
+async def test_orphan_and_close(witness: Witness, law: Law) -> None:
+    """Without KeepConnectionOnOrphan a client closes behind orphaned: others are served on."""
+    client = await witness.connect(features=None)
+    call = client.async_notify(await witness.register(client))
+
+    call.orphan()
+    await client.rpc.close()
+
+    await witness.alive(law, "RPC-ORPHAN-pending")
+
+
+# Calls that are not there
+# ----------------------------------------------------------------------------------------------------------
+
+GIVE_UP = {"co-cancel": "RPC-CANCEL-unknown-call", "orphaned": "RPC-ORPHAN-unknown-call"}
+
+
+@case(*GIVE_UP.values())
+@pytest.mark.parametrize("which", ["answered", "never-made"])
+@pytest.mark.parametrize("pdu", GIVE_UP)
+async def test_no_such_call(witness: Witness, law: Law, pdu: str, which: str) -> None:
+    """co_cancel and orphaned for a call that is answered or was never made are ignored."""
+    client, _ = await _keeping(witness)
+    rpc = client.rpc
+    answered = client.start(GetInterfaceListRequest())
+    before = await outcome_of(answered, witness.place.profile.expect.reply_deadline)
+    call_id = answered.call.call_id if which == "answered" else rpc.core.next_call_id()
+
+    (rpc.cancel if pdu == "co-cancel" else rpc.orphan)(call_id)
+    usable = await _next_call(witness, client)
+    returned = await unasked(rpc)
+
+    rule = law(GIVE_UP[pdu])
+    note = f"{pdu} for call {call_id}; the call before it: {before}"
+    rule.holds(
+        not returned,
+        expected="no PDU in return",
+        observed="; ".join(map(str, returned)) or "no PDU in return",
+        note=note,
+    )
+    rule.allows(usable, SUCCESS, note=f"GetInterfaceList after {note}")
