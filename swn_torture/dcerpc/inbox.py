@@ -138,7 +138,9 @@ class Inbox:
         self._parts.append(pdu)
         self._size += len(pdu.stub)
         self._cancelled |= bool(pdu.flags & PfcFlags.PENDING_CANCEL)
-        if self._size > self._options.max_request:
+        announced = 0 if pdu.flags & PfcFlags.LAST else pdu.alloc_hint or 0
+        if max(self._size, announced) > self._options.max_request:
+            # A first fragment may tell already that there will be too much; a last one tells no such thing.
             raise Rejection(
                 FaultStatus.ERROR_ACCESS_DENIED,
                 f"a request of more than {self._options.max_request} octets of stub data",

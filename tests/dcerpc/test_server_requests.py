@@ -256,6 +256,14 @@ class TestLimits:
         pair.bind()
         fatal(pair, pair.call(0, bytes(20_001)), DENIED)
 
+    def test_an_announcement_of_too_much(self) -> None:
+        pair = Pair(options=ServerOptions(max_request=20_000))
+        pair.bind()
+        assert stub_of(pair.call(0, b"abcd", alloc_hint=20_001)) == b"abcd"
+        _, (first, _) = pair.client.request(0, b"abcd", chunk=2, alloc_hint=20_001)
+        pair.echo.seen.clear()
+        fatal(pair, pair.tell(first), DENIED)
+
     def test_four_megabytes_by_default(self) -> None:
         assert ServerOptions().max_request == 4 * 1024 * 1024
 
