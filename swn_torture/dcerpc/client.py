@@ -92,6 +92,7 @@ class RpcClient:
         peer_closed: how the server ended it, ``None`` if it did not.
         closed_at: when it went, in seconds of :func:`time.monotonic`; ``None`` while it is open.
         number: of this connection in the transcript.
+        segment: octets handed to TCP at a time, ``None`` for as many as there are.
     """
 
     def __init__(self, transport: asyncio.Transport, transcript: Transcript | None) -> None:
@@ -99,6 +100,7 @@ class RpcClient:
         self.closed = asyncio.Event()
         self.peer_closed: Literal["fin", "reset"] | None = None
         self.closed_at: float | None = None
+        self.segment: int | None = None
         self.local = _endpoint(transport.get_extra_info("sockname"))
         self.remote = _endpoint(transport.get_extra_info("peername"))
         self._transport = transport
@@ -293,7 +295,9 @@ class RpcClient:
         if self._transport.is_closing():
             raise self._over or ConnectionLost("the connection is closed")
         self._record("sent", octets)
-        self._transport.write(octets)
+        step = self.segment or max(len(octets), 1)
+        for start in range(0, len(octets), step):
+            self._transport.write(octets[start : start + step])
 
     def half_close(self) -> None:
         """Send FIN but go on receiving."""

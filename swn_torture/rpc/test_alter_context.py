@@ -11,7 +11,7 @@ from swn_torture.dcerpc.bind import ContextResult, ProviderReason, ResultCode
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.harness import CLOSED, case, faults, outcome_of, returns
-from swn_torture.harness.wire import contexts, outcome_of_bind, syntax_name
+from swn_torture.harness.wire import contexts, faults_in, outcome_of_bind, syntax_name
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.messages import GetInterfaceListRequest
 from swn_torture.witness.win32 import Win32
@@ -85,8 +85,14 @@ async def test_unknown_context(witness: Witness, law: Law, number: int) -> None:
         CLOSED,
     )
     if answer != CLOSED:
+        told = [
+            f"p_cont_id {each.context_id}, pfc_flags 0x{each.flags:02X}"
+            for each in faults_in(witness.transcript)
+        ]
         after = await outcome_of(client.start(GetInterfaceListRequest()))
-        rule.record(f"{answer}; GetInterfaceList on the same connection afterwards: {after}")
+        rule.record(
+            f"{answer}: {'; '.join(told)}; GetInterfaceList on the same connection afterwards: {after}"
+        )
     await witness.alive(law)
 
 
@@ -98,6 +104,10 @@ async def test_context_id_is_echoed(witness: Witness, law: Law, numbers: tuple[i
     bound = await outcome_of_bind(rpc.bind(contexts(NDR32, first=numbers[0]), **witness.logon()))
     altered = await outcome_of_bind(rpc.alter_context(contexts(NDR32, first=numbers[1])))
     usable = bound.accepted + altered.accepted
+    if not usable:
+        raise law.broken(
+            "RPC-XFER-ndr20", expected="a context accepted", observed=f"{bound}; {altered}", note="stimulus"
+        )
     calls = [(each, WitnessClient(rpc, NDR32, each).start(GetInterfaceListRequest())) for each in usable]
 
     for number, call in calls:

@@ -68,6 +68,22 @@ async def test_join(witness: Witness, law: Law) -> None:
     )
 
 
+@case("RPC-ASSOC-join")
+async def test_join_when_the_first_has_gone(witness: Witness, law: Law) -> None:
+    """A third connection joins an association whose first connection is closed and whose second is open."""
+    first, group = await _new_group(witness, law, "RPC-ASSOC-join")
+    _, second = await _bind(witness, group)
+    await first.close()
+
+    _, third = await _bind(witness, group)
+
+    law("RPC-ASSOC-join").holds(
+        third.result is not None and third.result.assoc_group == group,
+        expected=_JOINED.format(group),
+        observed=f"{_told(third)}; the second connection: {_told(second)}",
+    )
+
+
 @case("RPC-ASSOC-unknown")
 async def test_join_made_up_association(witness: Witness, law: Law) -> None:
     """A connection cannot join an association that never was."""
