@@ -34,8 +34,11 @@ _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
         "the profile lists no scale-out share (expect.shares)",
     ),
     "no-scale-out-share": (
-        lambda p: not any(share.scale_out for share in p.expect.shares) or "no-sofs" in p.variants,
-        "the target has scale-out shares, and the profile has no [variants.no-sofs]",
+        lambda p: (
+            (bool(p.expect.shares) and not any(share.scale_out for share in p.expect.shares))
+            or "no-sofs" in p.variants
+        ),
+        "no cluster without scale-out shares: see expect.shares, and [variants.no-sofs] in the profile",
     ),
     "plain-share": (
         lambda p: any(not share.scale_out for share in p.expect.shares),

@@ -117,6 +117,16 @@ each_never_issued = pytest.mark.parametrize("kind", NEVER_ISSUED)
 """Runs a case with each kind of such a handle as ``kind``."""
 
 
+def scale_out_share(witness: Witness) -> str:
+    """The name of a share that the profile calls scale-out; the case has to need ``scale-out-share``."""
+    return next(share.name for share in witness.place.profile.expect.shares if share.scale_out)
+
+
+def on_share(witness: Witness, method: Method) -> dict[str, Any]:
+    """What makes a registration concern a scale-out share; Register concerns all shares anyway."""
+    return {"share_name": scale_out_share(witness)} if method is REGISTER_EX else {}
+
+
 def succeeded(outcome: Outcome) -> bool:
     """Whether a registration was made: success and a handle."""
     return outcome == returns(Win32.ERROR_SUCCESS) and outcome.response.context != NULL_HANDLE
