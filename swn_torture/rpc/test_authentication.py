@@ -1,0 +1,285 @@
+"""Security contexts: how they are built, and that nothing is served without (MS-RPCE 3.3.1.5.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.auth import initiator
+from swn_torture.dcerpc.bind import BindNakReason
+from swn_torture.dcerpc.errors import AuthenticationError, RpcError
+from swn_torture.dcerpc.header import SecTrailer
+from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.pdu import Request
+from swn_torture.dcerpc.syntax import NDR32, SECURITY_CONTEXT_MULTIPLEXING
+from swn_torture.harness import CLOSED, case, faults, outcome_of
+from swn_torture.harness.callers import NOT_SERVED, EveryMethod, served
+from swn_torture.harness.outcome import ending_of, refuses_bind
+from swn_torture.harness.registering import listed, show_listed
+from swn_torture.harness.steps import SUCCESS
+from swn_torture.harness.wire import answer_to, contexts, outcome_of_pdu
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.client import WitnessClient
+from swn_torture.witness.constants import WITNESS, Opnum
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.harness import Law, Outcome
+    from swn_torture.harness.witness import Witness
+
+each_service = pytest.mark.parametrize(
+    "service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower()
+)
+each_level = pytest.mark.parametrize(
+    "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
+)
+
+
+# What is served
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("RPC-AUTH-bind-levels", syntaxes="both")
+@each_service
+@each_level
+async def test_levels(witness: Witness, law: Law, service: AuthType, level: AuthLevel) -> None:
+    """At integrity and privacy calls are served, and responses are protected at the level of the request."""
+    client = await witness.connect(level=level, auth_type=service)
+    call = client.start(GetInterfaceListRequest())
+
+    outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+
+    rule = law("RPC-AUTH-bind-levels")
+    # The client takes no response without a verifier that matches: success says that, too.
+    if not rule.allows(outcome, SUCCESS, note="with a verifier that matches"):
+        raise law.stop()
+    answered = call.call.response_meta
+    assert answered is not None
+    for pdu in answered.pdus:
+        found = None if pdu.trailer is None else pdu.trailer.auth_level
+        rule.equal(found, int(level), note="auth_level of the response")
+    if level == AuthLevel.PRIVACY:
+        wire = witness.transcript.stream(client.rpc.number, "received")
+        readable = any(pdu.stub in wire for pdu in answered.pdus)
+        rule.holds(
+            not readable,
+            expected="the stub data of the response cannot be read on the wire",
+            observed="they can be read" if readable else "they cannot be read",
+        )
+
+
+@case("RPC-AUTH-three-leg")
+@pytest.mark.parametrize(
+    ("service", "last"),
+    [(AuthType.NTLM, "auth3"), (AuthType.SPNEGO, "alter_context")],
+    ids=["ntlm", "spnego"],
+)
+async def test_last_leg(witness: Witness, law: Law, service: AuthType, last: str) -> None:
+    """NTLM is completed by auth3, SPNEGO by alter_context: the first request behind it is served."""
+    client = await witness.connect(auth_type=service)
+
+    outcome = await outcome_of(
+        client.start(GetInterfaceListRequest()), witness.place.profile.expect.reply_deadline
+    )
+
+    law("RPC-AUTH-three-leg").allows(outcome, SUCCESS, note=f"{service.name}, completed by {last}")
+
+
+@case("SWN-B3-accepted-services", "RPC-AUTH-spn-cifs")
+async def test_services(witness: Witness, law: Law) -> None:
+    """Whether NTLM, SPNEGO and Kerberos are accepted, the latter with a ticket for cifs/<cluster name>."""
+    for service in (AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS):
+        try:
+            client = await witness.connect(auth_type=service)
+            told = str(
+                await outcome_of(
+                    client.start(GetInterfaceListRequest()), witness.place.profile.expect.reply_deadline
+                )
+            )
+        except AuthenticationError as error:
+            bare = await _exchange(await witness.rpc(), service)
+            told = f"no ticket could be had ({error}); a bind with a token that is none: {bare}"
+        except RpcError as error:
+            told = str(ending_of(error))
+        law("SWN-B3-accepted-services").record(told, f"{service.name} ({int(service)})")
+    law("RPC-AUTH-spn-cifs").record(told, f"cifs/{witness.place.profile.spn_host or witness.net_name}")
+
+
+@case("RPC-AUTH-multiplexed-contexts", needs=("second-account",))
+async def test_two_users_on_one_connection(witness: Witness, cluster: Controller, law: Law) -> None:
+    """Two users share a connection, each in a security context: each call is the right user's."""
+    deadline = witness.place.profile.expect.reply_deadline
+    rpc = await witness.rpc()
+    bound = await rpc.bind(
+        WITNESS, transfer=(witness.syntax,), features=SECURITY_CONTEXT_MULTIPLEXING, **witness.logon()
+    )
+    if not (bound.features or 0) & SECURITY_CONTEXT_MULTIPLEXING:
+        raise Unsuitable("SecurityContextMultiplexing is not agreed to")
+    rule = law("RPC-AUTH-multiplexed-contexts")
+    try:
+        second = await rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
+    except RpcError as error:
+        rule.allows(ending_of(error), SUCCESS, note="alter_context with a second security context")
+        raise law.stop() from None
+    assert bound.security is not None
+    assert second.security is not None
+    client = WitnessClient(rpc, witness.syntax)
+    users = {
+        witness.credentials.username: bound.security.id,
+        witness.second_credentials.username: second.security.id,
+    }
+    address = await witness.address_of(0)
+
+    # Back and forth, so that each context is used after the other.
+    names: dict[str, str] = {}
+    for user, context in [*users.items()] * 2:
+        request = witness.registration(ip_address=address)
+        outcome = await outcome_of(client.start(request, security=context), deadline)
+        rule.allows(outcome, SUCCESS, note=f"Register as {user}, security context {context}")
+        names[str(request.client_computer_name)] = user
+
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        for view in await listed(cluster, *names):
+            if view.account is not None:
+                rule.equal(
+                    view.account.rpartition("\\")[2].casefold(),
+                    names[view.client_computer_name].casefold(),
+                    note="whose registration the cluster says it is",
+                )
+
+
+# What is refused
+# ----------------------------------------------------------------------------------------------------------
+
+
+async def _exchange(
+    rpc: RpcClient, auth_type: int, level: int = AuthLevel.INTEGRITY, *, alter: bool = False
+) -> Outcome:
+    """How a bind or alter_context is answered whose token no provider has made."""
+    pdu = dataclasses.replace(
+        rpc.core.bind(contexts(NDR32), alter=alter),
+        trailer=SecTrailer(auth_type, level, 0, 77),
+        auth_value=b"NTLMSSP\0" + bytes(24),
+    )
+    try:
+        return outcome_of_pdu(await rpc.exchange(pdu))
+    except RpcError as error:
+        return ending_of(error)
+
+
+#: Authentication types that no document gives to anybody.
+UNKNOWN_TYPES = (2, 50, 99, 254)
+
+
+@case("RPC-AUTH-unknown-type")
+@pytest.mark.parametrize("auth_type", UNKNOWN_TYPES)
+async def test_unknown_type_at_bind(witness: Witness, law: Law, auth_type: int) -> None:
+    """A bind with an authentication type that nobody knows is refused for that reason."""
+    rpc = await witness.rpc()
+
+    answer = await _exchange(rpc, auth_type)
+
+    law("RPC-AUTH-unknown-type").allows(
+        answer, refuses_bind(BindNakReason.AUTHENTICATION_TYPE_NOT_RECOGNIZED)
+    )
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-unknown-type")
+@pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.INTEGRITY], ids=["plain", "protected"])
+async def test_unknown_type_at_alter_context(witness: Witness, law: Law, level: AuthLevel) -> None:
+    """An alter_context with an authentication type that nobody knows is refused: by which status."""
+    rpc = await witness.rpc()
+    await rpc.bind(contexts(NDR32), **witness.logon(level=level))
+
+    answer = await _exchange(rpc, UNKNOWN_TYPES[-1], alter=True)
+
+    law("RPC-AUTH-unknown-type").allows(
+        answer, faults(), refuses_bind(BindNakReason.AUTHENTICATION_TYPE_NOT_RECOGNIZED)
+    )
+    await witness.alive(law)
+
+
+@case("SWN-B3-auth-service")
+@pytest.mark.parametrize(
+    "service", [AuthType.SCHANNEL, AuthType.NETLOGON], ids=lambda value: value.name.lower()
+)
+async def test_other_services(witness: Witness, law: Law, service: AuthType) -> None:
+    """A bind with a service that witness is not meant for: how it is answered."""
+    answer = await _exchange(await witness.rpc(), service)
+
+    law("SWN-B3-auth-service").record(answer, f"{service.name} ({int(service)})")
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-low-level-refused")
+@pytest.mark.parametrize("level", [0, 1, 7, 255])
+async def test_levels_that_are_none(witness: Witness, law: Law, level: int) -> None:
+    """A bind with a token whose level is none that protects or authenticates: how it is answered."""
+    answer = await _exchange(await witness.rpc(), AuthType.NTLM, level)
+
+    law("RPC-AUTH-low-level-refused").record(answer, f"auth_level {level} in a bind")
+    await witness.alive(law)
+
+
+_WRONG = {
+    "wrong-password": lambda right: dataclasses.replace(right, password=right.password + "x"),
+    "empty-password": lambda right: dataclasses.replace(right, password=""),
+    "unknown-user": lambda right: dataclasses.replace(right, username="nobody-is-called-so"),
+}
+
+
+@case("RPC-AUTH-wrong-password", "SWN-3.1.4-enforce-security")
+@pytest.mark.parametrize("wrong", _WRONG)
+@pytest.mark.parametrize(
+    "level", [AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
+)
+@each_service
+async def test_wrong_credentials(
+    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel, wrong: str
+) -> None:
+    """With a wrong password or as an unknown user no method is served, however the refusal looks."""
+    methods = await EveryMethod.of(witness)
+
+    outcomes = await methods.called(
+        auth_type=service, level=level, credentials=_WRONG[wrong](witness.credentials)
+    )
+
+    rule = law("RPC-AUTH-wrong-password", "SWN-3.1.4-enforce-security")
+    for method, outcome in outcomes.items():
+        rule.holds(not served(outcome), expected=NOT_SERVED, observed=outcome, note=method)
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        found = await methods.traces(cluster)
+        rule.holds(not found, expected="none listed", observed=show_listed(found), note="registrations left")
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-wrong-password")
+@each_service
+async def test_unfinished_context(witness: Witness, law: Law, service: AuthType) -> None:
+    """A request in a security context whose last leg never came is not served."""
+    rpc = await witness.rpc()
+    context = initiator(service, witness.credentials, host=witness.net_name, level=AuthLevel.INTEGRITY)
+    entry = rpc.core.add_security(service, AuthLevel.INTEGRITY, context)
+    await rpc.exchange(rpc.core.bind(contexts(NDR32), security=entry, token=context.step(b"")))
+
+    outcomes = {}
+    for security, value in (("none", b""), ("with an empty signature", bytes(16))):
+        request = Request(call_id=rpc.core.next_call_id(), opnum=Opnum.GET_INTERFACE_LIST)
+        if value:
+            trailer = SecTrailer(service, AuthLevel.INTEGRITY, 0, entry.id)
+            request = dataclasses.replace(request, trailer=trailer, auth_value=value)
+        outcomes[security] = await answer_to(
+            rpc, request.pack(), timeout=witness.place.profile.expect.reply_deadline
+        )
+
+    for security, outcome in outcomes.items():
+        law("RPC-AUTH-wrong-password").allows(
+            outcome, faults(), CLOSED, note=f"GetInterfaceList, verifier: {security}"
+        )
+    await witness.alive(law)
