@@ -21,7 +21,7 @@ from swn_torture.control.base import Capability
 from swn_torture.harness.notice import Notice, Unreadable
 from swn_torture.harness.outcome import SILENCE, Outcome, outcome_of, returns
 from swn_torture.harness.witness import Unsuitable
-from swn_torture.witness.constants import InterfaceFlags, InterfaceState
+from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle, InterfaceInfo
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
+
+#: How often a list is asked for that is to change: short beside any event of a cluster.
+_POLL_S = 0.05
+#: How many answers in a row are more than any case can have caused.
+_PATIENCE = 10
 
 # Listening
 # ----------------------------------------------------------------------------------------------------------
@@ -49,6 +54,7 @@ class Listener:
         fields: what it was registered with, by parameter; ``name`` and ``address`` are two of them.
         call: its outstanding or last AsyncNotify.
         outcome: how that ended; None while nobody waited for it.
+        told: every notification so far.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Listener:
         self.fields = fields
         self.call: PendingCall[AsyncNotifyResponse] | None = None
         self.outcome: Outcome | None = None
+        self.told: list[Notice] = []
 
     @property
     def name(self) -> str:
@@ -81,9 +88,15 @@ class Listener:
         """Wait up to ``timeout`` seconds for the answer; asks first where no call is outstanding."""
         outcome = await outcome_of(self.ask(), timeout)
         if outcome == SUCCESS:
-            outcome = dataclasses.replace(outcome, detail=str(self._read() or "pResp is null"))
+            notice = self._read()
+            self.told += [notice] if notice else []
+            outcome = dataclasses.replace(outcome, detail=str(notice or "pResp is null"))
         self.outcome = outcome
         return outcome
+
+    def told_of(self, kind: MessageType) -> list[Notice]:
+        """The notifications of a kind so far."""
+        return [notice for notice in self.told if notice.message_type == kind]
 
     def notice(self, law: Law, *ids: str) -> Notice:
         """What the last answer told. One that tells nothing fails these rules, and the case ends with it."""
@@ -155,6 +168,68 @@ async def hear_nothing(*listeners: Listener) -> tuple[Outcome, ...]:
             *(heard.hear(heard.witness.place.profile.expect.quiet_time) for heard in listeners)
         )
     )
+
+
+async def hear_out(*listeners: Listener) -> tuple[Outcome, ...]:
+    """Hear all that is pending for each: ask until a call stays unanswered for the quiet time, or fails.
+
+    ``Listener.told`` has what it was. A server that never runs dry is given up after some answers.
+    """
+
+    async def drain(listener: Listener) -> Outcome:
+        outcome = (await hear_nothing(listener))[0]
+        for _ in range(_PATIENCE):
+            if outcome != SUCCESS:
+                break
+            outcome = (await hear_nothing(listener))[0]
+        return outcome
+
+    return tuple(await asyncio.gather(*map(drain, listeners)))
+
+
+async def hear_late(
+    law: Law,
+    cluster: Controller,
+    listener: Listener,
+    kind: MessageType,
+    home: Home,
+    *same_client: Listener,
+    timeout: float | None = None,
+) -> Outcome:
+    """Wait for news that, by one reading, does not end the wait but comes along with other news (AMB-17).
+
+    If nothing comes, the client is moved too; what it is told of that is not looked at. State changes are
+    passed over, for an address that is added may cost the registered one its place.
+
+    Args:
+        law: the law of the case; the reading that the target follows is recorded there.
+        cluster: moves the client.
+        listener: who is to hear it.
+        kind: share move or IP change.
+        home: where to move the client if need be.
+        same_client: other registrations of the client, who hear of that move, too.
+        timeout: seconds to wait before; as long as an event may take without.
+    """
+    outcome = await _hear_past(listener, {MessageType.RESOURCE_CHANGE}, timeout)
+    if outcome == SUCCESS:
+        law.choice("AMB-17", f"{kind.name}: ends the wait")
+    elif outcome == SILENCE:
+        await cluster.move_client(listener.name, home.node)
+        await hear(*same_client)
+        others = {MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE}
+        outcome = await _hear_past(listener, others, timeout)
+        if outcome == SUCCESS:
+            law.choice("AMB-17", f"{kind.name}: comes only along with other news")
+    return outcome
+
+
+async def _hear_past(listener: Listener, others: set[MessageType], timeout: float | None) -> Outcome:
+    (outcome,) = await hear(listener, timeout=timeout)
+    for _ in range(_PATIENCE):
+        if outcome != SUCCESS or not listener.told or listener.told[-1].message_type not in others:
+            break
+        (outcome,) = await hear(listener, timeout=timeout)
+    return outcome
 
 
 # The cluster
@@ -243,6 +318,21 @@ def share_of(witness: Witness, *others: str) -> str:
         if share.name not in others:
             return share.name
     raise Unsuitable("the profile lists too few shares (expect.shares)")
+
+
+async def until_listed(witness: Witness, address: str, *, gone: bool = False) -> bool:
+    """Wait, as long as an event may take, until an address is in the interface list, or ``gone`` from it."""
+    wanted = ip_address(address)
+    client = await witness.connect()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + witness.place.profile.expect.event_deadline
+    while True:
+        listed = (await client.get_interface_list()).interfaces
+        if any(wanted in addresses_of(interface) for interface in listed) is not gone:
+            return True
+        if loop.time() > deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
 
 
 async def take_down(cluster: Controller, node: str) -> None:

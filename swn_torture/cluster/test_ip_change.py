@@ -1,0 +1,159 @@
+"""AsyncNotify answered with an IP change (MS-SWN 3.1.4.4, 3.1.6.4)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.harness import case
+from swn_torture.harness.answer_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
+from swn_torture.harness.buffer_rules import FRAME_RULES, LIST_RULES, check_frame, check_list, naming
+from swn_torture.harness.steps import (
+    SUCCESS,
+    Home,
+    Listener,
+    addresses_of,
+    destination,
+    hear_late,
+    hear_out,
+    homes,
+    listen,
+    until_listed,
+)
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.constants import AddressFlags, MessageType, RegisterFlags
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.notice import Notice
+    from swn_torture.harness.witness import Witness
+
+_NEEDS = ("version-2", "change-address", "spare-address", "move-client", "list-nodes")
+_WAKES = ("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.4-ip-type", "SWN-3.1.4.5-ip-flag-true")
+
+
+@case(
+    *_WAKES,
+    *SUCCESS_RULES,
+    *move_rules("ip"),
+    *FRAME_RULES,
+    *LIST_RULES,
+    "SWN-3.1.4.4-ip-needs-v2-client",
+    "SWN-3.1.4.4-processed-removed-ip",
+    "SWN-3.1.4.5-ip-flag-false",
+    "SWN-3.1.4.5-entry-client-version",
+    "SWN-3.1.4.5-no-initial-ip",
+    "SWN-3.1.4.2-v2-client-version",
+    "SWN-3.1.4.2-v2-no-ip-notification",
+    "SWN-3.1.4.2-v2-pending-ip-empty",
+    needs=_NEEDS,
+    disturbs=True,
+    lasts=20,
+)
+async def test_address_added(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A new address is told, once, to those who asked for IP changes, and to nobody who registers later."""
+    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    mine: dict[str, Any] = {
+        "client_computer_name": witness.client_name(),
+        "ip_address": home.addresses[0],
+    }
+    wanting: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
+    told = [
+        await listen(witness, await witness.connect(syntax=syntax), **wanting) for syntax in (NDR32, NDR64)
+    ]
+    without_flag = await listen(witness, **mine)
+    of_version_1 = await listen(witness, version=1, **mine)
+
+    new = await add_address(witness, cluster, home.node, 4)
+    for listener in told:
+        await hear_ip_change(law, cluster, listener, home, without_flag, of_version_1)
+
+    for listener in told:
+        assert listener.outcome is not None
+        notice = listener.notice(law, *_WAKES)
+        law("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true").equal(
+            notice.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
+        )
+        law(*SUCCESS_RULES).allows(listener.outcome, SUCCESS)
+        check_frame(law, notice, note=str(listener.client.syntax))
+        changed = await destination_of(witness, cluster, law, notice, home.node, new)
+        list_ = check_move(law, "ip", notice, changed)
+        check_list(law, list_, changed, note=str(listener.client.syntax))
+        flags = sorted({entry.flags & AddressFlags(0x1B) for entry in list_.entries})
+        law.choice("AMB-15", f"IP change: {', '.join(map(naming(AddressFlags), flags))}")
+
+    fresh = [await listen(witness, **wanting), await listen(witness, version=1, **mine)]
+    before = len(told[0].told_of(MessageType.IP_CHANGE))
+    await hear_out(*told, without_flag, of_version_1, *fresh)
+
+    def check_untold(listener: Listener, note: str, *ids: str, told_before: int = 0) -> None:
+        law(*ids).holds(
+            len(listener.told_of(MessageType.IP_CHANGE)) == told_before,
+            expected="no IP_CHANGE",
+            observed="; ".join(map(str, listener.told[told_before:])) or listener.outcome,
+            note=note,
+        )
+
+    check_untold(told[0], "the next AsyncNotify", "SWN-3.1.4.4-processed-removed-ip", told_before=before)
+    check_untold(without_flag, "registration with Flags 0", "SWN-3.1.4.5-ip-flag-false")
+    check_untold(
+        of_version_1,
+        "registration of version 1 under the same client name",
+        "SWN-3.1.4.4-ip-needs-v2-client",
+        "SWN-3.1.4.5-entry-client-version",
+        "SWN-3.1.4.2-v2-client-version",
+        "SWN-3.1.4.2-v2-no-ip-notification",
+    )
+    check_untold(fresh[0], "registered after the change", "SWN-3.1.4.5-no-initial-ip")
+    check_untold(fresh[1], "registered after the change", "SWN-3.1.4.2-v2-pending-ip-empty")
+
+
+@case(*move_rules("ip", ipv6=True), needs=_NEEDS, disturbs=True, lasts=20)
+async def test_ipv6_address_added(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A new IPv6 address is told in IPV6."""
+    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    listener = await listen(witness, ip_address=home.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
+
+    new = await add_address(witness, cluster, home.node, 6)
+    await hear_ip_change(law, cluster, listener, home)
+
+    notice = listener.notice(law, "SWN-3.1.4.4-ip-type")
+    check_move_to_ipv6(law, "ip", notice, await destination_of(witness, cluster, law, notice, home.node, new))
+
+
+async def add_address(witness: Witness, cluster: Controller, node: str, version: int) -> str:
+    """Give a node a spare address of the family; returns it when the server lists it.
+
+    Raises:
+        Unsuitable: there is no spare one, or the server never lists it.
+    """
+    for address in witness.place.profile.expect.spare_addresses:
+        if ip_address(address).version == version:
+            await cluster.add_address(node, address)
+            if await until_listed(witness, address):
+                return address
+            raise Unsuitable(f"{address} was given to {node}, but the interface list never showed it")
+    raise Unsuitable(f"the profile lists no spare IPv{version} address (expect.spare_addresses)")
+
+
+async def hear_ip_change(
+    law: Law, cluster: Controller, listener: Listener, home: Home, *same_client: Listener
+) -> None:
+    """Wait for an IP change that the server knows of already, so that it is late after the quiet time."""
+    quiet = listener.witness.place.profile.expect.quiet_time
+    await hear_late(law, cluster, listener, MessageType.IP_CHANGE, home, *same_client, timeout=quiet)
+
+
+async def destination_of(
+    witness: Witness, cluster: Controller, law: Law, notice: Notice, node: str, new: str
+) -> Home:
+    """What the change was about: the node with all its addresses or the new one alone (AMB-19)."""
+    (home,) = [each for each in await homes(witness, cluster) if each.node == node]
+    alone = tuple(i for i in home.interfaces if ip_address(new) in addresses_of(i))
+    if set(notice.addresses) == {new}:
+        law.choice("AMB-19", "an IP change lists the new address alone")
+        return Home(node, alone)
+    law.choice("AMB-19", "an IP change lists the addresses of the node")
+    return home
