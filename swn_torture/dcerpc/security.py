@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from swn_torture.dcerpc.errors import LocalProtocolError
 from swn_torture.dcerpc.header import TRAILER_SIZE, SecTrailer
 from swn_torture.dcerpc.levels import AuthLevel, effective_level
 from swn_torture.dcerpc.pdu import Pdu, Request, Response
@@ -100,6 +101,9 @@ class SecurityEntry:
         return replace(pdu, padding=padding, trailer=trailer, auth_value=token)
 
     def _protect(self, pdu: Pdu) -> bytes:
-        header, body, trailer = pdu.segments(self.token_size)
+        size = self.token_size
+        header, body, trailer = pdu.segments(size)
         body, token = self.context.protect(effective_level(self.level), header, body, trailer)
+        if len(token) != size:
+            raise LocalProtocolError(f"a verifier of {len(token)} octets where {size} were announced")
         return b"".join((header, body, trailer, token))

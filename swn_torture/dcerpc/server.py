@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import secrets
 import socket
@@ -45,6 +46,10 @@ __all__ = [
 ]
 
 _BACKLOG: Final = 1024
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED_PAUSE: Final = 0.1
+"""Seconds until the next try when the system has no room for another connection; they wait in the backlog."""
+
 _CLOSE_PATIENCE: Final = 2.0
 """Seconds in which connections have to get rid of what is to be sent when the server stops."""
 
@@ -179,7 +184,12 @@ class RpcServer:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(listener)
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    await asyncio.sleep(_EXHAUSTED_PAUSE)
+                continue  # anything else was that connection's own trouble
             try:
                 await loop.connect_accepted_socket(lambda: ServerLink(self), connection)
             except OSError:

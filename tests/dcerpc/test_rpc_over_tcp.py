@@ -372,6 +372,31 @@ class TestEnds:
 
         play(act)
 
+    def test_ipv6(self) -> None:
+        async def act(stage: Scene) -> None:
+            try:
+                port = await stage.server.start("::1")
+            except OSError as error:
+                pytest.skip(f"no ::1 here: {error}")
+            rpc = await connect("::1", port)
+            assert (await rpc.bind(ECHO)).secondary_address == str(port)
+            assert await rpc.call(0, b"x").reply() == b"x"
+            assert stage.echo.seen[0].connection.peer[0] == "::1"
+
+        play(act)
+
+    def test_a_client_that_says_it_will_send_no_more(self) -> None:
+        async def act(stage: Scene) -> None:
+            rpc = await stage.bound()
+            with pytest.raises(DeadlineExceeded, match="still open"):
+                await rpc.wait_closed(0.01)
+            rpc.half_close()
+            assert await rpc.wait_closed() == "fin"
+            with pytest.raises(ConnectionLost):
+                rpc.write(b"x")
+
+        play(act)
+
     def test_nobody_there(self) -> None:
         async def run() -> None:
             with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1 port 1: "):

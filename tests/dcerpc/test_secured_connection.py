@@ -19,7 +19,7 @@ from swn_torture.dcerpc.options import ServerOptions
 from swn_torture.dcerpc.pdu import FaultPdu, Request, Response
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32
-from tests.dcerpc.rpc_pair import ECHO, KEEP, Pair
+from tests.dcerpc.rpc_pair import ECHO, KEEP, Pair, ToySecurity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -357,6 +357,13 @@ class TestTheClientsEyes:
         signed.client.receive_data(rewrite(self._signed_answer(signed), auth_context_id=7))
         with pytest.raises(RemoteProtocolError, match="no security context 7"):
             signed.client.next_event()
+
+    def test_a_provider_that_does_not_keep_its_word(
+        self, signed: Pair, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ToySecurity, "signature_size", lambda *_: 12)
+        with pytest.raises(LocalProtocolError, match="16 octets where 12 were announced"):
+            signed.client.request(0, b"x")
 
     def test_no_such_security_context_of_our_own(self, signed: Pair) -> None:
         with pytest.raises(LocalProtocolError, match="no security context 7"):
