@@ -5,9 +5,10 @@ runtimes report when a call fails below the method, and what Samba, clusters and
 it.
 """
 
+import functools
 from enum import IntEnum
 
-__all__ = ["Win32", "describe"]
+__all__ = ["Win32", "describe", "is_assigned"]
 
 
 class Win32(IntEnum):
@@ -194,3 +195,32 @@ _NAMES = {member.value: member.name for member in Win32}
 def describe(code: int) -> str:
     """Show a code as people look it up: ``"ERROR_INVALID_STATE (0x139F)"``, ``"unknown code (0xDEAD)"``."""
     return f"{_NAMES.get(code, 'unknown code')} (0x{code:X})"
+
+
+_ASSIGNED = """
+    0-34 36 38-39 50-72 80 82-89 100-114 117-162 164 167 170-171 173-174 180 182-183 186-203 205-210 212
+    214-218 220-226 229-234 240 254-255 258-259 266-267 275-278 282 288 298-324 326-341 350-353 400-403 487
+    500 534-561 563-644 646-657 665 668-807 994-999 1001-1022 1051-1084 1100-1132 1140-1142 1150-1173
+    1175-1181 1190-1191 1200-1265 1271 1273-1338 1340-1471 1500-1503 1550-1552 1601-1654 1700-1730 1732-1737
+    1739-1775 1777-1833 1898-1938 2000-2005 2010-2023 2108-2109 2202 2250 2401-2402 2404 3000-3022 3050 3950
+    4000-4006 4050-4066 4100 4200-4214 4250-4253 4300-4341 4350-4352 4390-4394 4400-4404 4420-4426 4440-4443
+    4500 5001-5054 5056-5089 5890-5972 6000-6022 6118 6200 6600-6648 6700-6731 6800-6803 6805-6812 6814-6855
+    7001-7017 7022-7025 7035 7037-7038 7040-7042 7044-7045 7049-7070 8001-8017 8200-8222 8224-8263 8301-8318
+    8320-8646 9001-9010 9016-9018 9101-9130 9501-9506 9551-9572 9601-9622 9651-9655 9701-9722 9751-9753 9801
+    9851-9852 9901-9906 10004 10009 10013-10014 10022 10024 10035-10071 10091-10093 10101-10112 11001-11033
+    13000-13025 13800-13918 13925-13932 14000-14110 15000-15005 15007-15038 15080-15085 15100-15108
+    15110-15122 15126-15127 15135-15140 15200-15207 15250 15299-15301 15321-15327 15400-15405 15501
+    15600-15626 15700-15703 15800-15818 15841 15861-15862
+"""
+"""The decimal numbers that MS-ERREF 2.2 assigns, as ranges."""
+
+
+@functools.cache
+def _assigned() -> frozenset[int]:
+    ranges = (part.partition("-") for part in _ASSIGNED.split())
+    return frozenset(code for low, _, high in ranges for code in range(int(low), int(high or low) + 1))
+
+
+def is_assigned(code: int) -> bool:
+    """Whether MS-ERREF 2.2 gives this number a meaning; the enumeration above has only some of the names."""
+    return code in _assigned()

@@ -35,6 +35,14 @@ def test_win32_codes_are_those_that_impacket_took_from_the_same_text() -> None:
     assert {code.name: theirs.get(code.name) for code in Win32} == {code.name: code.value for code in Win32}
 
 
+def test_assigned_numbers_are_those_of_the_same_text() -> None:
+    from impacket.system_errors import ERROR_MESSAGES
+
+    assert {code for code in range(0x20000) if win32.is_assigned(code)} == set(ERROR_MESSAGES)
+    assert not win32.is_assigned(0xC0000022)
+    assert not win32.is_assigned(0x80070005)
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [
