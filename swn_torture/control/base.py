@@ -57,6 +57,8 @@ class Capability(StrEnum):
     """A floating address can be moved to another node: `move_address`."""
     INTERFACE_STATE = "interface-state"
     """One interface can be reported down and up while its node lives: `set_interface`."""
+    UNKNOWN_STATE = "unknown-state"
+    """The interfaces of a node can be reported in state UNKNOWN: `set_interface_unknown`."""
     RESTART_SERVICE = "restart-service"
     """The witness service of a node can be restarted alone: `restart`."""
     FORCE_UNREGISTER = "force-unregister"
@@ -314,6 +316,10 @@ class Controller(ABC):
     async def set_interface(self, node: str, *, up: bool) -> None:
         """Report a node's witness interface down or up while its server lives (`INTERFACE_STATE`)."""
         raise self._lacks(Capability.INTERFACE_STATE)
+
+    async def set_interface_unknown(self, node: str) -> None:
+        """Report a node's witness interface to be in state UNKNOWN (`UNKNOWN_STATE`)."""
+        raise self._lacks(Capability.UNKNOWN_STATE)
 
     # The whole
 

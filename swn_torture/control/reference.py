@@ -217,6 +217,10 @@ class ReferenceController(Controller):
         """Report a node's interfaces up or down."""
         await self.order("set_interface", node=node, state="AVAILABLE" if up else "UNAVAILABLE")
 
+    async def set_interface_unknown(self, node: str) -> None:
+        """Report a node's interfaces to be in state UNKNOWN."""
+        await self.order("set_interface", node=node, state="UNKNOWN")
+
     # The whole
 
     async def wait_healthy(self, timeout: float = 60.0) -> None:
