@@ -82,7 +82,18 @@ def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, objec
         return answers
     bad = [f"{answer['address']}: {answer['error']}" for answer in answers if "error" in answer]
     why = "; ".join(bad) or done.stderr.strip()[-400:]
-    raise LabError(f"The cluster is up but does not serve: {why}.{log_tail(config)}")
+    raise LabError(f"The cluster is up but does not serve: {why}.{_not_running(config)}{log_tail(config)}")
+
+
+def _not_running(config: LabConfig) -> str:
+    """Which daemon runs on which node no longer, as a sentence for an error."""
+    missing = [
+        f"{daemon} on {node.name}"
+        for node in config.node_configs
+        for daemon in ("ctdbd", "smbd", "samba-dcerpcd")
+        if nodes.run_on(config.name, node.name, ["pgrep", "-x", daemon], check=False).returncode != 0
+    ]
+    return f" Not running: {', '.join(missing)}." if missing else ""
 
 
 def wait_until(done: Callable[[], bool], deadline: float, why: str, config: LabConfig) -> None:

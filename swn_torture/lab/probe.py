@@ -10,18 +10,26 @@ RPC workers, which matters: a cold node answers a burst of binds badly. Ends wit
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samba import credentials, param
 from samba.dcerpc import witness
 from samba.samba3 import libsmb_samba_internal as libsmb
 from samba.samba3 import param as s3param
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SETTINGS = Path("/etc/swn-probe.json")
 RETRY_SECONDS = 0.1
+TRY_SECONDS = 5.0
 
 
 def main(seconds: str, *addresses: str) -> int:
@@ -33,6 +41,8 @@ def main(seconds: str, *addresses: str) -> int:
     loaded.set("workgroup", settings["domain"])
     context = s3param.get_context()
     context.load("/etc/samba/smb.conf")
+    # Its log level is the daemons' and would fill our standard error.
+    context.set("log level", "0")
     who = credentials.Credentials()
     who.guess(loaded)
     who.set_username(settings["username"])
@@ -40,22 +50,39 @@ def main(seconds: str, *addresses: str) -> int:
     who.set_password(settings["password"])
     failed = 0
     for address in addresses:
-        answer = _until(deadline, lambda a=address: _probe(a, settings["net_name"], loaded, context, who))
+        answer = _until(deadline, partial(_probe, address, settings["net_name"], loaded, context, who))
         failed += "error" in answer
         print(json.dumps({"address": address, **answer}), flush=True)  # noqa: T201 - this is how it answers
     return 1 if failed else 0
 
 
-def _until(deadline: float, probe: Any) -> dict[str, Any]:
+def _until(deadline: float, probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     tries = 0
     while True:
         tries += 1
+        answer = _in_a_child(probe)
+        if "error" not in answer or time.monotonic() > deadline:
+            return {"tries": tries, **answer}
+        time.sleep(RETRY_SECONDS)
+
+
+def _in_a_child(probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """One try, in a process that can be killed: the bindings wait a minute for what a cold node has lost."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
         try:
-            return {"tries": tries, **probe()}
-        except Exception as error:  # noqa: BLE001 - the bindings raise what they like; the caller sees the last
-            if time.monotonic() > deadline:
-                return {"tries": tries, "error": str(error)}
-            time.sleep(RETRY_SECONDS)
+            answer = probe()
+        except Exception as error:  # noqa: BLE001 - the bindings raise what they like
+            answer = {"error": str(error) or repr(error)}
+        os.write(writer, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writer)
+    said = os.read(reader, 65536) if select.select([reader], [], [], TRY_SECONDS)[0] else b""
+    os.close(reader)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return dict(json.loads(said)) if said else {"error": f"no answer within {TRY_SECONDS:g} s"}
 
 
 def _probe(address: str, net_name: str, loaded: Any, context: Any, who: Any) -> dict[str, Any]:
