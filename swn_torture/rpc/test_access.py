@@ -1,117 +1,80 @@
-"""Who may call a method, and what a refused call leaves behind: nothing (MS-SWN 2.1, 3.1.4)."""
+"""Who may call a method, how others are refused, and what that leaves behind: nothing (MS-SWN 2.1, 3.1.4)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import RpcError
 from swn_torture.dcerpc.levels import AuthLevel
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.harness import SILENCE, case, faults, outcome_of, returns
-from swn_torture.harness.outcome import Outcome
-from swn_torture.harness.registering import MISMATCH, NO_SUCH_METHOD, NOT_FOUND, listed, show_listed
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import (
-    AsyncNotifyRequest,
-    GetInterfaceListRequest,
-    UnRegisterExRequest,
-    UnRegisterRequest,
-)
+from swn_torture.harness import case, faults, outcome_of, returns
+from swn_torture.harness.callers import EveryMethod, served
+from swn_torture.harness.registering import MISMATCH, NO_SUCH_METHOD, NOT_FOUND, show_listed
+from swn_torture.witness.messages import UnRegisterRequest
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
+    from swn_torture.harness import Law, Outcome
     from swn_torture.harness.witness import Witness
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import ContextHandle, Request
 
+SUCCESS = returns(Win32.ERROR_SUCCESS)
 DENIED = (returns(Win32.ERROR_ACCESS_DENIED), faults(FaultStatus.ERROR_ACCESS_DENIED))
 NOT_AUTHENTICATED = (returns(Win32.ERROR_NOT_AUTHENTICATED), faults(FaultStatus.ERROR_NOT_AUTHENTICATED))
 
-#: A server may also hold that a handle is not this caller's, before or instead of asking who may call.
+#: A server may also find that a handle is not this caller's before it asks who may call.
 NO_HANDLE_OF_YOURS = (NOT_FOUND, MISMATCH, returns(Win32.ERROR_INVALID_PARAMETER))
+WITH_HANDLE = ("AsyncNotify", "UnRegister", "UnRegisterEx")
 
 
-async def every_method(
-    witness: Witness, connect: Callable[[], Awaitable[WitnessClient]], handle: ContextHandle, name: str
-) -> dict[Opnum, Outcome]:
-    """How the six methods end, called with good parameters and this handle, last those that remove it.
-
-    Each on a connection of its own: a server may close one on which it had to refuse something.
-    """
-    address = await witness.address_of(0)
-    requests: dict[Opnum, Request[Any]] = {
-        Opnum.GET_INTERFACE_LIST: GetInterfaceListRequest(),
-        Opnum.REGISTER: witness.registration(ip_address=address, client_computer_name=name),
-        Opnum.REGISTER_EX: witness.registration_ex(ip_address=address, client_computer_name=name),
-        Opnum.ASYNC_NOTIFY: AsyncNotifyRequest(handle),
-        Opnum.UNREGISTER: UnRegisterRequest(handle),
-        Opnum.UNREGISTER_EX: UnRegisterExRequest(handle),
-    }
-    quiet = witness.place.profile.expect.quiet_time
-    found = {}
-    for opnum, request in requests.items():
-        wait = quiet if opnum == Opnum.ASYNC_NOTIFY else witness.place.profile.expect.reply_deadline
-        try:
-            found[opnum] = await outcome_of((await connect()).start(request), wait)
-        except RpcError as problem:
-            found[opnum] = Outcome("bind-nak", detail=str(problem))
-    # A method that does not exist, in version 1 or before revision 14.0, cannot be refused to anybody.
-    return {opnum: reply for opnum, reply in found.items() if reply != NO_SUCH_METHOD}
+def existing(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """Without the methods that the server does not have, which cannot be refused to anybody."""
+    return {method: outcome for method, outcome in outcomes.items() if outcome != NO_SUCH_METHOD}
 
 
-def served(opnum: Opnum, reply: Outcome) -> bool:
-    """Whether a method did for the caller what it is there for; AsyncNotify by waiting."""
-    return reply == returns(Win32.ERROR_SUCCESS) or (opnum == Opnum.ASYNC_NOTIFY and reply == SILENCE)
+async def nothing_changed(
+    law: Law, rules: tuple[str, ...], methods: EveryMethod, cluster: Controller | None
+) -> None:
+    """After nothing but refusals there is no registration more, and none less."""
+    if cluster is not None and cluster.can(Capability.LIST_REGISTRATIONS):
+        left = await methods.traces(cluster)
+        law(*rules).holds(not left, expected="no registration by a refused call", observed=show_listed(left))
+    kept = await outcome_of(methods.home.start(UnRegisterRequest(methods.handle)))
+    law(*rules).allows(kept, SUCCESS, note="the owner's own UnRegister, after that of the refused caller")
 
 
 @case("SWN-3.1.4-enforce-security", "SWN-3.1.4-access-denied", "SWN-3.1.4-denied-no-effect", syntaxes="both")
 async def test_caller_without_authentication(witness: Witness, law: Law, cluster: Controller) -> None:
     """A caller that has not authenticated is refused every method, and changes nothing."""
-    owner, kept, nobody = await witness.connect(), witness.client_name(), witness.client_name()
-    handle = await witness.register(owner, client_computer_name=kept)
+    methods = await EveryMethod.of(witness)
 
-    # In the owner's association, so that the handle is good and the caller is what is wrong.
-    group = owner.rpc.core.assoc_group
-    replies = await every_method(
-        witness, lambda: witness.connect(level=AuthLevel.NONE, assoc_group=group), handle, nobody
-    )
+    outcomes = existing(await methods.called(level=AuthLevel.NONE))
 
-    law.choice("AMB-22", f"without authentication: {'; '.join(sorted({*map(str, replies.values())}))}")
-    for opnum, reply in replies.items():
-        note = f"opnum {int(opnum)}, {opnum.method}, without authentication"
-        takes_handle = opnum in {Opnum.UNREGISTER, Opnum.ASYNC_NOTIFY, Opnum.UNREGISTER_EX}
+    law.choice("AMB-22", f"without authentication: {'; '.join(sorted({*map(str, outcomes.values())}))}")
+    every_refused = True
+    for method, outcome in outcomes.items():
+        handles = NO_HANDLE_OF_YOURS if method in WITH_HANDLE else ()
+        refused = not served(outcome) or outcome in handles
+        every_refused &= refused
         law("SWN-3.1.4-enforce-security").holds(
-            not served(opnum, reply),
-            expected=[*map(str, DENIED), str(NOT_AUTHENTICATED[0]), "another refusal"],
-            observed=reply,
-            note=note,
+            refused,
+            expected=[*map(str, (*DENIED, NOT_AUTHENTICATED[0])), "a refused bind"],
+            observed=outcome,
+            note=f"{method} without authentication",
         )
-        if served(opnum, reply) or reply.kind == "bind-nak":
-            law("SWN-3.1.4-access-denied").record(reply, note)
+        # Who is served is no matter of this rule, and who cannot even bind made no call.
+        if not refused or outcome.kind == "bind-nak":
+            law("SWN-3.1.4-access-denied").record(outcome, f"{method} without authentication")
             continue
         law("SWN-3.1.4-access-denied").allows(
-            reply, *DENIED, *NOT_AUTHENTICATED, *(NO_HANDLE_OF_YOURS if takes_handle else ()), note=note
+            outcome, *DENIED, *NOT_AUTHENTICATED, *handles, note=f"{method} without authentication"
         )
-    if cluster.can(Capability.LIST_REGISTRATIONS):
-        done = [opnum for opnum, reply in replies.items() if served(opnum, reply)]
-        wanted = [kept] * (not {Opnum.UNREGISTER, Opnum.UNREGISTER_EX} & {*done})
-        wanted += [nobody] * len({Opnum.REGISTER, Opnum.REGISTER_EX} & {*done})
-        views = await listed(cluster, kept, nobody)
-        law("SWN-3.1.4-denied-no-effect").holds(
-            sorted(view.client_computer_name for view in views) == sorted(wanted),
-            expected=f"listed: {', '.join(wanted) or 'none'}, as before and by what was served since",
-            observed=show_listed(views),
-        )
+    if every_refused:
+        await nothing_changed(law, ("SWN-3.1.4-denied-no-effect",), methods, cluster)
     else:
-        still = await outcome_of(owner.start(UnRegisterRequest(handle)))
-        law("SWN-3.1.4-denied-no-effect").allows(
-            still, returns(Win32.ERROR_SUCCESS), note="the owner's own UnRegister afterwards"
-        )
+        law("SWN-3.1.4-denied-no-effect").record("some calls were served")
 
 
 @case(
@@ -123,24 +86,15 @@ async def test_caller_without_authentication(witness: Witness, law: Law, cluster
 async def test_account_that_may_not(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """An account that the server's policy refuses is refused every method, and changes nothing."""
     strict = await variant("refuses-second-account")
-    owner, kept, other = await strict.connect(), strict.client_name(), strict.client_name()
-    handle = await strict.register(owner, client_computer_name=kept)
-    group = owner.rpc.core.assoc_group
+    methods = await EveryMethod.of(strict)
 
-    replies = await every_method(
-        strict,
-        lambda: strict.connect(credentials=strict.second_credentials, assoc_group=group),
-        handle,
-        other,
-    )
+    outcomes = existing(await methods.called(credentials=strict.second_credentials))
 
-    for opnum, reply in replies.items():
-        note = f"opnum {int(opnum)}, {opnum.method}, as {strict.second_credentials.username}"
-        law("SWN-2.1-method-access-check", "SWN-3.1.4-access-denied").allows(reply, *DENIED, note=note)
-    assert strict.cluster is not None
-    views = await listed(strict.cluster, kept, other)
-    law("SWN-2.1-method-access-check", "SWN-3.1.4-denied-no-effect").holds(
-        [view.client_computer_name for view in views] == [kept],
-        expected=f"{kept} listed as before, {other} not",
-        observed=show_listed(views),
-    )
+    account = strict.second_credentials.username
+    for method, outcome in outcomes.items():
+        law("SWN-2.1-method-access-check", "SWN-3.1.4-access-denied").allows(
+            outcome, *DENIED, note=f"{method} as {account}"
+        )
+    if not law.failed:
+        rules = ("SWN-2.1-method-access-check", "SWN-3.1.4-denied-no-effect")
+        await nothing_changed(law, rules, methods, strict.cluster)

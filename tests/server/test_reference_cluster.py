@@ -151,7 +151,12 @@ def test_refusal_can_be_a_fault_and_security_can_be_off() -> None:
         async with client_of(cluster.node("NODE1"), credentials=None, level=AuthLevel.NONE) as client:
             assert (await client.get_interface_list()).result == 0
 
+    async def unwanted(cluster: ReferenceCluster) -> None:
+        async with client_of(cluster.node("NODE1")) as client:
+            assert (await client.get_interface_list()).result == Win32.ERROR_ACCESS_DENIED
+
     story(refused, denied_by="fault", minimum_level="PKT")
+    story(unwanted, refused_accounts=["WITNESS"])
     story(let_in, enforce_security=False)
 
 
