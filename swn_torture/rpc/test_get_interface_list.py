@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.syntax import NDR64
 from swn_torture.harness import case, outcome_of, returns
+from swn_torture.harness.registering import of_version_1
 from swn_torture.harness.steps import addresses_of, bring_up, take_down
 from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState, ProtocolVersion
@@ -16,6 +17,8 @@ from swn_torture.witness.messages import GetInterfaceListRequest
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from swn_torture.control.base import Controller
     from swn_torture.harness import Law
     from swn_torture.harness.witness import Witness
@@ -111,6 +114,22 @@ async def test_announced_version(witness: Witness, law: Law) -> None:
         observed=shown,
     )
     law.choice("AMB-9", f"Version {shown}")
+
+
+@case("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed", needs=("version-1",))
+async def test_version_announced_by_an_old_server(
+    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+) -> None:
+    """A server of version 1 announces version 1."""
+    old = await of_version_1(witness, variant)
+
+    versions = {interface.version for interface in await old.interfaces()}
+
+    law("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
+        versions in ({ProtocolVersion.V1}, {ANY_VERSION}),
+        expected="0x00010001 for every interface (0xFFFFFFFF as later Windows has it, AMB-9)",
+        observed=", ".join(f"0x{version:08X}" for version in sorted(versions)),
+    )
 
 
 @case("SWN-3.1.1.2-groupname-netbios")
@@ -216,6 +235,26 @@ async def test_ipv6_addresses_are_listed(witness: Witness, law: Law, cluster: Co
     )
 
 
+@case("SWN-3.1.4.1-no-address-no-flag", needs=("variant:single-family",))
+async def test_interfaces_with_one_family(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+    """An interface that has addresses of one family only does not announce the other."""
+    single = await variant("single-family")
+    assert single.cluster is not None
+    there = await configured(single.cluster)
+
+    interfaces = await single.interfaces()
+
+    for interface in interfaces:
+        told = addresses_of(interface)
+        law("SWN-3.1.4.1-no-address-no-flag").holds(
+            len(told) == 1 and told[0] in there,
+            expected=f"one of the addresses {show(there)}",
+            observed=f"{show(told)} (Flags 0x{interface.flags:X})",
+        )
+        silent = interface.ipv4 if interface.flags & InterfaceFlags.IPV6 else interface.ipv6
+        law("SWN-3.1.4.1-no-address-no-flag").record(f"in the field of the other family: {silent}")
+
+
 @case(
     "SWN-3.1.4.1-determine-local",
     "SWN-3.1.4.1-witness-flag-remote",
@@ -260,6 +299,7 @@ async def test_each_node_marks_the_interfaces_of_the_others(
 @case(
     "SWN-3.1.4.1-one-info-per-interface",
     "SWN-3.1.1.2-state-values",
+    "SWN-2.2.2.5-state-values",
     needs=("two-nodes", "list-nodes", "disable-node"),
     disturbs=True,
     lasts=15,
@@ -283,7 +323,7 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
     await back
 
     states = {interface.state for interfaces in samples for interface in interfaces}
-    law("SWN-3.1.1.2-state-values").holds(
+    law("SWN-3.1.1.2-state-values", "SWN-2.2.2.5-state-values").holds(
         states <= {*InterfaceState},
         expected="0x0000 (UNKNOWN), 0x0001 (AVAILABLE) or 0x00FF (UNAVAILABLE)",
         observed=", ".join(f"0x{state:04X}" for state in sorted(states)),
