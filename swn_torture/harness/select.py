@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,13 @@ from swn_torture.harness.case import mark_of, slug_of
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from swn_torture.harness.case import CaseMark
+
+
+#: Seconds on a live target from which a case counts as long.
+LONG_S = 4.0
 
 
 def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.Item]) -> None:
@@ -42,11 +49,23 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
     ]
     if len(kept) < len(cases):
         config.hook.pytest_deselected(items=[item for item in cases if item not in set(kept)])
-    # The longest start first, so that they wait beside the others; those that want the target for themselves
-    # come last, so that they do not hold up the rest one by one.
-    kept.sort(key=lambda item: (marks[item].disturbs, -marks[item].lasts))
     chosen = set(cases)
-    items[:] = [item for item in items if item not in chosen] + kept
+    items[:] = [item for item in items if item not in chosen] + in_order(kept, marks)
+
+
+def in_order(cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark]) -> list[pytest.Item]:
+    """The order in which cases are handed out.
+
+    The long ones start first, so that they wait beside all others. Each is followed by a short one: a worker
+    of pytest-xdist always has its next case already, and a long one behind a long one would wait for no
+    reason. Cases that want the target for themselves come last, so that they do not hold up the rest.
+    """
+    shared = [item for item in cases if not marks[item].disturbs]
+    long = sorted((item for item in shared if marks[item].lasts >= LONG_S), key=lambda i: -marks[i].lasts)
+    short = [item for item in shared if marks[item].lasts < LONG_S]
+    mixed = [item for pair in zip_longest(long, short[: len(long)]) for item in pair if item is not None]
+    alone = sorted((item for item in cases if marks[item].disturbs), key=lambda i: -marks[i].lasts)
+    return mixed + short[len(long) :] + alone
 
 
 def _checked(item: pytest.Item) -> CaseMark:
