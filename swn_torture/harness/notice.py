@@ -116,7 +116,7 @@ class Notice:
             Unreadable: the octets end too early.
         """
         wide = 8 if syntax == NDR64 else 4
-        cursor = _Cursor(stub, byte_order)
+        cursor = Cursor(stub, byte_order)
         if not cursor.number(wide, "pResp"):
             return None
         message_type = cursor.number(4, "MessageType")
@@ -161,13 +161,16 @@ class Notice:
         return f"{describe(MessageType, self.message_type)}: {'; '.join(map(str, parts)) or 'nothing'}"
 
 
-class _Cursor:
+class Cursor:
+    """A place in stub data; each read moves it on, and raises Unreadable where the octets end."""
+
     def __init__(self, octets: bytes, byte_order: ByteOrder) -> None:
         self._octets = octets
         self._byte_order = byte_order
         self._at = 0
 
     def octets(self, size: int, what: str) -> bytes:
+        """The next octets."""
         found = self._octets[self._at : self._at + size]
         if len(found) < size:
             raise Unreadable(f"{what} needs {size} octets at offset {self._at}, {len(found)} are there")
@@ -175,10 +178,12 @@ class _Cursor:
         return found
 
     def number(self, size: int, what: str) -> int:
+        """The next unsigned integer, which is aligned to its size."""
         self._at += -self._at % size
         return int.from_bytes(self.octets(size, what), self._byte_order)
 
     def rest(self) -> bytes:
+        """All that follows."""
         return self._octets[self._at :]
 
 

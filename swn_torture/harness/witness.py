@@ -142,6 +142,14 @@ class Witness:
         await rpc.bind(WITNESS, transfer=(syntax,), **logon, **bind)
         return WitnessClient(rpc, syntax)
 
+    async def connect_at(self, address: str, endpoint_mapper_port: int) -> WitnessClient:
+        """Such a connection to an address that the profile does not name: that of an interface."""
+        towers = await ept_map(address, WITNESS, port=endpoint_mapper_port)
+        rpc = await connect_rpc(address, towers[0].port, transcript=self.transcript)
+        self._open.append(rpc)
+        await rpc.bind(WITNESS, transfer=(self.syntax,), **self.logon())
+        return WitnessClient(rpc, self.syntax)
+
     def logon(
         self,
         *,

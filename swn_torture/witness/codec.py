@@ -44,6 +44,7 @@ __all__ = [
     "decode_response",
     "encode",
     "field_names",
+    "field_spans",
 ]
 
 _INTERFACE_INFO_SIZE: Final = 552
@@ -92,6 +93,17 @@ def field_names(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> tuple[st
     writer = Writer(syntax)
     _WRITERS[type(message)](writer, message)
     return tuple(writer.names)
+
+
+def field_spans(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId, *, byte_order: ByteOrder = "little"
+) -> dict[str, range]:
+    """Where each field and gap of a message stands in its stub data, in their order; none is empty."""
+    writer = Writer(syntax, byte_order)
+    _WRITERS[type(message)](writer, message)
+    ends = [*writer.starts[1:], len(writer.finish())]
+    spans = zip(writer.names, writer.starts, ends, strict=True)
+    return {name: range(start, end) for name, start, end in spans if start < end}
 
 
 def decode_request(

@@ -63,11 +63,13 @@ class FieldWriter:
 
     Attributes:
         names: the names of the fields written so far.
+        starts: for each of them, the octet it begins at.
     """
 
     def __init__(self, byte_order: ByteOrder = "little", wrong: Wrong | None = None) -> None:
         self.byte_order: Final = byte_order
         self.names: Final[list[str]] = []
+        self.starts: Final[list[int]] = []
         self._octets = bytearray()
         self._wrong = wrong or {}
         self._told: set[str] = set()
@@ -120,6 +122,7 @@ class FieldWriter:
     def _instead(self, field: str) -> int | bytes | None:
         """Note that this field is written now, and look up what to write instead."""
         self.names.append(field)
+        self.starts.append(len(self._octets))
         if field not in self._wrong:
             return None
         self._told.add(field)

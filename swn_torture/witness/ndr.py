@@ -57,6 +57,7 @@ class Writer(FieldWriter):
         # One answer for all gaps may be given to a message that has none.
         self._filling = self._instead("padding") or 0
         self.names.clear()
+        self.starts.clear()
 
     def align(self, field: str, boundary: int) -> None:
         """Fill up to a multiple of ``boundary`` octets before a field, by zeros unless told otherwise."""

@@ -1,0 +1,198 @@
+"""WITNESS_INTERFACE_LIST and WITNESS_INTERFACE_INFO, octet by octet (MS-SWN 2.2.2.5, 2.2.2.6)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.errors import RpcError
+from swn_torture.harness import Outcome, case, outcome_of, returns
+from swn_torture.harness.notice import Unreadable
+from swn_torture.harness.outcome import ending_of
+from swn_torture.harness.raw_list import ELEMENT_SIZE, NAME_SIZE, RawList
+from swn_torture.harness.steps import SUCCESS, addresses_of
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.constants import InterfaceFlags, InterfaceState, ProtocolVersion
+from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+#: What Windows announces as Version from 2012 R2 on (AMB-9).
+ANY_VERSION = 0xFFFFFFFF
+VERSIONS = (*map(int, ProtocolVersion), ANY_VERSION)
+
+_DEFINED_FLAGS = InterfaceFlags.IPV4 | InterfaceFlags.IPV6 | InterfaceFlags.WITNESS
+
+
+async def raw_list(witness: Witness, law: Law, *ids: str) -> RawList:
+    """The interface list as octets. Where there is none, these rules fail and the case ends."""
+    client = await witness.connect()
+    call = client.start(GetInterfaceListRequest())
+    outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    answer = call.call.response_meta
+    problem: object = outcome
+    if answer is not None:
+        try:
+            told = RawList.read(answer.stub, witness.syntax, answer.byte_order)
+        except Unreadable as unreadable:
+            problem = unreadable
+        else:
+            if told.max_count:
+                return told
+            problem = f"{outcome}, {'a null pointer' if told.max_count is None else 'no element'}"
+    law(*ids).holds(
+        False,  # noqa: FBT003 - nothing to look at
+        expected=f"{returns(Win32.ERROR_SUCCESS)} with at least one interface",
+        observed=problem,
+    )
+    raise law.stop()
+
+
+@case(
+    "SWN-2.2.2.6-array",
+    "SWN-2.2.2.6-count",
+    "SWN-2.2-dtyp-types",
+    "SWN-2.2.2.5-groupname-fixed-260",
+    "RPC-NDR-fixed-array",
+    "RPC-NDR-referent-unique",
+    "SWN-2.2.2-others-ndr",
+    syntaxes="both",
+)
+async def test_layout(witness: Witness, law: Law) -> None:
+    """The interface list is two pointers, two counts and 552 octets for each interface."""
+    told = await raw_list(witness, law, "SWN-2.2.2.6-array")
+
+    law("RPC-NDR-referent-unique").holds(
+        bool(told.referent and told.array_referent),
+        expected="InterfaceList and InterfaceInfo with referents other than 0, as data follow",
+        observed=f"{told.referent:#x} and {told.array_referent:#x}",
+    )
+    law("SWN-2.2.2.6-count").holds(
+        told.number == told.max_count == len(told.elements),
+        expected="NumberOfInterfaces is the max_count of the array and the number of its elements",
+        observed=f"NumberOfInterfaces {told.number}, max_count {told.max_count}, "
+        f"octets for {len(told.elements)} elements",
+    )
+    size = ELEMENT_SIZE * (told.max_count or 0)
+    law("SWN-2.2.2.6-array", "SWN-2.2-dtyp-types", "SWN-2.2.2-others-ndr").holds(
+        len(told.area) == size and told.result == Win32.ERROR_SUCCESS,
+        expected=f"{size} octets, 552 for each of {told.max_count} elements, then a return value of 0",
+        observed=f"{len(told.area)} octets, then {told.result:#x}",
+    )
+    for number, element in enumerate(told.elements):
+        # A count in front would show as a first unit that is no character, and would move Version away.
+        law("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array").holds(
+            element.text.isprintable() and bool(element.text) and element.version in VERSIONS,
+            expected=f"characters from the first octet on, and Version after {NAME_SIZE} octets",
+            observed=f"{element.octets[:16].hex(' ')}; after {NAME_SIZE} octets: "
+            f"{element.octets[NAME_SIZE : NAME_SIZE + 4].hex(' ')}",
+            note=f"element {number}",
+        )
+
+
+@case("SWN-2.2.2.5-groupname-terminated", "SWN-2.2.2.5-groupname-nonempty", syntaxes="both")
+async def test_group_name(witness: Witness, law: Law) -> None:
+    """Each InterfaceGroupName is a text that is not empty and ends within its 260 units."""
+    told = await raw_list(witness, law, "SWN-2.2.2.5-groupname-terminated")
+
+    for number, element in enumerate(told.elements):
+        law("SWN-2.2.2.5-groupname-terminated").holds(
+            0 in element.name,
+            expected="a null character among the 260 units",
+            observed=f"{element.text!r}, {len(element.text)} characters before the first one"
+            if 0 in element.name
+            else f"none: {element.octets[:32].hex(' ')} ...",
+            note=f"element {number}",
+        )
+        law("SWN-2.2.2.5-groupname-nonempty").holds(
+            element.name[0] != 0,
+            expected="a first character other than null",
+            observed=repr(element.text),
+            note=f"element {number}",
+        )
+
+
+@case("SWN-2.2.2.5-version", "SWN-2.2.2.5-flags-defined", "SWN-2.2.2.5-state-values", syntaxes="both")
+async def test_numbers(witness: Witness, law: Law) -> None:
+    """Version, State and Flags of each interface are among the values that are defined."""
+    told = await raw_list(witness, law, "SWN-2.2.2.5-version")
+
+    for number, element in enumerate(told.elements):
+        note = f"element {number}: {element}"
+        law("SWN-2.2.2.5-version").equal(
+            element.version, *VERSIONS, show=lambda value: f"0x{value:08X}", note=note
+        )
+        law("SWN-2.2.2.5-state-values").equal(
+            element.state, *map(int, InterfaceState), show=lambda value: f"0x{value:04X}", note=note
+        )
+        law("SWN-2.2.2.5-flags-defined").holds(
+            not element.flags & ~int(_DEFINED_FLAGS),
+            expected="no bits but 0x1 (IPv4), 0x2 (IPv6) and 0x4 (INTERFACE_WITNESS)",
+            observed=f"0x{element.flags:08X}",
+            note=note,
+        )
+    versions = sorted({element.version for element in told.elements})
+    law.choice("AMB-9", f"Version {', '.join(f'0x{version:08X}' for version in versions)}")
+
+
+@case("SWN-2.2.2.5-ipv4-if-flag", "SWN-2.2.2.5-ipv6-if-flag", syntaxes="both")
+async def test_addresses(witness: Witness, law: Law, cluster: Controller) -> None:
+    """An address field whose flag is set holds an address of the cluster, in network order."""
+    told = await raw_list(witness, law, "SWN-2.2.2.5-ipv4-if-flag")
+    hosted: set[IPv4Address | IPv6Address] | None = None
+    if cluster.can(Capability.LIST_NODES):
+        hosted = {ip_address(address) for node in await cluster.nodes() for address in node.addresses}
+
+    for family, flag, rule in (
+        (IPv4Address, InterfaceFlags.IPV4, "SWN-2.2.2.5-ipv4-if-flag"),
+        (IPv6Address, InterfaceFlags.IPV6, "SWN-2.2.2.5-ipv6-if-flag"),
+    ):
+        named = sorted(map(str, (a for a in hosted or () if isinstance(a, family))))
+        marked = [element for element in told.elements if element.flags & flag]
+        for element in marked:
+            (address,) = (a for a in element.addresses if isinstance(a, family))
+            law(rule).holds(
+                int(address) != 0 and (hosted is None or address in hosted),
+                expected=f"an address of the cluster: {', '.join(named)}" if hosted else "an address",
+                observed=f"{address} ({address.packed.hex(' ')})",
+                note=f"Flags 0x{element.flags:X}",
+            )
+        if not marked:
+            law(rule).record(f"no interface has Flags {flag:#x}")
+
+
+@case("SWN-2.2.2.5-witness-flag-meaning", needs=("two-nodes", "list-nodes"))
+async def test_witness_interfaces(witness: Witness, law: Law, cluster: Controller) -> None:
+    """At each AVAILABLE interface that is marked INTERFACE_WITNESS a client can bind and register."""
+    hosts = {ip_address(a): node.name.casefold() for node in await cluster.nodes() for a in node.addresses}
+    ports = {node.name.casefold(): node.endpoint_mapper_port for node in witness.nodes}
+    own = await witness.address_of(0)
+    marked = [
+        address
+        for interface in await witness.interfaces(0)
+        if interface.state == InterfaceState.AVAILABLE and interface.flags & InterfaceFlags.WITNESS
+        for address in addresses_of(interface)
+    ]
+    if not marked:
+        raise Unsuitable("no AVAILABLE interface is marked INTERFACE_WITNESS")
+    for address in marked:
+        outcome = await _register_at(witness, str(address), ports[hosts[address]], own)
+        if outcome.kind == "closed" and address.version == 6:
+            law("SWN-2.2.2.5-witness-flag-meaning").record(f"{address}: {outcome}, perhaps no way from here")
+        else:
+            law("SWN-2.2.2.5-witness-flag-meaning").allows(outcome, SUCCESS, note=f"Register at {address}")
+
+
+async def _register_at(witness: Witness, address: str, endpoint_mapper_port: int, ip_address: str) -> Outcome:
+    """How registering at an address ends, or getting there."""
+    try:
+        client = await witness.connect_at(address, endpoint_mapper_port)
+    except RpcError as problem:
+        return ending_of(problem)
+    request = witness.registration(ip_address=ip_address)
+    return await outcome_of(client.start(request), witness.place.profile.expect.reply_deadline)

@@ -1,0 +1,282 @@
+"""Stub data cut short, with false counts, missing, or too long (MS-RPCE 3.1.1.5.3, 3.1.3.5.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.harness import SILENCE, case, outcome_of
+from swn_torture.harness.registering import Method, each_method
+from swn_torture.harness.steps import SUCCESS
+from swn_torture.harness.stubs import (
+    BAD_STUB,
+    INVALID_BOUND,
+    Sender,
+    check_each,
+    check_nothing_registered,
+    full_request,
+    method_name,
+    strings_of,
+)
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.codec import encode, field_spans
+from swn_torture.witness.messages import (
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    UnRegisterExRequest,
+    UnRegisterRequest,
+)
+from swn_torture.witness.ndr import wide_size
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law, Outcome
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import AnyRequest
+
+
+async def _send_cuts(sender: Sender, message: AnyRequest) -> dict[str, dict[str, Outcome]]:
+    """Send a request cut in each of its fields, at several octets of it: how each ended, by field."""
+    syntax = sender.witness.syntax
+    stub = encode(message, syntax, byte_order=sender.byte_order)
+    ended: dict[str, dict[str, Outcome]] = {}
+    for field, span in field_spans(message, syntax).items():
+        places = {span.start, span.start + 1, (span.start + span.stop) // 2, span.stop - 1} & {*span} - {0}
+        ended[field] = {
+            f"{place} of {len(stub)} octets": await sender.send(message, stub[:place])
+            for place in sorted(places)
+        }
+    return ended
+
+
+async def _check_cuts(
+    law: Law, sender: Sender, message: AnyRequest, ended: dict[str, dict[str, Outcome]]
+) -> None:
+    name = method_name(message)
+    for field, outcomes in ended.items():
+        check_each(
+            law, "RPC-STUB-truncated", outcomes=outcomes, allowed=BAD_STUB, note=f"{name}, cut in {field}"
+        )
+    law("RPC-STUB-truncated").allows(
+        await sender.still_serves(), SUCCESS, note="GetInterfaceList on the same connection afterwards"
+    )
+
+
+@case("RPC-STUB-truncated", syntaxes="both")
+@each_method
+async def test_cut_registration(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+    """A registration whose stub is cut anywhere ends in a fault, and nobody is registered."""
+    name = witness.client_name()
+    message = full_request(witness, method, await witness.address_of(0), name)
+    sender = Sender(witness)
+
+    ended = await _send_cuts(sender, message)
+
+    await _check_cuts(law, sender, message, ended)
+    await check_nothing_registered(law, cluster, "RPC-STUB-truncated", names=[name])
+    await witness.alive(law)
+
+
+HANDLE_METHODS: dict[str, type[UnRegisterRequest | AsyncNotifyRequest | UnRegisterExRequest]] = {
+    "unregister": UnRegisterRequest,
+    "async-notify": AsyncNotifyRequest,
+    "unregister-ex": UnRegisterExRequest,
+}
+
+
+@case("RPC-STUB-truncated", syntaxes="both")
+@pytest.mark.parametrize("kind", HANDLE_METHODS)
+async def test_cut_handle(witness: Witness, law: Law, kind: str) -> None:
+    """A call whose handle is cut anywhere ends in a fault, and the registration stays what it was."""
+    sender = Sender(witness)
+    if kind == "unregister-ex" and not await sender.supports_unregister_ex():
+        raise Unsuitable("the target has no opnum 5, WitnessrUnRegisterEx")
+    handle = await witness.register(await sender.client())
+    message = HANDLE_METHODS[kind](handle)
+
+    ended = await _send_cuts(sender, message)
+
+    await _check_cuts(law, sender, message, ended)
+    law("RPC-STUB-truncated").allows(
+        await sender.send(UnRegisterRequest(handle)), SUCCESS, note="UnRegister with the whole handle"
+    )
+    await witness.alive(law)
+
+
+@case("RPC-STUB-empty-for-params", syntaxes="both")
+async def test_empty_stub(witness: Witness, law: Law) -> None:
+    """Each method that has parameters ends in a fault when it is called without any stub data."""
+    address = await witness.address_of(0)
+    sender = Sender(witness)
+    handle = await witness.register(await sender.client(), ip_address=address)
+    messages: list[AnyRequest] = [witness.registration(), *(kind(handle) for kind in HANDLE_METHODS.values())]
+    if witness.place.profile.expect.version > 1:
+        messages.append(witness.registration_ex())
+    if not await sender.supports_unregister_ex():
+        messages = [message for message in messages if not isinstance(message, UnRegisterExRequest)]
+
+    for message in messages:
+        outcome = await sender.send(message, b"")
+
+        law("RPC-STUB-empty-for-params").allows(outcome, BAD_STUB, note=method_name(message))
+    law("RPC-STUB-empty-for-params").allows(
+        await sender.send(UnRegisterRequest(handle)), SUCCESS, note="UnRegister with its handle afterwards"
+    )
+    await witness.alive(law)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The three numbers before a string of ``n`` units, terminator included."""
+
+    max_count: int
+    offset: int
+    actual_count: int
+
+    def wrong(self, field: str) -> dict[str, int]:
+        """For the codec."""
+        return {
+            f"{field}.max_count": self.max_count,
+            f"{field}.offset": self.offset,
+            f"{field}.actual_count": self.actual_count,
+        }
+
+    def __str__(self) -> str:
+        return f"max_count {self.max_count:#x}, offset {self.offset:#x}, actual_count {self.actual_count:#x}"
+
+
+def _contradictory(n: int, wide: int) -> list[Counts]:
+    """max_count is less than offset and actual_count together; the octets are there as far as they can be."""
+    top = 256**wide - 1
+    counts = [
+        Counts(n - 1, 0, n),
+        Counts(1, 0, n),
+        Counts(0, 0, n),
+        Counts(n, 0, n + 1),
+        *(Counts(n, 0, big) for big in (0x7FFFFFFF, 0x80000000, 0x80000000 + n, 0xFFFFFFFF, top)),
+        Counts(n, 1, n),
+        Counts(n, n, n),
+        Counts(n, 0x7FFFFFFF, n),
+        # Sums that a careless addition brings down below max_count.
+        Counts(n, top, n),
+        Counts(n, top + 1 - n, n),
+        Counts(n, 0xFFFFFFFF, n),
+    ]
+    if wide == 8:
+        counts += [Counts(n, 0, 2**32 + n), Counts(n, 2**32, n), Counts(n - 1, 2**32, n)]
+    return list(dict.fromkeys(counts))
+
+
+def _beyond_the_stub(n: int, wide: int) -> list[Counts]:
+    """Counts that agree with each other, but the stub is nowhere near as long."""
+    sizes = [n + 10_000, 0x7FFFFFFF, 0x80000000, 0x80000000 + n, 0xFFFFFFFF]
+    if wide == 8:
+        sizes += [2**32 + n, 2**63 + n, 2**64 - 1]
+    return [Counts(size, 0, size) for size in sizes]
+
+
+def _unusual(n: int, wide: int) -> list[Counts]:
+    """Counts that bind nobody to refuse them, nor to take them: an offset, or a huge array."""
+    counts = [Counts(n + 1, 1, n), Counts(0x80000000, 0, n), Counts(0xFFFFFFFF, 0, n)]
+    counts += [Counts(0x7FFFFFFF, 0, n)]
+    if wide == 8:
+        counts += [Counts(2**32 + n, 0, n), Counts(2**64 - 1, 0, n)]
+    return counts
+
+
+@case("RPC-STUB-string-bounds", "RPC-STUB-truncated", syntaxes="both")
+@each_method
+async def test_false_counts(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+    """A registration in which the counts of one string are false is refused by a fault."""
+    name = witness.client_name()
+    message = full_request(witness, method, await witness.address_of(0), name)
+    sender, wide = Sender(witness), wide_size(witness.syntax)
+
+    for field, text in strings_of(message, witness).items():
+        n = len(text) + 1
+        for counts in _contradictory(n, wide):
+            outcome = await sender.send(message, wrong=counts.wrong(field))
+            law("RPC-STUB-string-bounds").allows(
+                outcome, BAD_STUB, INVALID_BOUND, note=f"{field} of {n} units: {counts}"
+            )
+        for counts in _beyond_the_stub(n, wide):
+            outcome = await sender.send(message, wrong=counts.wrong(field))
+            law("RPC-STUB-truncated").allows(outcome, BAD_STUB, note=f"{field} of {n} units: {counts}")
+
+    law("RPC-STUB-truncated").allows(
+        await sender.still_serves(), SUCCESS, note="GetInterfaceList on the same connection afterwards"
+    )
+    await check_nothing_registered(law, cluster, "RPC-STUB-string-bounds", names=[name])
+    await witness.alive(law)
+
+
+@case("RPC-STUB-string-bounds", syntaxes="both")
+@each_method
+async def test_roomy_counts(witness: Witness, law: Law, method: Method) -> None:
+    """A registration with a string in an array larger than itself is made; odd arrays are recorded."""
+    message = full_request(witness, method, await witness.address_of(0), witness.client_name())
+    sender, wide = Sender(witness), wide_size(witness.syntax)
+
+    for field, text in strings_of(message, witness).items():
+        n = len(text) + 1
+        for counts in (Counts(n + 1, 0, n), Counts(2 * n, 0, n), Counts(0xFFFF, 0, n)):
+            outcome = await sender.send(message, wrong=counts.wrong(field))
+            law("RPC-STUB-string-bounds").allows(outcome, SUCCESS, note=f"{field} of {n} units: {counts}")
+        for counts in _unusual(n, wide):
+            outcome = await sender.send(message, wrong=counts.wrong(field))
+            law("RPC-STUB-string-bounds").record(outcome, f"{field} of {n} units: {counts}")
+    await witness.alive(law)
+
+
+SURPLUS = {
+    "1 zero octet": bytes(1),
+    "3 zero octets": bytes(3),
+    "8 zero octets": bytes(8),
+    "16 zero octets": bytes(16),
+    "8 octets ff": b"\xff" * 8,
+}
+
+
+@case("RPC-STUB-extra-bytes", syntaxes="both")
+async def test_surplus_octets(witness: Witness, law: Law) -> None:
+    """Each method does with octets after its parameters what it does without them."""
+    address = await witness.address_of(0)
+    sender = Sender(witness)
+    client = await sender.client()
+    gone = await witness.register(client, ip_address=address)
+    await client.unregister(gone)
+    messages: list[AnyRequest] = [
+        GetInterfaceListRequest(),
+        witness.registration(ip_address=address),
+        *(kind(gone) for kind in HANDLE_METHODS.values()),
+    ]
+    if witness.place.profile.expect.version > 1:
+        messages.append(witness.registration_ex(ip_address=address))
+
+    for message in messages:
+        stub = encode(message, witness.syntax)
+        usual = await sender.send(message, stub)
+        outcomes = {what: await sender.send(message, stub + octets) for what, octets in SURPLUS.items()}
+        check_each(law, "RPC-STUB-extra-bytes", outcomes=outcomes, allowed=usual, note=method_name(message))
+        many = await sender.send(message, stub + bytes(8192))
+        law("RPC-STUB-extra-bytes").record(many, f"{method_name(message)}, 8192 zero octets")
+    await witness.alive(law)
+
+
+@case("RPC-STUB-extra-bytes", syntaxes="both")
+async def test_surplus_behind_a_handle(witness: Witness, law: Law) -> None:
+    """AsyncNotify and UnRegister with octets after a good handle do what they do without them."""
+    sender = Sender(witness)
+    client = await sender.client()
+    address = await witness.address_of(0)
+    waiting, leaving = [await witness.register(client, ip_address=address) for _ in range(2)]
+
+    call = client.start(AsyncNotifyRequest(waiting), wrong={"trailing": bytes(8)})
+    left = await sender.send(UnRegisterRequest(leaving), wrong={"trailing": bytes(8)})
+    pending = await outcome_of(call, witness.place.profile.expect.quiet_time)
+
+    law("RPC-STUB-extra-bytes").allows(pending, SILENCE, note="AsyncNotify, 8 zero octets")
+    law("RPC-STUB-extra-bytes").allows(left, SUCCESS, note="UnRegister, 8 zero octets")
+    await witness.alive(law)
