@@ -139,5 +139,5 @@ class InterfaceAddress:
 
 def parse_interfaces(text: str) -> tuple[InterfaceAddress, ...]:
     """The addresses in the output of `ip -o address show`."""
-    found = re.finditer(r"^\d+:\s+([^\s@]+)\s+inet6?\s+([0-9a-fA-F.:]+)/(\d+)", text, re.MULTILINE)
+    found = re.finditer(r"^\d+:\s+([^\s@]+)(?:@\S+)?\s+inet6?\s+([0-9a-fA-F.:]+)/(\d+)", text, re.MULTILINE)
     return tuple(InterfaceAddress(match[1], match[2], int(match[3])) for match in found)

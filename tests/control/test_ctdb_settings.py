@@ -1,0 +1,91 @@
+"""The [controller] table of a CTDB target, and the commands that come of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from swn_torture.control import Capability, Failure, NotSupported
+from swn_torture.control.command import CommandFailed, Runner, run
+from swn_torture.control.ctdb import CtdbController
+from swn_torture.control.ctdb_settings import CtdbSettings
+
+_NODES = {"node1": "198.51.100.10", "node2": "198.51.100.11"}
+
+
+def test_a_command_is_a_string_or_words() -> None:
+    as_string = CtdbSettings.from_mapping({"nodes": _NODES, "prefix": "ssh -p '22' root@{node}"})
+    as_words = CtdbSettings.from_mapping({"nodes": _NODES, "prefix": ["ssh", "-p", "22", "root@{node}"]})
+    assert as_string == as_words
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({}, "nodes is missing"),
+        ({"nodes": {}}, "nodes has to be names and addresses"),
+        ({"nodes": {"node1": "fs1.example"}}, "the address of node1"),
+        ({"nodes": _NODES, "prefx": "ssh"}, "unknown key 'prefx'"),
+        ({"nodes": _NODES, "prefix": 7}, "prefix has to be a command"),
+        ({"nodes": _NODES, "prefix": "ssh 'root"}, "prefix is not a command line"),
+        ({"nodes": _NODES, "start_services": "smbd -D"}, "start_services has to be an array"),
+        ({"nodes": _NODES, "timeout": 0}, "timeout has to be a number of seconds"),
+        ({"nodes": _NODES, "timeout": True}, "timeout has to be a number of seconds"),
+        ({"nodes": _NODES, "witness_service": ["x"]}, "witness_service has to be the name"),
+        ({"nodes": _NODES, "power_off": "off"}, "power_off and power_on have to be given together"),
+        ({"nodes": _NODES, "heal": "heal"}, "partition and heal have to be given together"),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(table: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        CtdbController.from_settings(table)
+
+
+def test_capabilities_are_what_the_settings_allow() -> None:
+    plain = CtdbController.from_settings({"nodes": _NODES})
+    assert plain.can(Capability.FAIL_CRASH, Capability.MOVE_CLIENT)
+    assert plain.missing((Capability.FAIL_POWER_OFF, Capability.FAIL_PARTITION, Capability.SHARES)) == (
+        Capability.FAIL_POWER_OFF,
+        Capability.FAIL_PARTITION,
+        Capability.SHARES,
+    )
+    full = CtdbController.from_settings(
+        {"nodes": _NODES, "power_off": "a", "power_on": "b", "partition": "c", "heal": "d"}
+    )
+    assert full.can(Capability.FAIL_POWER_OFF, Capability.FAIL_PARTITION)
+
+
+def test_a_failure_that_it_lacks_is_refused_before_anything_runs() -> None:
+    controller = CtdbController.from_settings({"nodes": _NODES, "prefix": "/nonexistent"})
+    with pytest.raises(NotSupported, match="fail-power-off"):
+        asyncio.run(controller.fail("node1", Failure.POWER_OFF))
+
+
+def test_a_prefix_names_the_node() -> None:
+    runner = Runner(("lab", "exec", "{node}", "--"), _NODES)
+    assert runner.argv("node2", ["ctdb", "ip"]) == ["lab", "exec", "node2", "--", "ctdb", "ip"]
+
+
+def test_ssh_gets_the_command_quoted_because_it_has_a_shell_on_the_other_side() -> None:
+    runner = Runner(("ssh", "root@{address}"), _NODES)
+    argv = runner.argv("node1", ["net", "--forced={ 'a b' }"])
+    assert argv == ["ssh", "root@198.51.100.10", """net '--forced={ '"'"'a b'"'"' }'"""]
+
+
+def test_a_failed_command_shows_itself_its_code_and_its_words() -> None:
+    with pytest.raises(CommandFailed, match=r"exit code 3: no such node") as caught:
+        asyncio.run(run(["sh", "-c", "echo no such node >&2; exit 3"], timeout=5))
+    assert caught.value.code == 3
+
+
+def test_a_command_that_is_not_there() -> None:
+    with pytest.raises(CommandFailed, match="/nonexistent"):
+        asyncio.run(run(["/nonexistent"], timeout=5))
+
+
+def test_a_command_is_stopped_at_its_deadline_with_all_it_started() -> None:
+    with pytest.raises(CommandFailed, match="did not end before its deadline") as caught:
+        asyncio.run(run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.1))
+    assert caught.value.code is None
