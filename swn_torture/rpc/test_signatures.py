@@ -1,0 +1,375 @@
+"""Protected PDUs that were changed, repeated, reordered or left unsigned (MS-RPCE 3.3.1.5.2.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.header import PfcFlags, SecTrailer, rewrite
+from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security import CONNECT_TOKEN
+from swn_torture.harness import CLOSED, case, faults, outcome_of
+from swn_torture.harness.callers import EveryMethod
+from swn_torture.harness.registering import listed, show_listed
+from swn_torture.harness.steps import SUCCESS, listen
+from swn_torture.harness.wire import answer_to, contexts, request_octets
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.client import WitnessClient
+from swn_torture.witness.constants import Opnum
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.dcerpc.pdu import Request
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import RegisterRequest
+
+each_service = pytest.mark.parametrize(
+    "service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower()
+)
+each_level = pytest.mark.parametrize(
+    "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
+)
+#: The request header in front of the stub data, and the security trailer in front of the verifier.
+HEADER, TRAILER, SIGNATURE = 24, 8, 16
+
+
+def _flip(octets: bytes, offset: int) -> bytes:
+    """Octets with one bit changed, at an offset from the start or (negative) from the end."""
+    changed = bytearray(octets)
+    changed[offset] ^= 0x01
+    return bytes(changed)
+
+
+async def _connect(witness: Witness, **connection: Any) -> WitnessClient:
+    """A connection whose association outlives it, so that what it registered stays listed."""
+    home = await witness.connect()
+    return await witness.connect(assoc_group=home.rpc.core.assoc_group, **connection)
+
+
+async def _send_bad(
+    law: Law, rule: str, witness: Witness, client: WitnessClient, *octets: bytes, note: str = ""
+) -> None:
+    """Send what must not be executed: a fault, the end of the connection or both are right."""
+    answer = await answer_to(client.rpc, *octets, timeout=witness.place.profile.expect.reply_deadline)
+    law(rule).allows(answer, faults(), CLOSED, note=note)
+
+
+async def _listed_are(law: Law, rule: str, cluster: Controller, request: RegisterRequest, count: int) -> None:
+    """So many registrations came of a request, where the cluster lists them."""
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        views = await listed(cluster, str(request.client_computer_name))
+        law(rule).holds(
+            len(views) <= count,
+            expected=f"{count or 'none'} listed",
+            observed=show_listed(views),
+            note="registrations that came of it",
+        )
+
+
+async def _none_left(law: Law, rule: str, cluster: Controller, methods: EveryMethod) -> None:
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        views = await methods.traces(cluster)
+        law(rule).holds(
+            not views,
+            expected="none listed",
+            observed=show_listed(views),
+            note="registrations that came of it",
+        )
+
+
+async def _register(witness: Witness) -> RegisterRequest:
+    return witness.registration(ip_address=await witness.address_of(0))
+
+
+# One PDU
+# ----------------------------------------------------------------------------------------------------------
+
+#: What of a protected request is changed that its verifier covers at any level, or the verifier itself.
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "first-stub-octet": lambda pdu: _flip(pdu, HEADER),
+    "last-stub-octet": lambda pdu: _flip(pdu, -SIGNATURE - TRAILER - 1),
+    "checksum": lambda pdu: _flip(pdu, -SIGNATURE + 6),
+    "sequence-number": lambda pdu: _flip(pdu, -4),
+    "all-zero": lambda pdu: pdu[:-SIGNATURE] + bytes(SIGNATURE),
+    "cut-in-half": lambda pdu: rewrite(
+        pdu[: -SIGNATURE // 2], frag_length=len(pdu) - SIGNATURE // 2, auth_length=SIGNATURE // 2
+    ),
+    "one-octet": lambda pdu: rewrite(
+        pdu[: 1 - SIGNATURE], frag_length=len(pdu) + 1 - SIGNATURE, auth_length=1
+    ),
+}
+
+
+@case("RPC-AUTH-bad-signature")
+@pytest.mark.parametrize("change", CHANGES)
+@each_level
+@each_service
+async def test_changed_pdu(
+    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel, change: str
+) -> None:
+    """A protected Register is not executed if an octet of it, or its verifier, was changed."""
+    client = await _connect(witness, level=level, auth_type=service)
+    request = await _register(witness)
+    (octets,) = request_octets(client, request)
+
+    await _send_bad(law, "RPC-AUTH-bad-signature", witness, client, CHANGES[change](octets))
+
+    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, request, 0)
+    await witness.alive(law)
+
+
+#: Fields of header and trailer, and what is written there instead; an octet or two that mean something else.
+FIELDS: dict[str, dict[str, Any]] = {
+    "opnum": {"opnum": Opnum.GET_INTERFACE_LIST},
+    "call_id": {"call_id": 0x1234},
+    "alloc_hint": {"alloc_hint": 0},
+    "pfc_flags": {"flags": PfcFlags.FIRST | PfcFlags.LAST | PfcFlags.MAYBE},
+    "p_cont_id": {"context_id": 5},
+    "auth_type": {"auth_type": AuthType.KERBEROS},
+    "auth_level": {"auth_level": AuthLevel.PKT},
+    "auth_reserved": {"auth_reserved": 1},
+    "auth_context_id": {"auth_context_id": 77},
+}
+
+
+async def _bound(witness: Witness, *, level: AuthLevel, service: AuthType, signing: bool) -> WitnessClient:
+    """Such a connection with presentation contexts 0 and 5 for witness; headers are signed or not."""
+    home = await witness.connect()
+    rpc = await witness.rpc()
+    await rpc.bind(
+        contexts(witness.syntax) + contexts(witness.syntax, first=5),
+        header_signing=signing,
+        assoc_group=home.rpc.core.assoc_group,
+        **witness.logon(level=level, auth_type=service),
+    )
+    return WitnessClient(rpc, witness.syntax)
+
+
+@case("RPC-AUTH-header-signing-scope")
+@pytest.mark.parametrize("field", FIELDS)
+@each_level
+@each_service
+async def test_changed_header(
+    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel, field: str
+) -> None:
+    """With header signing agreed a Register is not executed if its header or trailer was changed."""
+    client = await _bound(witness, level=level, service=service, signing=True)
+    if not client.rpc.core.header_signing:
+        raise Unsuitable("header signing was not agreed to")
+    request = await _register(witness)
+    (octets,) = request_octets(client, request)
+
+    await _send_bad(law, "RPC-AUTH-header-signing-scope", witness, client, rewrite(octets, **FIELDS[field]))
+
+    await _listed_are(law, "RPC-AUTH-header-signing-scope", cluster, request, 0)
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-header-signing-scope")
+@each_service
+async def test_changed_header_unsigned(witness: Witness, law: Law, service: AuthType) -> None:
+    """Without header signing a request is changed in its header: whether it is executed."""
+    for field in ("opnum", "call_id", "auth_reserved"):
+        client = await _bound(witness, level=AuthLevel.INTEGRITY, service=service, signing=False)
+        (octets,) = request_octets(client, await _register(witness))
+        answer = await answer_to(
+            client.rpc, rewrite(octets, **FIELDS[field]), timeout=witness.place.profile.expect.reply_deadline
+        )
+        law("RPC-AUTH-header-signing-scope").record(answer, f"{field} changed, headers not signed")
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-header-signing")
+@each_level
+@each_service
+async def test_header_signing(witness: Witness, law: Law, service: AuthType, level: AuthLevel) -> None:
+    """A bind that announces header signing is answered alike, and calls protected so are served."""
+    rpc = await witness.rpc()
+    bound = await rpc.bind(contexts(witness.syntax), **witness.logon(level=level, auth_type=service))
+    client = WitnessClient(rpc, witness.syntax)
+
+    outcome = await outcome_of(
+        client.start(GetInterfaceListRequest()), witness.place.profile.expect.reply_deadline
+    )
+
+    rule = law("RPC-AUTH-header-signing")
+    flags = bound.bind_ack.flags
+    rule.holds(
+        bool(flags & PfcFlags.SUPPORT_HEADER_SIGN),
+        expected="PFC_SUPPORT_HEADER_SIGN (0x04) in bind_ack",
+        observed=f"pfc_flags 0x{flags:02X}",
+        note=service.name,
+    )
+    rule.allows(outcome, SUCCESS, note="GetInterfaceList")
+
+
+# The order of PDUs
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("RPC-AUTH-bad-signature")
+@each_level
+@each_service
+async def test_replayed_pdu(
+    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel
+) -> None:
+    """A protected Register that comes a second time, octet by octet, is not executed again."""
+    client = await _connect(witness, level=level, auth_type=service)
+    request = await _register(witness)
+    (octets,) = request_octets(client, request)
+    first = await answer_to(client.rpc, octets, timeout=witness.place.profile.expect.reply_deadline)
+
+    await _send_bad(law, "RPC-AUTH-bad-signature", witness, client, octets, note=f"the first time: {first}")
+
+    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, request, 1)
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-bad-signature")
+@pytest.mark.parametrize("before", ["comes-later", "never-comes"])
+@each_level
+async def test_overtaking_pdu(
+    witness: Witness, cluster: Controller, law: Law, level: AuthLevel, before: str
+) -> None:
+    """A protected Register before which another PDU was protected, but not sent, is not executed."""
+    client = await _connect(witness, level=level)
+    # The call ids increase as they are sent, so that nothing but the signatures is out of order.
+    (late,) = request_octets(client, GetInterfaceListRequest(), call_id=50)
+    request = await _register(witness)
+    (octets,) = request_octets(client, request, call_id=40)
+    behind = (late,) if before == "comes-later" else ()
+
+    await _send_bad(law, "RPC-AUTH-bad-signature", witness, client, octets, *behind)
+
+    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, request, 0)
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-bad-signature", needs=("second-account",))
+async def test_signature_of_somebody_else(witness: Witness, cluster: Controller, law: Law) -> None:
+    """A Register protected by one user of a connection, in the name of the other, is not executed."""
+    client = await _connect(witness)
+    try:
+        other = await client.rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
+    except RpcError as error:
+        raise Unsuitable(f"no second security context on a connection: {error}") from error
+    assert other.security is not None
+    request = await _register(witness)
+    (octets,) = request_octets(client, request)
+
+    await _send_bad(
+        law, "RPC-AUTH-bad-signature", witness, client, rewrite(octets, auth_context_id=other.security.id)
+    )
+
+    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, request, 0)
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-level-of-response-to-pending", needs=("two-nodes", Capability.MOVE_CLIENT))
+@each_level
+@each_service
+async def test_response_to_a_pending_call(
+    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel
+) -> None:
+    """AsyncNotify is answered after twenty other calls: all verifiers are right, in the order of arrival."""
+    expect = witness.place.profile.expect
+    client = await witness.connect(level=level, auth_type=service)
+    listener = await listen(witness, client, version=1)
+    call = listener.ask()
+
+    between = [client.start(GetInterfaceListRequest()) for _ in range(20)]
+    outcomes = [await outcome_of(each, expect.reply_deadline) for each in between]
+    await cluster.move_client(listener.name, witness.nodes[1].name)
+    told = await listener.hear(expect.event_deadline)
+    after = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
+
+    rule = law("RPC-AUTH-level-of-response-to-pending")
+    rule.holds(
+        outcomes == [SUCCESS] * len(between),
+        expected=f"{SUCCESS}, with a verifier that matches",
+        observed=", ".join({str(outcome) for outcome in outcomes}),
+        note="twenty calls while AsyncNotify is outstanding",
+    )
+    rule.allows(told, SUCCESS, note="AsyncNotify, at its event")
+    answered = call.call.response_meta
+    rule.equal(answered.level if answered else None, int(level), note="auth_level of its response")
+    rule.allows(after, SUCCESS, note="the call behind it")
+
+
+# Without a verifier
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("RPC-AUTH-missing-verifier")
+@each_level
+async def test_no_verifier(witness: Witness, cluster: Controller, law: Law, level: AuthLevel) -> None:
+    """A request of any method without a verifier is refused on a connection with a protected context."""
+    methods = await EveryMethod.of(witness)
+    group = methods.home.rpc.core.assoc_group
+
+    for name, request in methods.requests.items():
+        client = await witness.connect(level=level, assoc_group=group)
+        await _send_bad(
+            law,
+            "RPC-AUTH-missing-verifier",
+            witness,
+            client,
+            *request_octets(client, request, security="none"),
+            note=name,
+        )
+
+    await _none_left(law, "RPC-AUTH-missing-verifier", cluster, methods)
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-missing-verifier")
+@each_service
+async def test_lowered_level(witness: Witness, cluster: Controller, law: Law, service: AuthType) -> None:
+    """A Register that says level connect, and proves nothing, is refused in a protected context."""
+    client = await _connect(witness, auth_type=service)
+    (entry,) = client.rpc.core.security.values()
+    request = await _register(witness)
+
+    def lower(_: int, pdu: Request) -> Request:
+        trailer = SecTrailer(service, AuthLevel.CONNECT, len(padding), entry.id)
+        return dataclasses.replace(pdu, padding=padding, trailer=trailer, auth_value=CONNECT_TOKEN)
+
+    (plain,) = request_octets(client, request, security="none")
+    padding = bytes(-(len(plain) - HEADER) % 16)
+    await _send_bad(
+        law,
+        "RPC-AUTH-missing-verifier",
+        witness,
+        client,
+        *request_octets(client, request, security="none", prepare=lower),
+    )
+
+    await _listed_are(law, "RPC-AUTH-missing-verifier", cluster, request, 0)
+    await witness.alive(law)
+
+
+@case("RPC-AUTH-missing-verifier")
+@pytest.mark.parametrize("missing", [0, 1, -1], ids=["first", "middle", "last"])
+async def test_fragment_without_verifier(
+    witness: Witness, cluster: Controller, law: Law, missing: int
+) -> None:
+    """A Register in fragments one of which lacks its verifier is refused."""
+    client = await _connect(witness)
+    request = await _register(witness)
+    fragments = list(request_octets(client, request, call_id=9, chunk=48))
+    plain = request_octets(client, request, call_id=9, chunk=48, security="none")
+    assert len(fragments) > 2
+    fragments[missing] = plain[missing]
+
+    await _send_bad(law, "RPC-AUTH-missing-verifier", witness, client, *fragments)
+
+    await _listed_are(law, "RPC-AUTH-missing-verifier", cluster, request, 0)
+    await witness.alive(law)
