@@ -67,6 +67,10 @@ def unmet(needs: tuple[str, ...], profile: Profile, controller: Controller | Non
             if controller is None or not _INTERFACE_EVENT & controller.capabilities:
                 kind = controller.kind if controller else "none"
                 return f"needs a controller that can take an interface down; the target's is {kind!r}"
+        elif need == "no-interfaces":
+            removable = controller is not None and controller.can(Capability.CHANGE_ADDRESS)
+            if not removable and need not in profile.variants:
+                return "no cluster without interfaces: the profile has no [variants.no-interfaces]"
         elif need.startswith("variant:"):
             variant = need.removeprefix("variant:")
             if variant not in profile.variants:

@@ -108,6 +108,7 @@ def variant_of(profile: Profile, name: str) -> Profile:
     return dataclasses.replace(
         profile,
         name=f"{profile.name}/{name}",
+        net_name=changes.pop("net_name", profile.net_name),
         embedded={**(profile.embedded or {}), **changes},
         expect=expect,
         variants={},

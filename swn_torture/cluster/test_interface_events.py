@@ -1,0 +1,287 @@
+"""Interfaces that go down, come up, appear and disappear: who hears of it (MS-SWN 3.1.6.1, 3.1.6.4)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from swn_torture.harness import SILENCE, case, outcome_of
+from swn_torture.harness.buffer_rules import name_form, naming
+from swn_torture.harness.listing import interfaces_until, show_states, states_of
+from swn_torture.harness.steps import (
+    SUCCESS,
+    Home,
+    Listener,
+    addresses_of,
+    bring_up,
+    destinations,
+    hear,
+    hear_out,
+    listen,
+    take_down,
+)
+from swn_torture.witness.constants import ChangeType, InterfaceState, MessageType, RegisterFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from ipaddress import IPv4Address, IPv6Address
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import InterfaceInfo
+
+_EVENT_RULES = (
+    "SWN-3.1.4.1-state",
+    "SWN-3.1.6.1-lookup",
+    "SWN-3.1.6.1-sets-state",
+    "SWN-3.1.6.1-queues-change",
+    "SWN-V14-3.1.6.1-network-name",
+    "SWN-3.1.6.1-change-name",
+    "SWN-3.1.6.1-change-state",
+    "SWN-3.1.6.1-wake-async",
+    "SWN-3.1.6.1-other-ip-untouched",
+    "SWN-3.1.6.1-other-name-untouched",
+    "SWN-3.1.6.1-repeat-state",
+)
+
+
+@case(
+    *_EVENT_RULES,
+    needs=("version-2", "interface-event", "list-nodes", "two-nodes"),
+    disturbs=True,
+    lasts=20,
+)
+async def test_down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
+    """An interface that goes down and comes up changes in the list, and those who registered for it hear."""
+    await down_and_up(witness, law, cluster)
+
+
+@case(*_EVENT_RULES, needs=("version-2", "variant:one-group"), lasts=5)
+async def test_down_and_up_in_one_group(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+    """The same where all interfaces have one group name: its address tells which interface is meant."""
+    witness = await variant("one-group")
+    assert witness.cluster is not None
+    await down_and_up(witness, law, witness.cluster)
+
+
+async def down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
+    """Take an interface down, announce that again, bring it up; lists and listeners are watched."""
+    here = await witness.address_of(0)
+    home = max(await destinations(witness, cluster, beside=here), key=lambda each: len(each.addresses))
+    before = await witness.interfaces()
+    affected = [
+        await listen(witness, version=version, ip_address=address)
+        for address in home.addresses
+        for version in (1, 2)
+    ]
+    others = [
+        await listen(witness, ip_address=address)
+        for address in states_of(before)
+        if address not in home.addresses
+    ]
+
+    await take_down(cluster, home.node)
+    await hear(*affected)
+
+    group = home.interfaces[0].group_name
+    for listener in affected:
+        await check_told(law, listener, ChangeType.UNAVAILABLE, group)
+    await check_states(witness, law, home, before, InterfaceState.UNAVAILABLE)
+    late = [
+        await listen(witness, version=version, ip_address=address)
+        for address in home.addresses
+        for version in (1, 2)
+    ]
+    other_name = await listen_under_another_name(witness, law, home)
+    await take_down(cluster, home.node)
+    await hear_out(*late, *others, *other_name)
+    law("SWN-3.1.6.1-repeat-state").record(
+        f"UNAVAILABLE announced once more: {'; '.join(map(str, late[0].told)) or 'nothing is told'}"
+    )
+    for listener in others:
+        law("SWN-3.1.6.1-other-ip-untouched").holds(
+            not listener.told_of(MessageType.RESOURCE_CHANGE),
+            expected="no RESOURCE_CHANGE",
+            observed="; ".join(map(str, listener.told)) or listener.outcome,
+            note=f"registered for {listener.address}, while {' and '.join(home.addresses)} went down",
+        )
+
+    await bring_up(cluster, home.node)
+    await hear(*late, *other_name)
+
+    for listener in late:
+        await check_told(law, listener, ChangeType.AVAILABLE, group)
+    await check_states(witness, law, home, before, InterfaceState.AVAILABLE)
+    for listener in other_name:
+        told = "; ".join(map(str, listener.told)) or str(listener.outcome)
+        law("SWN-3.1.6.1-other-name-untouched").record(f"registered as {listener.fields['net_name']}: {told}")
+
+
+async def check_told(law: Law, listener: Listener, change_type: ChangeType, group: str) -> None:
+    """A registration was told of a change of its interface, by the call that was outstanding."""
+    note = f"registered for {listener.address} as {listener.fields['net_name']}, interface of group {group}"
+    queued = law("SWN-3.1.6.1-queues-change", "SWN-V14-3.1.6.1-network-name")
+    woken = listener.outcome == SUCCESS
+    if not woken:
+        quiet = listener.witness.place.profile.expect.quiet_time
+        late = await outcome_of(listener.client.async_notify(listener.handle), quiet)
+        if late == SUCCESS:
+            law("SWN-3.1.6.1-wake-async").holds(
+                woken,
+                expected="the change ends the AsyncNotify that was outstanding",
+                observed=f"that one: {listener.outcome}; the next one: {late}",
+                note=note,
+            )
+            raise law.stop()
+    if not queued.allows(listener.outcome or SILENCE, SUCCESS, note=note):
+        law.choice("AMB-12", f"group {group}, NetName {listener.fields['net_name']}: nothing is told")
+        return
+    law("SWN-3.1.6.1-wake-async").allows(listener.outcome or SILENCE, SUCCESS, note=note)
+    notice = listener.notice(law, "SWN-3.1.6.1-queues-change")
+    queued.equal(notice.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType), note=note)
+    for change in notice.changes[-1:]:
+        law("SWN-3.1.6.1-change-state").equal(
+            change.change_type, change_type, show=naming(ChangeType), note=note
+        )
+        law("SWN-3.1.6.1-change-name").equal(change.text, group, note=note)
+        law.choice("AMB-11", name_form(change.text, listener, {group}) or f"another name: {change.text}")
+    same = group.casefold() == str(listener.fields["net_name"]).casefold()
+    law.choice("AMB-12", f"told, the group name being {'equal to' if same else 'other than'} the NetName")
+
+
+async def check_states(
+    witness: Witness, law: Law, home: Home, before: tuple[InterfaceInfo, ...], state: InterfaceState
+) -> None:
+    """Every other node lists the interfaces of a node in this state, and the rest as before."""
+    wanted = {**states_of(before), **dict.fromkeys(home.addresses, int(state))}
+    rest = {address: state for address, state in wanted.items() if address not in home.addresses}
+    for index, node in enumerate(witness.nodes):
+        if node.name.casefold() == home.node.casefold():
+            continue
+        listed = states_of(
+            await interfaces_until(witness, lambda told: states_of(told) == wanted, node=index)
+        )
+        own = {address: listed[address] for address in home.addresses if address in listed}
+        others = {address: state for address, state in listed.items() if address not in home.addresses}
+        note = f"as {node.name} tells it, after {home.node} became {state.name}"
+        law("SWN-3.1.4.1-state", "SWN-3.1.6.1-sets-state").equal(
+            own, {address: int(state) for address in home.addresses}, show=show_states, note=note
+        )
+        law("SWN-3.1.6.1-lookup").equal(others, rest, show=show_states, note=note)
+
+
+async def listen_under_another_name(witness: Witness, law: Law, home: Home) -> list[Listener]:
+    """The same under another name of the cluster, if it has one; who has not says so."""
+    fields = {
+        "ip_address": home.addresses[0],
+        "net_name": f"{witness.net_name}.other.example",
+        "client_computer_name": witness.client_name(),
+    }
+    client = await witness.connect()
+    outcome = await outcome_of(client.start(witness.registration_ex(**fields)))
+    if outcome != SUCCESS:
+        law("SWN-3.1.6.1-other-name-untouched").record(f"no registration as {fields['net_name']}: {outcome}")
+        return []
+    listener = Listener(witness, client, outcome.response.context, fields)
+    listener.ask()
+    return [listener]
+
+
+@case(
+    "SWN-3.1.6.1-new-interface",
+    "SWN-3.1.6.1-new-name",
+    "SWN-3.1.6.1-new-state",
+    "SWN-3.1.6.1-new-ipv4",
+    "SWN-3.1.6.1-new-ipv6",
+    "SWN-3.1.6.1-wake-spurious",
+    "SWN-3.1.6.4-all-causes",
+    needs=("version-2", "change-address", "spare-address", "interface-event", "list-nodes", "two-nodes"),
+    disturbs=True,
+    lasts=40,
+)
+async def test_address_comes_and_goes(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A new address is a new interface in the list; those who did not ask for it hear nothing."""
+    here = await witness.address_of(0)
+    (home, *_) = await destinations(witness, cluster, beside=here)
+    before = await witness.interfaces()
+    bystanders = [await listen(witness, version=version, ip_address=here) for version in (1, 2)]
+    watcher = await listen(witness, ip_address=here, flags=int(RegisterFlags.IP_NOTIFICATION))
+    told: dict[str, int] = {}
+
+    async def watch(cause: str) -> None:
+        seen = len(watcher.told_of(MessageType.IP_CHANGE))
+        await hear_out(watcher, *bystanders)
+        told[cause] = len(watcher.told_of(MessageType.IP_CHANGE)) - seen
+
+    spares = witness.place.profile.expect.spare_addresses
+    for spare in spares:
+        await cluster.add_address(home.node, spare)
+    for index in range(len(witness.nodes)):
+        await check_new(witness, law, home, before, spares, index)
+    await watch("added")
+    for listener in bystanders:
+        law("SWN-3.1.6.1-wake-spurious").holds(
+            not listener.told and listener.outcome == SILENCE,
+            expected="the pending AsyncNotify goes on waiting",
+            observed="; ".join(map(str, listener.told)) or listener.outcome,
+            note=f"registered for {here} while {' and '.join(spares)} came to {home.node}",
+        )
+
+    for spare in spares:
+        await cluster.remove_address(home.node, spare)
+    await watch("removed")
+    await take_down(cluster, home.node)
+    await watch("disabled")
+    await bring_up(cluster, home.node)
+    await watch("enabled")
+    observed = ", ".join(f"{cause} {number} times" for cause, number in told.items())
+    law("SWN-3.1.6.4-all-causes").holds(
+        any(told.values()),
+        expected="IP_CHANGE for an address that is added, removed, disabled or enabled",
+        observed=f"IP_CHANGE by cause: {observed}",
+        note="registered with Flags IP_NOTIFICATION",
+    )
+
+
+async def check_new(
+    witness: Witness,
+    law: Law,
+    home: Home,
+    before: tuple[InterfaceInfo, ...],
+    spares: tuple[str, ...],
+    index: int,
+) -> None:
+    """The list of a node has the new addresses besides what it had."""
+
+    def complete(told: tuple[InterfaceInfo, ...]) -> bool:
+        states = states_of(told)
+        return all(states.get(spare) == InterfaceState.AVAILABLE for spare in spares)
+
+    listed = await interfaces_until(witness, complete, node=index)
+    note = f"as {witness.nodes[index].name} tells it"
+    added = [i for i in listed if {str(i.ipv4), str(i.ipv6)}.intersection(spares)]
+    law("SWN-3.1.6.1-new-interface").holds(
+        {*states_of(before), *spares} == set(states_of(listed)) and len(listed) == len(before) + len(spares),
+        expected=f"{len(before)} interfaces as before and {', '.join(spares)}",
+        observed=f"{len(listed)} interfaces: {show_states(states_of(listed))}",
+        note=note,
+    )
+    for interface in added:
+        law("SWN-3.1.6.1-new-name").equal(
+            interface.group_name, *{other.group_name for other in home.interfaces}, note=note
+        )
+        law("SWN-3.1.6.1-new-state").equal(
+            interface.state, InterfaceState.AVAILABLE, show=naming(InterfaceState), note=note
+        )
+        announced = [ip_address(s) for s in spares if s in {str(interface.ipv4), str(interface.ipv6)}]
+        for family in (4, 6):
+            law(f"SWN-3.1.6.1-new-ipv{family}").equal(
+                _of_family(addresses_of(interface), family),
+                _of_family(announced, family),
+                note=f"{note}, which was announced: {', '.join(map(str, announced))}",
+            )
+
+
+def _of_family(addresses: Iterable[IPv4Address | IPv6Address], family: int) -> list[str]:
+    return [str(address) for address in addresses if address.version == family]

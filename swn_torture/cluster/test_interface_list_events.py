@@ -1,0 +1,181 @@
+"""GetInterfaceList when there is little to list: no interface AVAILABLE, or none at all (MS-SWN 3.1.4.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.harness import SILENCE, case, outcome_of, returns
+from swn_torture.harness.listing import show_states, states_of
+from swn_torture.harness.steps import SUCCESS, bring_up, homes, take_down
+from swn_torture.harness.timing import ending_of
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.constants import InterfaceState
+from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law, Outcome
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.client import PendingCall, WitnessClient
+    from swn_torture.witness.messages import GetInterfaceListResponse
+
+
+@case(
+    "SWN-3.1.4.1-wait-available",
+    "SWN-3.1.4.1-waiting-woken",
+    "SWN-3.1.4.1-wait-does-not-block-others",
+    "SWN-3.1.6.1-wake-interface-list",
+    needs=("interface-event", "list-nodes", "two-nodes"),
+    disturbs=True,
+    lasts=30,
+)
+async def test_no_interface_available(witness: Witness, law: Law, cluster: Controller) -> None:
+    """With no interface AVAILABLE GetInterfaceList is held, and answered when one is again."""
+    expect = witness.place.profile.expect
+    hosting = [home for home in await homes(witness, cluster) if home.interfaces]
+    # The one that comes back is no interface of the node that is asked: that it is no witness for (AMB-7).
+    last = next(h for h in hosting if h.node.casefold() != witness.nodes[0].name.casefold())
+    clients = [await witness.connect(0, syntax=syntax) for syntax in (NDR32, NDR64)]
+    there = await witness.connect(_index(witness, last.node))
+    address = await witness.address_of(0)
+
+    for home in hosting:
+        await take_down(cluster, home.node)
+    held = await until_none_available(witness, law, clients)
+
+    await record_others(witness, law, clients[0], address)
+    there_held = there.start(GetInterfaceListRequest())
+    woken = [asyncio.create_task(ending_of(call, expect.event_deadline)) for call in held]
+    local = asyncio.create_task(outcome_of(there_held, expect.event_deadline))
+    await bring_up(cluster, last.node)
+    for ending in await asyncio.gather(*woken):
+        states = _states(ending.outcome)
+        law("SWN-3.1.4.1-waiting-woken", "SWN-3.1.6.1-wake-interface-list").allows(
+            ending.outcome,
+            SUCCESS,
+            note=f"the held call, after an interface of {last.node} came up: {ending}",
+        )
+        law("SWN-3.1.4.1-wait-available").holds(
+            InterfaceState.AVAILABLE in states.values(),
+            expected="a list with an AVAILABLE interface",
+            observed=show_states(states),
+            note="what the held call was answered with",
+        )
+    if local.done():
+        law.choice("AMB-7", f"only an interface of the asked node AVAILABLE: {local.result()}")
+    else:
+        local.cancel()
+        law.choice("AMB-7", "only an interface of the asked node AVAILABLE: the call is held")
+
+
+def _index(witness: Witness, node: str) -> int:
+    names = [each.name.casefold() for each in witness.nodes]
+    return names.index(node.casefold())
+
+
+def _states(outcome: Outcome) -> dict[str, int]:
+    """The states in an answer; none where there is no list in it."""
+    told = getattr(outcome.response, "interface_list", None)
+    return states_of(told.interfaces or ()) if told else {}
+
+
+async def until_none_available(
+    witness: Witness, law: Law, clients: list[WitnessClient]
+) -> list[PendingCall[GetInterfaceListResponse]]:
+    """Ask on each connection until the call is held, which it has to be once nothing is AVAILABLE.
+
+    Raises:
+        Stop: a call was answered by a list in which nothing is AVAILABLE.
+        Unsuitable: something stays AVAILABLE whatever the controller does.
+    """
+    expect = witness.place.profile.expect
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + expect.event_deadline
+
+    async def hold(client: WitnessClient) -> tuple[PendingCall[GetInterfaceListResponse], Outcome]:
+        while True:
+            call = client.start(GetInterfaceListRequest())
+            outcome = await outcome_of(call, expect.quiet_time)
+            if InterfaceState.AVAILABLE not in _states(outcome).values():
+                return call, outcome
+            if loop.time() > deadline:
+                raise Unsuitable("an interface stays AVAILABLE while all nodes are to be without one")
+
+    found = await asyncio.gather(*map(hold, clients))
+    for client, (_, outcome) in zip(clients, found, strict=True):
+        law("SWN-3.1.4.1-wait-available").holds(
+            outcome == SILENCE,
+            expected=f"no answer while no interface is AVAILABLE ({expect.quiet_time:g} s watched)",
+            observed=f"{outcome}: {show_states(_states(outcome))}" if outcome == SUCCESS else outcome,
+            note=f"{client.syntax}",
+        )
+        law.choice("AMB-7", f"no interface AVAILABLE: {'held' if outcome == SILENCE else 'not held'}")
+    if law.failed:
+        raise law.stop()
+    return [call for call, _ in found]
+
+
+async def record_others(witness: Witness, law: Law, busy: WitnessClient, address: str) -> None:
+    """Whether others are served while a call is held: on its own connection, and on another."""
+    deadline = witness.place.profile.expect.reply_deadline
+    told = []
+    for where, client in (("another connection", await witness.connect(0)), ("its connection", busy)):
+        registered = await outcome_of(client.start(witness.registration(ip_address=address)), deadline)
+        told.append(f"Register on {where}: {registered}")
+        if registered == SUCCESS:
+            request = UnRegisterRequest(registered.response.context)
+            told.append(f"UnRegister: {await outcome_of(client.start(request), deadline)}")
+    law("SWN-3.1.4.1-wait-does-not-block-others").record("; ".join(told))
+
+
+@case("SWN-3.1.4.1-empty-list", needs=("no-interfaces",), disturbs=True, lasts=30)
+async def test_no_interface_at_all(
+    witness: Witness, law: Law, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
+) -> None:
+    """With no interface in the list GetInterfaceList returns ERROR_NO_MORE_ITEMS."""
+    if "no-interfaces" in witness.place.profile.variants:
+        witness = await variant("no-interfaces")
+    else:
+        await remove_all(witness, cluster)
+    client = await witness.connect()
+
+    reply = await until_empty(witness, client)
+
+    told = getattr(reply.response, "interface_list", None)
+    law("SWN-3.1.4.1-empty-list").allows(
+        reply,
+        returns(Win32.ERROR_NO_MORE_ITEMS),
+        note=f"InterfaceList: {'null' if told is None else f'{len(told.interfaces or ())} elements'}",
+    )
+    law.choice("AMB-8", f"{reply}, InterfaceList {'null' if told is None else 'not null'}")
+
+
+async def remove_all(witness: Witness, cluster: Controller) -> None:
+    """Take every witness address from every node.
+
+    Raises:
+        Unsuitable: then nobody could reach the nodes any more.
+    """
+    own = {node.address for node in witness.nodes}
+    while hosts := [node for node in await cluster.nodes() if node.addresses]:
+        if own.intersection(a for node in hosts for a in node.addresses):
+            raise Unsuitable("the nodes are reached by witness addresses, which would be gone")
+        for node in hosts:
+            for address in node.addresses:
+                await cluster.remove_address(node.name, address)
+
+
+async def until_empty(witness: Witness, client: WitnessClient) -> Outcome:
+    """Ask until nothing is listed any more, as long as an event may take; how the last call ended."""
+    expect = witness.place.profile.expect
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + expect.event_deadline
+    while True:
+        outcome = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
+        if not _states(outcome) or loop.time() > deadline:
+            return outcome

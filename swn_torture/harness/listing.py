@@ -1,0 +1,74 @@
+"""The interface list while the cluster changes: which address is in which state, on which node's word."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from swn_torture.control.base import NodeState
+from swn_torture.harness.outcome import outcome_of, returns
+from swn_torture.harness.steps import addresses_of
+from swn_torture.witness.constants import InterfaceState, describe
+from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import InterfaceInfo
+
+    Interfaces = tuple[InterfaceInfo, ...]
+
+#: How often a list is asked for that is to change: short beside any event of a cluster.
+_POLL_S = 0.05
+
+
+async def interfaces_until(
+    witness: Witness, met: Callable[[Interfaces], bool], *, node: int = 0
+) -> Interfaces:
+    """Ask a node for the interface list until it is as wanted, as long as an event may take; the last one.
+
+    Raises:
+        Stop: the node does not tell its list, which is a violation.
+    """
+    expect = witness.place.profile.expect
+    client = await witness.connect(node)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + expect.event_deadline
+    while True:
+        outcome = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
+        if outcome != returns(Win32.ERROR_SUCCESS):
+            raise witness.law.broken(
+                "SWN-3.1.4.1-returns-success",
+                expected=str(returns(Win32.ERROR_SUCCESS)),
+                observed=outcome,
+                note="GetInterfaceList as a stimulus",
+            )
+        told = outcome.response.interface_list
+        interfaces: Interfaces = tuple(told.interfaces or ()) if told else ()
+        if met(interfaces) or loop.time() > deadline:
+            await client.rpc.close()
+            return interfaces
+        await asyncio.sleep(_POLL_S)
+
+
+def states_of(interfaces: Iterable[InterfaceInfo]) -> dict[str, int]:
+    """The state of each address in a list."""
+    return {str(address): interface.state for interface in interfaces for address in addresses_of(interface)}
+
+
+def show_states(states: Mapping[str, int]) -> str:
+    """States for a report, in a fixed order."""
+    shown = (f"{address} {describe(InterfaceState, states[address])}" for address in sorted(states))
+    return ", ".join(shown) or "no interface"
+
+
+async def hosted_states(cluster: Controller, addresses: Iterable[str]) -> dict[str, int]:
+    """The states these addresses have to be in: AVAILABLE where a node in service hosts them now."""
+    hosted = {a for node in await cluster.nodes() if node.state is NodeState.OK for a in node.addresses}
+    return {
+        address: InterfaceState.AVAILABLE if address in hosted else InterfaceState.UNAVAILABLE
+        for address in addresses
+    }
