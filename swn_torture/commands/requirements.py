@@ -46,7 +46,7 @@ def command(
     swn-torture requirements --map                      what a run reached, from its results
     swn-torture requirements --untested
     """
-    from swn_torture.spec import load_catalogue
+    from swn_torture.spec import load_catalogue, load_untestable
 
     catalogue = load_catalogue()
     if len(words) == 1 and words[0] in catalogue.requirements:
@@ -68,8 +68,11 @@ def command(
     ]
     if untested:
         rows = [row for row in rows if row.observable and row.role != "client" and not reached.get(row.id)]
+    reasons = load_untestable() if untested else {}
     for row in rows:
         click.echo(f"{row.id:<44} {row.level:<8} {row.text}")
+        if row.id in reasons:
+            click.echo(f"    untestable here: {reasons[row.id]}")
         if show_map:
             for case in reached.get(row.id, ()):
                 click.echo(f"    {case}")

@@ -15,6 +15,7 @@ from swn_torture.spec.catalogue import (
     Requirement,
     Role,
     load_catalogue,
+    load_untestable,
     section_key,
 )
 
@@ -26,5 +27,6 @@ __all__ = [
     "Requirement",
     "Role",
     "load_catalogue",
+    "load_untestable",
     "section_key",
 ]

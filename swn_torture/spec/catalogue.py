@@ -134,6 +134,23 @@ def load_catalogue() -> Catalogue:
     return parse_catalogue(tomllib.loads(text))
 
 
+@functools.cache
+def load_untestable() -> Mapping[str, str]:
+    """Reasons, by requirement id, why an observable requirement has no case.
+
+    Raises:
+        CatalogueError: an id that the catalogue lacks or that is there twice, or an empty reason.
+    """
+    text = resources.files(__package__).joinpath("untestable.toml").read_text(encoding="utf-8")
+    known = load_catalogue().requirements
+    reasons: dict[str, str] = {}
+    for row in tomllib.loads(text)["untestable"]:
+        if row["id"] not in known or row["id"] in reasons or not row["reason"]:
+            raise CatalogueError(f"untestable.toml: {row['id']} is unknown, there twice, or without a reason")
+        reasons[row["id"]] = row["reason"]
+    return reasons
+
+
 def parse_catalogue(data: Mapping[str, Any]) -> Catalogue:
     """Build a catalogue from parsed TOML.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.report.json_report import results_schema
-from swn_torture.spec import load_catalogue
+from swn_torture.spec import load_catalogue, load_untestable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +111,23 @@ def test_every_case_reached_a_check_of_each_requirement_it_alone_names(
     """A requirement that cases name and none ever checks is a claim without a proof."""
     named = {name for case in results["cases"] for name in case["requirements"]}
     assert not sorted(named - reached.keys())
+
+
+def test_every_observable_requirement_was_exercised(reached: dict[str, set[str]]) -> None:
+    """What counts is a check that a run reached, not what a case declares."""
+    observable = {row.id for row in load_catalogue().observable("server", "wire")}
+    missing = observable - reached.keys() - load_untestable().keys()
+    assert not sorted(missing)
+
+
+def test_what_is_called_untestable_is_short_and_true(reached: dict[str, set[str]]) -> None:
+    untestable = load_untestable()
+    assert len(untestable) <= 25
+    assert not untestable.keys() & reached.keys()
+
+
+def test_every_ambiguity_has_its_choice_recorded(results: dict[str, Any]) -> None:
+    assert not sorted(load_catalogue().ambiguities.keys() - {c["ambiguity"] for c in results["choices"]})
 
 
 def test_no_case_names_what_the_catalogue_lacks(results: dict[str, Any]) -> None:
