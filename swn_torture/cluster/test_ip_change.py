@@ -60,8 +60,9 @@ async def test_address_added(witness: Witness, law: Law, cluster: Controller) ->
         "ip_address": home.addresses[0],
     }
     wanting: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
+    syntaxes = {"NDR32": NDR32, "NDR64": NDR64}
     told = [
-        await listen(witness, await witness.connect(syntax=syntax), **wanting) for syntax in (NDR32, NDR64)
+        await listen(witness, await witness.connect(syntax=syntax), **wanting) for syntax in syntaxes.values()
     ]
     without_flag = await listen(witness, **mine)
     of_version_1 = await listen(witness, version=1, **mine)
@@ -70,17 +71,17 @@ async def test_address_added(witness: Witness, law: Law, cluster: Controller) ->
     for listener in told:
         await hear_ip_change(law, cluster, listener, home, without_flag, of_version_1)
 
-    for listener in told:
+    for name, listener in zip(syntaxes, told, strict=True):
         assert listener.outcome is not None
         notice = listener.notice(law, *_WAKES)
         law("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true").equal(
             notice.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
         )
         law(*SUCCESS_RULES).allows(listener.outcome, SUCCESS)
-        check_frame(law, notice, note=str(listener.client.syntax))
+        check_frame(law, notice, note=name)
         changed = await destination_of(witness, cluster, law, notice, home.node, new)
         list_ = check_move(law, "ip", notice, changed)
-        check_list(law, list_, changed, note=str(listener.client.syntax))
+        check_list(law, list_, changed, note=name)
         flags = sorted({entry.flags & AddressFlags(0x1B) for entry in list_.entries})
         law.choice("AMB-15", f"IP change: {', '.join(map(naming(AddressFlags), flags))}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture.harness import case, outcome_of
 from swn_torture.harness.buffer_rules import check_length, fits, name_form, naming
+from swn_torture.harness.notice import CHANGE_HEADER
 from swn_torture.harness.steps import (
     SUCCESS,
     Home,
@@ -73,30 +74,34 @@ async def test_down_and_up(witness: Witness, law: Law, cluster: Controller) -> N
         law(f"SWN-3.1.4.{_SECTION[version]}-entry-netname").equal(
             notice.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType)
         )
-        check_changes(law, listener, notice, groups)
+        note = f"interface down, registration of version {version}"
+        check_changes(law, listener, notice, groups, note)
         law("SWN-3.1.4.4-change-unavailable").equal(
-            notice.changes[0].change_type, ChangeType.UNAVAILABLE, show=naming(ChangeType)
+            notice.changes[0].change_type, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=note
         )
     record_alias(law, second, alias)
 
     late = [await listen(witness, version=version, **here) for version in (1, 2)]
     await check_offline(law, cluster, elsewhere[1], home)
     await hear_out(first, second, *late, *elsewhere)
-    law("SWN-3.1.4.4-processed-removed-changes").holds(
-        [change_types(listener).count(ChangeType.UNAVAILABLE) for listener in (first, second)] == [1, 1],
-        expected="UNAVAILABLE once",
-        observed=[listener.told for listener in (first, second)],
-    )
+    for listener in (first, second):
+        law("SWN-3.1.4.4-processed-removed-changes").equal(
+            listener.states_told.count(ChangeType.UNAVAILABLE),
+            1,
+            show=lambda times: f"UNAVAILABLE told {times} times",
+            note="AsyncNotify again until nothing comes",
+        )
     check_untold(law, late, "no-initial-changes", "registered while the interface was down already")
 
     await bring_up(cluster, home.node)
     await hear(*late)
 
-    for listener in late:
+    for version, listener in enumerate(late, 1):
         notice = listener.notice(law, "SWN-3.1.4.4-change-otherwise-available")
-        check_changes(law, listener, notice, groups)
+        note = f"interface up, registration of version {version}"
+        check_changes(law, listener, notice, groups, note)
         law("SWN-3.1.4.4-change-otherwise-available").equal(
-            notice.changes[-1].change_type, ChangeType.AVAILABLE, show=naming(ChangeType)
+            notice.changes[-1].change_type, ChangeType.AVAILABLE, show=naming(ChangeType), note=note
         )
     latest = [await listen(witness, version=version, **here) for version in (1, 2)]
     await hear_out(*latest, *elsewhere)
@@ -104,9 +109,9 @@ async def test_down_and_up(witness: Witness, law: Law, cluster: Controller) -> N
     if elsewhere[0].address in {a for each in await homes(witness, cluster) for a in each.addresses}:
         check_untold(law, elsewhere, "entry-ipaddress", f"registered for {elsewhere[0].address}")
         law("SWN-3.1.4.4-search-by-key").holds(
-            not any(change_types(listener) for listener in elsewhere),
+            not any(listener.states_told for listener in elsewhere),
             expected="an answer to the calls of the registrations for that address only",
-            observed=[listener.told for listener in elsewhere],
+            observed="; ".join(str(n) for listener in elsewhere for n in listener.told) or "silence",
         )
 
 
@@ -114,18 +119,12 @@ async def test_down_and_up(witness: Witness, law: Law, cluster: Controller) -> N
 _SECTION = {1: 2, 2: 5}
 
 
-def change_types(listener: Listener) -> list[int]:
-    """The ChangeTypes that a listener was told so far, in order."""
-    return [c.change_type for n in listener.told_of(MessageType.RESOURCE_CHANGE) for c in n.changes]
-
-
-def check_changes(law: Law, listener: Listener, notice: Notice, groups: set[str]) -> None:
+def check_changes(law: Law, listener: Listener, notice: Notice, groups: set[str], note: str) -> None:
     """An answer about state changes is built as 3.1.4.4 has it.
 
     Raises:
         Stop: it is about something else, or holds no change.
     """
-    note = "registered by Register" if "flags" in listener.fields else ""
     if not law("SWN-3.1.4.4-change-type").equal(
         notice.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType), note=note
     ):
@@ -134,18 +133,22 @@ def check_changes(law: Law, listener: Listener, notice: Notice, groups: set[str]
         bool(notice.changes) and all(fits(notice)) and not notice.slack,
         expected="RESOURCE_CHANGE structures and nothing after them",
         observed=f"{sum(fits(notice))} whole ones, then {len(notice.slack)} octets",
+        note=note,
     )
     if not notice.changes:
         raise law.stop()
-    law("SWN-3.1.4.4-change-count").equal(notice.number, len(notice.changes))
-    check_length(law, notice, "SWN-3.1.4.4-change-total-length")
+    law("SWN-3.1.4.4-change-count").equal(notice.number, len(notice.changes), note=note)
+    check_length(law, notice, "SWN-3.1.4.4-change-total-length", note=note)
     for change in notice.changes:
-        law("SWN-3.1.4.4-change-length").equal(change.length, 8 + 2 * (len(change.text) + 1))
+        law("SWN-3.1.4.4-change-length").equal(
+            change.length, CHANGE_HEADER + 2 * (len(change.text) + 1), note=note
+        )
         form = name_form(change.text, listener, groups)
         law("SWN-3.1.4.4-change-name").holds(
             form is not None,
             expected=f"{listener.fields['net_name']}, {listener.address} or one of {', '.join(groups)}",
             observed=change.text,
+            note=note,
         )
         law.choice("AMB-11", form)
 
@@ -154,7 +157,7 @@ def check_untold(law: Law, listeners: list[Listener], slug: str, note: str) -> N
     """Registrations of either version, in this order, that are told no state change."""
     for version, listener in enumerate(listeners, 1):
         law(f"SWN-3.1.4.{_SECTION[version]}-{slug}").holds(
-            not change_types(listener),
+            not listener.states_told,
             expected="no RESOURCE_CHANGE",
             observed="; ".join(map(str, listener.told)) or listener.outcome,
             note=f"version {version}, {note}",

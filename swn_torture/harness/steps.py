@@ -94,6 +94,11 @@ class Listener:
         self.outcome = outcome
         return outcome
 
+    @property
+    def states_told(self) -> list[int]:
+        """The ChangeTypes of all state changes so far."""
+        return [c.change_type for notice in self.told_of(MessageType.RESOURCE_CHANGE) for c in notice.changes]
+
     def told_of(self, kind: MessageType) -> list[Notice]:
         """The notifications of a kind so far."""
         return [notice for notice in self.told if notice.message_type == kind]
@@ -284,17 +289,19 @@ async def homes(witness: Witness, cluster: Controller) -> tuple[Home, ...]:
     return tuple(found)
 
 
-async def destinations(witness: Witness, cluster: Controller, *, beside: str = "") -> tuple[Home, ...]:
+async def destinations(
+    witness: Witness, cluster: Controller, *, beside: str = "", at_least: int = 1
+) -> tuple[Home, ...]:
     """The nodes that clients can be moved to: with nothing but AVAILABLE interfaces, none of them ``beside``.
 
     Those whose interfaces have one address each come first: what is said of them is beyond doubt (AMB-16).
 
     Raises:
-        Unsuitable: there is none.
+        Unsuitable: there are fewer than ``at_least``.
     """
     found = [h for h in await homes(witness, cluster) if h.available and beside not in h.addresses]
-    if not found:
-        raise Unsuitable("no other node hosts AVAILABLE interfaces only")
+    if len(found) < at_least:
+        raise Unsuitable(f"{len(found)} nodes host AVAILABLE interfaces only, the case needs {at_least}")
     return tuple(sorted(found, key=lambda home: len(home.addresses) > len(home.interfaces)))
 
 

@@ -20,6 +20,7 @@ from swn_torture.harness.buffer_rules import (
 )
 from swn_torture.harness.steps import (
     Home,
+    Listener,
     destination,
     destinations,
     hear,
@@ -122,17 +123,17 @@ def only_list(law: Law, notice: Notice) -> AddressList:
 @case(*FRAME_RULES, *CHANGE_RULES, needs=("interface-event", "list-nodes"), disturbs=True, lasts=15)
 async def test_resource_change(witness: Witness, law: Law, cluster: Controller) -> None:
     """An interface that goes down and comes up is told in well-formed changes, in either syntax."""
-    listeners = {}
+    listeners: dict[str, Listener] = {}
     (home, *_) = await destinations(witness, cluster, beside=await witness.address_of(0))
     groups = {interface.group_name for interface in await witness.interfaces()}
-    for syntax in (NDR32, NDR64):
+    for name, syntax in (("NDR32", NDR32), ("NDR64", NDR64)):
         client = await witness.connect(syntax=syntax)
-        listeners[syntax] = await listen(witness, client, ip_address=home.addresses[0])
+        listeners[name] = await listen(witness, client, ip_address=home.addresses[0])
 
     await take_down(cluster, home.node)
     await hear(*listeners.values())
 
-    for syntax, listener in listeners.items():
+    for name, listener in listeners.items():
         notice = listener.notice(law, _TOLD)
-        check_frame(law, notice, note=str(syntax))
-        check_changes(law, notice, listener, groups, note=str(syntax))
+        check_frame(law, notice, note=name)
+        check_changes(law, notice, listener, groups, note=name)

@@ -46,8 +46,8 @@ class NodeView:
         self._node = node
 
     def interfaces(self) -> tuple[Interface, ...]:
-        """All interfaces; those of nodes that cannot be seen from here are UNAVAILABLE."""
-        return self._cluster.seen_by(self._node)
+        """All configured interfaces; those of nodes that cannot be seen from here are UNAVAILABLE."""
+        return self._cluster.seen_by(self._node) if self._cluster.config.list_interfaces else ()
 
 
 class ReferenceCluster:
@@ -66,7 +66,7 @@ class ReferenceCluster:
     def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
         self.config = config or ClusterConfig()
         self.net_names = NetNames(self.config.net_name, self.config.aliases)
-        self.shares = ShareTable(self.config.shares)
+        self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
         self.nodes: dict[str, Node] = {}
         self._parts = parts or Parts()

@@ -80,6 +80,9 @@ class ClusterConfig:
         users: passwords by account name.
         nodes: in the order of the interface list.
         shares: as the witness server enumerates them.
+        share_enumeration_fails: whether it cannot.
+        list_interfaces: whether the configuration store has the nodes' interfaces; without, the interface
+            list is empty until an event names one.
         options: the choices of the witness servers.
         rpc: the choices of the RPC servers that carry them, AMB-23 (`exact_minor_version`) among them.
         epm_port: TCP port of each node's endpoint mapper; 0 is 135 where this process may, else a free one.
@@ -99,6 +102,8 @@ class ClusterConfig:
     )
     nodes: tuple[NodeConfig, ...] = field(default_factory=lambda: default_nodes(3))
     shares: tuple[Share, ...] = DEFAULT_SHARES
+    share_enumeration_fails: bool = False
+    list_interfaces: bool = True
     options: Options = field(default_factory=Options)
     rpc: ServerOptions = field(default_factory=ServerOptions)
     epm_port: int = 0
@@ -146,8 +151,9 @@ class ClusterConfig:
 
         Besides the plain attributes of this class: `users` (a table of passwords), `shares` (a list of tables
         with `name`, and `scale_out` or `owner` as wanted), every option of `Options` by its name, `nodes` as
-        a number, `network` (a loopback /24 such as "127.7.7.0" for the nodes' addresses), `scale_out_shares`
-        (False makes all shares ordinary ones) and `rpc` (a table of attributes of `ServerOptions`).
+        a number, `network` (a loopback /24 such as "127.7.7.0" for the nodes' addresses), `single_family`
+        (True gives each address an interface of its own), `scale_out_shares` (False makes all shares ordinary
+        ones) and `rpc` (a table of attributes of `ServerOptions`).
 
         Args:
             settings: the values.
@@ -183,7 +189,9 @@ class ClusterConfig:
             "detection_delay": float,
             "ndr64": bool,
             "allow_anonymous": bool,
+            "list_interfaces": bool,
             "keytab": str,
+            "share_enumeration_fails": bool,
         }
         for name, kind in plain.items():
             if name in values:

@@ -52,10 +52,10 @@ class EnumerationError(Exception):
 class ShareTable:
     """The shares there are now. One table serves all nodes; `failing` makes every enumeration fail."""
 
-    def __init__(self, shares: tuple[Share, ...] = ()) -> None:
-        self._configured = shares
+    def __init__(self, shares: tuple[Share, ...] = (), *, failing: bool = False) -> None:
+        self._configured = shares, failing
         self._shares = shares
-        self.failing = False
+        self.failing = failing
 
     def enumerate(self) -> tuple[Share, ...]:
         """All shares, as NetrShareEnum would tell them to the local server.
@@ -77,5 +77,4 @@ class ShareTable:
 
     def restore(self) -> None:
         """Back to the configured shares."""
-        self._shares = self._configured
-        self.failing = False
+        self._shares, self.failing = self._configured

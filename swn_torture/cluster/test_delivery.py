@@ -1,0 +1,250 @@
+"""Who is told of an event and who is not (MS-SWN 3.1.4.2 to 3.1.4.5, 3.1.6)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.harness import SILENCE, case, outcome_of, returns
+from swn_torture.harness.buffer_rules import naming
+from swn_torture.harness.steps import (
+    SUCCESS,
+    destination,
+    hear,
+    hear_late,
+    hear_nothing,
+    hear_out,
+    listen,
+    share_of,
+)
+from swn_torture.witness.constants import MessageType
+from swn_torture.witness.messages import UnRegisterRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_MOVES = ("move-client", "list-nodes", "two-nodes")
+
+
+@case(
+    "SWN-3.1.4.2-no-initial-move",
+    "SWN-3.1.4.5-no-initial-move",
+    "SWN-3.1.4.5-no-initial-share",
+    "SWN-3.1.4.2-v2-pending-share-empty",
+    needs=("version-2", "any-share", "move-share", *_MOVES),
+)
+async def test_registered_afterwards(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A registration made after moves under its client name starts with nothing pending."""
+    share = share_of(witness)
+    mine: dict[str, Any] = {
+        "client_computer_name": witness.client_name(),
+        "ip_address": await witness.address_of(0),
+    }
+    early = await listen(witness, share_name=share, **mine)
+    home = await destination(witness, cluster, beside=early.address)
+    (unprompted,) = await hear_nothing(early)
+    law.choice("AMB-33", f"straight after registering for a share: {unprompted}")
+    await cluster.move_client(early.name, home.node)
+    await hear(early)
+    await cluster.move_share(share, home.node, client=early.name)
+    await hear_late(law, cluster, early, MessageType.SHARE_MOVE, home)
+
+    late_1 = await listen(witness, version=1, **mine)
+    late_2 = await listen(witness, share_name=share, **mine)
+    await hear_out(late_1, late_2)
+
+    for listener, kind, requirement in (
+        (late_1, MessageType.CLIENT_MOVE, "SWN-3.1.4.2-no-initial-move"),
+        (late_1, MessageType.SHARE_MOVE, "SWN-3.1.4.2-v2-pending-share-empty"),
+        (late_2, MessageType.CLIENT_MOVE, "SWN-3.1.4.5-no-initial-move"),
+        (late_2, MessageType.SHARE_MOVE, "SWN-3.1.4.5-no-initial-share"),
+    ):
+        if kind == MessageType.SHARE_MOVE and listener is late_2 and unprompted == SUCCESS:
+            law(requirement).record("every registration for the share is told to move at once (AMB-33)")
+            continue
+        law(requirement).holds(
+            not listener.told_of(kind),
+            expected=f"no {kind.name}: it was told to the registration of that time",
+            observed="; ".join(map(str, listener.told)) or listener.outcome,
+        )
+
+
+@case("SWN-3.1.4.3-no-more-notifications", needs=("version-2", *_MOVES))
+@pytest.mark.parametrize("version", [1, 2])
+async def test_nothing_after_unregister(
+    witness: Witness, law: Law, cluster: Controller, version: int
+) -> None:
+    """A registration that was removed is told nothing of a move; another one of the client is."""
+    name, address = witness.client_name(), await witness.address_of(0)
+    client = await witness.connect()
+    gone, stays = [
+        await listen(
+            witness, client, version=version, asks=False, client_computer_name=name, ip_address=address
+        )
+        for _ in range(2)
+    ]
+    home = await destination(witness, cluster, beside=address)
+    unregistered = await outcome_of(client.start(UnRegisterRequest(gone.handle)))
+    if unregistered != SUCCESS:
+        raise law.broken(
+            "SWN-3.1.4.3-returns-success",
+            expected=str(SUCCESS),
+            observed=unregistered,
+            note="UnRegister as a stimulus",
+        )
+
+    await cluster.move_client(name, home.node)
+    await hear(stays)
+    (outcome,) = await hear_nothing(gone)
+
+    rule = law("SWN-3.1.4.3-no-more-notifications")
+    rule.equal(
+        stays.notice(law, "SWN-3.1.4.3-no-more-notifications").message_type,
+        MessageType.CLIENT_MOVE,
+        show=naming(MessageType),
+        note="the registration that stays",
+    )
+    rule.holds(
+        outcome != SUCCESS,
+        expected="no notification",
+        observed=outcome,
+        note="AsyncNotify with that handle, after the move",
+    )
+
+
+@case("SWN-3.1.4.4-search-by-key", needs=("version-2", *_MOVES), syntaxes="both")
+async def test_calls_are_told_apart(witness: Witness, law: Law, cluster: Controller) -> None:
+    """Of two calls on one connection a move answers the one whose registration it concerns."""
+    client = await witness.connect()
+    address = await witness.address_of(0)
+    first, second = [await listen(witness, client, ip_address=address) for _ in range(2)]
+    home = await destination(witness, cluster, beside=address)
+    rule = law("SWN-3.1.4.4-search-by-key")
+
+    await cluster.move_client(second.name, home.node)
+    answered, other = await asyncio.gather(hear(second), hear_nothing(first))
+    rule.allows(answered[0], SUCCESS, note="the call of the client that was moved")
+    rule.allows(other[0], SILENCE, note="the call that was sent before it, of another client")
+
+    await cluster.move_client(first.name, home.node)
+    (answered,) = [await hear(first)]
+    rule.allows(answered[0], SUCCESS, note="that call, when its client was moved as well")
+
+
+@case("SWN-3.1.1.3-key-unique", lasts=5)
+async def test_a_hundred_handles(witness: Witness, law: Law) -> None:
+    """A hundred registrations that are alike have a hundred handles, each of which can be unregistered."""
+    client = await witness.connect()
+    request = witness.registration(ip_address=await witness.address_of(0))
+
+    registered = [await outcome_of(client.start(request)) for _ in range(100)]
+    handles = [outcome.response.context for outcome in registered if outcome == SUCCESS]
+    ended = [await outcome_of(client.start(UnRegisterRequest(handle))) for handle in handles]
+
+    law("SWN-3.1.1.3-key-unique").holds(
+        len(set(handles)) == len(registered),
+        expected="100 different handles",
+        observed=f"{len(set(handles))} different handles of {len(handles)}",
+    )
+    law("SWN-3.1.1.3-key-unique").holds(
+        all(outcome == SUCCESS for outcome in ended),
+        expected=f"{SUCCESS} for each UnRegister",
+        observed=", ".join(sorted({str(outcome) for outcome in ended})) or "none was possible",
+    )
+
+
+@case("SWN-3.1.4.4-registration-survives", needs=("version-2", *_MOVES), lasts=12)
+async def test_life_after_a_move(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A registration that was told of a move is still there a while later, or is not."""
+    listener = await listen(witness)
+    home = await destination(witness, cluster, beside=listener.address)
+
+    await cluster.move_client(listener.name, home.node)
+    await hear(listener)
+    # A third of the time that an unused registration lives: long enough for a server that ends it (AMB-30).
+    (later,) = await hear(listener, timeout=witness.place.profile.expect.unused_timeout / 3)
+    ended = await outcome_of(listener.client.start(UnRegisterRequest(listener.handle)))
+
+    law("SWN-3.1.4.4-registration-survives").record(
+        f"the next AsyncNotify: {later}; then UnRegister: {ended}"
+    )
+    law.choice("AMB-30", "kept" if later == SILENCE else f"ended after it was told to move: {later}")
+
+
+@case("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname", needs=("version-2", "list-registrations"))
+async def test_net_name_is_kept(witness: Witness, law: Law, cluster: Controller) -> None:
+    """The cluster's own list of registrations shows the NetName that a client gave."""
+    listeners = [await listen(witness, version=version) for version in (1, 2)]
+
+    known = {each.client_computer_name: each.net_name for each in await cluster.registrations()}
+
+    for section, listener in zip((2, 5), listeners, strict=True):
+        law(f"SWN-3.1.4.{section}-entry-netname").equal(known.get(listener.name), witness.net_name)
+
+
+@case(
+    "SWN-2.2.2.4-share-move-v2-only",
+    "SWN-2.2.2.4-ip-change-v2-only",
+    "SWN-3.1.4.4-share-needs-v2-server",
+    "SWN-3.1.4.4-ip-needs-v2-server",
+    needs=("variant:version-1", "any-share", "move-share", "change-address"),
+    syntaxes="both",
+)
+async def test_version_1_server(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+    """A server of version 1 tells neither of share moves nor of address changes, yet of client moves."""
+    witness = await variant("version-1")
+    cluster = witness.cluster
+    assert cluster is not None
+    listener = await listen(witness, version=1)
+    home = await destination(witness, cluster, beside=listener.address)
+    spare = witness.place.profile.expect.spare_addresses[0]
+
+    await cluster.move_share(share_of(witness), home.node, client=listener.name)
+    (after_share,) = await hear_nothing(listener)
+    await cluster.add_address(home.node, spare)
+    await cluster.remove_address(home.node, spare)
+    (after_address,) = await hear_nothing(listener)
+    await cluster.move_client(listener.name, home.node)
+    await hear_out(listener)
+
+    law("SWN-3.1.4.4-share-needs-v2-server").allows(after_share, SILENCE, note="after a share move")
+    law("SWN-3.1.4.4-ip-needs-v2-server").allows(after_address, SILENCE, note="after an address change")
+    kinds = [notice.message_type for notice in listener.told]
+    law("SWN-2.2.2.4-share-move-v2-only", "SWN-2.2.2.4-ip-change-v2-only").holds(
+        kinds == [MessageType.CLIENT_MOVE],
+        expected="CLIENT_MOVE, and nothing else of all that happened",
+        observed="; ".join(map(str, listener.told)) or listener.outcome,
+    )
+
+
+@case(
+    "SWN-3.1.4.5-share-enum-fails",
+    "SWN-3.1.4.5-share-enum-empty",
+    needs=("variant:no-share-service", "variant:no-shares"),
+)
+@pytest.mark.parametrize(
+    ("name", "requirement"),
+    [
+        ("no-share-service", "SWN-3.1.4.5-share-enum-fails"),
+        ("no-shares", "SWN-3.1.4.5-share-enum-empty"),
+    ],
+    ids=["failing", "empty"],
+)
+async def test_shares_that_cannot_be_listed(
+    law: Law, variant: Callable[[str], Awaitable[Witness]], name: str, requirement: str
+) -> None:
+    """RegisterEx for a share is refused while the server can list no share."""
+    witness = await variant(name)
+    client = await witness.connect()
+    request = witness.registration_ex(share_name="SHARE", ip_address=await witness.address_of(0))
+
+    reply = await outcome_of(client.start(request))
+
+    law(requirement).allows(reply, returns(Win32.ERROR_INVALID_STATE))

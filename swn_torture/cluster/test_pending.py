@@ -1,0 +1,197 @@
+"""What is pending while no AsyncNotify is outstanding, and how it is told then (MS-SWN 3.1.1.3, 3.1.4.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.control.base import Capability
+from swn_torture.harness import SILENCE, case
+from swn_torture.harness.buffer_rules import naming
+from swn_torture.harness.steps import (
+    SUCCESS,
+    Listener,
+    bring_up,
+    destination,
+    destinations,
+    hear,
+    hear_nothing,
+    hear_out,
+    listen,
+    share_of,
+    take_down,
+)
+from swn_torture.witness.constants import ChangeType, MessageType, RegisterFlags
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_MOVES = ("version-2", "move-client", "list-nodes")
+
+
+@case(
+    "SWN-3.1.1.3-pending-move-latest",
+    "SWN-3.1.4.4-immediate-if-pending",
+    needs=(*_MOVES, "two-nodes"),
+    syntaxes="both",
+)
+async def test_latest_move_wins(witness: Witness, law: Law, cluster: Controller) -> None:
+    """Of two moves before the call the second is told, at once, and the first never."""
+    first, second, *_ = await destinations(witness, cluster, at_least=2)
+    address = await witness.address_of(0)
+    listeners = [await listen(witness, version=version, asks=False, ip_address=address) for version in (1, 2)]
+
+    for listener in listeners:
+        await cluster.move_client(listener.name, first.node)
+        await cluster.move_client(listener.name, second.node)
+    at_once = await hear(*listeners, timeout=witness.place.profile.expect.reply_deadline)
+    afterwards = await hear_nothing(*listeners)
+
+    for listener, outcome, later in zip(listeners, at_once, afterwards, strict=True):
+        note = f"registration of version {1 if listener is listeners[0] else 2}"
+        law("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS, note=note)
+        law("SWN-3.1.1.3-pending-move-latest").holds(
+            outcome == SUCCESS and set(listener.told[0].addresses) == set(second.addresses),
+            expected=f"the addresses of {second.node}, the later one: {', '.join(second.addresses)}",
+            observed=outcome,
+            note=note,
+        )
+        law("SWN-3.1.1.3-pending-move-latest").allows(later, SILENCE, note=f"the next AsyncNotify, {note}")
+
+
+@case(
+    "SWN-3.1.4.4-unreported-kept",
+    "SWN-3.1.4.4-immediate-if-pending",
+    needs=(*_MOVES, "any-share", "move-share", "two-nodes"),
+    syntaxes="both",
+)
+async def test_two_kinds_of_move(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A client move and a share move that are both pending are both told, each once."""
+    share, address = share_of(witness), await witness.address_of(0)
+    home = await destination(witness, cluster, beside=address)
+    listeners = [
+        await listen(witness, asks=False, share_name=share, ip_address=address) for _ in ("client", "share")
+    ]
+
+    # Both orders of events, lest one who tells in the order of events be taken for one who sorts.
+    await cluster.move_client(listeners[0].name, home.node)
+    for listener in listeners:
+        await cluster.move_share(share, home.node, client=listener.name)
+    await cluster.move_client(listeners[1].name, home.node)
+    at_once = await hear(*listeners, timeout=witness.place.profile.expect.reply_deadline)
+    await hear_out(*listeners)
+
+    for listener, outcome in zip(listeners, at_once, strict=True):
+        law("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS)
+        check_kept(law, listener, [MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE])
+
+
+@case(
+    "SWN-3.1.1.3-pending-changes-list",
+    "SWN-3.1.1.4-newstate-kept",
+    "SWN-3.1.4.4-change-all-drained",
+    "SWN-3.1.4.4-change-count",
+    "SWN-3.1.4.4-change-order",
+    "SWN-3.1.4.4-immediate-if-pending",
+    "SWN-3.1.4.4-unreported-kept",
+    "SWN-3.1.6.1-queues-change",
+    needs=(*_MOVES, "interface-event", "any-share", "move-share", "two-nodes"),
+    disturbs=True,
+    lasts=30,
+)
+async def test_changes_without_a_call(witness: Witness, law: Law, cluster: Controller) -> None:
+    """State changes before the call are told in one answer, oldest first; a move pending, too, is kept."""
+    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    other = await destination(witness, cluster, beside=home.addresses[0])
+    here: dict[str, Any] = {"ip_address": home.addresses[0], "asks": False}
+    changed = [await listen(witness, version=version, **here) for version in (1, 2)]
+    share = share_of(witness)
+    moved = await listen(witness, share_name=share, flags=int(RegisterFlags.IP_NOTIFICATION), **here)
+    # Of version 1, since those need not be used now and then to live (AMB-14).
+    patient = await listen(witness, version=1, **here)
+
+    await take_down(cluster, home.node)
+    await bring_up(cluster, home.node)
+    await cluster.move_share(share, other.node, client=moved.name)
+    await cluster.move_client(moved.name, other.node)
+    at_once = await hear(*changed, moved, timeout=witness.place.profile.expect.reply_deadline)
+    await hear_out(*changed, moved)
+
+    for version, listener in enumerate(changed, 1):
+        check_changes(law, cluster, listener, f"registration of version {version}")
+        law("SWN-3.1.4.4-immediate-if-pending").allows(at_once[version - 1], SUCCESS)
+    kinds = [MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE]
+    check_kept(law, moved, kinds, perhaps=MessageType.IP_CHANGE)
+
+    await take_down(cluster, home.node)
+    await hear_out(patient)
+
+    states = patient.states_told
+    law("SWN-3.1.6.1-queues-change").holds(
+        states.count(ChangeType.UNAVAILABLE) > 1,
+        expected="UNAVAILABLE, AVAILABLE, UNAVAILABLE",
+        observed=" ".join(naming(ChangeType)(state) for state in states) or patient.outcome,
+        note="the interface went down again before the first call",
+    )
+
+
+def check_changes(law: Law, cluster: Controller, listener: Listener, note: str) -> None:
+    """An interface went down and came up again before the first call."""
+    answers = [notice.changes for notice in listener.told_of(MessageType.RESOURCE_CHANGE)]
+    types = listener.states_told
+    shown = "; ".join(map(str, listener.told)) or f"{listener.outcome}"
+    law("SWN-3.1.1.4-newstate-kept").equal(
+        types[0] if types else None, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=f"first, {note}"
+    )
+    law("SWN-3.1.1.3-pending-changes-list").holds(
+        {ChangeType.UNAVAILABLE, ChangeType.AVAILABLE} <= set(types),
+        expected="UNAVAILABLE and AVAILABLE, in one answer or in several",
+        observed=shown,
+        note=note,
+    )
+    order = [ChangeType.UNAVAILABLE, ChangeType.AVAILABLE]
+    # Where a node is taken out of service as a whole, its address may go to another one and come back.
+    once = cluster.can(Capability.INTERFACE_STATE)
+    law("SWN-3.1.4.4-change-order").holds(
+        types == order if once else types[:1] + types[-1:] == order,
+        expected="UNAVAILABLE, then AVAILABLE",
+        observed=shown,
+        note=note,
+    )
+    law("SWN-3.1.4.4-change-all-drained").holds(
+        len(answers) == 1 and len(types) > 1,
+        expected="one answer with all changes: NumberOfMessages 2",
+        observed=f"{len(answers)} answers with NumberOfMessages "
+        f"{' and '.join(str(notice.number) for notice in listener.told)}: {shown}",
+        note=note,
+    )
+    law("SWN-3.1.4.4-change-count").equal(
+        [notice.number for notice in listener.told_of(MessageType.RESOURCE_CHANGE)],
+        [len(answer) for answer in answers],
+        note=note,
+    )
+
+
+def check_kept(
+    law: Law, listener: Listener, pending: list[MessageType], *, perhaps: MessageType | None = None
+) -> None:
+    """Each kind that was pending is told, once; or, as the text can be read, the last one alone (AMB-18).
+
+    Args:
+        law: the law of the case.
+        listener: who was to be told.
+        pending: the kinds, in the order of 3.1.4.4.
+        perhaps: a kind that may have been pending, too; it would be the last.
+    """
+    told = [notice.message_type for notice in listener.told]
+    runs = [kind for at, kind in enumerate(told) if told[at - 1 : at] != [kind]]
+    sure = [kind for kind in runs if kind != perhaps]
+    overwritten = told in ([pending[-1]], [perhaps])
+    names = " then ".join(MessageType(kind).name for kind in runs if kind in set(MessageType))
+    law("SWN-3.1.4.4-unreported-kept").holds(
+        overwritten or (sorted(sure) == sorted(pending) and len(runs) <= len(sure) + 1),
+        expected=f"each of {', '.join(kind.name for kind in pending)} in one answer, in any order",
+        observed="; ".join(map(str, listener.told)) or listener.outcome,
+    )
+    law.choice("AMB-18", f"the last kind overwrites the others: {names}" if overwritten else names)
