@@ -6,6 +6,7 @@ registrations go with it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -16,11 +17,11 @@ from swn_torture.dcerpc.auth import Credentials
 from swn_torture.dcerpc.client import RpcClient
 from swn_torture.dcerpc.client import connect as connect_rpc
 from swn_torture.dcerpc.endpoint_mapper import ept_map
-from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.errors import ContextRefused, RpcError
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.dcerpc.transcript import Transcript
-from swn_torture.harness.outcome import ending_of, outcome_of, returns
+from swn_torture.harness.outcome import Outcome, ending_of, outcome_of, returns
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS, InterfaceFlags, InterfaceState, ProtocolVersion
 from swn_torture.witness.messages import (
@@ -105,6 +106,10 @@ class Witness:
             self._ports[where.name] = towers[0].port
         return self._ports[where.name]
 
+    def forget_ports(self) -> None:
+        """Ask the endpoint mappers again: a service that was restarted may have another port."""
+        self._ports.clear()
+
     # -- connections
     # --------------------------------------------------------------------------------------------
 
@@ -139,7 +144,12 @@ class Witness:
         syntax = syntax or self.syntax
         rpc = await self.rpc(node)
         logon = self.logon(level=level, auth_type=auth_type, credentials=credentials)
-        await rpc.bind(WITNESS, transfer=(syntax,), **logon, **bind)
+        try:
+            await rpc.bind(WITNESS, transfer=(syntax,), **logon, **bind)
+        except ContextRefused as refused:
+            if syntax == NDR64:
+                raise Unsuitable(f"the target does not support NDR64, as it may: {refused}") from refused
+            raise
         return WitnessClient(rpc, syntax)
 
     async def connect_at(self, address: str, endpoint_mapper_port: int) -> WitnessClient:
@@ -181,11 +191,14 @@ class Witness:
         deadline = self.place.profile.expect.reply_deadline
         law.survival = True
         try:
-            client = await self.connect()
-            outcome = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
-            await client.rpc.close()
+            async with asyncio.timeout(deadline):
+                client = await self.connect(syntax=NDR32)
+                outcome = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
+                await client.rpc.close()
         except RpcError as problem:
             outcome = ending_of(problem)
+        except TimeoutError:
+            outcome = Outcome("silence", detail=f"waited {deadline:g} s")
         expected = str(returns(Win32.ERROR_SUCCESS))
         served = outcome == returns(Win32.ERROR_SUCCESS)
         note = "GetInterfaceList on a fresh connection afterwards"

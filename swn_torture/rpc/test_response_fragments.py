@@ -101,7 +101,7 @@ async def _long_answer(
             answer = await ask(where, level, _SMALLEST)
         except RpcError:
             continue  # an endpoint mapper need not let in who logs on
-        if answer.told is None or len(answer.fragments) > 1:
+        if answer.told is None or sum(each.frag_length for each in answer.fragments) > _SMALLEST:
             return answer, (await ask(where, level, _LARGEST)).told
     raise Unsuitable("nothing that the target tells is longer than one fragment of 2048 octets")
 
