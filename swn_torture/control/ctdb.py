@@ -210,8 +210,17 @@ class CtdbController(Controller):
             if found.address in public:
                 network = f"{address}/{found.prefix_length}"
                 await self._cluster.on(node, "ctdb", "addip", network, found.interface)
-                return
+                return await self._wait_for_host(address, node)
         raise ControllerError(f"{node} has none of the cluster's addresses on any interface")
+
+    async def _wait_for_host(self, address: str, node: str) -> None:
+        """Return once a node hosts an address: `addip` only asks for a reallocation."""
+
+        async def hosted() -> bool:
+            view = await self._cluster.view()
+            return view.hosts.get(address) == self._cluster.pnn(view, node)
+
+        await self._cluster.until(hosted, time.monotonic() + self._settings.healthy_timeout)
 
     async def remove_address(self, node: str, address: str) -> None:
         """`ctdb delip` on one node; another that knows the address takes it over."""
