@@ -177,6 +177,14 @@ class ServerInterface(Protocol):
         """
         ...
 
+    def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
+        """Tell how many octets of a stub the in parameters take; 0 if that cannot be told.
+
+        Only asked when the octets behind them matter, because a verification trailer may be among them.
+        """
+        del opnum, stub, syntax, byte_order
+        return 0
+
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         """Hear that the client wants a pending call to end (C706 12.6.4.6, 12.6.4.8).
 

@@ -396,6 +396,11 @@ class ServerConnection(Connection):
 
     def _without_verification(self, whole: Incoming, negotiated: Negotiated) -> bytes:
         first = whole.first
+        if verification.SIGNATURE not in whole.stub:
+            return whole.stub
+        interface = self.interface_of(negotiated)
+        assert interface is not None
+        end = interface.end_of_parameters(first.opnum, whole.stub, negotiated.transfer, first.byte_order)
         sworn = verification.Sworn(
             self._client_signs_headers,
             negotiated.abstract,
@@ -406,7 +411,7 @@ class ServerConnection(Connection):
             first.opnum,
         )
         try:
-            found = verification.find(whole.stub)
+            found = verification.find(whole.stub, end)
             if found is None:
                 return whole.stub
             problem = verification.contradiction(found[1], sworn)

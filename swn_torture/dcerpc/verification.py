@@ -131,10 +131,13 @@ class Sworn:
     opnum: int
 
 
-def find(stub: bytes) -> tuple[int, VerificationTrailer] | None:
+def find(stub: bytes, start: int = 0) -> tuple[int, VerificationTrailer] | None:
     """Look for a trailer behind the parameters, wherever it begins (MS-RPCE 2.2.2.13).
 
-    The runtime does not know where the parameters end, so the last occurrence of the signature counts.
+    Args:
+        stub: what stands in front of the authentication padding.
+        start: octet behind the parameters, which may hold the octets of the signature themselves. 0 where
+            nobody knows: then the last occurrence of the signature counts.
 
     Returns:
         The octet at which the trailer begins, and the trailer; ``None`` if there is none.
@@ -142,7 +145,7 @@ def find(stub: bytes) -> tuple[int, VerificationTrailer] | None:
     Raises:
         RemoteProtocolError: there is a signature, but no well-formed sequence of commands behind it.
     """
-    start = stub.rfind(SIGNATURE)
+    start = stub.rfind(SIGNATURE, start)
     if start < 0:
         return None
     offset = start + len(SIGNATURE)

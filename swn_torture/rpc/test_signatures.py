@@ -145,11 +145,12 @@ async def _bound(witness: Witness, *, level: AuthLevel, service: AuthType, signi
     home = await witness.connect()
     rpc = await witness.rpc()
     await rpc.bind(
-        contexts(witness.syntax) + contexts(witness.syntax, first=5),
+        contexts(witness.syntax),
         header_signing=signing,
         assoc_group=home.rpc.core.assoc_group,
         **witness.logon(level=level, auth_type=service),
     )
+    await rpc.alter_context(contexts(witness.syntax, first=5))
     return WitnessClient(rpc, witness.syntax)
 
 

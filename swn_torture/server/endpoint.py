@@ -17,9 +17,9 @@ from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.server.methods import Reply, RpcFault
 from swn_torture.server.registrations import Owner
-from swn_torture.witness.codec import decode_request, encode
+from swn_torture.witness.codec import UnknownOpnumError, decode_request, encode, request_size
 from swn_torture.witness.constants import WITNESS
-from swn_torture.witness.fields import DecodeError
+from swn_torture.witness.fields import ByteOrder, DecodeError
 from swn_torture.witness.messages import (
     NULL_HANDLE,
     AnyRequest,
@@ -92,6 +92,13 @@ class WitnessEndpoint(ServerInterface):
             self.answer(call, refusal(request, denied))
             return
         self.send(self.service.handle(call, self.owner(call), request))
+
+    def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
+        """Where a verification trailer may begin at the earliest: names may hold its signature, too."""
+        try:
+            return request_size(opnum, stub, syntax, byte_order=byte_order)
+        except (DecodeError, UnknownOpnumError):
+            return 0
 
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         """End a call that its client does not want any more (C706 12.6.4.6, 12.6.4.8)."""

@@ -45,6 +45,7 @@ __all__ = [
     "encode",
     "field_names",
     "field_spans",
+    "request_size",
 ]
 
 _INTERFACE_INFO_SIZE: Final = 552
@@ -128,6 +129,15 @@ def decode_request(
         DecodeError: the octets are not such a request.
     """
     return _decode(_REQUEST_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
+
+
+def request_size(
+    opnum: int, stub: bytes | memoryview, syntax: SyntaxId, *, byte_order: ByteOrder = "little"
+) -> int:
+    """How many octets the parameters of a request take; errors are those of ``decode_request``."""
+    reader = Reader(stub, syntax, byte_order)
+    _decode(_REQUEST_READERS, opnum, reader, allow_trailing=True)
+    return reader.offset
 
 
 def decode_response(

@@ -60,6 +60,14 @@ def test_header_signing_that_the_bind_did_not_offer() -> None:
     assert vt.contradiction(vt.trailer(vt.bitmask1(0)), unsigned) is None
 
 
+def test_the_signature_among_the_parameters_is_none() -> None:
+    parameters = b"name" + vt.SIGNATURE + b"and more"
+    assert vt.find(parameters, len(parameters)) is None
+    found = vt.find(parameters + vt.trailer(vt.bitmask1()).pack(), len(parameters))
+    assert found is not None
+    assert found[0] == len(parameters)
+
+
 @pytest.mark.parametrize(
     "octets",
     [

@@ -1,0 +1,246 @@
+"""The verification trailer behind the stub data of a request (MS-RPCE 2.2.2.13)."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import uuid4
+
+import pytest
+
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import SyntaxId
+from swn_torture.dcerpc.verification import (
+    END,
+    MUST_PROCESS,
+    SIGNATURE,
+    Command,
+    VerificationTrailer,
+    bitmask1,
+    header2,
+    pcontext,
+    trailer,
+)
+from swn_torture.harness import case, faults, outcome_of
+from swn_torture.harness.registering import listed, show_listed
+from swn_torture.harness.steps import SUCCESS
+from swn_torture.witness.constants import WITNESS, Opnum
+from swn_torture.witness.messages import GetInterfaceListRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law, Outcome
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.client import WitnessClient
+    from swn_torture.witness.messages import AnyRequest
+
+#: Makes a trailer, or octets that are none, from the commands that would be right.
+Maker: TypeAlias = "Callable[[dict[str, Command]], VerificationTrailer | bytes]"
+
+UNKNOWN = 0x3FFD
+"""A command that MS-RPCE does not define."""
+
+
+def _right(client: WitnessClient, call_id: int, opnum: int) -> dict[str, Command]:
+    """The three commands for a request, all true."""
+    return {
+        "bitmask1": bitmask1(),
+        "pcontext": pcontext(WITNESS, client.syntax),
+        "header2": header2(call_id=call_id, context_id=client.context_id, opnum=opnum),
+    }
+
+
+async def _outcome(
+    witness: Witness,
+    client: WitnessClient,
+    make: Maker,
+    message: AnyRequest | None = None,
+    **options: Any,
+) -> Outcome:
+    """How a call ends whose request carries a trailer made of commands that would be right."""
+    message = message or GetInterfaceListRequest()
+    call_id = client.rpc.core.next_call_id()
+    made = make(_right(client, call_id, message.opnum))
+    call = client.start(message, call_id=call_id, verification=made, **options)
+    return await outcome_of(call, witness.place.profile.expect.reply_deadline)
+
+
+@case("RPC-VT-accepted", syntaxes="both")
+async def test_right_trailers(witness: Witness, law: Law) -> None:
+    """A trailer of true commands, each alone or all in any order, does not disturb the call."""
+    client = await witness.connect()
+    names = ("bitmask1", "pcontext", "header2")
+
+    def choose(order: tuple[str, ...]) -> Maker:
+        return lambda right: trailer(*(right[name] for name in order))
+
+    for order in [*((name,) for name in names), *itertools.permutations(names)]:
+        outcome = await _outcome(witness, client, choose(order))
+        law("RPC-VT-accepted").allows(outcome, SUCCESS, note=", ".join(order))
+
+
+@case("RPC-VT-accepted", syntaxes="both")
+async def test_trailer_behind_parameters(witness: Witness, law: Law) -> None:
+    """A trailer behind parameters of every length, in one PDU or in the last of several, is no obstacle."""
+    client = await witness.connect()
+    address = await witness.address_of(0)
+
+    for length, options in itertools.product(range(1, 6), ({}, {"chunk": 48})):
+        request = witness.registration(ip_address=address, client_computer_name="V" * length)
+        outcome = await _outcome(witness, client, lambda right: trailer(*right.values()), request, **options)
+        law("RPC-VT-accepted").allows(
+            outcome, SUCCESS, note=f"name of {length} characters{', fragmented' * bool(options)}"
+        )
+
+
+@case("RPC-VT-accepted")
+async def test_what_is_to_be_ignored(witness: Witness, law: Law) -> None:
+    """Unknown bits, reserved fields and the must-process flag of known commands do not disturb the call."""
+    client = await witness.connect()
+
+    def reserved(right: dict[str, Command]) -> VerificationTrailer:
+        data = bytearray(right["header2"].data)
+        data[1:4] = b"\xff\xff\xff"
+        return trailer(Command(right["header2"].command, bytes(data)))
+
+    def must(right: dict[str, Command]) -> VerificationTrailer:
+        return trailer(*(Command(each.command | MUST_PROCESS, each.data) for each in right.values()))
+
+    for note, make in (
+        ("bitmask1 with all bits set", lambda _: trailer(bitmask1(0xFFFFFFFF))),
+        ("header2 with its reserved fields set", reserved),
+        ("all commands with the must-process flag", must),
+    ):
+        outcome = await _outcome(witness, client, make)
+        law("RPC-VT-accepted").allows(outcome, SUCCESS, note=note)
+
+
+@case("RPC-VT-unknown-optional", syntaxes="both")
+@pytest.mark.parametrize("size", [0, 4, 32])
+async def test_unknown_command(witness: Witness, law: Law, size: int) -> None:
+    """An unknown command without the must-process flag is skipped, wherever it stands."""
+    client = await witness.connect()
+    unknown = Command(UNKNOWN, b"\xa5" * size)
+    places: dict[str, Maker] = {
+        "alone": lambda _: trailer(unknown),
+        "first": lambda right: trailer(unknown, *right.values()),
+        "last": lambda right: trailer(*right.values(), unknown),
+    }
+
+    for place, make in places.items():
+        outcome = await _outcome(witness, client, make)
+        law("RPC-VT-unknown-optional").allows(
+            outcome, SUCCESS, note=f"command 0x{UNKNOWN:04X} of {size} octets, {place}"
+        )
+
+
+@case("RPC-VT-must-process", syntaxes="both")
+@pytest.mark.parametrize("place", ["alone", "first", "last"])
+async def test_unknown_command_to_be_processed(
+    witness: Witness, cluster: Controller, law: Law, place: str
+) -> None:
+    """A request with an unknown command that must be processed is invalid: it is refused, with status 5."""
+    home = await witness.connect()
+    client = await witness.connect(assoc_group=home.rpc.core.assoc_group)
+    request = witness.registration(ip_address=await witness.address_of(0))
+    unknown = Command(UNKNOWN | MUST_PROCESS, bytes(4))
+
+    def make(right: dict[str, Command]) -> VerificationTrailer:
+        known = () if place == "alone" else tuple(right.values())
+        return trailer(*known, unknown) if place == "last" else trailer(unknown, *known)
+
+    outcome = await _outcome(witness, client, make, request)
+
+    rule = law("RPC-VT-must-process")
+    rule.allows(
+        outcome, faults(FaultStatus.ERROR_ACCESS_DENIED), faults(FaultStatus.RPC_X_BAD_STUB_DATA), note=place
+    )
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        views = await listed(cluster, str(request.client_computer_name))
+        rule.holds(not views, expected="none listed", observed=show_listed(views), note="registrations")
+    await witness.alive(law)
+
+
+@case("RPC-VT-search", syntaxes="both")
+@pytest.mark.parametrize("octets", [4, 8, 16, 64])
+async def test_stub_padding(witness: Witness, law: Law, octets: int) -> None:
+    """Octets between the stub data and the trailer do not hide it: the call is served."""
+    client = await witness.connect()
+
+    outcome = await _outcome(witness, client, lambda right: bytes(octets) + trailer(*right.values()).pack())
+
+    law("RPC-VT-search").allows(outcome, SUCCESS, note=f"{octets} octets between them")
+
+
+@case("RPC-VT-search", syntaxes="both")
+@pytest.mark.parametrize("with_trailer", [False, True], ids=["without-trailer", "with-trailer"])
+async def test_signature_in_a_name(witness: Witness, law: Law, with_trailer: bool) -> None:
+    """The octets of the signature inside of a parameter are no trailer: the call is served."""
+    client = await witness.connect()
+    name = SIGNATURE.decode("utf-16-le")
+    address = await witness.address_of(0)
+
+    for letters in ("", "A", "AB", "ABC"):
+        request = witness.registration(
+            ip_address=address, client_computer_name=f"{letters}{name}{witness.client_name()}"
+        )
+        outcome = await _outcome(
+            witness, client, lambda right: trailer(*right.values()) if with_trailer else b"", request
+        )
+        law("RPC-VT-search").allows(
+            outcome, SUCCESS, note=f"signature behind {len(letters)} characters of ClientComputerName"
+        )
+
+
+def _cut(right: dict[str, Command]) -> bytes:
+    return trailer(*right.values()).pack()[:-4]
+
+
+def _endless(right: dict[str, Command]) -> VerificationTrailer:
+    return VerificationTrailer(tuple(right.values()))
+
+
+def _twice(right: dict[str, Command]) -> VerificationTrailer:
+    return trailer(right["bitmask1"], right["bitmask1"])
+
+
+#: What a trailer may contradict, and how it may be broken.
+CONTRADICTIONS: dict[str, Maker] = {
+    "other-interface": lambda _: trailer(pcontext(SyntaxId(uuid4(), 1, 1), SyntaxId(uuid4(), 1, 0))),
+    "other-opnum": lambda _: trailer(header2(call_id=1, context_id=0, opnum=Opnum.UNREGISTER)),
+    "other-call-id": lambda _: trailer(header2(call_id=0x7777, context_id=0, opnum=0)),
+    "no-end": _endless,
+    "cut-short": _cut,
+    "command-twice": _twice,
+    "wrong-size": lambda _: trailer(Command(2, bytes(8))),
+    "length-beyond-the-end": lambda _: trailer(Command(UNKNOWN, bytes(4), length=0xFFFC)),
+    "odd-length": lambda _: trailer(Command(UNKNOWN, bytes(4), length=3)),
+    "signature-alone": lambda _: SIGNATURE,
+    "end-alone": lambda _: SIGNATURE + END.to_bytes(2, "little") + bytes(2),
+}
+
+
+@case("RPC-VT-mismatch")
+@pytest.mark.parametrize("contradiction", CONTRADICTIONS)
+async def test_contradiction(witness: Witness, law: Law, contradiction: str) -> None:
+    """A trailer that contradicts the request, or is broken: whether the call is served."""
+    client = await witness.connect()
+
+    outcome = await _outcome(witness, client, CONTRADICTIONS[contradiction])
+
+    law("RPC-VT-mismatch").record(outcome, contradiction)
+    await witness.alive(law)
+
+
+@case("RPC-VT-mismatch")
+async def test_claimed_header_signing(witness: Witness, law: Law) -> None:
+    """bitmask1 claims header signing, which the bind did not announce: whether the call is served."""
+    client = await witness.connect(header_signing=False)
+
+    outcome = await _outcome(witness, client, lambda right: trailer(right["bitmask1"]))
+
+    law("RPC-VT-mismatch").record(outcome, "bitmask1 claims header signing")
+    await witness.alive(law)
