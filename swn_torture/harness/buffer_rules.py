@@ -30,6 +30,8 @@ FRAME_RULES = (
     "SWN-2.2.2.4-length",
     "SWN-2.2.2.4-count",
     "SWN-2.2.2.4-buffer-type",
+    "SWN-2.2.2-little-endian",
+    "SWN-2.2.2-buffer-packed",
 )
 
 
@@ -60,6 +62,47 @@ def check_frame(law: Law, notice: Notice, note: str = "") -> None:
         observed=f"{sum(fits(notice))} whole ones of {len(sizes)}, {_slack(notice)}",
         note=note,
     )
+    check_packing(law, notice, note)
+
+
+def check_packing(law: Law, notice: Notice, note: str = "") -> None:
+    """The structures in the buffer are little-endian and without gaps (MS-SWN 2.2.2), whoever asked."""
+    heads = " | ".join(structure[:LIST_HEADER].hex(" ") for structure in notice.structures)
+    law("SWN-2.2.2-little-endian").holds(
+        bool(notice.structures) and _sensible(notice),
+        expected="numbers that make sense from their least significant octet on",
+        observed=f"the structures begin with {heads or 'nothing'}",
+        note=note,
+    )
+    gaps = [
+        f"{structure.hex(' ')} has room for {len(structure) - needed} octets more than its fields take"
+        for structure, needed in zip(notice.structures, _needed(notice), strict=False)
+        if len(structure) != needed
+    ]
+    law("SWN-2.2.2-buffer-packed").holds(
+        not gaps and len(_needed(notice)) == len(notice.structures) and bool(notice.structures),
+        expected="structures that end with their last field, each right behind the one before",
+        observed="; ".join(gaps) or f"{len(notice.structures)} structures, no gap",
+        note=note,
+    )
+
+
+def _sensible(notice: Notice) -> bool:
+    """Whether each Length is that of its structure, and the number beside it is a type or a count."""
+    lengths = [int.from_bytes(structure[:4], "little") for structure in notice.structures]
+    if lengths != [len(structure) for structure in notice.structures]:
+        return False
+    if is_change(notice):
+        return all(change.change_type in {*ChangeType} for change in notice.changes)
+    return all(told.instances <= len(told.entries) for told in notice.lists)
+
+
+def _needed(notice: Notice) -> list[int]:
+    """What each structure takes by its content: a name with its terminator, or so many entries."""
+    if is_change(notice):
+        units = [len(change.text.encode("utf-16-le", "replace")) // 2 + 1 for change in notice.changes]
+        return [CHANGE_HEADER + 2 * count for count in units]
+    return [LIST_HEADER + ENTRY_SIZE * told.instances for told in notice.lists]
 
 
 def check_length(law: Law, notice: Notice, *ids: str, note: str = "") -> None:

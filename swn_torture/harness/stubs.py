@@ -6,16 +6,24 @@ server may end the connection over one; the next one then goes over another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.harness.outcome import Outcome, faults, outcome_of
+from swn_torture.harness.outcome import Outcome, faults, outcome_of, returns
 from swn_torture.harness.registering import listed, show_listed
 from swn_torture.witness.client import PendingCall
 from swn_torture.witness.codec import encode, field_spans
 from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import NULL_HANDLE, GetInterfaceListRequest, UnRegisterExRequest
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    GetInterfaceListRequest,
+    RegisterExRequest,
+    RegisterRequest,
+    UnRegisterExRequest,
+)
+from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from swn_torture.control.base import Controller
@@ -24,7 +32,17 @@ if TYPE_CHECKING:
     from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.fields import ByteOrder, Wrong
-    from swn_torture.witness.messages import AnyRequest, RegisterExRequest, RegisterRequest
+    from swn_torture.witness.messages import AnyRequest
+
+Registration: TypeAlias = RegisterRequest | RegisterExRequest
+
+#: The string parameters of registrations by their names in the IDL.
+FIELDS = {
+    "NetName": "net_name",
+    "ShareName": "share_name",
+    "IpAddress": "ip_address",
+    "ClientComputerName": "client_computer_name",
+}
 
 #: How an invalid octet stream is refused (MS-RPCE 3.1.3.5.2).
 BAD_STUB = faults(FaultStatus.RPC_X_BAD_STUB_DATA)
@@ -110,9 +128,7 @@ def check_each(law: Law, *ids: str, outcomes: dict[str, Outcome], allowed: Outco
     )
 
 
-def full_request(
-    witness: Witness, method: Method, address: str, client_computer_name: str
-) -> RegisterRequest | RegisterExRequest:
+def full_request(witness: Witness, method: Method, address: str, client_computer_name: str) -> Registration:
     """A registration that is right and has every string there can be, ShareName if a share is known."""
     fields = {"ip_address": address, "client_computer_name": client_computer_name}
     shares = sorted(witness.place.profile.expect.shares, key=lambda share: not share.scale_out)
@@ -121,13 +137,46 @@ def full_request(
     return method.request(witness, **fields)
 
 
+def with_string(message: Registration, name: str, value: str) -> Registration:
+    """The same registration with another value for a string, given by its name in the IDL."""
+    changes: dict[str, Any] = {FIELDS[name]: value}
+    return dataclasses.replace(message, **changes)
+
+
 def strings_of(message: AnyRequest, witness: Witness) -> dict[str, str]:
     """The strings of a registration by their names in the IDL, NULL ones left out."""
     present = field_spans(message, witness.syntax)
-    values = {
-        "NetName": "net_name",
-        "ShareName": "share_name",
-        "IpAddress": "ip_address",
-        "ClientComputerName": "client_computer_name",
-    }
-    return {name: getattr(message, field) for name, field in values.items() if f"{name}.max_count" in present}
+    return {name: getattr(message, field) for name, field in FIELDS.items() if f"{name}.max_count" in present}
+
+
+async def send_cuts(sender: Sender, message: AnyRequest) -> dict[str, dict[str, Outcome]]:
+    """Send a request cut in each of its fields, at several octets of it: how each ended, by field."""
+    syntax = sender.witness.syntax
+    stub = encode(message, syntax, byte_order=sender.byte_order)
+    ended: dict[str, dict[str, Outcome]] = {}
+    for field, span in field_spans(message, syntax).items():
+        places = {span.start, span.start + 1, (span.start + span.stop) // 2, span.stop - 1} & {*span} - {0}
+        ended[field] = {
+            f"{place} of {len(stub)} octets": await sender.send(message, stub[:place])
+            for place in sorted(places)
+        }
+    return ended
+
+
+async def check_cuts(
+    law: Law, sender: Sender, message: AnyRequest, ended: dict[str, dict[str, Outcome]]
+) -> None:
+    """Each cut request has ended in a fault, and the connection still serves."""
+    name = method_name(message)
+    for field, outcomes in ended.items():
+        check_each(
+            law, "RPC-STUB-truncated", outcomes=outcomes, allowed=BAD_STUB, note=f"{name}, cut in {field}"
+        )
+    await check_still_serves(law, "RPC-STUB-truncated", sender=sender)
+
+
+async def check_still_serves(law: Law, *ids: str, sender: Sender) -> None:
+    """The connection of the last call is still good for others."""
+    outcome = await sender.still_serves()
+    note = "GetInterfaceList on the same connection afterwards"
+    law(*ids).allows(outcome, returns(Win32.ERROR_SUCCESS), note=note)

@@ -1,0 +1,86 @@
+"""The string parameters are unique pointers: null, or any other referent (C706 14.3.10, MS-SWN 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.harness import case, returns
+from swn_torture.harness.registering import REGISTER_EX, WRONG_PARAMETER, Method, each_method
+from swn_torture.harness.steps import SUCCESS
+from swn_torture.harness.stubs import Sender, full_request, strings_of
+from swn_torture.witness.ndr import wide_size
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+#: What a method may say of a string that is missing.
+REFUSALS = (WRONG_PARAMETER, returns(Win32.ERROR_REVISION_MISMATCH))
+NAMES = {
+    "NetName": "net_name",
+    "IpAddress": "ip_address",
+    "ClientComputerName": "client_computer_name",
+}
+
+
+@case("SWN-6-idl-unique-strings", "RPC-STUB-null-unique", syntaxes="both")
+@each_method
+async def test_null_strings(witness: Witness, law: Law, method: Method) -> None:
+    """A null pointer for any of the strings, and for all, reaches the method, which answers by itself."""
+    sender, address = Sender(witness), await witness.address_of(0)
+    rules = law("SWN-6-idl-unique-strings", "RPC-STUB-null-unique")
+
+    for name, field in NAMES.items():
+        request = method.request(witness, **{"ip_address": address, field: None})
+        rules.allows(await sender.send(request), *REFUSALS, note=f"{name} null")
+    nothing = dict.fromkeys(NAMES.values())
+    rules.allows(await sender.send(method.request(witness, **nothing)), *REFUSALS, note="all strings null")
+    if method is REGISTER_EX:
+        request = method.request(witness, ip_address=address, share_name=None)
+        rules.allows(await sender.send(request), SUCCESS, note="ShareName null")
+    rules.allows(
+        await sender.send(method.request(witness, ip_address=address)), SUCCESS, note="the names are there"
+    )
+
+
+REFERENTS = {
+    "one": 1,
+    "odd": 0x20001,
+    "high": 0x80000000,
+    "highest": 0xFFFFFFFF,
+}
+
+
+@case("SWN-6-idl-unique-strings", syntaxes="both")
+@each_method
+async def test_any_referent(witness: Witness, law: Law, method: Method) -> None:
+    """Whatever the referents of the strings are, if they are not 0, the strings behind them are read."""
+    address, sender = await witness.address_of(0), Sender(witness)
+    message = full_request(witness, method, address, witness.client_name())
+    fields = list(strings_of(message, witness))
+    top = 256 ** wide_size(witness.syntax) - 1
+    chosen = {**REFERENTS, "all bits": top, "only high bits": top - 0xFFFFFFFF or 0xFFFF0000}
+
+    for what, referent in chosen.items():
+        # Distinct, as those of unique pointers have to be.
+        step = -1 if referent > len(fields) else 1
+        wrong = {f"{field}.referent": referent + step * n for n, field in enumerate(fields)}
+        shown = ", ".join(f"{value:#x}" for value in wrong.values())
+        law("SWN-6-idl-unique-strings").allows(
+            await sender.send(message, wrong=wrong), SUCCESS, note=f"{what}: {shown}"
+        )
+
+
+@case("SWN-6-idl-unique-strings", syntaxes="both")
+@each_method
+async def test_equal_referents(witness: Witness, law: Law, method: Method) -> None:
+    """Strings with the same referent, which unique pointers must not have: whether they are read."""
+    address, sender = await witness.address_of(0), Sender(witness)
+    message = full_request(witness, method, address, witness.client_name())
+    wrong = {f"{field}.referent": 0x20000 for field in strings_of(message, witness)}
+
+    outcome = await sender.send(message, wrong=wrong)
+
+    law("SWN-6-idl-unique-strings").record(outcome, "the referent 0x20000 for all strings")
+    await witness.alive(law)
