@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -27,6 +25,7 @@ from swn_torture.dcerpc.errors import (
 )
 from swn_torture.dcerpc.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.sockets import drop_incoming, reset_on_close
 from swn_torture.dcerpc.syntax import NDR32, SyntaxId
 
 if TYPE_CHECKING:
@@ -111,6 +110,7 @@ class RpcClient:
         self._strays: deque[Pdu] = deque()
         self._stray = asyncio.Event()
         self._over: RpcError | None = None
+        self._silent = False
         self._contexts: tuple[PresentationContext, ...] = ()
         self._record("open")
 
@@ -312,6 +312,17 @@ class RpcClient:
         """Read again."""
         self._transport.resume_reading()
 
+    def fall_silent(self) -> None:
+        """Have the system drop whatever arrives from now on, so that nothing is even acknowledged.
+
+        To the server we have lost our power, until :meth:`close`, which is an abort then. Linux only.
+
+        Raises:
+            OSError: the system cannot do that.
+        """
+        drop_incoming(self._transport)
+        self._silent = True
+
     async def next_pdu(self, timeout: float | None = 10.0) -> Pdu:
         """Return the next PDU that answers no call and no bind of ours, verified and in the clear.
 
@@ -347,7 +358,7 @@ class RpcClient:
         """End the connection by FIN, or by RST with ``abort``. Outstanding calls fail."""
         if not self.closed.is_set():
             self._transport.resume_reading()
-            if abort:
+            if abort or self._silent:
                 self._abort()
             elif not self._transport.is_closing():
                 self._record("fin")
@@ -466,13 +477,6 @@ class _Edge(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.client.ended("reset" if isinstance(exc, OSError) else None)
         self.client.gone()
-
-
-def reset_on_close(transport: asyncio.Transport) -> None:
-    """Make the end of a connection a TCP reset instead of a FIN."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _endpoint(name: Any) -> tuple[str, int]:

@@ -11,7 +11,6 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-from swn_torture.dcerpc.client import reset_on_close
 from swn_torture.dcerpc.events import CallCancelled, CallReceived, ServerEvent, Violation
 from swn_torture.dcerpc.interface import (
     Association,
@@ -25,6 +24,7 @@ from swn_torture.dcerpc.mgmt import Management
 from swn_torture.dcerpc.negotiation import find_interface
 from swn_torture.dcerpc.options import ServerOptions
 from swn_torture.dcerpc.server_connection import ServerConnection
+from swn_torture.dcerpc.sockets import reset_on_close
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,9 @@ class RpcServer:
         associations: all that have a connection.
         violations: the latest breaches of protocol by clients, with the connection on which they happened.
     """
+
+    connection: type[ServerConnection] = ServerConnection
+    """What thinks for each connection."""
 
     def __init__(
         self,
@@ -191,7 +194,7 @@ class RpcServer:
                     await asyncio.sleep(_EXHAUSTED_PAUSE)
                 continue  # anything else was that connection's own trouble
             try:
-                await loop.connect_accepted_socket(lambda: ServerLink(self), connection)
+                await loop.connect_accepted_socket(self.link, connection)
             except OSError:
                 connection.close()  # gone again before it was accepted
 
@@ -202,6 +205,10 @@ class RpcServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         listener.close()
+
+    def link(self) -> ServerLink:
+        """Make what serves a new connection."""
+        return ServerLink(self)
 
     def admit(self, link: ServerLink) -> int:
         """Take in a new connection; return its number (the link does that)."""
@@ -245,7 +252,7 @@ class ServerLink(asyncio.Protocol):
         peer = transport.get_extra_info("peername") or ("", 0)
         local = transport.get_extra_info("sockname")
         self.info = ConnectionInfo(self._server.admit(self), (peer[0], peer[1]), (local[0], local[1]))
-        self.core = ServerConnection(
+        self.core = self._server.connection(
             self._server.interfaces,
             self._server.associations,
             self.info,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swn_torture.control.base import NodeState
 from swn_torture.harness.outcome import outcome_of, returns
@@ -13,7 +13,7 @@ from swn_torture.witness.messages import GetInterfaceListRequest
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from swn_torture.control.base import Controller
     from swn_torture.harness.witness import Witness
@@ -59,16 +59,34 @@ def states_of(interfaces: Iterable[InterfaceInfo]) -> dict[str, int]:
     return {str(address): interface.state for interface in interfaces for address in addresses_of(interface)}
 
 
-def show_states(states: Mapping[str, int]) -> str:
-    """States for a report, in a fixed order."""
+def show_states(states: Any) -> str:
+    """States by address for a report, in a fixed order."""
     shown = (f"{address} {describe(InterfaceState, states[address])}" for address in sorted(states))
     return ", ".join(shown) or "no interface"
 
 
-async def hosted_states(cluster: Controller, addresses: Iterable[str]) -> dict[str, int]:
-    """The states these addresses have to be in: AVAILABLE where a node in service hosts them now."""
-    hosted = {a for node in await cluster.nodes() if node.state is NodeState.OK for a in node.addresses}
-    return {
-        address: InterfaceState.AVAILABLE if address in hosted else InterfaceState.UNAVAILABLE
-        for address in addresses
-    }
+async def as_hosted(
+    witness: Witness, cluster: Controller, addresses: Collection[str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The states of some addresses in the list, and those they have to be in; waits until both agree.
+
+    AVAILABLE is what a node in service hosts, UNAVAILABLE what nobody does. A node may take over addresses
+    of another meanwhile, so that is asked again and again, as long as an event may take.
+    """
+
+    async def hosted() -> dict[str, int]:
+        there = {a for node in await cluster.nodes() if node.state is NodeState.OK for a in node.addresses}
+        return {
+            address: int(InterfaceState.AVAILABLE if address in there else InterfaceState.UNAVAILABLE)
+            for address in addresses
+        }
+
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + witness.place.profile.expect.event_deadline
+    while True:
+        before = await hosted()
+        listed = {a: s for a, s in states_of(await witness.interfaces()).items() if a in addresses}
+        wanted = await hosted()
+        if before == wanted == listed or loop.time() > deadline:
+            return listed, wanted
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,102 @@
+"""The connection of a client ends, or the client falls silent: its registrations go (MS-SWN 3.1.6.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.harness import case
+from swn_torture.harness.registering import listed, show_listed
+from swn_torture.harness.steps import listen
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller, RegistrationView
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+#: How often the cluster is asked for its registrations.
+_POLL_S = 0.1
+
+
+@case("SWN-3.1.6.5-delete-on-timeout", needs=("list-registrations",))
+@pytest.mark.parametrize("ending", ["fin", "reset"])
+async def test_connection_ends(witness: Witness, law: Law, cluster: Controller, ending: str) -> None:
+    """A client whose only connection ends is not on the list of registrations any more."""
+    expect = witness.place.profile.expect
+    client = await witness.connect()
+    gone = [
+        await listen(witness, client, version=version, asks=version == 1) for version in versions(witness)
+    ]
+    stays = await listen(witness, version=1)
+    names = [listener.name for listener in gone]
+    before = await listed(cluster, *names, stays.name)
+
+    await client.rpc.close(abort=ending == "reset")
+    left = await until_gone(cluster, names, expect.reply_deadline)
+
+    law("SWN-3.1.6.5-delete-on-timeout").holds(
+        len(before) == len(gone) + 1 and not left,
+        expected=f"{len(gone)} registrations on the list before, none after the connection ended",
+        observed=f"{len(before) - 1} before, after: {show_listed(left)}",
+        note="they were made on one connection, the only one of its association",
+    )
+    law("SWN-3.1.6.5-delete-on-timeout").holds(
+        len(await listed(cluster, stays.name)) == 1,
+        expected="the registration of another connection is still there",
+        observed=show_listed(await listed(cluster, stays.name)),
+    )
+
+
+def versions(witness: Witness) -> tuple[int, ...]:
+    """The versions that clients of the target can register with."""
+    return (1, 2)[: witness.place.profile.expect.version]
+
+
+async def until_gone(cluster: Controller, names: list[str], timeout: float) -> tuple[RegistrationView, ...]:
+    """Wait until no registration of these clients is listed; those left after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while left := await listed(cluster, *names):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_POLL_S)
+    return left
+
+
+@case(
+    "SWN-3.1.6.5-delete-on-timeout",
+    "SWN-3.1.6.5-silent-death",
+    needs=("version-2", "list-registrations"),
+    lasts=60,
+)
+async def test_client_falls_silent(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A client that vanishes without a word is not on the list of registrations for ever."""
+    expect = witness.place.profile.expect
+    keep_alive = 1
+    silent = [
+        await listen(witness, version=2, keep_alive_timeout=keep_alive),
+        await listen(witness, version=2, keep_alive_timeout=keep_alive, asks=False),
+    ]
+    old = await listen(witness, version=1)
+    names = [listener.name for listener in silent]
+
+    for listener in (*silent, old):
+        listener.client.rpc.fall_silent()
+    began = time.monotonic()
+    # The timers of 3.1.5 see to it: the call is answered into the void, then the registration is unused.
+    longest = keep_alive + expect.unused_timeout + 2 * expect.scan_interval + expect.reply_deadline
+    left = await until_gone(cluster, names, longest)
+
+    seconds = time.monotonic() - began
+    observed = f"listed after {seconds:.1f} s: {show_listed(left)}" if left else f"gone after {seconds:.1f} s"
+    law("SWN-3.1.6.5-delete-on-timeout", "SWN-3.1.6.5-silent-death").holds(
+        not left,
+        expected=f"the registrations of version 2 are gone, after {longest:g} s at the latest",
+        observed=observed,
+    )
+    law.choice(
+        "AMB-14",
+        f"a silent client of version 1: {'listed' if await listed(cluster, old.name) else 'gone'} by then",
+    )

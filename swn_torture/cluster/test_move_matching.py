@@ -1,0 +1,297 @@
+"""Which registrations a move or an address change applies to (MS-SWN 3.1.6.2, 3.1.6.3, 3.1.6.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.control.base import Capability, ControllerError
+from swn_torture.harness import SILENCE, case
+from swn_torture.harness.buffer_rules import naming
+from swn_torture.harness.registering import of_version_1
+from swn_torture.harness.steps import (
+    SUCCESS,
+    Home,
+    Listener,
+    destination,
+    destinations,
+    hear,
+    hear_late,
+    hear_nothing,
+    hear_out,
+    listen,
+    share_of,
+    until_listed,
+)
+from swn_torture.harness.witness import Unsuitable
+from swn_torture.witness.constants import MessageType, RegisterFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+
+_MOVES = ("version-2", "move-client", "list-nodes", "two-nodes")
+_SHARES = ("version-2", "move-share", "any-share", "list-nodes", "two-nodes")
+_ADDRESSES = ("version-2", "change-address", "spare-address", "list-nodes", "two-nodes")
+
+
+def told(listener: Listener) -> str:
+    """All that a listener heard, for a report."""
+    return "; ".join(map(str, listener.told)) or str(listener.outcome)
+
+
+# Client moves
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("SWN-3.1.6.2-match-client", "SWN-3.1.6.2-wake", needs=_MOVES)
+async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Controller) -> None:
+    """Of three waiting registrations the two of the client that is moved are answered."""
+    name = witness.client_name()
+    mine = [await listen(witness, client_computer_name=name, version=version) for version in (1, 2)]
+    other = await listen(witness)
+    home = await destination(witness, cluster, beside=other.address)
+
+    await cluster.move_client(name, home.node)
+    outcomes = await hear(*mine)
+    (silent,) = await hear_nothing(other)
+
+    for listener, outcome in zip(mine, outcomes, strict=True):
+        law("SWN-3.1.6.2-wake", "SWN-3.1.6.2-match-client").allows(outcome, SUCCESS)
+        notice = listener.notice(law, "SWN-3.1.6.2-wake")
+        law("SWN-3.1.6.2-wake").equal(
+            notice.message_type, MessageType.CLIENT_MOVE, show=naming(MessageType), note=str(notice)
+        )
+    law("SWN-3.1.6.2-match-client").allows(
+        silent, SILENCE, note=f"registered as {other.name}, while {name} was moved"
+    )
+
+
+@case("SWN-3.1.6.2-set-move", needs=(*_MOVES, "three-nodes"))
+async def test_later_move_replaces_earlier(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A client that is moved twice before it asks is told of the second destination alone."""
+    listener = await listen(witness, asks=False)
+    first, second = (await destinations(witness, cluster, beside=listener.address))[:2]
+
+    for home in (first, second):
+        await cluster.move_client(listener.name, home.node)
+    await hear_out(listener)
+
+    check_last(law, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
+
+
+def check_last(law: Law, listener: Listener, kind: MessageType, home: Home, rule: str) -> None:
+    """Of two events of a kind only the second was told: the one about this node."""
+    notices = listener.told_of(kind)
+    law(rule).holds(
+        len(notices) == 1 and set(notices[0].addresses) == set(home.addresses),
+        expected=f"{kind.name} once, with the addresses of {home.node}: {', '.join(home.addresses)}",
+        observed=told(listener),
+    )
+
+
+@case("SWN-3.1.6.2-destination-forms", needs=_MOVES)
+async def test_destination_forms(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A client is moved to a node, an interface group, an address of either family, a host's full name."""
+    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    forms = {"node": home.node, "interface group": home.interfaces[0].group_name}
+    forms |= {f"IPv{address.version} address": str(address) for address in home.ips}
+    forms |= {"full name of the host": f"{home.node}.swn.test"}
+    listeners = {form: await listen(witness) for form in forms}
+
+    refused = {}
+    for form, listener in listeners.items():
+        try:
+            await cluster.move_client(listener.name, forms[form])
+        except ControllerError as problem:
+            refused[form] = str(problem)
+    await hear_nothing(*(listener for form, listener in listeners.items() if form not in refused))
+
+    for form, listener in listeners.items():
+        result = f"not offered: {refused[form]}" if form in refused else told(listener)
+        law("SWN-3.1.6.2-destination-forms").record(f"{form} {forms[form]}: {result}")
+        law.choice(
+            "AMB-19", f"a move to a {form}: {'not offered' if form in refused else told_how(listener)}"
+        )
+
+
+def told_how(listener: Listener) -> str:
+    """How many addresses a listener was sent to."""
+    if listener.outcome != SUCCESS or not listener.told:
+        return "no notification"
+    return f"{len(listener.told[-1].entries)} addresses"
+
+
+@case("SWN-3.1.6.2-clientname-compare", needs=_MOVES)
+async def test_client_name_in_another_form(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A client is moved by its name in other letters, in short, or in full: whether that is the same name."""
+    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    short, full = witness.client_name(), f"{witness.client_name()}.contoso.com"
+    forms = {
+        "in capitals and small letters exchanged": (full, full.swapcase()),
+        "without its domain": (f"{short}A.contoso.com", f"{short}A"),
+        "with a domain that it was registered without": (f"{short}B", f"{short}B.contoso.com"),
+    }
+    listeners = {form: await listen(witness, client_computer_name=names[0]) for form, names in forms.items()}
+
+    for _, moved in forms.values():
+        await move_if_there(cluster.move_client(moved, home.node))
+    await hear_nothing(*listeners.values())
+
+    for form, listener in listeners.items():
+        law("SWN-3.1.6.2-clientname-compare").record(
+            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {told(listener)}", form
+        )
+
+
+async def move_if_there(order: Awaitable[None]) -> None:
+    """Give an order; a controller that finds nobody whom it concerns says so by an error, and may."""
+    try:
+        await order
+    except ControllerError:
+        return
+
+
+# Share moves
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("SWN-3.1.6.3-match", "SWN-3.1.6.3-wake", needs=_SHARES)
+async def test_share_move_goes_by_client_and_share(witness: Witness, law: Law, cluster: Controller) -> None:
+    """Of registrations that differ in client, share and version, the one that all three fit is answered."""
+    share = share_of(witness)
+    mine: dict[str, Any] = {"client_computer_name": witness.client_name(), "share_name": share}
+    full = await listen(witness, **mine)
+    other_client = await listen(witness, share_name=share)
+    no_share = await listen(witness, **{**mine, "share_name": None})
+    version_1 = await listen(witness, version=1, client_computer_name=full.name)
+    others = {"another client": other_client, "ShareName NULL": no_share, "version 1": version_1}
+    if len(witness.place.profile.expect.shares) > 1:
+        others["another share"] = await listen(witness, **{**mine, "share_name": share_of(witness, share)})
+    home = await destination(witness, cluster, beside=full.address)
+
+    await cluster.move_share(share, home.node, client=full.name)
+    outcome = await hear_late(law, cluster, full, MessageType.SHARE_MOVE, home)
+    await hear_out(*others.values())
+
+    law("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").allows(outcome, SUCCESS)
+    notice = full.notice(law, "SWN-3.1.6.3-wake")
+    law("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").equal(
+        notice.message_type, MessageType.SHARE_MOVE, show=naming(MessageType), note=str(notice)
+    )
+    for what, listener in others.items():
+        law("SWN-3.1.6.3-match").holds(
+            not listener.told_of(MessageType.SHARE_MOVE),
+            expected="no SHARE_MOVE",
+            observed=told(listener),
+            note=f"registration with {what}",
+        )
+
+
+@case("SWN-3.1.6.3-set", needs=(*_SHARES, "three-nodes"))
+async def test_later_share_move_replaces_earlier(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A share that moves twice before its client asks is told with the second destination alone."""
+    share = share_of(witness)
+    listener = await listen(witness, share_name=share, asks=False)
+    first, second = (await destinations(witness, cluster, beside=listener.address))[:2]
+
+    for home in (first, second):
+        await cluster.move_share(share, home.node, client=listener.name)
+    await hear_out(listener)
+    if not listener.told:
+        await hear_late(law, cluster, listener, MessageType.SHARE_MOVE, second)
+
+    check_last(law, listener, MessageType.SHARE_MOVE, second, "SWN-3.1.6.3-set")
+
+
+@case("SWN-3.1.6.3-sharename-compare", needs=_SHARES)
+async def test_share_name_in_other_letters(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A share is moved by its name in other letters: whether that is the same name."""
+    share = share_of(witness)
+    listener = await listen(witness, share_name=share)
+    home = await destination(witness, cluster, beside=listener.address)
+
+    await move_if_there(cluster.move_share(share.swapcase(), home.node, client=listener.name))
+    await hear_nothing(listener)
+
+    law("SWN-3.1.6.3-sharename-compare").record(
+        f"registered for {share}, moved as {share.swapcase()}: {told(listener)}"
+    )
+
+
+# Address changes
+# ----------------------------------------------------------------------------------------------------------
+
+
+@case("SWN-3.1.6.4-match", "SWN-3.1.6.4-set", "SWN-3.1.6.4-wake", needs=_ADDRESSES, disturbs=True, lasts=30)
+async def test_address_change_goes_by_flag(witness: Witness, law: Law, cluster: Controller) -> None:
+    """Of registrations of one client those with the flag are told of new addresses, of the last one alone."""
+    here = await witness.address_of(0)
+    mine: dict[str, Any] = {"client_computer_name": witness.client_name(), "ip_address": here}
+    flagged: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
+    waiting = await listen(witness, **flagged)
+    later = await listen(witness, **flagged, asks=False)
+    without = [await listen(witness, **mine), await listen(witness, version=1, **mine)]
+    (home, *_) = await destinations(witness, cluster, beside=here)
+    spares = witness.place.profile.expect.spare_addresses
+
+    await cluster.add_address(home.node, spares[0])
+    if not await until_listed(witness, spares[0]):
+        raise Unsuitable(f"{spares[0]} was given to {home.node}, but the interface list never showed it")
+    await hear_out(waiting, *without)
+    await cluster.remove_address(home.node, spares[0])
+    await until_listed(witness, spares[0], gone=True)
+    await hear_out(later)
+
+    law("SWN-3.1.6.4-wake", "SWN-3.1.6.4-match").holds(
+        bool(waiting.told_of(MessageType.IP_CHANGE)),
+        expected="IP_CHANGE ends the AsyncNotify that is outstanding",
+        observed=told(waiting),
+        note=f"registered with Flags IP_NOTIFICATION, {spares[0]} was added to {home.node}",
+    )
+    for listener, what in zip(without, ("Flags 0", "version 1"), strict=True):
+        law("SWN-3.1.6.4-match").holds(
+            not listener.told_of(MessageType.IP_CHANGE),
+            expected="no IP_CHANGE",
+            observed=told(listener),
+            note=f"registration with {what} under the same client name",
+        )
+    changes = later.told_of(MessageType.IP_CHANGE)
+    law("SWN-3.1.6.4-set").holds(
+        len(changes) == 1 and spares[0] not in changes[0].addresses,
+        expected=f"IP_CHANGE once, about the last event: {spares[0]} gone from {home.node}",
+        observed=told(later),
+        note="asked after two events",
+    )
+
+
+@case("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only", needs=("version-1",))
+async def test_version_1_server(
+    witness: Witness, law: Law, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
+) -> None:
+    """A server of version 1 tells nobody of share moves and new addresses, but of client moves."""
+    old = await of_version_1(witness, variant)
+    controller = old.cluster or cluster
+    listener = await listen(old, version=1)
+    home = await destination(old, controller, beside=listener.address)
+    expect = old.place.profile.expect
+
+    await move_if_there(controller.move_share(expect.shares[0].name, home.node, client=listener.name))
+    (after_share,) = await hear_nothing(listener)
+    law("SWN-3.1.6.3-v2-only").allows(after_share, SILENCE, note=f"{expect.shares[0].name} was moved")
+    if controller.can(Capability.CHANGE_ADDRESS) and expect.spare_addresses:
+        await controller.add_address(home.node, expect.spare_addresses[0])
+        (after_address,) = await hear_nothing(listener)
+        law("SWN-3.1.6.4-v2-only").allows(
+            after_address, SILENCE, note=f"{expect.spare_addresses[0]} was added to {home.node}"
+        )
+        await controller.remove_address(home.node, expect.spare_addresses[0])
+    await controller.move_client(listener.name, home.node)
+    await hear(listener)
+
+    notice = listener.notice(law, "SWN-3.1.6.3-v2-only")
+    law("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only").equal(
+        notice.message_type, MessageType.CLIENT_MOVE, show=naming(MessageType), note="what it is told at last"
+    )

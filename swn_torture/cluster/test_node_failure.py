@@ -1,0 +1,243 @@
+"""A node fails or is taken out of service, and a client registered through another one hears of it.
+
+That is what the protocol is for (MS-SWN 1.3); the rules are those of 3.1.6.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.control.base import Failure
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.harness import SILENCE, case, outcome_of
+from swn_torture.harness.buffer_rules import naming
+from swn_torture.harness.listing import as_hosted, show_states
+from swn_torture.harness.registering import (
+    MISMATCH,
+    NOT_FOUND,
+    REGISTER,
+    REGISTER_EX,
+    succeeded,
+    with_handle,
+)
+from swn_torture.harness.steps import SUCCESS, Home, Listener, destinations, hear, hear_nothing, listen
+from swn_torture.witness.constants import ChangeType, MessageType
+
+if TYPE_CHECKING:
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import ContextHandle
+
+_RULES = (
+    "SWN-3.1.6.1-queues-change",
+    "SWN-3.1.6.1-change-state",
+    "SWN-3.1.6.1-wake-async",
+    "SWN-3.1.6.1-other-ip-untouched",
+    "SWN-3.1.6.1-sets-state",
+    "SWN-3.1.4.1-state",
+    "SWN-3.1.4.4-change-unavailable",
+    "SWN-3.1.4.4-change-otherwise-available",
+    "SWN-3.1.4.2-returns-success",
+    "SWN-3.1.4.5-returns-success",
+)
+
+
+@case(
+    *_RULES,
+    needs=("version-2", "disable-node", "list-nodes", "two-nodes"),
+    disturbs=True,
+    lasts=30,
+)
+async def test_node_disabled(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A node is taken out of service and put back: its clients hear both through another node."""
+    scene = await Scene.set(witness, law, cluster)
+
+    await cluster.disable(scene.home.node)
+    await scene.check_told_of_the_failure()
+    await scene.check_list("out of service")
+
+    await scene.check_told_of_the_return(cluster.enable(scene.home.node))
+    await scene.check_list("back")
+    await scene.check_new_registration()
+
+
+@case(
+    *_RULES,
+    "SWN-3.1.3-registrations-empty",
+    needs=("version-2", "list-nodes", "two-nodes"),
+    disturbs=True,
+    lasts=60,
+)
+@pytest.mark.parametrize("how", [Failure.CRASH, Failure.POWER_OFF], ids=str)
+async def test_node_fails(witness: Witness, law: Law, cluster: Controller, how: Failure) -> None:
+    """A node fails and comes back: its clients hear both through another node, and it remembers nobody."""
+    cluster.require(how.capability)
+    scene = await Scene.set(witness, law, cluster)
+    lost = await scene.register_at_the_node_itself()
+
+    await cluster.fail(scene.home.node, how)
+    await scene.check_told_of_the_failure()
+    await scene.check_list("failed")
+
+    await scene.check_told_of_the_return(cluster.recover(scene.home.node))
+    await scene.check_list("back")
+    await scene.check_new_registration()
+    await scene.check_forgotten(lost)
+
+
+@dataclass
+class Scene:
+    """A cluster of which one node will fail, and registrations at another node.
+
+    Attributes:
+        home: the node that will fail, and its interfaces.
+        index: of that node in the profile.
+        near: registrations for its addresses, of each version and in each transfer syntax.
+        late: one more of them that has no AsyncNotify outstanding when it happens.
+        far: registrations for an address that stays.
+    """
+
+    witness: Witness
+    law: Law
+    cluster: Controller
+    home: Home
+    index: int
+    near: list[Listener]
+    late: Listener
+    far: list[Listener]
+
+    @classmethod
+    async def set(cls, witness: Witness, law: Law, cluster: Controller) -> Scene:
+        """Choose the node and register."""
+        here = await witness.address_of(0)
+        homes = await destinations(witness, cluster, beside=here)
+        home = max(homes, key=lambda each: len(each.addresses))
+        index = [node.name.casefold() for node in witness.nodes].index(home.node.casefold())
+
+        async def register(address: str, **options: Any) -> Listener:
+            return await listen(witness, ip_address=address, **options)
+
+        near = [
+            await listen(witness, await witness.connect(syntax=syntax), version=version, ip_address=address)
+            for address in home.addresses
+            for version, syntax in ((1, NDR32), (2, NDR64))
+        ]
+        late = await register(home.addresses[0], asks=False)
+        far = [await register(here, version=version) for version in (1, 2)]
+        return cls(witness, law, cluster, home, index, near, late, far)
+
+    async def check_told_of_the_failure(self) -> None:
+        """Whoever registered for the node's addresses hears that they are UNAVAILABLE, and nobody else."""
+        law = self.law
+        await hear(*self.near)
+        far = asyncio.create_task(hear_nothing(*self.far))
+        await hear(self.late)
+        for listener in (*self.near, self.late):
+            waiting = listener is not self.late
+            rules = law("SWN-3.1.6.1-queues-change", *(["SWN-3.1.6.1-wake-async"] if waiting else []))
+            note = f"registered for {listener.address} of {self.home.node}"
+            note += "" if waiting else ", asked afterwards"
+            if rules.allows(listener.outcome or SILENCE, SUCCESS, note=note):
+                self._check_unavailable(listener, note)
+        await far
+        for listener in self.far:
+            law("SWN-3.1.6.1-other-ip-untouched").holds(
+                not listener.told_of(MessageType.RESOURCE_CHANGE),
+                expected="no RESOURCE_CHANGE",
+                observed="; ".join(map(str, listener.told)) or listener.outcome,
+                note=f"registered for {listener.address}, which no failure of {self.home.node} concerns",
+            )
+
+    async def check_told_of_the_return(self, order: Any) -> None:
+        """Give the order that brings the node back; its clients hear that its addresses are AVAILABLE.
+
+        Another node may have taken the addresses over before. A server may drop a registration after it has
+        told of a failure (AMB-30): then there is nothing more to hear by it.
+        """
+        law = self.law
+        returned = asyncio.ensure_future(order)
+        deadline = self.witness.place.profile.expect.event_deadline
+        loop = asyncio.get_running_loop()
+
+        async def until_available(listener: Listener) -> None:
+            end = loop.time() + deadline
+            while not self._last_is_available(listener):
+                if await listener.hear(max(0.0, end - loop.time())) != SUCCESS:
+                    return
+
+        await asyncio.gather(returned, *map(until_available, self.near))
+        for listener in self.near:
+            note = f"registered for {listener.address} of {self.home.node}, which came back"
+            dropped = listener.outcome == NOT_FOUND
+            law.choice(
+                "AMB-30",
+                "dropped after UNAVAILABLE was told" if dropped else "kept after UNAVAILABLE was told",
+            )
+            if dropped and not self._last_is_available(listener):
+                continue
+            law("SWN-3.1.6.1-change-state", "SWN-3.1.4.4-change-otherwise-available").holds(
+                self._last_is_available(listener),
+                expected="RESOURCE_CHANGE, AVAILABLE (0x1)",
+                observed="; ".join(map(str, listener.told)) + f"; then {listener.outcome}",
+                note=note,
+            )
+
+    @staticmethod
+    def _last_is_available(listener: Listener) -> bool:
+        changes = [c for notice in listener.told_of(MessageType.RESOURCE_CHANGE) for c in notice.changes]
+        return bool(changes) and changes[-1].change_type == ChangeType.AVAILABLE
+
+    def _check_unavailable(self, listener: Listener, note: str) -> None:
+        """The last answer tells of UNAVAILABLE, first of all."""
+        notice = listener.notice(self.law, "SWN-3.1.6.1-queues-change")
+        if self.law("SWN-3.1.6.1-queues-change").holds(
+            notice.message_type == MessageType.RESOURCE_CHANGE and bool(notice.changes),
+            expected="RESOURCE_CHANGE",
+            observed=notice,
+            note=note,
+        ):
+            self.law("SWN-3.1.4.4-change-unavailable", "SWN-3.1.6.1-change-state").equal(
+                notice.changes[0].change_type, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=note
+            )
+
+    async def check_list(self, what: str) -> None:
+        """The list has the node's addresses as AVAILABLE where somebody hosts them, else as UNAVAILABLE."""
+        listed, hosted = await as_hosted(self.witness, self.cluster, self.home.addresses)
+        self.law("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
+            listed,
+            hosted,
+            show=show_states,
+            note=f"as {self.witness.nodes[0].name} tells it, {self.home.node} being {what}",
+        )
+
+    async def check_new_registration(self) -> None:
+        """After the return clients register again for the node's addresses, by either method."""
+        for address in self.home.addresses:
+            for method in (REGISTER, REGISTER_EX):
+                reply = await method.reply(self.witness, self.near[0].client, ip_address=address)
+                self.law(method.rule("returns-success")).holds(
+                    succeeded(reply),
+                    expected="ERROR_SUCCESS (0x0) with a handle",
+                    observed=with_handle(reply),
+                    note=f"registering for {address} after {self.home.node} came back",
+                )
+
+    async def register_at_the_node_itself(self) -> ContextHandle:
+        """A registration that dies with the node."""
+        client = await self.witness.connect(self.index)
+        return await self.witness.register_ex(client, ip_address=self.far[0].address)
+
+    async def check_forgotten(self, lost: ContextHandle) -> None:
+        """The node that came back does not know that handle any more."""
+        self.witness.forget_ports()
+        client = await self.witness.connect(self.index)
+        quiet = self.witness.place.profile.expect.quiet_time
+        outcome = await outcome_of(client.async_notify(lost), quiet)
+        self.law("SWN-3.1.3-registrations-empty").allows(
+            outcome, NOT_FOUND, MISMATCH, note=f"AsyncNotify by a handle from before {self.home.node} failed"
+        )

@@ -1,0 +1,148 @@
+"""A witness service that starts: what it remembers, and where the rest comes from (MS-SWN 3.1.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.control.base import Capability
+from swn_torture.harness import case, outcome_of, returns
+from swn_torture.harness.listing import interfaces_until
+from swn_torture.harness.registering import (
+    MISMATCH,
+    NO_SUCH_METHOD,
+    NOT_FOUND,
+    REGISTER,
+    REGISTER_EX,
+    WRONG_PARAMETER,
+    listed,
+    of_version_1,
+    show_listed,
+    succeeded,
+    with_handle,
+)
+from swn_torture.harness.steps import addresses_of
+from swn_torture.witness.constants import ProtocolVersion
+from swn_torture.witness.messages import UnRegisterRequest
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import InterfaceInfo
+
+#: What Windows announces as Version from 2012 R2 on (AMB-9).
+ANY_VERSION = 0xFFFFFFFF
+
+
+@case(
+    "SWN-3.1.3-registrations-empty",
+    "SWN-3.1.3-interfaces-from-config",
+    needs=("restart-service",),
+    disturbs=True,
+    lasts=15,
+)
+async def test_restart(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A witness service that was restarted knows no registration from before, and lists what it did."""
+    node = len(witness.nodes) - 1
+    name, before = witness.client_name(), await witness.interfaces(node)
+    client = await witness.connect(node)
+    methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.place.profile.expect.version]
+    handles = [await m.register(witness, client, client_computer_name=name) for m in methods]
+    client.async_notify(handles[0])
+
+    await cluster.restart(witness.nodes[node].name)
+    witness.forget_ports()
+
+    again = await witness.connect(node)
+    quiet = witness.place.profile.expect.quiet_time
+    for method, handle in zip(methods, handles, strict=True):
+        note = f"by the handle of a {method} before the restart"
+        asked = await outcome_of(again.async_notify(handle), quiet)
+        law("SWN-3.1.3-registrations-empty").allows(asked, NOT_FOUND, MISMATCH, note=f"AsyncNotify {note}")
+        removed = await outcome_of(again.start(UnRegisterRequest(handle)), quiet)
+        law("SWN-3.1.3-registrations-empty").allows(
+            removed, NOT_FOUND, WRONG_PARAMETER, MISMATCH, note=f"UnRegister {note}"
+        )
+        law.choice("AMB-2", f"a handle from before a restart: AsyncNotify {asked}, UnRegister {removed}")
+    if cluster.can(Capability.LIST_REGISTRATIONS):
+        left = await listed(cluster, name)
+        law("SWN-3.1.3-registrations-empty").holds(
+            not left, expected="no registration of the client listed", observed=show_listed(left)
+        )
+    wanted = _shown(before)
+    after = await interfaces_until(witness, lambda told: _shown(told) == wanted, node=node)
+    law("SWN-3.1.3-interfaces-from-config").equal(
+        _shown(after), wanted, show=str, note=f"the list of {witness.nodes[node].name} after its restart"
+    )
+
+
+def _shown(interfaces: tuple[InterfaceInfo, ...]) -> str:
+    """Names, addresses and Flags of a list, in a fixed order."""
+    return "; ".join(
+        sorted(
+            f"{i.group_name} {' '.join(map(str, addresses_of(i)))} Flags {i.flags:#x} State {i.state:#x}"
+            for i in interfaces
+        )
+    )
+
+
+@case("SWN-3.1.3-version-highest")
+async def test_highest_version(witness: Witness, law: Law) -> None:
+    """A server that has WitnessrRegisterEx announces version 2, one that lacks it version 1."""
+    await check_version(witness, law)
+
+
+@case("SWN-3.1.3-version-highest", needs=("version-1",))
+async def test_highest_version_is_1(
+    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+) -> None:
+    """A server of version 1 announces that, and has no WitnessrRegisterEx."""
+    await check_version(await of_version_1(witness, variant), law)
+
+
+async def check_version(witness: Witness, law: Law) -> None:
+    """The version in the interface list is the highest whose methods there are."""
+    client = await witness.connect()
+    request = witness.registration_ex(ip_address=await witness.address_of(0))
+    reply = await outcome_of(client.start(request), witness.place.profile.expect.reply_deadline)
+
+    lacks = NO_SUCH_METHOD.matches(reply)
+    version = ProtocolVersion.V1 if lacks else ProtocolVersion.V2
+    for announced in sorted({interface.version for interface in await witness.interfaces()}):
+        law("SWN-3.1.3-version-highest").equal(
+            announced,
+            version,
+            ANY_VERSION,
+            show=lambda value: f"0x{value:08X}",
+            note=f"WitnessrRegisterEx: {reply}",
+        )
+        law.choice("AMB-9", f"Version 0x{announced:08X}")
+
+
+@case("SWN-3.1.3-global-name-admin", needs=("variant:renamed",))
+async def test_name_is_set_by_the_administrator(
+    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+) -> None:
+    """A cluster that was given another name takes registrations under that, and none under the old one."""
+    renamed = await variant("renamed")
+    client = await renamed.connect()
+    where: dict[str, Any] = {"ip_address": await renamed.address_of(0)}
+
+    for method in (REGISTER, REGISTER_EX):
+        as_new = await method.reply(renamed, client, **where)
+        as_old = await method.reply(renamed, client, net_name=witness.net_name, **where)
+
+        law("SWN-3.1.3-global-name-admin").holds(
+            succeeded(as_new),
+            expected="ERROR_SUCCESS (0x0) with a handle",
+            observed=with_handle(as_new),
+            note=f"{method} as {renamed.net_name}, which the cluster is called now",
+        )
+        law("SWN-3.1.3-global-name-admin").allows(
+            as_old,
+            returns(Win32.ERROR_INVALID_PARAMETER),
+            note=f"{method} as {witness.net_name}, which it is not called any more",
+        )
