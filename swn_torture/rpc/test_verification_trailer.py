@@ -175,23 +175,32 @@ async def test_stub_padding(witness: Witness, law: Law, octets: int) -> None:
     law("RPC-VT-search").allows(outcome, SUCCESS, note=f"{octets} octets between them")
 
 
+#: A trailer that would have a request refused, if it were one: in a name it is seven harmless characters.
+_TRAILER_AS_TEXT = trailer(Command(UNKNOWN | MUST_PROCESS, b"A\0B\0")).pack().decode("utf-16-le")
+NAMES = {"signature": SIGNATURE.decode("utf-16-le"), "whole-trailer": _TRAILER_AS_TEXT}
+
+
 @case("RPC-VT-search", syntaxes="both")
-@pytest.mark.parametrize("with_trailer", [False, True], ids=["without-trailer", "with-trailer"])
-async def test_signature_in_a_name(witness: Witness, law: Law, with_trailer: bool) -> None:
-    """The octets of the signature inside of a parameter are no trailer: the call is served."""
+@pytest.mark.parametrize("with_trailer", [False, True], ids=["alone", "before-a-trailer"])
+@pytest.mark.parametrize("text", NAMES)
+async def test_trailer_in_a_name(
+    witness: Witness,
+    law: Law,
+    text: str,
+    with_trailer: bool,
+) -> None:
+    """A trailer inside a name, or its signature alone, is part of the name: the call is served."""
     client = await witness.connect()
-    name = SIGNATURE.decode("utf-16-le")
     address = await witness.address_of(0)
 
     for letters in ("", "A", "AB", "ABC"):
-        request = witness.registration(
-            ip_address=address, client_computer_name=f"{letters}{name}{witness.client_name()}"
-        )
+        name = f"{letters}{NAMES[text]}{witness.client_name()}"
+        request = witness.registration(ip_address=address, client_computer_name=name)
         outcome = await _outcome(
             witness, client, lambda right: trailer(*right.values()) if with_trailer else b"", request
         )
         law("RPC-VT-search").allows(
-            outcome, SUCCESS, note=f"signature behind {len(letters)} characters of ClientComputerName"
+            outcome, SUCCESS, note=f"{text} behind {len(letters)} characters of ClientComputerName"
         )
 
 
