@@ -263,8 +263,12 @@ class RpcClient:
         call_id, octets = self.core.request(opnum, stub, **arguments)
         call = self.expect(call_id, opnum)
         if not call.done():
-            for fragment in octets:
-                self.write(fragment)
+            try:
+                for fragment in octets:
+                    self.write(fragment)
+            except ConnectionLost as lost:
+                # The server closed before it had all of it: that is how the call ended.
+                call.settle(lost)
         return call
 
     def expect(self, call_id: int, opnum: int = -1) -> Call:

@@ -397,6 +397,18 @@ class TestEnds:
 
         play(act)
 
+    def test_a_call_on_a_connection_that_is_going_ends_with_it(self) -> None:
+        async def act(stage: Scene) -> None:
+            rpc = await stage.bound()
+            closing = asyncio.ensure_future(rpc.close())
+            await asyncio.sleep(0)
+            call = rpc.call(0, b"too late")
+            with pytest.raises(ConnectionLost):
+                await call.reply()
+            await closing
+
+        play(act)
+
     def test_nobody_there(self) -> None:
         async def run() -> None:
             with pytest.raises(ConnectionLost, match=r"127\.0\.0\.1 port 1: "):
@@ -406,6 +418,15 @@ class TestEnds:
 
 
 class TestTheInstrument:
+    def test_octets_in_segments_of_a_chosen_size(self) -> None:
+        async def act(stage: Scene) -> None:
+            rpc = await stage.client()
+            rpc.segment = 1
+            await rpc.bind(ECHO, credentials=WITNESS, level=AuthLevel.INTEGRITY)
+            assert await rpc.call(0, b"one by one").reply() == b"one by one"
+
+        play(act)
+
     def test_transcripts(self) -> None:
         async def act(stage: Scene) -> None:
             transcript = Transcript()
