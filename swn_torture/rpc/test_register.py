@@ -201,6 +201,14 @@ async def test_same_registration_twice(witness: Witness, law: Law, method: Metho
 
 
 REGISTRATIONS = 100
+NO_ROOM = [
+    returns(code)
+    for code in (
+        Win32.ERROR_NO_SYSTEM_RESOURCES,
+        Win32.ERROR_OUTOFMEMORY,
+        Win32.ERROR_NOT_ENOUGH_MEMORY,
+    )
+]
 
 
 @case(
@@ -218,20 +226,25 @@ async def test_hundred_registrations(witness: Witness, law: Law, cluster: Contro
     calls = [client.start(request) for _ in range(REGISTRATIONS)]
     replies = await asyncio.gather(*(outcome_of(call) for call in calls))
 
+    made = [reply for reply in replies if succeeded(reply)]
     refused = [reply for reply in replies if not succeeded(reply)]
-    if refused:
+    # No number of registrations has to be possible, but a server that has no room for more says so.
+    if unexplained := [reply for reply in refused if reply not in NO_ROOM]:
         raise law.broken(
             method.rule("returns-success"),
             expected="ERROR_SUCCESS (0x0) with a handle, a hundred times",
-            observed=f"{len(refused)} times otherwise, first {with_handle(refused[0])}",
+            observed=f"{len(unexplained)} times otherwise, first {with_handle(unexplained[0])}",
             note="a hundred registrations as a stimulus",
         )
-    keys = {reply.response.context.uuid for reply in replies}
-    law(method.rule("entry-key-uuid")).equal(len(keys), REGISTRATIONS, show=lambda n: f"{n} different UUIDs")
+    keys = {reply.response.context.uuid for reply in made}
+    rule = law(method.rule("entry-key-uuid"))
+    rule.equal(len(keys), len(made), show=lambda n: f"{n} different UUIDs")
+    if refused:
+        rule.record(f"{len(made)} registrations were possible: {refused[0]}")
     if cluster.can(Capability.LIST_REGISTRATIONS):
         entries = await listed(cluster, name)
         law(method.rule("creates-entry")).equal(
-            len(entries), REGISTRATIONS, show=lambda n: f"{n} registrations listed"
+            len(entries), len(made), show=lambda n: f"{n} registrations listed"
         )
 
 
