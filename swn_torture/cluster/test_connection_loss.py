@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from swn_torture.harness import case
-from swn_torture.harness.registering import listed, show_listed
+from swn_torture.harness.registering import listed, show_listed, until_gone
 from swn_torture.harness.steps import listen
 
 if TYPE_CHECKING:
-    from swn_torture.control.base import Controller, RegistrationView
+    from swn_torture.control.base import Controller
     from swn_torture.harness import Law
     from swn_torture.harness.witness import Witness
-
-#: How often the cluster is asked for its registrations.
-_POLL_S = 0.1
 
 
 @case("SWN-3.1.6.5-delete-on-timeout", needs=("list-registrations",))
@@ -53,16 +49,6 @@ async def test_connection_ends(witness: Witness, law: Law, cluster: Controller, 
 def versions(witness: Witness) -> tuple[int, ...]:
     """The versions that clients of the target can register with."""
     return (1, 2)[: witness.place.profile.expect.version]
-
-
-async def until_gone(cluster: Controller, names: list[str], timeout: float) -> tuple[RegistrationView, ...]:
-    """Wait until no registration of these clients is listed; those left after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    while left := await listed(cluster, *names):
-        if time.monotonic() > deadline:
-            break
-        await asyncio.sleep(_POLL_S)
-    return left
 
 
 @case(

@@ -11,6 +11,8 @@ A case about both takes ``method`` from ``each_method`` and names its rule by th
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -24,7 +26,7 @@ from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from swn_torture.control.base import Controller, RegistrationView
     from swn_torture.harness.law import Law
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
+
+
+#: Seconds between two looks at the list of registrations, while waiting for it to change.
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,18 @@ def with_handle(outcome: Outcome) -> str:
 async def listed(cluster: Controller, *clients: str) -> tuple[RegistrationView, ...]:
     """The registrations of these clients, as the cluster tells them."""
     return tuple(view for view in await cluster.registrations() if view.client_computer_name in clients)
+
+
+async def until_gone(
+    cluster: Controller, names: Iterable[str], timeout: float
+) -> tuple[RegistrationView, ...]:
+    """Wait until no registration of these clients is listed; those left after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while left := await listed(cluster, *names):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_POLL_S)
+    return left
 
 
 def show_listed(views: tuple[RegistrationView, ...]) -> str:
