@@ -9,11 +9,9 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
-
 from swn_torture.lab.config import PACKAGES, cache_directory, machine
 from swn_torture.lab.errors import LabError
-from swn_torture.lab.tools import environment, run
+from swn_torture.lab.tools import environment, locked, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,14 +65,10 @@ def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> 
         tree.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LabError(f"The cache directory {tree.parent} cannot be made: {error.strerror}.") from error
-    try:
-        with FileLock(tree.parent / f"{tree.name}.lock", timeout=_LOCK_TIMEOUT):
-            if not tree.is_dir():
-                _build(release, tree, progress)
-    except Timeout as error:
-        raise LabError(
-            f"Another process has been making the base tree {tree} for {_LOCK_TIMEOUT:g} s; giving up on it."
-        ) from error
+    lock = tree.parent / f"{tree.name}.lock"
+    with locked(lock, f"is making the base tree {tree}", progress, timeout=_LOCK_TIMEOUT):
+        if not tree.is_dir():
+            _build(release, tree, progress)
     return tree
 
 

@@ -7,12 +7,9 @@ import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from filelock import FileLock, Timeout
 
 from swn_torture.lab import health, namespaces
 from swn_torture.lab import node as nodes
@@ -21,14 +18,16 @@ from swn_torture.lab.config import CLIENT_ADDRESS, LabConfig, User, check_name, 
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.scripts import exec_script, machine_script
 from swn_torture.lab.settings import SHARES
-from swn_torture.lab.tools import require_host, run
+from swn_torture.lab.tools import locked, require_host, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     Progress = Callable[[str], None]
 
 _LOCK_TIMEOUT: Final = 600.0
+_SETTLE_TIMEOUT: Final = 20.0
 START_CTDB: Final = ("ctdbd",)
 START_SERVICES: Final = (
     ("smbd", "-D"),
@@ -98,7 +97,7 @@ def up(config: LabConfig | None = None, progress: Progress = lambda _: None) -> 
     """
     config = config or LabConfig()
     require_host()
-    with _lock(config.name):
+    with _lock(config.name, progress):
         if (running := _running(config, progress)) is not None:
             return running
         base = ensure_base(config.release, progress)
@@ -116,7 +115,7 @@ def down(name: str = "lab", progress: Progress = lambda _: None) -> bool:
     The base tree stays in the cache. Raises `LabError` when something resists.
     """
     require_host()
-    with _lock(check_name(name)):
+    with _lock(check_name(name), progress):
         there = bool(namespaces.namespaces_of(name)) or run_directory(name).exists()
         if there:
             progress(f"taking the lab {name!r} down")
@@ -174,17 +173,10 @@ def command(node: str, argv: Sequence[str], name: str = "lab") -> list[str]:
 # ---------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _lock(name: str) -> Iterator[None]:
+def _lock(name: str, progress: Progress) -> AbstractContextManager[None]:
     path = run_directory(name).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=_LOCK_TIMEOUT):
-            yield
-    except Timeout as error:
-        raise LabError(
-            f"Another process has been busy with the lab {name!r} for {_LOCK_TIMEOUT:g} s ({path} is locked)."
-        ) from error
+    return locked(path, f"is busy with the lab {name!r}", progress, timeout=_LOCK_TIMEOUT)
 
 
 def _running(config: LabConfig, progress: Progress) -> Lab | None:
@@ -198,7 +190,13 @@ def _running(config: LabConfig, progress: Progress) -> Lab | None:
                 f"A lab {config.name!r} is up with other settings ({_differences(now.lab.config, config)}). "
                 f"Take it down first, or give this one another name."
             )
-        if all(node.ctdb == "ok" for node in now.nodes):
+        if not all(node.ctdb == "ok" for node in now.nodes):
+            progress("the lab is up but not well; waiting for it to settle")
+        try:
+            health.wait_for_ctdb(config, time.monotonic() + _SETTLE_TIMEOUT)
+        except LabError as error:
+            progress(f"it does not: {error}")
+        else:
             progress("the lab is up already")
             return now.lab
     progress("clearing away a lab that is not well")

@@ -142,7 +142,8 @@ def enter_network(name: str) -> None:
     try:
         handle = os.open(_DIRECTORY / name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise LabError(f"There is no network namespace {name} to enter ({error.strerror}).") from error
+        hint = " It is a lab's: swn-torture lab up makes it." if _OURS.fullmatch(name) else ""
+        raise LabError(f"The network namespace {name} cannot be entered: {error.strerror}.{hint}") from error
     try:
         # os.setns came with Python 3.12.
         libc = ctypes.CDLL(None, use_errno=True)

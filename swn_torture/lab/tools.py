@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
 
 from swn_torture.lab.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _PACKAGES: Final[Mapping[str, str]] = {
     "debootstrap": "debootstrap",
@@ -76,6 +80,36 @@ def run(
     if check and done.returncode != 0:
         raise LabError(f"{shown(argv)} failed with {done.returncode}{_said(done.stderr or done.stdout)}")
     return done
+
+
+@contextmanager
+def locked(path: Path, busy: str, progress: Callable[[str], None], *, timeout: float) -> Iterator[None]:
+    """Hold a file lock that ends with us, however we end.
+
+    Args:
+        path: the lock file.
+        busy: what another process does that holds it, for messages: `is making ...`.
+        progress: is told when we have to wait.
+        timeout: seconds after which to give up.
+
+    Raises:
+        LabError: another process held it all the time, or it cannot be made.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress(f"waiting: another process {busy}")
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout as error:
+            raise LabError(f"Another process {busy}, for {timeout:g} s now; giving up on it.") from error
+    except OSError as error:
+        raise LabError(f"The lock {path} cannot be taken: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def shown(argv: Sequence[str]) -> str:
