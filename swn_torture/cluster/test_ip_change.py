@@ -150,11 +150,20 @@ async def hear_ip_change(
 async def destination_of(
     witness: Witness, cluster: Controller, law: Law, notice: Notice, node: str, new: str
 ) -> Home:
-    """What the change was about: the node with all its addresses or the new one alone (AMB-19)."""
+    """What the change was about: the node with all its addresses, the interface's group, or the new address.
+
+    What an event about an address names is up to the application (AMB-19).
+    """
     (home,) = [each for each in await homes(witness, cluster) if each.node == node]
     alone = tuple(i for i in home.interfaces if ip_address(new) in addresses_of(i))
-    if set(notice.addresses) == {new}:
-        law.choice("AMB-19", "an IP change lists the new address alone")
-        return Home(node, alone)
-    law.choice("AMB-19", "an IP change lists the addresses of the node")
+    groups = {interface.group_name for interface in alone}
+    group = tuple(i for i in await witness.interfaces() if i.group_name in groups)
+    for what, candidate in (
+        ("the addresses of the node", home),
+        ("the new address alone", Home(node, alone)),
+        ("the addresses of the interface group", Home(node, group)),
+    ):
+        if set(notice.addresses) == set(candidate.addresses):
+            law.choice("AMB-19", f"an IP change lists {what}")
+            return candidate
     return home

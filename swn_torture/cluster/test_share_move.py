@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.harness import SILENCE, case
+from swn_torture.harness import case
 from swn_torture.harness.answer_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
 from swn_torture.harness.buffer_rules import naming
-from swn_torture.harness.steps import SUCCESS, destination, hear_late, hear_nothing, listen, share_of
+from swn_torture.harness.steps import SUCCESS, Listener, destination, hear_late, hear_out, listen, share_of
 from swn_torture.witness.constants import AddressFlags, MessageType
 
 if TYPE_CHECKING:
@@ -89,18 +89,27 @@ async def test_who_is_told(witness: Witness, law: Law, cluster: Controller) -> N
         note="registration of version 2",
     )
 
-    again, version_1, no_share, another, not_this_share = await hear_nothing(
-        told, of_version_1, without_share, of_another, other_share
-    )
-    law("SWN-3.1.4.4-processed-removed-share").allows(again, SILENCE, note="the next AsyncNotify")
-    law(
+    await hear_out(told, of_version_1, without_share, of_another, other_share)
+
+    def check_told(listener: Listener, times: int, note: str, *ids: str) -> None:
+        law(*ids).equal(
+            len(listener.told_of(MessageType.SHARE_MOVE)),
+            times,
+            show=lambda number: f"told {number} times of the share move",
+            note=note,
+        )
+
+    check_told(told, 1, "AsyncNotify again until nothing comes", "SWN-3.1.4.4-processed-removed-share")
+    check_told(
+        of_version_1,
+        0,
+        "registration of version 1 under the same client name",
         "SWN-3.1.4.4-share-needs-v2-client",
         "SWN-3.1.4.2-v2-client-version",
         "SWN-3.1.4.2-v2-no-share-notification",
         "SWN-3.1.4.5-entry-client-version",
-    ).allows(version_1, SILENCE, note="registration of version 1 under the same client name")
-    law("SWN-3.1.4.5-share-flag-false").allows(no_share, SILENCE, note="registration with ShareName NULL")
-    law("SWN-3.1.4.5-entry-sharename").allows(
-        not_this_share, SILENCE, note=f"registration for {other_share.fields['share_name']}, not {share}"
     )
-    law("SWN-3.1.4.5-entry-sharename").allows(another, SILENCE, note="registration of another client")
+    check_told(without_share, 0, "registration with ShareName NULL", "SWN-3.1.4.5-share-flag-false")
+    another = f"registration for {other_share.fields['share_name']}, not {share}"
+    check_told(other_share, 0, another, "SWN-3.1.4.5-entry-sharename")
+    check_told(of_another, 0, "registration of another client", "SWN-3.1.4.5-entry-sharename")

@@ -24,10 +24,12 @@ from swn_torture.harness.steps import (
     destination,
     destinations,
     hear,
+    hear_late,
     listen,
     share_of,
     take_down,
 )
+from swn_torture.witness.constants import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,7 +62,7 @@ async def test_client_move(witness: Witness, law: Law, cluster: Controller) -> N
     *FRAME_RULES,
     *LIST_RULES,
     *FAMILY_RULES,
-    needs=("version-2", "any-share", "move-share", "list-nodes"),
+    needs=("version-2", "any-share", "move-share", "move-client", "list-nodes"),
     syntaxes="both",
 )
 async def test_share_move(witness: Witness, law: Law, cluster: Controller) -> None:
@@ -70,7 +72,7 @@ async def test_share_move(witness: Witness, law: Law, cluster: Controller) -> No
     home = await destination(witness, cluster, beside=listener.address)
 
     await cluster.move_share(share, home.node, client=listener.name)
-    await hear(listener)
+    await hear_late(law, cluster, listener, MessageType.SHARE_MOVE, home)
 
     notice = listener.notice(law, _TOLD)
     check_frame(law, notice)
