@@ -33,46 +33,96 @@ UNTERMINATED: dict[str, Callable[[str, int], Wrong]] = {
     "not even a unit": lambda field, _: {**_counted(field, 0), field: b""},
 }
 
-#: Content that UTF-16 does not know, or that few expect.
-ODD: dict[str, Callable[[str], str]] = {
-    "lone-high-surrogate": lambda text: f"{text[:1]}\ud83d{text[1:]}",
-    "lone-low-surrogate": lambda text: f"{text[:1]}\ude00{text[1:]}",
-    "reversed-pair": lambda text: f"{text[:1]}\ude00\ud83d{text[1:]}",
-    "high-surrogate-at-the-end": lambda text: f"{text}\ud83d",
-    "only-surrogates": lambda text: "\udc00" * len(text),
-    "beyond-the-bmp": lambda text: f"{text[:1]}\U0001f600{text[1:]}",
-    "noncharacter": lambda text: f"{text}\uffff",
-    "byte-order-mark": lambda text: f"\ufeff{text}",
-    "reversed-byte-order-mark": lambda text: f"\ufffe{text}",
-    "null-in-the-middle": lambda text: f"{text}\0{text}",
-    "null-at-the-beginning": lambda text: f"\0{text}",
-    "control-characters": lambda text: f"{text}\x01\n\x7f",
+#: Null characters where the string does not end.
+NULLS: dict[str, Callable[[str], str]] = {
+    "null in the middle": lambda text: f"{text}\0{text}",
+    "null at the beginning": lambda text: f"\0{text}",
+    "two terminators": lambda text: f"{text}\0",
 }
 
+#: Units that are no characters: surrogates that do not pair.
+LONE_SURROGATES: dict[str, Callable[[str], str]] = {
+    "lone high surrogate": lambda text: f"{text[:1]}\ud83d{text[1:]}",
+    "lone low surrogate": lambda text: f"{text[:1]}\ude00{text[1:]}",
+    "reversed pair": lambda text: f"{text[:1]}\ude00\ud83d{text[1:]}",
+    "high surrogate at the end": lambda text: f"{text}\ud83d",
+    "nothing but surrogates": lambda text: "\udc00" * len(text),
+}
 
-async def _names_like(cluster: Controller, name: str) -> str:
-    """The names under which the cluster lists a client whose name began like this, for a report."""
-    if not cluster.can(Capability.LIST_REGISTRATIONS):
-        return ""
-    names = sorted({repr(view.client_computer_name) for view in await cluster.registrations()})
-    return f"; listed as {', '.join(one for one in names if name in one) or 'something else'}"
+#: Characters that few expect.
+UNUSUAL: dict[str, Callable[[str], str]] = {
+    "character beyond the BMP": lambda text: f"{text[:1]}\U0001f600{text[1:]}",
+    "noncharacter": lambda text: f"{text}\uffff",
+    "byte order mark": lambda text: f"\ufeff{text}",
+    "reversed byte order mark": lambda text: f"\ufffe{text}",
+    "control characters": lambda text: f"{text}\x01\n\x7f",
+}
+
+ODD = {"lone-surrogates": LONE_SURROGATES, "unusual-characters": UNUSUAL}
+
+
+class Trial:
+    """Registrations in which one string is odd, one after the other; what comes of each is recorded."""
+
+    def __init__(self, witness: Witness, law: Law, method: Method, rule: str) -> None:
+        self.witness = witness
+        self.law = law
+        self.method = method
+        self.rule = rule
+        self.sender = Sender(witness)
+        self._names: dict[str, str] = {}
+
+    async def run(
+        self, what: str, change: Callable[[str], str], wrong: Callable[[str, int], Wrong] | None = None
+    ) -> None:
+        """Send a registration for each of its strings, with that one changed."""
+        witness = self.witness
+        address = await witness.address_of(0)
+        fields = strings_of(full_request(witness, self.method, address, ""), witness)
+        for field in fields:
+            # A name of its own for each, so that it can be told from the others in a list.
+            message = full_request(witness, self.method, address, witness.client_name())
+            text = strings_of(message, witness)[field]
+            sent = change(text)
+            outcome = await self.sender.send(
+                with_string(message, field, sent), wrong=wrong(field, len(text)) if wrong else None
+            )
+            self.law(self.rule).record(outcome, f"{field}, {what}: {sent!a}")
+            if field == "ClientComputerName" and succeeded(outcome):
+                self._names[what] = text[1:]
+
+    async def end(self, cluster: Controller) -> None:
+        """Record under which names the clients are known now, and see that the target is alive."""
+        if self._names and cluster.can(Capability.LIST_REGISTRATIONS):
+            listed = {view.client_computer_name for view in await cluster.registrations()}
+            for what, name in self._names.items():
+                seen = ", ".join(ascii(one) for one in sorted(listed) if name in one) or "nothing like it"
+                self.law(self.rule).record(f"listed as {seen}", f"ClientComputerName, {what}")
+        await self.witness.alive(self.law)
 
 
 @case("RPC-STUB-string-unterminated", syntaxes="both")
 @each_method
 async def test_unterminated(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
     """A registration in which one string lacks its terminator: how it ends, and what is read."""
-    sender, address = Sender(witness), await witness.address_of(0)
+    trial = Trial(witness, law, method, "RPC-STUB-string-unterminated")
 
     for what, wrong in UNTERMINATED.items():
-        message = full_request(witness, method, address, witness.client_name())
-        for field, text in strings_of(message, witness).items():
-            outcome = await sender.send(message, wrong=wrong(field, len(text)))
-            seen = ""
-            if succeeded(outcome) and field == "ClientComputerName":
-                seen = await _names_like(cluster, text)
-            law("RPC-STUB-string-unterminated").record(f"{outcome}{seen}", f"{field}: {what}")
-    await witness.alive(law)
+        await trial.run(what, lambda text: text, wrong)
+
+    await trial.end(cluster)
+
+
+@case("RPC-STUB-string-unterminated", syntaxes="both")
+@each_method
+async def test_early_nulls(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+    """A registration in which one string has a null character before its end: how it ends."""
+    trial = Trial(witness, law, method, "RPC-STUB-string-unterminated")
+
+    for what, change in NULLS.items():
+        await trial.run(what, change)
+
+    await trial.end(cluster)
 
 
 @case("RPC-STUB-string-odd-utf16", syntaxes="both")
@@ -82,19 +132,16 @@ async def test_odd_characters(
     witness: Witness, law: Law, cluster: Controller, method: Method, kind: str
 ) -> None:
     """A registration in which one string has odd characters: how it ends."""
-    sender, address = Sender(witness), await witness.address_of(0)
-    message = full_request(witness, method, address, witness.client_name())
+    trial = Trial(witness, law, method, "RPC-STUB-string-odd-utf16")
 
-    for field, text in strings_of(message, witness).items():
-        outcome = await sender.send(with_string(message, field, ODD[kind](text)))
-        seen = ""
-        if succeeded(outcome) and field == "ClientComputerName":
-            seen = await _names_like(cluster, text[1:])
-        law("RPC-STUB-string-odd-utf16").record(f"{outcome}{seen}", f"{field}: {ODD[kind](text)!a}")
-    await witness.alive(law)
+    for what, change in ODD[kind].items():
+        await trial.run(what, change)
+
+    await trial.end(cluster)
 
 
-LENGTHS = (0x7FFF, 0x8000, 0xFFFF, 0x10000, 200_000)
+#: Units with the terminator: none but that, and around the ends of 16-bit counts of octets and of units.
+LENGTHS = (1, 0x8000, 0x10000, 0x10001)
 
 
 @case(
@@ -104,18 +151,20 @@ LENGTHS = (0x7FFF, 0x8000, 0xFFFF, 0x10000, 200_000)
     syntaxes="both",
 )
 @each_method
-async def test_long_strings(witness: Witness, law: Law, method: Method) -> None:
-    """A NetName of 64k characters is refused like any other that is wrong; others are recorded."""
+async def test_empty_and_long_strings(witness: Witness, law: Law, method: Method) -> None:
+    """A NetName of no or of 64k characters is refused; what becomes of other such strings is recorded."""
     sender, address = Sender(witness), await witness.address_of(0)
     message = full_request(witness, method, address, witness.client_name())
 
     for field, text in strings_of(message, witness).items():
         for units in LENGTHS:
-            longer = (text * (units // len(text) + 1))[: units - 1]
-            outcome = await sender.send(with_string(message, field, longer))
-            note = f"{field} of {units} units, terminator included"
+            sent = (text * (units // len(text) + 1))[: units - 1]
+            outcome = await sender.send(with_string(message, field, sent))
+            note = f"{field} of {units - 1} characters"
             if field == "NetName":
                 law(method.rule("netname-mismatch")).allows(outcome, WRONG_PARAMETER, note=note)
             else:
                 law("SWN-6-idl-unique-strings").record(outcome, note)
+            if not sent:
+                law.choice("AMB-29", f"{method}, empty {field}: {outcome}")
     await witness.alive(law)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swn_torture.dcerpc.syntax import NDR64
 from swn_torture.harness import case, returns
 from swn_torture.harness.registering import REGISTER_EX, WRONG_PARAMETER, Method, each_method
 from swn_torture.harness.steps import SUCCESS
 from swn_torture.harness.stubs import Sender, full_request, strings_of
-from swn_torture.witness.ndr import wide_size
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
@@ -44,11 +44,18 @@ async def test_null_strings(witness: Witness, law: Law, method: Method) -> None:
     )
 
 
+#: The first referent and the distance to the next, as those of unique pointers have to be distinct.
 REFERENTS = {
-    "one": 1,
-    "odd": 0x20001,
-    "high": 0x80000000,
-    "highest": 0xFFFFFFFF,
+    "smallest": (1, 1),
+    "odd": (0x20001, 2),
+    "high": (0x80000000, 4),
+    "highest": (0xFFFFFFFF, -1),
+}
+#: More of them where a pointer takes 8 octets (MS-RPCE 2.2.5.3.5).
+WIDE_REFERENTS = {
+    "beyond 32 bits": (0x7FF6_1234_5678, 0x20),
+    "no bit among the low 32": (1 << 32, 1 << 32),
+    "highest of 64 bits": (2**64 - 1, -1),
 }
 
 
@@ -59,13 +66,10 @@ async def test_any_referent(witness: Witness, law: Law, method: Method) -> None:
     address, sender = await witness.address_of(0), Sender(witness)
     message = full_request(witness, method, address, witness.client_name())
     fields = list(strings_of(message, witness))
-    top = 256 ** wide_size(witness.syntax) - 1
-    chosen = {**REFERENTS, "all bits": top, "only high bits": top - 0xFFFFFFFF or 0xFFFF0000}
+    chosen = REFERENTS | (WIDE_REFERENTS if witness.syntax == NDR64 else {})
 
-    for what, referent in chosen.items():
-        # Distinct, as those of unique pointers have to be.
-        step = -1 if referent > len(fields) else 1
-        wrong = {f"{field}.referent": referent + step * n for n, field in enumerate(fields)}
+    for what, (first, step) in chosen.items():
+        wrong = {f"{field}.referent": first + step * n for n, field in enumerate(fields)}
         shown = ", ".join(f"{value:#x}" for value in wrong.values())
         law("SWN-6-idl-unique-strings").allows(
             await sender.send(message, wrong=wrong), SUCCESS, note=f"{what}: {shown}"
