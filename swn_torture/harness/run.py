@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from swn_torture.control.base import ControllerError, NotSupported
-from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.errors import (
+    BindRefused,
+    ContextRefused,
+    Fault,
+    RemoteProtocolError,
+    RpcError,
+)
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.harness.case import mark_of, slug_of
 from swn_torture.harness.law import Law, Stop
@@ -34,6 +40,9 @@ if TYPE_CHECKING:
 #: Seconds a case may take beyond what it says it lasts before it is ended as an error. A guard against a
 #: hang of ours: every wait inside a case has its own, shorter deadline.
 _GUARD_S = 120.0
+
+#: Errors that only somebody who is there can cause.
+_ANSWERS = (BindRefused, ContextRefused, DecodeError, Fault, RemoteProtocolError)
 
 #: Seconds a target that broke off a conversation has to show that it still answers others.
 _SIGN_OF_LIFE_S = 10.0
@@ -177,13 +186,19 @@ class CaseRun:
             raise CaseError(f"the target no longer answers: {signs}")
 
     async def _sign_of_life(self) -> str | None:
-        """None when any node serves a fresh connection, else what went wrong with the last one tried."""
+        """None when any node answers on a fresh connection, else what went wrong with the last one tried.
+
+        A wrong answer is a sign of life, too: else a target that does one thing wrong would be judged by the
+        first case that comes upon it, and by no other.
+        """
         trouble = "the profile names no node"
         for node in range(len(self.place.profile.nodes)):
             probe = Witness(self.place, self.law)
             try:
                 async with asyncio.timeout(_SIGN_OF_LIFE_S):
                     await (await probe.connect(node)).get_interface_list(timeout=None)
+            except _ANSWERS:
+                return None
             except (RpcError, DecodeError, OSError, TimeoutError) as problem:
                 trouble = str(problem) or type(problem).__name__
             else:
