@@ -21,6 +21,7 @@ import pytest
 
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.harness.outcome import faults, outcome_of, returns
+from swn_torture.harness.steps import addresses_of
 from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
 from swn_torture.witness.win32 import Win32
@@ -121,6 +122,20 @@ NEVER_ISSUED: dict[str, Callable[[ContextHandle], ContextHandle]] = {
 
 each_never_issued = pytest.mark.parametrize("kind", NEVER_ISSUED)
 """Runs a case with each kind of such a handle as ``kind``."""
+
+
+async def every_address(witness: Witness, node: int = 0) -> tuple[str, ...]:
+    """Every address of the interface list, as the node of this index tells it.
+
+    Raises:
+        Unsuitable: the list is empty.
+    """
+    found = [
+        str(address) for interface in await witness.interfaces(node) for address in addresses_of(interface)
+    ]
+    if not found:
+        raise Unsuitable(f"the interface list of {witness.nodes[node].name} has no address")
+    return tuple(found)
 
 
 def scale_out_share(witness: Witness) -> str:

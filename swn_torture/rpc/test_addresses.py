@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +14,9 @@ from swn_torture.harness.registering import (
     WRONG_PARAMETER,
     Method,
     each_method,
+    every_address,
     on_share,
 )
-from swn_torture.harness.steps import addresses_of
 from swn_torture.harness.strings import HOSTILE, UNUSUAL, endings, hostile
 from swn_torture.witness.win32 import Win32
 
@@ -33,11 +33,10 @@ SUCCESS = returns(Win32.ERROR_SUCCESS)
 async def test_either_family_is_found(witness: Witness, law: Law) -> None:
     """Register finds the address of an interface by its IPv4 text, and by its IPv6 text where it has one."""
     client = await witness.connect()
-    for interface in await witness.interfaces():
-        for address in addresses_of(interface):
-            reply = await REGISTER.reply(witness, client, ip_address=str(address))
+    for address in await every_address(witness):
+        reply = await REGISTER.reply(witness, client, ip_address=address)
 
-            law("SWN-3.1.4.2-ip-format").allows(reply, SUCCESS, note=f"IpAddress {address}")
+        law("SWN-3.1.4.2-ip-format").allows(reply, SUCCESS, note=f"IpAddress {address}")
 
 
 def spellings(address: IPv4Address | IPv6Address) -> dict[str, str]:
@@ -65,7 +64,7 @@ def spellings(address: IPv4Address | IPv6Address) -> dict[str, str]:
 async def test_other_spellings(witness: Witness, law: Law) -> None:
     """Register with an address of an interface in another spelling takes it or refuses it."""
     client = await witness.connect()
-    known = {a.version: a for interface in await witness.interfaces() for a in addresses_of(interface)}
+    known = {address.version: address for address in map(ip_address, await every_address(witness))}
     for address in known.values():
         for how, text in spellings(address).items():
             reply = await REGISTER.reply(witness, client, ip_address=text)

@@ -15,13 +15,13 @@ from swn_torture.harness.registering import (
     WRONG_PARAMETER,
     Method,
     each_method,
+    every_address,
     listed,
     record_refusal,
     show_listed,
     succeeded,
     with_handle,
 )
-from swn_torture.harness.steps import addresses_of
 from swn_torture.witness.constants import ProtocolVersion
 from swn_torture.witness.win32 import Win32
 
@@ -297,12 +297,11 @@ async def test_any_node_takes_any_address(witness: Witness, law: Law, method: Me
     """Every node takes registrations under the cluster's name for the addresses of all nodes."""
     for node, where in enumerate(witness.nodes):
         client = await witness.connect(node)
-        for interface in await witness.interfaces(node):
-            for address in addresses_of(interface):
-                reply = await method.reply(witness, client, ip_address=str(address))
+        for address in await every_address(witness, node):
+            reply = await method.reply(witness, client, ip_address=address)
 
-                rules = ["SWN-3.1.1.1-global-name"]
-                rules += ["SWN-3.1.4.2-ip-of-any-node"] if method is REGISTER else []
-                law(*rules).allows(
-                    reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {where.name}"
-                )
+            rules = ["SWN-3.1.1.1-global-name"]
+            rules += ["SWN-3.1.4.2-ip-of-any-node"] if method is REGISTER else []
+            law(*rules).allows(
+                reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {where.name}"
+            )

@@ -18,12 +18,12 @@ from swn_torture.harness.registering import (
     REGISTER_EX,
     Method,
     each_method,
+    every_address,
     on_share,
     scale_out_share,
     succeeded,
     with_handle,
 )
-from swn_torture.harness.steps import addresses_of
 from swn_torture.harness.strings import HOSTILE, UNUSUAL, endings, hostile
 from swn_torture.witness.win32 import Win32
 
@@ -44,11 +44,10 @@ NO_INTERFACE = {"ipv4": "255.255.255.255", "ipv6": "3fff::ff"}
 async def test_known_address_on_a_scale_out_share(witness: Witness, law: Law, method: Method) -> None:
     """On a scale-out cluster the address of each interface of the list can be registered."""
     client = await witness.connect()
-    for interface in await witness.interfaces():
-        for address in addresses_of(interface):
-            reply = await method.reply(witness, client, ip_address=str(address), **on_share(witness, method))
+    for address in await every_address(witness):
+        reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
 
-            law(method.rule("sofs-ip-search")).allows(reply, SUCCESS, note=f"IpAddress {address}")
+        law(method.rule("sofs-ip-search")).allows(reply, SUCCESS, note=f"IpAddress {address}")
 
 
 @case(
