@@ -66,6 +66,8 @@ class CtdbController(Controller):
         """Where the public addresses were when we came."""
         self._fails_back = False
         """Whether CTDB gives a node that comes back its share of the addresses."""
+        self._removed = False
+        """Whether we took an address from a node that it is configured with."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -224,7 +226,11 @@ class CtdbController(Controller):
 
     async def remove_address(self, node: str, address: str) -> None:
         """`ctdb delip` on one node; another that knows the address takes it over."""
-        await self._cluster.on(self._cluster.known(node), "ctdb", "delip", address)
+        node = self._cluster.known(node)
+        await self._cluster.on(node, "ctdb", "delip", address)
+        self._removed |= address in self._homes
+        # Until the next reallocation the node goes on hosting what it does not know any more.
+        await self._cluster.on(node, "ctdb", "ipreallocate")
 
     async def move_address(self, address: str, node: str) -> None:
         """`ctdb moveip`; the next reallocation may move it back."""
@@ -281,6 +287,9 @@ class CtdbController(Controller):
                 if self._homes and address not in self._homes:
                     await self._cluster.on(node, "ctdb", "delip", address)
         view = await self._cluster.view()
+        if self._removed:
+            await self._cluster.on(view.seen_from, "ctdb", "reloadips", "all")
+            self._removed = False
         await self._cluster.on(view.seen_from, "ctdb", "ipreallocate")
         await self._wait(deadline)
         view = await self._cluster.view()

@@ -181,6 +181,21 @@ def test_an_address_that_strayed_is_brought_home(player: Player) -> None:
     assert "node1 ctdb delip 198.51.100.77" in player.commands()
 
 
+def test_a_configured_address_that_was_removed_is_read_from_the_configuration_again(player: Player) -> None:
+    async def story() -> None:
+        async with player.controller as controller:
+            await controller.remove_address("node2", "198.51.100.200")
+            await controller.restore(timeout=5)
+            await controller.restore(timeout=5)
+
+    player.answer("any", "ctdb getvar NoIPFailback", "NoIPFailback = 1\n")
+    player.answer("any", "ctdb status ", "Recovery mode:NORMAL (0)\n")
+    asyncio.run(story())
+    removed = player.commands().index("node2 ctdb delip 198.51.100.200")
+    assert player.commands()[removed + 1] == "node2 ctdb ipreallocate"
+    assert [c for c in player.commands() if "reloadips" in c] == ["node1 ctdb reloadips all"]
+
+
 def test_a_forced_response_in_the_json_of_net_witness() -> None:
     response = RespAsyncNotify.of(ResourceChange(255, "node1"), ResourceChange(1, "node1"))
     assert response_json(response) == {
