@@ -23,7 +23,7 @@ from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.harness.outcome import faults, outcome_of, returns
 from swn_torture.harness.steps import addresses_of
 from swn_torture.harness.witness import Unsuitable
-from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
+from swn_torture.witness.messages import NULL_HANDLE, ContextHandle, UnRegisterRequest
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
@@ -122,6 +122,19 @@ NEVER_ISSUED: dict[str, Callable[[ContextHandle], ContextHandle]] = {
 
 each_never_issued = pytest.mark.parametrize("kind", NEVER_ISSUED)
 """Runs a case with each kind of such a handle as ``kind``."""
+
+
+async def unregister(witness: Witness, client: WitnessClient, handle: ContextHandle) -> None:
+    """UnRegister as a stimulus; a refusal stops the case as a violation."""
+    call = client.start(UnRegisterRequest(handle))
+    outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    if outcome != returns(Win32.ERROR_SUCCESS):
+        raise witness.law.broken(
+            "SWN-3.1.4.3-returns-success",
+            expected=str(returns(Win32.ERROR_SUCCESS)),
+            observed=outcome,
+            note="UnRegister as a stimulus",
+        )
 
 
 async def every_address(witness: Witness, node: int = 0) -> tuple[str, ...]:

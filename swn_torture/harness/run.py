@@ -17,6 +17,7 @@ from swn_torture.control.base import ControllerError, NotSupported
 from swn_torture.dcerpc.errors import (
     BindRefused,
     ContextRefused,
+    DeadlineExceeded,
     Fault,
     RemoteProtocolError,
     RpcError,
@@ -151,6 +152,8 @@ class CaseRun:
         try:
             async with asyncio.timeout(limit):
                 await case
+        except DeadlineExceeded:
+            raise  # the target's silence, which the case did not expect, and not the end of our patience
         except TimeoutError as timeout:
             raise CaseError(f"the case was ended after {limit:g} s; it should have ended itself") from timeout
 

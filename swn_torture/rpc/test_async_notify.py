@@ -13,6 +13,7 @@ from swn_torture.harness.registering import (
     Method,
     each_method,
     each_never_issued,
+    unregister,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ async def test_async_notify_after_unregister(witness: Witness, law: Law, method:
     """AsyncNotify with the handle of a registration that is gone is refused at once."""
     client = await witness.connect()
     handle = await method.register(witness, client)
-    await client.unregister(handle)
+    await unregister(witness, client, handle)
 
     reply = await outcome_of(client.async_notify(handle), witness.place.profile.expect.reply_deadline)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.harness import case, outcome_of, returns
-from swn_torture.harness.registering import MISMATCH, NO_SUCH_METHOD
+from swn_torture.harness.registering import MISMATCH, NO_SUCH_METHOD, unregister
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest, UnRegisterRequest
 
@@ -24,7 +24,7 @@ async def test_opnum(witness: Witness, law: Law, opnum: int) -> None:
     handle = await witness.register(client)
     if opnum == Opnum.ASYNC_NOTIFY:
         # With a good handle there would be nothing to see: the call waits for events.
-        await client.unregister(handle)
+        await unregister(witness, client, handle)
     request = {
         Opnum.GET_INTERFACE_LIST: GetInterfaceListRequest(),
         Opnum.REGISTER: witness.registration(ip_address=await witness.address_of(0)),

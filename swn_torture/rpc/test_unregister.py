@@ -16,6 +16,7 @@ from swn_torture.harness.registering import (
     each_never_issued,
     listed,
     show_listed,
+    unregister,
 )
 from swn_torture.witness.messages import UnRegisterRequest
 from swn_torture.witness.win32 import Win32
@@ -96,7 +97,7 @@ async def test_unregister_twice(witness: Witness, law: Law, method: Method) -> N
     """UnRegister of a registration that is gone is refused."""
     client = await witness.connect()
     handle = await method.register(witness, client)
-    await client.unregister(handle)
+    await unregister(witness, client, handle)
 
     reply = await outcome_of(client.start(UnRegisterRequest(handle)))
 
