@@ -64,7 +64,7 @@ class CaseRun:
         law: what it found.
         witness: its view of the target.
         place: the target.
-        started: ``time.monotonic()`` at its start.
+        started: ``time.monotonic()`` when it had the target.
     """
 
     def __init__(self, item: pytest.Item, place: Place, syntax: str) -> None:
@@ -88,6 +88,7 @@ class CaseRun:
         if reason:
             pytest.skip(reason)
         self._stack.enter_context(self.place.use(alone=self.mark.disturbs))
+        self.started = time.monotonic()
         self._stack.enter_context(self._runner)
         return self
 
