@@ -250,7 +250,7 @@ async def test_interfaces_with_one_family(law: Law, variant: Callable[[str], Awa
     assert single.cluster is not None
     there = await configured(single.cluster)
 
-    interfaces = await single.interfaces()
+    interfaces = await listed_by(single)
 
     for interface in interfaces:
         told = addresses_of(interface)

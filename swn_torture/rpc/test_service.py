@@ -9,6 +9,7 @@ from swn_torture.dcerpc.levels import AuthType
 from swn_torture.dcerpc.syntax import NDR32
 from swn_torture.harness import case, outcome_of, returns
 from swn_torture.harness.wire import contexts, outcome_of_bind
+from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS
 from swn_torture.witness.messages import GetInterfaceListRequest
 from swn_torture.witness.win32 import Win32
@@ -26,13 +27,13 @@ async def test_bind_to_the_interface(witness: Witness, law: Law) -> None:
     for node, where in enumerate(witness.nodes):
         rpc = await witness.rpc(node)
         bound = await outcome_of_bind(rpc.bind(contexts(NDR32, abstract=WITNESS), **witness.logon()))
-        client = await witness.connect(node)
-        reply = await outcome_of(client.start(GetInterfaceListRequest()))
-
         note = f"{where.name}, {where.address} port {rpc.remote[1]}"
-        law("SWN-1.9-uuid", "SWN-2.1-if-version").holds(
+        accepted = law("SWN-1.9-uuid", "SWN-2.1-if-version").holds(
             bound.accepted == (0,), expected=f"{WITNESS}: {ACCEPTED}", observed=bound, note=note
         )
+        if not accepted:
+            raise law.stop()
+        reply = await outcome_of(WitnessClient(rpc, NDR32).start(GetInterfaceListRequest()))
         law("SWN-2.1-rpc-over-tcp").allows(reply, returns(Win32.ERROR_SUCCESS), note=note)
 
 
