@@ -3,12 +3,13 @@
 #   make run      judge the embedded reference cluster; reports/reference/index.html
 #   make test     the project's own tests, the suite against the reference included
 #   make samba    bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
+#   make mutants  run the suite against every fault of the reference: docs/faults.md, reports/mutants/
 #   make check    linters and type checker
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test samba check lock clean venv
+.PHONY: run test samba mutants check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -22,6 +23,10 @@ test: venv
 
 samba: venv
 	@$(BIN)/python tools/samba.py
+
+# MUTANTS=--all runs every case against every fault.
+mutants: venv
+	@$(BIN)/python tools/mutants.py $(MUTANTS)
 
 check: venv
 	@$(BIN)/ruff check .

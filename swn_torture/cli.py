@@ -19,6 +19,7 @@ from swn_torture import __version__
 _COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Judge a target and write the reports."),
     "serve": ("serve", "Run the reference cluster, for people who develop clients."),
+    "faults": ("faults", "The ways in which the reference cluster can misbehave on purpose."),
     "cluster": ("cluster", "Move a target's cluster: disable, fail, recover, move a client or a share."),
     "client": ("client", "Speak witness to a server: list interfaces, register, watch notifications."),
     "lab": ("lab", "A disposable three-node Samba/CTDB cluster on this machine."),

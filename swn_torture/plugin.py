@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from swn_torture.harness.run import CaseRun
     from swn_torture.harness.witness import Witness
     from swn_torture.report.model import Results
+    from swn_torture.target import Profile
 
 #: The results of the run, once the session has finished.
 RESULTS: pytest.StashKey[Results] = pytest.StashKey()
@@ -44,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("swn-torture", "conformance of a witness server (MS-SWN)")
     for option, metavar, text in _OPTIONS:
         group.addoption(option, metavar=metavar, default=None, help=text)
+    group.addoption(
+        "--swn-fault",
+        metavar="NAME",
+        default=None,
+        help="have the embedded cluster of the target misbehave (swn-torture faults lists how)",
+    )
     group.addoption(
         "--swn-requirement",
         metavar="ID",
@@ -98,9 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def swn_place(pytestconfig: pytest.Config) -> Iterator[Place]:
     """The target of this test process, running."""
     from swn_torture.harness.place import Place
-    from swn_torture.target import load_profile
 
-    with Place(load_profile(target_name(pytestconfig))) as place:
+    with Place(target_profile(pytestconfig)) as place:
         yield place
 
 
@@ -111,6 +117,22 @@ def target_name(config: pytest.Config) -> str:
     return str(
         config.getoption("--swn-target") or os.environ.get("SWN_TARGET") or config.getini("swn_target")
     )
+
+
+def target_profile(config: pytest.Config) -> Profile:
+    """The profile asked for, with the fault asked for.
+
+    Raises:
+        pytest.UsageError: there is no such fault, or the target is none that can be given one.
+    """
+    from swn_torture.target import ProfileError, load_profile, with_fault
+
+    profile = load_profile(target_name(config))
+    fault = config.getoption("--swn-fault")
+    try:
+        return profile if fault is None else with_fault(profile, str(fault))
+    except ProfileError as problem:
+        raise pytest.UsageError(str(problem)) from problem
 
 
 @pytest.fixture

@@ -60,6 +60,11 @@ SUITES = ("swn_torture.ndr", "swn_torture.rpc", "swn_torture.cluster")
 )
 @click.option("--strict", is_flag=True, help="Count a SHOULD that is not followed as a violation.")
 @click.option(
+    "--fault",
+    metavar="NAME",
+    help="Have the embedded cluster misbehave on purpose; swn-torture faults lists how.",
+)
+@click.option(
     "--captures",
     type=click.Choice(["findings", "all"]),
     default="findings",
@@ -77,6 +82,7 @@ def command(
     requirements: tuple[str, ...],
     workers: str,
     strict: bool,
+    fault: str | None,
     captures: str,
 ) -> None:
     """Run the suite against a target and print the verdict.
@@ -86,15 +92,18 @@ def command(
     swn-torture run --target samba-lab --report out/  a running lab, all reports into out/
     swn-torture run -k register -n 0                  some cases, one after the other
     swn-torture run --requirement SWN-3.1.4.2-null-netname
+    swn-torture run --fault any-net-name-taken        a reference that is wrong: the suite has to say so
 
     Exit codes: 0 conforming, 1 violations, 2 usage or profile error, 3 target unusable or run not finished.
     """
-    from swn_torture.target import ProfileError, load_profile
+    from swn_torture.target import ProfileError, load_profile, with_fault
 
     if workers != "auto" and not workers.isdigit():
         raise click.BadParameter("has to be a number, or auto", param_hint="-n")
     try:
         profile = load_profile(target)
+        if fault is not None:
+            profile = with_fault(profile, fault)
     except ProfileError as problem:
         raise explain(problem, USAGE) from problem
     trouble = preflight(profile)
@@ -118,6 +127,8 @@ def command(
     options += [f"--swn-requirement={requirement}" for requirement in requirements]
     if expression:
         options += ["-k", expression]
+    if fault is not None:
+        options.append(f"--swn-fault={fault}")
     if strict:
         options.append("--swn-strict")
     sys.exit(run_suite(options, strict=strict))
@@ -130,19 +141,20 @@ def run_suite(options: list[str], *, strict: bool = False) -> int:
     from swn_torture.commands.progress import Progress
 
     progress = Progress()
-    # Nothing of a user's own pytest set-up may change a verdict: no ini file, no cache, no plugins but ours.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    fixed = ["--pyargs", *SUITES, "-p", "swn_torture.plugin", "-p", "xdist.plugin", "-p", "no:terminal"]
-    fixed += [
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        f"--rootdir={Path(__file__).parent.parent}",
-        "--maxschedchunk=1",
-    ]
-    code = pytest.main([*fixed, *options], plugins=[progress])
+    code = pytest.main([*suite_arguments(), *options], plugins=[progress])
     return progress.verdict(int(code), strict=strict)
+
+
+def suite_arguments() -> list[str]:
+    """What pytest has to be told to run the suite and nothing else, with no plugin loaded by itself.
+
+    Nothing of a user's own pytest set-up may change a verdict: no ini file, no cache, no plugins but ours.
+    """
+    plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
+    loading = [word for plugin in plugins for word in ("-p", plugin)]
+    where = ["-c", os.devnull, f"--rootdir={Path(__file__).parent.parent}"]
+    return ["--pyargs", *SUITES, *loading, *where, "--maxschedchunk=1"]
 
 
 def preflight(profile: Profile) -> str | None:

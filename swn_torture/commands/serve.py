@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="A choice of the server, such as unused_timeout=5 (repeatable; --list-options shows them).",
 )
+@click.option("--fault", metavar="NAME", help="Misbehave on purpose; swn-torture faults lists how.")
 @click.option("--time-scale", type=float, help="Seconds of the protocol in one real second.")
 @click.option("--list-options", is_flag=True, help="List the choices of the server and leave.")
 @click.option(
@@ -50,6 +51,7 @@ def command(
     net_name: str,
     users: tuple[str, ...],
     options: tuple[str, ...],
+    fault: str | None,
     time_scale: float | None,
     list_options: bool,
     write_profile: Path | None,
@@ -72,6 +74,7 @@ def command(
         return
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
+    given["fault"] = fault
     settings |= {name: value for name, value in given.items() if value is not None}
     for option in options:
         name, equals, value = option.partition("=")

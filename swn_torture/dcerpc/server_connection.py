@@ -76,6 +76,10 @@ class ServerConnection(Connection):
         closing: an error has ended the conversation.
     """
 
+    desk: type[SecurityDesk] = SecurityDesk
+    inbox: type[Inbox] = Inbox
+    """What it is put together from: replace one, and it does one thing otherwise."""
+
     def __init__(
         self,
         interfaces: Sequence[ServerInterface],
@@ -93,9 +97,9 @@ class ServerConnection(Connection):
         self._associations = associations
         self._info = info
         self._options = options
-        self._desk = SecurityDesk(self, provider, options)
+        self._desk = self.desk(self, provider, options)
         self._on_output = on_output
-        self._inbox = Inbox(options)
+        self._inbox = self.inbox(options)
         self._events: deque[ServerEvent] = deque()
         self._out: list[bytes] = []
         self._client_signs_headers = False

@@ -30,8 +30,7 @@ class Recorder:
 
     def __init__(self, config: pytest.Config, began: float) -> None:
         """Record a run that began at ``began`` (seconds since the epoch)."""
-        from swn_torture.plugin import target_name
-        from swn_torture.target import load_profile
+        from swn_torture.plugin import target_profile
 
         self.problems: list[str] = []
         self._config = config
@@ -43,7 +42,7 @@ class Recorder:
             host=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
             workers=int(getattr(config.option, "numprocesses", None) or 1),
         )
-        self._target = describe_target(load_profile(target_name(config)))
+        self._target = describe_target(target_profile(config))
         self._paths = _paths(config)
         self._journal = self._open_journal()
 
@@ -118,6 +117,7 @@ def describe_target(profile: Profile) -> TargetInfo:
         "profile": profile.source and Path(profile.source).name,
         "title": profile.title,
         "nodes": addresses,
+        "fault": str((profile.embedded or {}).get("fault", "")),
     }
     return TargetInfo(
         name=profile.name,

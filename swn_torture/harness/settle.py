@@ -71,6 +71,8 @@ def _result(item: pytest.Item, outcome: Outcome, reason: str, run: CaseRun | Non
     catalogue = load_catalogue()
     checks = tuple(run.law.checks) if run else ()
     first = next((check for check in checks if failed_as(check, catalogue) is not None), None)
+    fault = item.config.getoption("--swn-fault")
+    target = target_name(item.config) + (f" --fault {fault}" if fault else "")
     wanted = outcome not in {"passed", "not-tested"} or item.config.getoption("--swn-captures") == "all"
     return CaseResult(
         id=slug,
@@ -85,7 +87,7 @@ def _result(item: pytest.Item, outcome: Outcome, reason: str, run: CaseRun | Non
         checks=checks,
         choices=tuple(run.law.choices) if run else (),
         duration_s=time.monotonic() - run.started if run else 0.0,
-        repro=f"swn-torture run --target {target_name(item.config)} --case '{slug}'",
+        repro=f"swn-torture run --target {target} --case '{slug}'",
         transcript=tuple(record.to_dict() for record in run.transcript) if run and wanted else (),
         node_id=item.nodeid,
     )

@@ -57,6 +57,9 @@ class ReferenceCluster:
         config: what it is made of.
         parts: what its nodes are made of.
 
+    Raises:
+        UnknownFault: the configuration names a fault that there is not.
+
     Attributes:
         nodes: by name, in the order of the configuration.
         shares: the shares; may be changed while it runs.
@@ -64,12 +67,11 @@ class ReferenceCluster:
     """
 
     def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
-        self.config = config or ClusterConfig()
+        self.config, self._parts = with_fault(config or ClusterConfig(), parts or Parts())
         self.net_names = NetNames(self.config.net_name, self.config.aliases)
         self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
         self.nodes: dict[str, Node] = {}
-        self._parts = parts or Parts()
         self._discoveries: dict[str, asyncio.TimerHandle] = {}
         self._order = asyncio.Lock()
 
@@ -436,6 +438,15 @@ class ReferenceCluster:
             for node in self.config.nodes
             for interface in node.interfaces
         ]
+
+
+def with_fault(config: ClusterConfig, parts: Parts) -> tuple[ClusterConfig, Parts]:
+    """The same with the fault that the configuration names, if it names one."""
+    if config.fault is None:
+        return config, parts
+    from swn_torture.server.faults import find_fault
+
+    return find_fault(config.fault).apply(config, parts)
 
 
 def _hosts(interfaces: list[Interface], node: str, address: Address) -> bool:

@@ -48,12 +48,17 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The classes a node is put together from: replace one, and the node does one thing otherwise."""
+    """The classes a node is put together from: replace one, and the node does one thing otherwise.
+
+    Attributes:
+        rpc_server: carries the witness interface; the endpoint mapper has one of its own.
+    """
 
     service: type[WitnessService] = WitnessService
     endpoint: type[WitnessEndpoint] = WitnessEndpoint
     rpc_server: type[RpcServer] = RpcServer
     mapper: type[EndpointMapper] = EndpointMapper
+    acceptor: type[Acceptor] = Acceptor
 
 
 class Node:
@@ -111,7 +116,7 @@ class Node:
         syntaxes = (NDR64, NDR32) if self._cluster.ndr64 else (NDR32,)
         service = parts.service(self.name, self._view, options, scaled(options.time_scale))
         endpoint = self._endpoint = parts.endpoint(service, syntaxes, self._cluster.rpc.reply_byte_order)
-        acceptor = Acceptor(
+        acceptor = parts.acceptor(
             self._cluster.users,
             self._cluster.domain,
             self.name,
@@ -120,7 +125,7 @@ class Node:
         )
         self._witness = parts.rpc_server([endpoint], acceptor=acceptor, options=self._cluster.rpc)
         entries: list[EndpointEntry] = []
-        self._mapper = parts.rpc_server([parts.mapper(entries)])
+        self._mapper = RpcServer([parts.mapper(entries)])
         mapper = self._mapper.interfaces[0]
         assert isinstance(mapper, EndpointMapper)
         bound = [address for address in addresses if await self.listen(str(address))]

@@ -1,0 +1,245 @@
+"""Running the suite against faulty servers, each in a process of its own, several side by side.
+
+Every process is forked from one that has the suite and all it needs loaded already, so that it begins to test
+at once. What it does is what ``swn-torture run --fault NAME`` does, but for the reports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import multiprocessing
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.commands.run import SUITES, suite_arguments
+from swn_torture.harness.case import mark_of
+from swn_torture.spec import load_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from multiprocessing.context import ForkProcess
+
+    from swn_torture.server.faults import Fault
+
+#: Seconds after which a hunt is cut short: a server that answers nothing makes every case wait.
+BUDGET_S = 240.0
+#: Seconds that a hunt may take beyond that until its process is ended: one case and its tear-down.
+_GRACE_S = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What came of the suite on one server.
+
+    Attributes:
+        fault: name of its fault; ``""`` for the reference as it is.
+        outcomes: of the cases that ran, by id.
+        named: the requirements that each of those names.
+        broken: the requirements that each found broken.
+        crashes: exceptions that nobody in the server caught, with the first line of each.
+        cut: why not all cases could be run, if so.
+        duration_s: seconds.
+    """
+
+    fault: str
+    outcomes: dict[str, str] = field(default_factory=dict)
+    named: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    broken: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    crashes: tuple[str, ...] = ()
+    cut: str = ""
+    duration_s: float = 0.0
+
+
+def neighbours(requirements: Iterable[str]) -> frozenset[str]:
+    """These requirements and those of the same sections: a fault may show where it was not expected."""
+    rows = load_catalogue().requirements
+    groups = {_group(name) for name in requirements}
+    return frozenset(name for name in rows if _group(name) in groups)
+
+
+def _group(requirement: str) -> str:
+    """The section of MS-SWN; of the transport's rows, whose sections overlap, the topic: ``RPC-FRAG``."""
+    if requirement.startswith("RPC-"):
+        return "-".join(requirement.split("-")[:2])
+    return load_catalogue().requirements[requirement].section
+
+
+def hunt_all(
+    faults: Sequence[Fault],
+    *,
+    every_case: bool,
+    processes: int,
+    budget: float = BUDGET_S,
+    done: Callable[[Hunt], None] = lambda _: None,
+) -> list[Hunt]:
+    """Run the suite against the reference and against each fault.
+
+    Args:
+        faults: in the order in which they are started.
+        every_case: all cases for each; otherwise those whose marks name a neighbour of what it violates.
+        processes: how many run side by side. Cases mostly wait, so several fit on one processor.
+        budget: seconds after which one is cut short.
+        done: hears of each when it is over.
+
+    Returns:
+        The reference's, then those of the faults in their order.
+    """
+    _preload()
+    context = multiprocessing.get_context("fork")
+    chosen = None if every_case else neighbours(name for fault in faults for name in fault.violates)
+    tasks: list[tuple[str, tuple[str, ...], frozenset[str] | None]] = [("", (), chosen)]
+    tasks += [(f.name, f.violates, None if every_case else neighbours(f.violates)) for f in faults]
+    order = [name for name, _, _ in tasks]
+    found: dict[str, Hunt] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        running: dict[int, tuple[ForkProcess, str, Path, float]] = {}
+        while tasks or running:
+            while tasks and len(running) < processes:
+                name, violates, requirements = tasks.pop(0)
+                path = Path(directory) / f"{len(tasks)}.json"
+                # The reference runs every case there is for anybody, which no fault has to.
+                limit = budget if name else 20 * budget
+                arguments = (name, violates, requirements, limit, path)
+                process = context.Process(target=_hunt, args=arguments)
+                process.start()
+                running[process.sentinel] = process, name, path, time.monotonic() + limit + _GRACE_S
+            for sentinel in wait(list(running), timeout=1.0):
+                assert isinstance(sentinel, int)
+                process, name, path, _ = running.pop(sentinel)
+                process.join()
+                found[name] = _read(name, path, f"the process ended with {process.exitcode}")
+                done(found[name])
+            for sentinel, (process, _, _, deadline) in list(running.items()):
+                if time.monotonic() > deadline and sentinel in running:
+                    process.kill()
+    return [found[name] for name in order]
+
+
+def _preload() -> None:
+    """Import what every hunt needs, once."""
+    import spnego._ntlm  # noqa: F401 - every logon
+
+    from swn_torture.server.faults import load_faults
+
+    load_faults()
+    load_catalogue()
+    for package in SUITES:
+        directory = Path(importlib.import_module(package).__path__[0])
+        for path in sorted(directory.glob("test_*.py")):
+            importlib.import_module(f"{package}.{path.stem}")
+
+
+def _read(name: str, path: Path, otherwise: str) -> Hunt:
+    if not path.is_file():
+        return Hunt(name, cut=otherwise)
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for table in ("named", "broken"):
+        data[table] = {case: tuple(names) for case, names in data[table].items()}
+    return Hunt(**{**data, "crashes": tuple(data["crashes"])})
+
+
+# In the process of one hunt
+
+
+def _hunt(
+    fault: str, violates: tuple[str, ...], requirements: frozenset[str] | None, budget: float, path: Path
+) -> None:
+    """Run pytest and leave what it found in a file; nothing is printed."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    arguments = [*suite_arguments(), "-n", "0"]
+    arguments += [f"--swn-fault={fault}"] if fault else []
+    arguments += [f"--swn-requirement={name}" for name in sorted(requirements or ())]
+    watch = _Watch(violates, budget)
+    began = time.monotonic()
+    log = path.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        with watch.for_crashes():
+            code = pytest.main(arguments, plugins=[watch])
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not watch.cut:
+        watch.cut = f"pytest ended with {code!s}: {log.read_text(encoding='utf-8')[-500:]}"
+    result = {
+        "fault": fault,
+        "outcomes": watch.outcomes,
+        "named": watch.named,
+        "broken": watch.broken,
+        "crashes": list(dict.fromkeys(watch.crashes)),
+        "cut": watch.cut,
+        "duration_s": round(time.monotonic() - began, 1),
+    }
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result), encoding="utf-8")
+    partial.rename(path)
+
+
+class _Watch:
+    """A pytest plugin that notes results, runs the likeliest cases first, and ends what takes too long."""
+
+    def __init__(self, violates: tuple[str, ...], budget: float) -> None:
+        self.outcomes: dict[str, str] = {}
+        self.named: dict[str, list[str]] = {}
+        self.broken: dict[str, list[str]] = {}
+        self.crashes: list[str] = []
+        self.cut = ""
+        self._violates = set(violates)
+        self._deadline = time.monotonic() + budget
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put the cases first that name what is violated."""
+
+        def distance(item: pytest.Item) -> bool:
+            mark = mark_of(item)
+            return mark is None or not self._violates & set(mark.requirements)
+
+        items.sort(key=distance)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the result of a case."""
+        result = getattr(report, "swn", None)
+        if result is None:
+            return
+        slug = result["id"]
+        self.outcomes[slug] = result["outcome"]
+        self.named[slug] = list(result["requirements"])
+        self.broken[slug] = sorted({c["requirement"] for c in result["checks"] if c["passed"] is False})
+
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Stop when time is up."""
+        if time.monotonic() > self._deadline and not self.cut:
+            self.cut = "it took too long"
+            item.session.shouldstop = self.cut
+
+    @contextlib.contextmanager
+    def for_crashes(self) -> Iterator[None]:
+        """Note what asyncio logs: exceptions in callbacks of the server, which nobody else would see."""
+        handler = _Handler(self.crashes)
+        logger = logging.getLogger("asyncio")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, crashes: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._crashes = crashes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what was raised, without the traceback."""
+        error = record.exc_info[1] if record.exc_info else None
+        what = f"{type(error).__name__}: {error}" if error else record.getMessage().partition("\n")[0]
+        self._crashes.append(what[:300])

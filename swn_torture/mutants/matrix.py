@@ -1,0 +1,149 @@
+"""What the hunts say of the suite: which fault was caught by what, and what nothing catches."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.spec import load_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swn_torture.mutants.hunt import Hunt
+    from swn_torture.server.faults import Fault
+
+#: Outcomes by which a case tells that a server is wrong. An error does not: it says that nobody could tell.
+CAUGHT = frozenset({"failed", "deviation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """What the suite made of one fault.
+
+    Attributes:
+        fault: the fault.
+        hunt: the run.
+    """
+
+    fault: Fault
+    hunt: Hunt
+
+    @property
+    def killers(self) -> tuple[str, ...]:
+        """The cases that said the server is wrong."""
+        return tuple(case for case, outcome in self.hunt.outcomes.items() if outcome in CAUGHT)
+
+    def killers_for(self, requirement: str) -> tuple[str, ...]:
+        """Those that found this requirement broken."""
+        return tuple(case for case in self.killers if requirement in self.hunt.broken[case])
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """The requirements it violates that no case found broken."""
+        return tuple(name for name in self.fault.violates if not self.killers_for(name))
+
+    @property
+    def survived(self) -> bool:
+        """Whether no case said anything."""
+        return not self.killers
+
+    @property
+    def missed(self) -> bool:
+        """Whether it was caught, but by cases that found other requirements broken than those it violates."""
+        return not self.survived and len(self.unproven) == len(self.fault.violates)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the suite does with this fault what it should."""
+        return not (self.unproven or self.hunt.crashes)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Fault by case.
+
+    Attributes:
+        catches: one for each fault.
+        reference: the run on the server without a fault.
+        every_case: whether all cases were run on each fault, or those of the neighbourhood.
+        duration_s: seconds that it took.
+    """
+
+    catches: tuple[Catch, ...]
+    reference: Hunt
+    every_case: bool
+    duration_s: float = 0.0
+
+    @property
+    def survivors(self) -> list[Catch]:
+        """The faults that nothing caught."""
+        return [catch for catch in self.catches if catch.survived]
+
+    @property
+    def missed(self) -> list[Catch]:
+        """The faults that were caught for another reason than the one they give."""
+        return [catch for catch in self.catches if catch.missed]
+
+    @property
+    def half_proven(self) -> list[Catch]:
+        """The faults that were caught, but not in everything that they violate."""
+        return [c for c in self.catches if c.unproven and not c.survived and not c.missed]
+
+    @property
+    def crashed(self) -> list[Catch]:
+        """The faults whose servers did not only misbehave but break."""
+        return [catch for catch in self.catches if catch.hunt.crashes]
+
+    @property
+    def false_alarms(self) -> list[str]:
+        """The cases that fail the reference."""
+        return [case for case, outcome in self.reference.outcomes.items() if outcome != "passed"]
+
+    @property
+    def in_order(self) -> bool:
+        """Whether every fault is caught for what it is, and the reference is not."""
+        return all(c.in_order for c in self.catches) and not self.false_alarms and not self.reference.crashes
+
+    def blunt_cases(self) -> list[str]:
+        """The cases that no fault fails."""
+        sharp = {case for catch in self.catches for case in catch.killers}
+        return [case for case in self.reference.outcomes if case not in sharp]
+
+    def unguarded(self, levels: Sequence[str] = ("MUST", "MUST NOT")) -> list[str]:
+        """The requirements of these levels that a case checks and no fault violates provably."""
+        proven = {name for c in self.catches for name in c.fault.violates if name not in c.unproven}
+        named = {name for names in self.reference.named.values() for name in names}
+        rows = load_catalogue().requirements
+        return [
+            row.id
+            for row in rows.values()
+            if row.level in levels and row.judged and row.id in named and row.id not in proven
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "schema": "swn-torture-mutants/1",
+            "every_case": self.every_case,
+            "duration_s": round(self.duration_s, 1),
+            "reference": dataclasses.asdict(self.reference),
+            "faults": [
+                {
+                    "name": c.fault.name,
+                    "summary": c.fault.summary,
+                    "area": c.fault.area,
+                    "violates": {name: c.killers_for(name) for name in c.fault.violates},
+                    "killers": {case: c.hunt.broken[case] for case in c.killers},
+                    "errors": [k for k, outcome in c.hunt.outcomes.items() if outcome == "error"],
+                    "ran": len(c.hunt.outcomes),
+                    "crashes": c.hunt.crashes,
+                    "cut": c.hunt.cut,
+                    "duration_s": c.hunt.duration_s,
+                }
+                for c in self.catches
+            ],
+            "blunt_cases": self.blunt_cases(),
+            "unguarded": self.unguarded(),
+        }

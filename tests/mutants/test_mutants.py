@@ -1,0 +1,90 @@
+"""The kill matrix: what it makes of hunts, and one real hunt."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from swn_torture.mutants.hunt import Hunt, neighbours
+from swn_torture.mutants.matrix import Catch, Matrix
+from swn_torture.mutants.page import page
+from swn_torture.server.faults import Fault
+
+TOOL = Path(__file__).parent.parent.parent / "tools" / "mutants.py"
+FAULT = Fault("wrong", "It is wrong.", ("SWN-1.9-uuid", "SWN-2.1-if-version"), "codes")
+REFERENCE = Hunt("", {"a": "passed", "b": "passed"}, {"a": FAULT.violates, "b": ("SWN-3.1.4.1-empty-list",)})
+
+
+def hunt(broken: dict[str, tuple[str, ...]], outcome: str = "failed") -> Hunt:
+    return Hunt("wrong", dict.fromkeys(broken, outcome), broken, broken)
+
+
+def matrix(found: Hunt, reference: Hunt = REFERENCE) -> Matrix:
+    return Matrix((Catch(FAULT, found),), reference, every_case=False)
+
+
+def test_caught_for_all_that_it_violates() -> None:
+    caught = matrix(hunt({"a": FAULT.violates}))
+
+    assert caught.in_order
+    assert caught.blunt_cases() == ["b"]
+    assert caught.unguarded() == ["SWN-3.1.4.1-empty-list"]
+
+
+def test_an_error_is_no_catch() -> None:
+    survived = matrix(hunt({"a": ()}, outcome="error"))
+
+    assert [c.fault.name for c in survived.survivors] == ["wrong"]
+    assert not survived.in_order
+
+
+def test_caught_for_another_reason() -> None:
+    missed = matrix(hunt({"a": ("SWN-3.1.4.1-groupname",)}))
+
+    assert [c.fault.name for c in missed.missed] == ["wrong"]
+    assert not missed.survivors
+    assert not missed.in_order
+
+
+def test_caught_for_a_part_of_what_it_violates() -> None:
+    half = matrix(hunt({"a": ("SWN-1.9-uuid",)}))
+
+    assert [c.unproven for c in half.half_proven] == [("SWN-2.1-if-version",)]
+    assert half.unguarded() == ["SWN-3.1.4.1-empty-list"], "a SHOULD or implied row needs no fault"
+
+
+def test_a_case_that_fails_the_reference_is_told() -> None:
+    noisy = Hunt("", {"a": "passed", "b": "failed"}, REFERENCE.named, {"a": (), "b": ("SWN-1.9-uuid",)})
+
+    judged = matrix(hunt({"a": FAULT.violates}), noisy)
+
+    assert judged.false_alarms == ["b"]
+    assert not judged.in_order
+
+
+def test_the_page_tells_what_is_not_in_order() -> None:
+    text = page(matrix(hunt({"a": ("SWN-1.9-uuid",)})))
+
+    assert "**not found:** SWN-2.1-if-version" in text
+    assert "## Cases that no fault fails\n\n- `b`" in text
+
+
+def test_neighbours_are_of_one_section_or_one_topic() -> None:
+    assert "SWN-3.1.4.2-null-ipaddress" in neighbours(["SWN-3.1.4.2-null-netname"])
+    assert "SWN-3.1.4.5-null-netname" not in neighbours(["SWN-3.1.4.2-null-netname"])
+    assert "RPC-FRAG-oversize" in neighbours(["RPC-FRAG-request"])
+    assert "RPC-CTXH-rundown" not in neighbours(["RPC-FRAG-request"])
+
+
+def test_a_hunt(tmp_path: Path) -> None:
+    """In a process of its own: it forks, which a process with the threads of a test run should not."""
+    path = tmp_path / "matrix.json"
+    command = [sys.executable, str(TOOL), "--fault", "unregister-ex-returns-one", "--json", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (caught,) = json.loads(path.read_text(encoding="utf-8"))["faults"]
+    assert caught["violates"]["SWN-V14-3.1.4.6-success"]
+    assert (caught["crashes"], caught["cut"]) == ([], "")

@@ -1,0 +1,103 @@
+"""Run the suite against every fault of the reference server and tell what caught which.
+
+    python tools/mutants.py                        the cases of the neighbourhood of each fault
+    python tools/mutants.py --all                  every case on every fault
+    python tools/mutants.py --area timers -j 4     some faults; nothing is written
+    python tools/mutants.py --fault NAME --verbose
+
+Exit code 0 when every requirement that a fault violates was found broken by a case, and the reference was
+failed by none; 1 otherwise, 2 when the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from swn_torture.mutants.hunt import BUDGET_S, Hunt, hunt_all
+from swn_torture.mutants.matrix import CAUGHT, Catch, Matrix
+from swn_torture.mutants.page import page, summary
+from swn_torture.server.faults import AREAS, UnknownFault, find_fault, load_faults
+
+USAGE = 2
+
+
+def main() -> int:
+    """Hunt, and say what is not in order."""
+    options = _options()
+    try:
+        faults = [find_fault(name) for name in options.fault] or list(load_faults())
+    except UnknownFault as problem:
+        print(problem, file=sys.stderr)
+        return USAGE
+    faults = [fault for fault in faults if options.area is None or fault.area in options.area]
+    began = time.monotonic()
+    seen = 0
+
+    def done(hunt: Hunt) -> None:
+        nonlocal seen
+        seen += 1
+        guilty = [case for case, outcome in hunt.outcomes.items() if outcome in CAUGHT]
+        print(
+            f"[{seen}/{len(faults) + 1}] {hunt.fault or 'the reference'}: {len(guilty)} of "
+            f"{len(hunt.outcomes)} cases in {hunt.duration_s:.0f} s {hunt.cut}",
+            flush=True,
+        )
+        for case in guilty if options.verbose else ():
+            print(f"    {case}: {', '.join(hunt.broken[case])}")
+
+    reference, *hunts = hunt_all(
+        faults, every_case=options.all, processes=options.processes, budget=options.budget, done=done
+    )
+    catches = tuple(Catch(fault, hunt) for fault, hunt in zip(faults, hunts, strict=True))
+    matrix = Matrix(catches, reference, options.all, time.monotonic() - began)
+    complete = len(faults) == len(load_faults())
+    if options.json or complete:
+        _write(options.json or Path("reports/mutants/matrix.json"), json.dumps(matrix.to_json(), indent=1))
+    if options.page or complete:
+        _write(options.page or Path("docs/faults.md"), page(matrix))
+    _tell(matrix)
+    return 0 if matrix.in_order else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="every case on every fault")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME")
+    parser.add_argument("--area", action="append", choices=AREAS)
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("-j", dest="processes", type=int, default=4 * cores, help="how many side by side")
+    parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for one fault")
+    parser.add_argument("--json", type=Path, help="default for a whole run: reports/mutants/matrix.json")
+    parser.add_argument("--page", type=Path, help="default for a whole run: docs/faults.md")
+    parser.add_argument("--verbose", action="store_true", help="name the cases that catch a fault")
+    return parser.parse_args()
+
+
+def _tell(matrix: Matrix) -> None:
+    for catch in matrix.catches:
+        if catch.survived:
+            print(f"SURVIVED {catch.fault.name}: {', '.join(catch.fault.violates)}")
+        elif catch.unproven:
+            print(f"not found broken by {catch.fault.name}: {', '.join(catch.unproven)}")
+        if catch.hunt.crashes:
+            print(f"BROKE {catch.fault.name}: {'; '.join(catch.hunt.crashes)}")
+    for case in matrix.false_alarms:
+        print(f"FAILS THE REFERENCE {case}: {', '.join(matrix.reference.broken[case])}")
+    for crash in matrix.reference.crashes:
+        print(f"THE REFERENCE BROKE: {crash}")
+    for line in summary(matrix):
+        print(line)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
