@@ -52,9 +52,8 @@ async def test_calls_beside_a_pending_one(witness: Witness, law: Law) -> None:
     expect = witness.place.profile.expect
     client = await _multiplexed(witness)
     address = await witness.address_of(0)
-    listener = await listen(witness, client, version=1, ip_address=address)
     spare = await witness.register(client, ip_address=address)
-    pending = listener.ask()
+    pending = (await listen(witness, client, version=1, ip_address=address)).ask()
 
     calls = {
         "GetInterfaceList": client.start(GetInterfaceListRequest()),
