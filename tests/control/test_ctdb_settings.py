@@ -89,3 +89,16 @@ def test_a_command_is_stopped_at_its_deadline_with_all_it_started() -> None:
     with pytest.raises(CommandFailed, match="did not end before its deadline") as caught:
         asyncio.run(run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.1))
     assert caught.value.code is None
+
+
+def test_a_command_ends_with_whoever_waits_for_it() -> None:
+    async def story() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for step in range(20):
+                task = tasks.create_task(run(["sleep", "60"], timeout=60))
+                # Not a wait for anything: each is cancelled at another moment of its start.
+                await asyncio.sleep(step * 0.0005)
+                task.cancel()
+
+    # The end of the loop waits for the threads, and so for the commands.
+    asyncio.run(story())
