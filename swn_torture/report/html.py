@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from swn_torture.report.exchange import frames, read_records
+from swn_torture.report.exchange import Frame, frames, read_records
 from swn_torture.report.hexdump import dump
 from swn_torture.report.junit import legal
 from swn_torture.report.model import OUTCOMES, SUITES
@@ -25,12 +25,14 @@ from swn_torture.spec import section_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from swn_torture.report.exchange import Frame
     from swn_torture.report.model import CaseResult, Check, Outcome, Results
     from swn_torture.spec import Ambiguity, Catalogue, Requirement
 
 #: Octets shown of one PDU of a finding; the rest is in the capture and in the JSON results.
 FINDING_OCTETS = 4096
+
+#: PDUs and events shown of one case, half of them from its beginning and half from its end.
+SHOWN_FRAMES = 200
 
 #: Octets shown of all that passed together. Most of them are never read, and a page must stay quick.
 PASSED_OCTETS = 100_000
@@ -183,11 +185,21 @@ def _exchange(case: CaseResult, limit: int) -> tuple[FrameView, ...]:
     except (KeyError, ValueError):
         return ()  # the capture's writer has already said so, with the details
     views = []
-    for frame in frames(records):
+    for frame in _abridged(frames(records)):
         shown = frame.octets[:limit]
         rows = dump(shown, frame.fields) if shown else ()
         views.append(FrameView(frame, _moment(frame.time), rows, len(frame.octets) - len(shown)))
     return tuple(views)
+
+
+def _abridged(exchange: list[Frame]) -> list[Frame]:
+    """An exchange of thousands of PDUs without its middle, or no browser would show the page."""
+    half = SHOWN_FRAMES // 2
+    left_out = exchange[half:-half]
+    if len(exchange) <= SHOWN_FRAMES:
+        return exchange
+    gap = Frame(left_out[0].time, 1, "", f"{len(left_out)} more PDUs and events are in the capture")
+    return [*exchange[:half], gap, *exchange[-half:]]
 
 
 def _moment(at: float) -> str:

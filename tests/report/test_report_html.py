@@ -11,7 +11,7 @@ from importlib import resources
 import pytest
 
 from swn_torture.report import CaseResult, Check, Choice, Results
-from swn_torture.report.html import FINDING_OCTETS, anchor, render_html
+from swn_torture.report.html import FINDING_OCTETS, SHOWN_FRAMES, anchor, render_html
 
 VOID = {"meta", "link", "input", "br", "option"}
 
@@ -170,6 +170,16 @@ def test_very_long_pdus_are_cut_and_say_so(few: Results) -> None:
     text = render_html(few.with_cases([dataclasses.replace(failed, transcript=(record,))]))
     assert f"{60_000 - FINDING_OCTETS} more octets are in the capture" in text
     assert len(text) < 700_000
+
+
+def test_exchanges_of_thousands_of_pdus_lose_their_middle_and_say_so(few: Results) -> None:
+    failed = next(case for case in few.cases if case.outcome == "failed")
+    records = tuple(
+        failed.transcript[1] | {"time": failed.transcript[1]["time"] + number} for number in range(5000)
+    )
+    text = render_html(few.with_cases([dataclasses.replace(failed, transcript=records)]))
+    assert f"{5000 - SHOWN_FRAMES} more PDUs and events are in the capture" in text
+    assert len(text) < 3_000_000
 
 
 def test_runs_of_every_kind_have_a_page(few: Results) -> None:
