@@ -24,7 +24,7 @@ from swn_torture.harness.wire import answer_to, contexts, outcome_of_pdu
 from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS, Opnum
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.control.base import Controller
@@ -90,6 +90,26 @@ async def test_last_leg(witness: Witness, law: Law, service: AuthType, last: str
     law("RPC-AUTH-three-leg").allows(outcome, SUCCESS, note=f"{service.name}, completed by {last}")
 
 
+@case("RPC-AUTH-three-leg")
+async def test_other_last_leg(witness: Witness, law: Law) -> None:
+    """NTLM is completed by alter_context, as clients ought not to: whether a request is served then."""
+    rpc = await witness.rpc()
+    context = initiator(AuthType.NTLM, witness.credentials, host=witness.net_name, level=AuthLevel.INTEGRITY)
+    entry = rpc.core.add_security(AuthType.NTLM, AuthLevel.INTEGRITY, context)
+    proposed = contexts(witness.syntax)
+    try:
+        answer = await rpc.exchange(rpc.core.bind(proposed, security=entry, token=context.step(b"")))
+        last = rpc.core.bind(proposed, security=entry, token=context.step(answer.auth_value), alter=True)
+        await rpc.exchange(last)
+        call = WitnessClient(rpc, witness.syntax).start(GetInterfaceListRequest())
+        outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    except RpcError as error:
+        outcome = ending_of(error)
+
+    law("RPC-AUTH-three-leg").record(outcome, "NTLM, completed by alter_context")
+    await witness.alive(law)
+
+
 @case("SWN-B3-accepted-services", "RPC-AUTH-spn-cifs")
 async def test_services(witness: Witness, law: Law) -> None:
     """Whether NTLM, SPNEGO and Kerberos are accepted, the latter with a ticket for cifs/<cluster name>."""
@@ -110,29 +130,35 @@ async def test_services(witness: Witness, law: Law) -> None:
     law("RPC-AUTH-spn-cifs").record(told, f"cifs/{witness.place.profile.spn_host or witness.net_name}")
 
 
-@case("RPC-AUTH-multiplexed-contexts", needs=("second-account",))
-async def test_two_users_on_one_connection(witness: Witness, cluster: Controller, law: Law) -> None:
-    """Two users share a connection, each in a security context: each call is the right user's."""
-    deadline = witness.place.profile.expect.reply_deadline
+async def _two_users(witness: Witness, law: Law) -> tuple[WitnessClient, dict[str, int]]:
+    """A connection shared by two users, and the security context of each by name."""
     rpc = await witness.rpc()
     bound = await rpc.bind(
         WITNESS, transfer=(witness.syntax,), features=SECURITY_CONTEXT_MULTIPLEXING, **witness.logon()
     )
     if not (bound.features or 0) & SECURITY_CONTEXT_MULTIPLEXING:
         raise Unsuitable("SecurityContextMultiplexing is not agreed to")
-    rule = law("RPC-AUTH-multiplexed-contexts")
     try:
         second = await rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
     except RpcError as error:
-        rule.allows(ending_of(error), SUCCESS, note="alter_context with a second security context")
+        law("RPC-AUTH-multiplexed-contexts").allows(
+            ending_of(error), SUCCESS, note="alter_context with a second security context"
+        )
         raise law.stop() from None
     assert bound.security is not None
     assert second.security is not None
-    client = WitnessClient(rpc, witness.syntax)
-    users = {
+    return WitnessClient(rpc, witness.syntax), {
         witness.credentials.username: bound.security.id,
         witness.second_credentials.username: second.security.id,
     }
+
+
+@case("RPC-AUTH-multiplexed-contexts", needs=("second-account",))
+async def test_two_users_on_one_connection(witness: Witness, cluster: Controller, law: Law) -> None:
+    """Two users share a connection, each in a security context: each call is the right user's."""
+    deadline = witness.place.profile.expect.reply_deadline
+    client, users = await _two_users(witness, law)
+    rule = law("RPC-AUTH-multiplexed-contexts")
     address = await witness.address_of(0)
 
     # Back and forth, so that each context is used after the other.
@@ -151,6 +177,28 @@ async def test_two_users_on_one_connection(witness: Witness, cluster: Controller
                     names[view.client_computer_name].casefold(),
                     note="whose registration the cluster says it is",
                 )
+
+
+@case("RPC-AUTH-multiplexed-contexts", needs=("second-account", "two-nodes", Capability.MOVE_CLIENT))
+async def test_two_users_wait(witness: Witness, cluster: Controller, law: Law) -> None:
+    """Two users wait on one connection: each hears of its own event, in its own security context."""
+    expect = witness.place.profile.expect
+    client, users = await _two_users(witness, law)
+    address = await witness.address_of(0)
+    calls = {}
+    for user, context in users.items():
+        request = witness.registration(ip_address=address)
+        made = await outcome_of(client.start(request, security=context), expect.reply_deadline)
+        if not law("RPC-AUTH-multiplexed-contexts").allows(made, SUCCESS, note=f"Register as {user}"):
+            raise law.stop()
+        notify = AsyncNotifyRequest(made.response.context)
+        calls[str(request.client_computer_name)] = client.start(notify, security=context)
+
+    for name, call in reversed(calls.items()):
+        await cluster.move_client(name, witness.nodes[1].name)
+        # The client takes no response in another security context than that of the request.
+        outcome = await outcome_of(call, expect.event_deadline)
+        law("RPC-AUTH-multiplexed-contexts").allows(outcome, SUCCESS, note="AsyncNotify at its event")
 
 
 # What is refused

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.header import WHOLE, PfcFlags
 from swn_torture.dcerpc.syntax import KEEP_CONNECTION_ON_ORPHAN, SECURITY_CONTEXT_MULTIPLEXING
 from swn_torture.harness import SILENCE, case, outcome_of
 from swn_torture.harness.outcome import ending_of
 from swn_torture.harness.steps import SUCCESS, hear, hear_nothing, listen
 from swn_torture.harness.timing import ending_of as timed
 from swn_torture.harness.timing import latest
-from swn_torture.harness.wire import unasked
+from swn_torture.harness.wire import answer_to, request_octets, unasked
 from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.witness.constants import WITNESS, Opnum
+from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.control.base import Controller
@@ -69,6 +70,43 @@ async def test_cancel(witness: Witness, law: Law, verifier: Verifier) -> None:
     usable = await _next_call(witness, client)
 
     law("RPC-CANCEL-pending").record(f"{ended}; GetInterfaceList on the same connection: {usable}")
+    await witness.alive(law)
+
+
+@case("RPC-CANCEL-pending")
+@pytest.mark.parametrize("opnum", [Opnum.GET_INTERFACE_LIST, Opnum.ASYNC_NOTIFY], ids=lambda v: v.method)
+async def test_cancelled_while_sent(witness: Witness, law: Law, opnum: Opnum) -> None:
+    """A request that says of itself that it is cancelled (PFC_PENDING_CANCEL): what comes of it."""
+    expect = witness.place.profile.expect
+    client = await witness.connect()
+    request: Any = GetInterfaceListRequest()
+    if opnum == Opnum.ASYNC_NOTIFY:
+        request = AsyncNotifyRequest(await witness.register(client))
+
+    call = client.start(request, flags=WHOLE | PfcFlags.PENDING_CANCEL)
+    outcome = await outcome_of(call, expect.quiet_time)
+
+    law("RPC-CANCEL-pending").record(outcome, f"{opnum.method} with PFC_PENDING_CANCEL")
+    await witness.alive(law)
+
+
+@case("RPC-CANCEL-pending")
+@pytest.mark.parametrize("pdu", ["co-cancel", "orphaned"])
+async def test_given_up_between_fragments(witness: Witness, law: Law, pdu: str) -> None:
+    """A Register of which the first fragments have been sent is given up, then the rest comes: what of it."""
+    client, _ = await _keeping(witness)
+    request = witness.registration(ip_address=await witness.address_of(0))
+    call_id = client.rpc.core.next_call_id()
+    first, *rest = request_octets(client, request, call_id=call_id, chunk=64)
+
+    client.rpc.write(first)
+    (client.rpc.cancel if pdu == "co-cancel" else client.rpc.orphan)(call_id)
+    outcome = await answer_to(client.rpc, *rest, timeout=witness.place.profile.expect.quiet_time)
+    usable = await _next_call(witness, client)
+
+    law("RPC-CANCEL-pending").record(
+        f"{outcome}; GetInterfaceList on the same connection: {usable}", f"{pdu} behind the first fragment"
+    )
     await witness.alive(law)
 
 
