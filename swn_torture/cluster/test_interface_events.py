@@ -1,8 +1,7 @@
-"""Interfaces that go down, come up, appear and disappear: who hears of it (MS-SWN 3.1.6.1, 3.1.6.4)."""
+"""Interfaces that go down and come up: what the list says, and who hears of it (MS-SWN 3.1.6.1)."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from swn_torture.harness import SILENCE, case, outcome_of
@@ -12,19 +11,18 @@ from swn_torture.harness.steps import (
     SUCCESS,
     Home,
     Listener,
-    addresses_of,
     bring_up,
     destinations,
     hear,
     hear_out,
     listen,
     take_down,
+    versions,
 )
-from swn_torture.witness.constants import ChangeType, InterfaceState, MessageType, RegisterFlags
+from swn_torture.witness.constants import ChangeType, InterfaceState, MessageType
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-    from ipaddress import IPv4Address, IPv6Address
+    from collections.abc import Awaitable, Callable
 
     from swn_torture.control.base import Controller
     from swn_torture.harness import Law
@@ -48,7 +46,7 @@ _EVENT_RULES = (
 
 @case(
     *_EVENT_RULES,
-    needs=("version-2", "interface-event", "list-nodes", "two-nodes"),
+    needs=("interface-event", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=20,
 )
@@ -57,7 +55,7 @@ async def test_down_and_up(witness: Witness, law: Law, cluster: Controller) -> N
     await down_and_up(witness, law, cluster)
 
 
-@case(*_EVENT_RULES, needs=("version-2", "variant:one-group"), lasts=5)
+@case(*_EVENT_RULES, needs=("variant:one-group",), lasts=5)
 async def test_down_and_up_in_one_group(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """The same where all interfaces have one group name: its address tells which interface is meant."""
     witness = await variant("one-group")
@@ -73,10 +71,10 @@ async def down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
     affected = [
         await listen(witness, version=version, ip_address=address)
         for address in home.addresses
-        for version in (1, 2)
+        for version in versions(witness)
     ]
     others = [
-        await listen(witness, ip_address=address)
+        await listen(witness, version=versions(witness)[-1], ip_address=address)
         for address in states_of(before)
         if address not in home.addresses
     ]
@@ -91,7 +89,7 @@ async def down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
     late = [
         await listen(witness, version=version, ip_address=address)
         for address in home.addresses
-        for version in (1, 2)
+        for version in versions(witness)
     ]
     other_name = await listen_under_another_name(witness, law, home)
     await take_down(cluster, home.node)
@@ -179,123 +177,10 @@ async def listen_under_another_name(witness: Witness, law: Law, home: Home) -> l
         "client_computer_name": witness.client_name(),
     }
     client = await witness.connect()
-    outcome = await outcome_of(client.start(witness.registration_ex(**fields)))
+    outcome = await outcome_of(client.start(witness.registration(**fields)))
     if outcome != SUCCESS:
         law("SWN-3.1.6.1-other-name-untouched").record(f"no registration as {fields['net_name']}: {outcome}")
         return []
     listener = Listener(witness, client, outcome.response.context, fields)
     listener.ask()
     return [listener]
-
-
-@case(
-    "SWN-3.1.6.1-new-interface",
-    "SWN-3.1.6.1-new-name",
-    "SWN-3.1.6.1-new-state",
-    "SWN-3.1.6.1-new-ipv4",
-    "SWN-3.1.6.1-new-ipv6",
-    "SWN-3.1.6.1-wake-spurious",
-    "SWN-3.1.6.4-all-causes",
-    needs=("version-2", "change-address", "spare-address", "interface-event", "list-nodes", "two-nodes"),
-    disturbs=True,
-    lasts=40,
-)
-async def test_address_comes_and_goes(witness: Witness, law: Law, cluster: Controller) -> None:
-    """A new address is a new interface in the list; those who did not ask for it hear nothing."""
-    here = await witness.address_of(0)
-    (home, *_) = await destinations(witness, cluster, beside=here)
-    before = await witness.interfaces()
-    bystanders = [
-        await listen(witness, version=version, ip_address=address)
-        for address in states_of(before)
-        for version in (1, 2)
-    ]
-    hosts = await hosts_of(cluster)
-    watcher = await listen(witness, ip_address=here, flags=int(RegisterFlags.IP_NOTIFICATION))
-    told: dict[str, int] = {}
-
-    async def watch(cause: str) -> None:
-        seen = len(watcher.told_of(MessageType.IP_CHANGE))
-        await hear_out(watcher, *bystanders)
-        told[cause] = len(watcher.told_of(MessageType.IP_CHANGE)) - seen
-
-    spares = witness.place.profile.expect.spare_addresses
-    for spare in spares:
-        await cluster.add_address(home.node, spare)
-    for index in range(len(witness.nodes)):
-        await check_new(witness, law, home, before, spares, index)
-    await watch("added")
-    # A cluster may take the chance to move other addresses, too; who registered for those has news.
-    moved = {address for address, node in (await hosts_of(cluster)).items() if hosts.get(address) != node}
-    for listener in bystanders:
-        if listener.address in moved:
-            continue
-        law("SWN-3.1.6.1-wake-spurious").holds(
-            not listener.told and listener.outcome == SILENCE,
-            expected="the pending AsyncNotify goes on waiting",
-            observed="; ".join(map(str, listener.told)) or listener.outcome,
-            note=f"registered for {listener.address} while {' and '.join(spares)} came to {home.node}",
-        )
-
-    for spare in spares:
-        await cluster.remove_address(home.node, spare)
-    await watch("removed")
-    await take_down(cluster, home.node)
-    await watch("disabled")
-    await bring_up(cluster, home.node)
-    await watch("enabled")
-    observed = ", ".join(f"{cause} {number} times" for cause, number in told.items())
-    law("SWN-3.1.6.4-all-causes").holds(
-        any(told.values()),
-        expected="IP_CHANGE for an address that is added, removed, disabled or enabled",
-        observed=f"IP_CHANGE by cause: {observed}",
-        note="registered with Flags IP_NOTIFICATION",
-    )
-
-
-async def hosts_of(cluster: Controller) -> dict[str, str]:
-    """The node that hosts each address."""
-    return {address: node.name for node in await cluster.nodes() for address in node.addresses}
-
-
-async def check_new(
-    witness: Witness,
-    law: Law,
-    home: Home,
-    before: tuple[InterfaceInfo, ...],
-    spares: tuple[str, ...],
-    index: int,
-) -> None:
-    """The list of a node has the new addresses besides what it had."""
-
-    def complete(told: tuple[InterfaceInfo, ...]) -> bool:
-        states = states_of(told)
-        return all(states.get(spare) == InterfaceState.AVAILABLE for spare in spares)
-
-    listed = await interfaces_until(witness, complete, node=index)
-    note = f"as {witness.nodes[index].name} tells it"
-    added = [i for i in listed if {str(i.ipv4), str(i.ipv6)}.intersection(spares)]
-    law("SWN-3.1.6.1-new-interface").holds(
-        {*states_of(before), *spares} == set(states_of(listed)) and len(listed) == len(before) + len(spares),
-        expected=f"{len(before)} interfaces as before and {', '.join(spares)}",
-        observed=f"{len(listed)} interfaces: {show_states(states_of(listed))}",
-        note=note,
-    )
-    for interface in added:
-        law("SWN-3.1.6.1-new-name").equal(
-            interface.group_name, *{other.group_name for other in home.interfaces}, note=note
-        )
-        law("SWN-3.1.6.1-new-state").equal(
-            interface.state, InterfaceState.AVAILABLE, show=naming(InterfaceState), note=note
-        )
-        announced = [ip_address(s) for s in spares if s in {str(interface.ipv4), str(interface.ipv6)}]
-        for family in (4, 6):
-            law(f"SWN-3.1.6.1-new-ipv{family}").equal(
-                _of_family(addresses_of(interface), family),
-                _of_family(announced, family),
-                note=f"{note}, which was announced: {', '.join(map(str, announced))}",
-            )
-
-
-def _of_family(addresses: Iterable[IPv4Address | IPv6Address], family: int) -> list[str]:
-    return [str(address) for address in addresses if address.version == family]

@@ -1,4 +1,4 @@
-"""Which registrations a move or an address change applies to (MS-SWN 3.1.6.2, 3.1.6.3, 3.1.6.4)."""
+"""Which registrations a move of a client or of a share applies to (MS-SWN 3.1.6.2, 3.1.6.3)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from swn_torture.harness.steps import (
     hear_out,
     listen,
     share_of,
-    until_listed,
+    versions,
 )
-from swn_torture.harness.witness import Unsuitable
-from swn_torture.witness.constants import MessageType, RegisterFlags
+from swn_torture.witness.constants import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
     from swn_torture.harness import Law
     from swn_torture.harness.witness import Witness
 
-_MOVES = ("version-2", "move-client", "list-nodes", "two-nodes")
+_MOVES = ("move-client", "list-nodes", "two-nodes")
 _SHARES = ("version-2", "move-share", "any-share", "list-nodes", "two-nodes")
-_ADDRESSES = ("version-2", "change-address", "move-client", "spare-address", "list-nodes", "two-nodes")
 
 
 def told(listener: Listener) -> str:
@@ -50,8 +48,10 @@ def told(listener: Listener) -> str:
 async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Controller) -> None:
     """Of three waiting registrations the two of the client that is moved are answered."""
     name = witness.client_name()
-    mine = [await listen(witness, client_computer_name=name, version=version) for version in (1, 2)]
-    other = await listen(witness)
+    mine = [
+        await listen(witness, client_computer_name=name, version=version) for version in versions(witness)
+    ]
+    other = await listen(witness, version=1)
     home = await destination(witness, cluster, beside=other.address)
 
     await cluster.move_client(name, home.node)
@@ -72,7 +72,7 @@ async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Con
 @case("SWN-3.1.6.2-set-move", needs=(*_MOVES, "three-nodes"))
 async def test_later_move_replaces_earlier(witness: Witness, law: Law, cluster: Controller) -> None:
     """A client that is moved twice before it asks is told of the second destination alone."""
-    listener = await listen(witness, asks=False)
+    listener = await listen(witness, version=1, asks=False)
     first, second = (await destinations(witness, cluster, beside=listener.address))[:2]
 
     for home in (first, second):
@@ -99,7 +99,7 @@ async def test_destination_forms(witness: Witness, law: Law, cluster: Controller
     forms = {"node": home.node, "interface group": home.interfaces[0].group_name}
     forms |= {f"IPv{address.version} address": str(address) for address in home.ips}
     forms |= {"full name of the host": f"{home.node}.swn.test"}
-    listeners = {form: await listen(witness) for form in forms}
+    listeners = {form: await listen(witness, version=1) for form in forms}
 
     refused = {}
     for form, listener in listeners.items():
@@ -134,7 +134,9 @@ async def test_client_name_in_another_form(witness: Witness, law: Law, cluster: 
         "without its domain": (f"{short}A.contoso.com", f"{short}A"),
         "with a domain that it was registered without": (f"{short}B", f"{short}B.contoso.com"),
     }
-    listeners = {form: await listen(witness, client_computer_name=names[0]) for form, names in forms.items()}
+    listeners = {
+        form: await listen(witness, version=1, client_computer_name=names[0]) for form, names in forms.items()
+    }
 
     for _, moved in forms.values():
         await move_if_there(cluster.move_client(moved, home.node))
@@ -221,65 +223,8 @@ async def test_share_name_in_other_letters(witness: Witness, law: Law, cluster: 
     )
 
 
-# Address changes
+# Servers of version 1
 # ----------------------------------------------------------------------------------------------------------
-
-
-@case("SWN-3.1.6.4-match", "SWN-3.1.6.4-set", "SWN-3.1.6.4-wake", needs=_ADDRESSES, disturbs=True, lasts=30)
-async def test_address_change_goes_by_flag(witness: Witness, law: Law, cluster: Controller) -> None:
-    """Of registrations of one client those with the flag are told of new addresses, of the last one alone."""
-    here = await witness.address_of(0)
-    mine: dict[str, Any] = {"client_computer_name": witness.client_name(), "ip_address": here}
-    flagged: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
-    waiting = await listen(witness, **flagged)
-    later = await listen(witness, **flagged, asks=False)
-    without = [await listen(witness, **mine), await listen(witness, version=1, **mine)]
-    (home, *_) = await destinations(witness, cluster, beside=here)
-    spares = witness.place.profile.expect.spare_addresses
-
-    await cluster.add_address(home.node, spares[0])
-    if not await until_listed(witness, spares[0]):
-        raise Unsuitable(f"{spares[0]} was given to {home.node}, but the interface list never showed it")
-    await hear_ip_change(law, cluster, waiting, home)
-    if not law("SWN-3.1.6.4-wake").holds(
-        bool(waiting.told_of(MessageType.IP_CHANGE)),
-        expected="IP_CHANGE ends the AsyncNotify that is outstanding",
-        observed=told(waiting),
-        note=f"registered with Flags IP_NOTIFICATION, {spares[0]} was added to {home.node}",
-    ):
-        raise law.stop()
-    await hear_out(*without)
-    await cluster.remove_address(home.node, spares[0])
-    await until_listed(witness, spares[0], gone=True)
-    await hear_ip_change(law, cluster, later, home)
-
-    law("SWN-3.1.6.4-match").holds(
-        bool(later.told_of(MessageType.IP_CHANGE)),
-        expected="IP_CHANGE",
-        observed=told(later),
-        note="registered with Flags IP_NOTIFICATION, asked after two events",
-    )
-    for listener, what in zip(without, ("Flags 0", "version 1"), strict=True):
-        law("SWN-3.1.6.4-match").holds(
-            not listener.told_of(MessageType.IP_CHANGE),
-            expected="no IP_CHANGE",
-            observed=told(listener),
-            note=f"registration with {what} under the same client name",
-        )
-    changes = later.told_of(MessageType.IP_CHANGE)
-    law("SWN-3.1.6.4-set").holds(
-        len(changes) == 1 and spares[0] not in changes[0].addresses,
-        expected=f"IP_CHANGE once, about the last event: {spares[0]} gone from {home.node}",
-        observed=told(later),
-        note="asked after two events",
-    )
-
-
-async def hear_ip_change(law: Law, cluster: Controller, listener: Listener, home: Home) -> None:
-    """Hear all there is of a change that the server knows of already, and that may need company (AMB-17)."""
-    quiet = listener.witness.place.profile.expect.quiet_time
-    await hear_late(law, cluster, listener, MessageType.IP_CHANGE, home, timeout=quiet)
-    await hear_out(listener)
 
 
 @case("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only", needs=("version-1",))

@@ -128,6 +128,11 @@ class Listener:
         return Notice.read(answer.stub, self.client.syntax, answer.byte_order)
 
 
+def versions(witness: Witness) -> tuple[int, ...]:
+    """The protocol versions that clients of the target can register with."""
+    return (1, 2)[: witness.place.profile.expect.version]
+
+
 async def listen(
     witness: Witness,
     client: WitnessClient | None = None,

@@ -1,0 +1,203 @@
+"""An address comes and goes: a new interface in the list, and who is told (MS-SWN 3.1.6.1, 3.1.6.4)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.control.base import Capability
+from swn_torture.harness import SILENCE, case
+from swn_torture.harness.buffer_rules import naming
+from swn_torture.harness.listing import interfaces_until, show_states, states_of
+from swn_torture.harness.steps import (
+    SUCCESS,
+    Home,
+    Listener,
+    addresses_of,
+    bring_up,
+    destinations,
+    hear,
+    hear_late,
+    hear_out,
+    listen,
+    take_down,
+    versions,
+)
+from swn_torture.witness.constants import InterfaceState, MessageType, RegisterFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Address, IPv6Address
+
+    from swn_torture.control.base import Controller
+    from swn_torture.harness import Law
+    from swn_torture.harness.witness import Witness
+    from swn_torture.witness.messages import InterfaceInfo
+
+_NEEDS = ("change-address", "spare-address", "list-nodes", "two-nodes")
+
+
+@case(
+    "SWN-3.1.6.1-new-interface",
+    "SWN-3.1.6.1-new-name",
+    "SWN-3.1.6.1-new-state",
+    "SWN-3.1.6.1-new-ipv4",
+    "SWN-3.1.6.1-new-ipv6",
+    "SWN-3.1.6.1-wake-spurious",
+    "SWN-3.1.6.4-match",
+    "SWN-3.1.6.4-set",
+    "SWN-3.1.6.4-wake",
+    "SWN-3.1.6.4-all-causes",
+    needs=(*_NEEDS, "interface-event"),
+    disturbs=True,
+    lasts=30,
+)
+async def test_address_comes_and_goes(witness: Witness, law: Law, cluster: Controller) -> None:
+    """A new address is a new interface in the list, and news for those alone who asked for such news."""
+    before = await witness.interfaces()
+    here = await witness.address_of(0)
+    (home, *_) = await destinations(witness, cluster, beside=here)
+    mine: dict[str, Any] = {"client_computer_name": witness.client_name()}
+    bystanders = [
+        await listen(witness, version=version, ip_address=address, **mine)
+        for address in states_of(before)
+        for version in versions(witness)
+    ]
+    hosts = await hosts_of(cluster)
+    flagged = {**mine, "ip_address": here, "flags": int(RegisterFlags.IP_NOTIFICATION)}
+    watchers = [
+        await listen(witness, **flagged, asks=asks) for asks in (True, False) if 2 in versions(witness)
+    ]
+
+    spares = witness.place.profile.expect.spare_addresses
+    for spare in spares:
+        await cluster.add_address(home.node, spare)
+    for index in range(len(witness.nodes)):
+        await check_new(witness, law, home, before, index)
+
+    await hear_out(*watchers[:1], *bystanders)
+    # A cluster may take the chance to move other addresses, too; who registered for those has news.
+    moved = {address for address, node in (await hosts_of(cluster)).items() if hosts.get(address) != node}
+    note = f"{' and '.join(spares)} came to {home.node}"
+    check_bystanders(law, [each for each in bystanders if each.address not in moved], note)
+    if not watchers:
+        return
+    causes = await check_watchers(law, cluster, home, watchers, bystanders, note)
+    for cause, events in (
+        ("removed", [cluster.remove_address(home.node, spare) for spare in spares]),
+        ("disabled", [take_down(cluster, home.node)]),
+        ("enabled", [bring_up(cluster, home.node)]),
+    ):
+        for event in events:
+            await event
+        causes[cause] = await count_ip_changes(watchers[0])
+    await hear_out(watchers[0])
+    law("SWN-3.1.6.4-all-causes").holds(
+        bool(watchers[0].told_of(MessageType.IP_CHANGE)),
+        expected="IP_CHANGE for an address that is added, removed, disabled or enabled",
+        observed="IP_CHANGE by cause: " + ", ".join(f"{cause} {times}" for cause, times in causes.items()),
+        note="registered with Flags IP_NOTIFICATION",
+    )
+
+
+async def hosts_of(cluster: Controller) -> dict[str, str]:
+    """The node that hosts each address."""
+    return {address: node.name for node in await cluster.nodes() for address in node.addresses}
+
+
+def told(listener: Listener) -> str:
+    """All that a listener heard, for a report."""
+    return "; ".join(map(str, listener.told)) or str(listener.outcome)
+
+
+async def check_new(
+    witness: Witness, law: Law, home: Home, before: tuple[InterfaceInfo, ...], index: int
+) -> None:
+    """The list of a node has the new addresses besides what it had."""
+    spares = witness.place.profile.expect.spare_addresses
+
+    def complete(listed: tuple[InterfaceInfo, ...]) -> bool:
+        states = states_of(listed)
+        return all(states.get(spare) == InterfaceState.AVAILABLE for spare in spares)
+
+    listed = await interfaces_until(witness, complete, node=index)
+    note = f"as {witness.nodes[index].name} tells it"
+    added = [i for i in listed if {str(i.ipv4), str(i.ipv6)}.intersection(spares)]
+    law("SWN-3.1.6.1-new-interface").holds(
+        {*states_of(before), *spares} == set(states_of(listed))
+        and {*map(addresses_of, before)} == {addresses_of(i) for i in listed if i not in added},
+        expected=f"{len(before)} interfaces as before, and new ones with {' and '.join(spares)}",
+        observed=f"{len(listed)} interfaces: {show_states(states_of(listed))}",
+        note=note,
+    )
+    for interface in added:
+        law("SWN-3.1.6.1-new-name").equal(
+            interface.group_name, *{other.group_name for other in home.interfaces}, note=note
+        )
+        law("SWN-3.1.6.1-new-state").equal(
+            interface.state, InterfaceState.AVAILABLE, show=naming(InterfaceState), note=note
+        )
+        announced = [ip_address(s) for s in spares if s in {str(interface.ipv4), str(interface.ipv6)}]
+        for family in (4, 6):
+            law(f"SWN-3.1.6.1-new-ipv{family}").equal(
+                _of_family(addresses_of(interface), family),
+                _of_family(announced, family),
+                note=f"{note}; announced was {', '.join(map(str, announced))}",
+            )
+
+
+def _of_family(addresses: Iterable[IPv4Address | IPv6Address], family: int) -> list[str]:
+    return [str(address) for address in addresses if address.version == family]
+
+
+def check_bystanders(law: Law, bystanders: list[Listener], note: str) -> None:
+    """Whoever registered for another address, without the flag, goes on waiting."""
+    for listener in bystanders:
+        law("SWN-3.1.6.1-wake-spurious", "SWN-3.1.6.4-match").holds(
+            not listener.told and listener.outcome == SILENCE,
+            expected="the pending AsyncNotify goes on waiting",
+            observed=told(listener),
+            note=f"registered for {listener.address} with Flags {listener.fields.get('flags', 0)}, {note}",
+        )
+
+
+async def check_watchers(
+    law: Law,
+    cluster: Controller,
+    home: Home,
+    watchers: list[Listener],
+    others: list[Listener],
+    note: str,
+) -> dict[str, int]:
+    """Of two registrations with the flag the one that waited was told, the one that asks now is told once."""
+    waiting, later = watchers
+    spares = waiting.witness.place.profile.expect.spare_addresses
+    for listener in watchers:
+        await hear_out(listener)
+        if not listener.told_of(MessageType.IP_CHANGE) and cluster.can(Capability.MOVE_CLIENT):
+            quiet = listener.witness.place.profile.expect.quiet_time
+            await hear_late(law, cluster, listener, MessageType.IP_CHANGE, home, *others, timeout=quiet)
+        rules = ["SWN-3.1.6.4-wake"] if listener is waiting else []
+        if not law(*rules, "SWN-3.1.6.4-match").holds(
+            bool(listener.told_of(MessageType.IP_CHANGE)),
+            expected="IP_CHANGE",
+            observed=told(listener),
+            note=f"registered with Flags IP_NOTIFICATION, {note}",
+        ):
+            return {"added": 0}
+    changes = later.told_of(MessageType.IP_CHANGE)
+    law("SWN-3.1.6.4-set").holds(
+        len(changes) == 1 and spares[-1] in changes[0].addresses,
+        expected=f"IP_CHANGE once, about the last of these events: {', '.join(spares)}",
+        observed=told(later),
+        note=f"asked afterwards, {note}",
+    )
+    return {"added": len(waiting.told_of(MessageType.IP_CHANGE))}
+
+
+async def count_ip_changes(watcher: Listener) -> int:
+    """How many more there are by now; which event each belongs to is only put down, so none is awaited."""
+    before = len(watcher.told_of(MessageType.IP_CHANGE))
+    while (await hear(watcher, timeout=watcher.witness.place.profile.expect.quiet_time / 4))[0] == SUCCESS:
+        pass
+    return len(watcher.told_of(MessageType.IP_CHANGE)) - before
