@@ -123,13 +123,13 @@ def target_profile(config: pytest.Config) -> Profile:
     """The profile asked for, with the fault asked for.
 
     Raises:
-        pytest.UsageError: there is no such fault, or the target is none that can be given one.
+        pytest.UsageError: there is no such profile or fault, or the target is none that can be given one.
     """
     from swn_torture.target import ProfileError, load_profile, with_fault
 
-    profile = load_profile(target_name(config))
     fault = config.getoption("--swn-fault")
     try:
+        profile = load_profile(target_name(config))
         return profile if fault is None else with_fault(profile, str(fault))
     except ProfileError as problem:
         raise pytest.UsageError(str(problem)) from problem
@@ -148,16 +148,13 @@ def swn_run(request: pytest.FixtureRequest, swn_place: Place) -> Iterator[CaseRu
 
     callspec = getattr(request.node, "callspec", None)
     syntax = callspec.params.get("syntax", "ndr32") if callspec else "ndr32"
-    allure = request.config.getoption("allure_report_dir", None)
-    if allure:
-        from swn_torture.harness.allure_labels import attach_findings, label
+    if request.config.getoption("allure_report_dir", None):
+        from swn_torture.harness.allure_labels import label
 
         label(request.node)
     with CaseRun(request.node, swn_place, syntax) as run:
         request.node.stash[_RUN] = run
         yield run
-        if allure:
-            attach_findings(run.law)
 
 
 @pytest.fixture
@@ -190,12 +187,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     run = pyfuncitem.stash.get(_RUN, None)
     if run is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
-    if pyfuncitem.config.getoption("allure_report_dir", None):
-        from swn_torture.harness.allure_labels import entitle
-
-        entitle(pyfuncitem)
     names = inspect.signature(pyfuncitem.obj).parameters
-    run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    try:
+        run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    finally:
+        if pyfuncitem.config.getoption("allure_report_dir", None):
+            from swn_torture.harness.allure_labels import attach_findings
+
+            attach_findings(run.law)
     return True
 
 

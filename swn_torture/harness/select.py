@@ -24,8 +24,11 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
     """Keep the cases asked for and put them in order; other tests stay where they are, before them.
 
     Raises:
-        pytest.UsageError: a requirement or case was asked for that does not exist, or a mark is wrong.
+        pytest.UsageError: a requirement, a case, a target or a fault does not exist, or a mark is wrong.
     """
+    from swn_torture.plugin import target_profile
+
+    target_profile(config)  # read before every case fails for one reason
     catalogue = load_catalogue()
     marks = {item: _checked(item) for item in cases}
     for item in cases:
