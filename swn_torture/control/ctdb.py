@@ -243,12 +243,10 @@ class CtdbController(Controller):
         So its addresses are hosted nowhere, which is what an interface that is down looks like to CTDB.
         """
         node = self._cluster.known(node)
-        if up:
-            await self.enable(node)
         for other in self._cluster.names:
             await self._cluster.on(other, "ctdb", "setvar", "NoIPTakeover", "0" if up else "1")
-        if not up:
-            await self.disable(node)
+        # Only now: nobody, not even the node itself, takes an address as long as the variable says so.
+        await (self.enable(node) if up else self.disable(node))
 
     # The whole
 

@@ -35,6 +35,9 @@ ANY_VERSION = 0xFFFFFFFF
 
 NETBIOS_LENGTH = 15
 
+#: Seconds between two looks at the list while it changes.
+PACE_S = 0.02
+
 
 def show(addresses: Any) -> str:
     """Addresses for a report, in a fixed order."""
@@ -325,9 +328,11 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
         samples.append(await sample(client))
         if any(interface.state != InterfaceState.AVAILABLE for interface in samples[-1]):
             break
+        await asyncio.sleep(PACE_S)
     back = asyncio.create_task(bring_up(cluster, victim))
     while not back.done():
         samples.append(await sample(client))
+        await asyncio.wait([back], timeout=PACE_S)
     await back
 
     states = {interface.state for interfaces in samples for interface in interfaces}
