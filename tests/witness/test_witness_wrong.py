@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
-from swn_torture.witness.codec import EncodeError, encode, field_names
+from swn_torture.witness.codec import EncodeError, encode, field_names, field_spans
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
     AsyncNotifyResponse,
@@ -46,6 +46,19 @@ def test_the_names_of_a_register_request() -> None:
         "ClientComputerName",
         "ClientComputerName.terminator",
     )
+
+
+def test_where_the_fields_of_a_register_request_stand() -> None:
+    spans = field_spans(REGISTER, NDR64)
+    assert spans["NetName.referent.padding"] == range(4, 8)
+    assert spans["NetName.actual_count"] == range(32, 40)
+    assert spans["NetName.terminator"] == range(44, 46)
+
+
+@given(messages, syntaxes)
+def test_the_fields_of_a_message_cover_its_stub(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+    octets = [at for span in field_spans(message, syntax).values() for at in span]
+    assert octets == [*range(len(encode(message, syntax)))]
 
 
 def test_the_names_of_the_responses() -> None:
