@@ -6,6 +6,7 @@ members stand alone (``NetName``, ``Length``), elements carry their index (``Int
 return value is ``ReturnValue``.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeVar
@@ -102,9 +103,9 @@ def field_spans(
     """Where each field and gap of a message stands in its stub data, in their order; none is empty."""
     writer = Writer(syntax, byte_order)
     _WRITERS[type(message)](writer, message)
-    ends = [*writer.starts[1:], len(writer.finish())]
-    spans = zip(writer.names, writer.starts, ends, strict=True)
-    return {name: range(start, end) for name, start, end in spans if start < end}
+    edges = [*writer.starts, len(writer.finish())]
+    spans = zip(writer.names, itertools.pairwise(edges), strict=True)
+    return {name: range(start, end) for name, (start, end) in spans if start < end}
 
 
 def decode_request(
