@@ -99,7 +99,7 @@ async def test_account_that_may_not(law: Law, variant: Callable[[str], Awaitable
     for method, outcome in outcomes.items():
         note = f"{method} as {account}"
         law("SWN-2.1-method-access-check").allows(outcome, *DENIED, note=note)
-        # Where it serves, how the server refuses is no matter; and what was served may have used the handle up.
+        # Where it serves, how it refuses is no matter; and what was served may have used the handle up.
         if all(map(was_refused, outcomes.values())):
             law("SWN-3.1.4-access-denied").allows(outcome, *DENIED, note=note)
         else:
