@@ -80,7 +80,9 @@ def _options() -> argparse.Namespace:
 
 def _tell(matrix: Matrix) -> None:
     for catch in matrix.catches:
-        if catch.survived:
+        if not catch.hunt.outcomes:
+            print(f"NOT RUN {catch.fault.name}: {catch.hunt.cut}")
+        elif catch.survived:
             print(f"SURVIVED {catch.fault.name}: {', '.join(catch.fault.violates)}")
         elif catch.unproven:
             print(f"not found broken by {catch.fault.name}: {', '.join(catch.unproven)}")

@@ -4,7 +4,8 @@
     python tools/steady.py 20 --target reference --load
 
 Everything after the number goes to ``swn-torture run``; ``--load`` keeps a second process busy meanwhile.
-Exit code 0 when all runs found the same, 1 when a case was judged in different ways, 3 when a run left nothing.
+Exit code 0 when all runs found the same, 1 when a case was judged in different ways, 3 when a run left no
+results.
 """
 
 from __future__ import annotations
