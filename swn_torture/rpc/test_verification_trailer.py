@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 #: Makes a trailer, or octets that are none, from the commands that would be right.
 Maker: TypeAlias = "Callable[[dict[str, Command]], VerificationTrailer | bytes]"
 
+#: How a request is refused whose trailer cannot be processed.
+INVALID = (faults(FaultStatus.ERROR_ACCESS_DENIED), faults(FaultStatus.RPC_X_BAD_STUB_DATA))
+
 UNKNOWN = 0x3FFD
 """A command that MS-RPCE does not define."""
 
@@ -155,9 +158,7 @@ async def test_unknown_command_to_be_processed(
     outcome = await _outcome(witness, client, make, request)
 
     rule = law("RPC-VT-must-process")
-    rule.allows(
-        outcome, faults(FaultStatus.ERROR_ACCESS_DENIED), faults(FaultStatus.RPC_X_BAD_STUB_DATA), note=place
-    )
+    rule.allows(outcome, *INVALID, note=place)
     if cluster.can(Capability.LIST_REGISTRATIONS):
         views = await listed(cluster, str(request.client_computer_name))
         rule.holds(not views, expected="none listed", observed=show_listed(views), note="registrations")
@@ -167,12 +168,19 @@ async def test_unknown_command_to_be_processed(
 @case("RPC-VT-search", syntaxes="both")
 @pytest.mark.parametrize("octets", [4, 8, 16, 64])
 async def test_stub_padding(witness: Witness, law: Law, octets: int) -> None:
-    """Octets between the stub data and the trailer do not hide it: the call is served."""
+    """Octets between the stub data and the trailer do not hide it: it is heeded, and a right one served."""
     client = await witness.connect()
 
-    outcome = await _outcome(witness, client, lambda right: bytes(octets) + trailer(*right.values()).pack())
+    def behind(*commands: Command) -> bytes:
+        return bytes(octets) + trailer(*commands).pack()
 
-    law("RPC-VT-search").allows(outcome, SUCCESS, note=f"{octets} octets between them")
+    right = await _outcome(witness, client, lambda right: behind(*right.values()))
+    unknown = Command(UNKNOWN | MUST_PROCESS)
+    wrong = await _outcome(witness, client, lambda right: behind(*right.values(), unknown))
+
+    rule = law("RPC-VT-search")
+    rule.allows(right, SUCCESS, note=f"{octets} octets in front of a right trailer")
+    rule.allows(wrong, *INVALID, note=f"{octets} octets in front of one that cannot be processed")
 
 
 #: A trailer that would have a request refused, if it were one: in a name it is seven harmless characters.
