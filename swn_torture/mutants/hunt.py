@@ -168,7 +168,7 @@ def _hunt(
         with watch.for_crashes():
             code = pytest.main(arguments, plugins=[watch])
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} and not watch.cut:
-        watch.cut = f"pytest ended with {code!s}: {log.read_text(encoding='utf-8')[-500:]}"
+        watch.cut = f"pytest ended with code {int(code)} {log.read_text(encoding='utf-8')[-500:]}"
     result = {
         "fault": fault,
         "outcomes": watch.outcomes,
@@ -204,6 +204,11 @@ class _Watch:
             return mark is None or not self._violates & set(mark.requirements)
 
         items.sort(key=distance)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be imported is no verdict on anything."""
+        if report.failed:
+            self.cut = f"{report.nodeid}: {str(report.longrepr).splitlines()[-1]}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the result of a case."""

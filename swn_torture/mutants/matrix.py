@@ -46,13 +46,13 @@ class Catch:
 
     @property
     def survived(self) -> bool:
-        """Whether no case said anything."""
-        return not self.killers
+        """Whether no case said anything, of those that ran."""
+        return bool(self.hunt.outcomes) and not self.killers
 
     @property
     def missed(self) -> bool:
         """Whether it was caught, but by cases that found other requirements broken than those it violates."""
-        return not self.survived and len(self.unproven) == len(self.fault.violates)
+        return bool(self.killers) and len(self.unproven) == len(self.fault.violates)
 
     @property
     def in_order(self) -> bool:
@@ -87,9 +87,14 @@ class Matrix:
         return [catch for catch in self.catches if catch.missed]
 
     @property
+    def not_run(self) -> list[Catch]:
+        """The faults on which no case could be run."""
+        return [catch for catch in self.catches if not catch.hunt.outcomes]
+
+    @property
     def half_proven(self) -> list[Catch]:
         """The faults that were caught, but not in everything that they violate."""
-        return [c for c in self.catches if c.unproven and not c.survived and not c.missed]
+        return [c for c in self.catches if c.unproven and c.killers and not c.missed]
 
     @property
     def crashed(self) -> list[Catch]:

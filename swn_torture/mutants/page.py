@@ -22,7 +22,7 @@ def page(matrix: Matrix) -> str:
 
 def summary(matrix: Matrix) -> list[str]:
     """What came of it, a line for each figure."""
-    caught = len(matrix.catches) - len(matrix.survivors)
+    caught = sum(1 for catch in matrix.catches if catch.killers)
     right = caught - len(matrix.missed)
     proven = {name for c in matrix.catches for name in c.fault.violates if name not in c.unproven}
     return [
@@ -56,6 +56,7 @@ def _head(matrix: Matrix) -> list[str]:
 def _troubles(matrix: Matrix) -> list[str]:
     lines: list[str] = []
     for title, catches in (
+        ("Not run", matrix.not_run),
         ("Survivors", matrix.survivors),
         ("Caught for another reason only", matrix.missed),
         ("Caught, but not for everything they violate", matrix.half_proven),

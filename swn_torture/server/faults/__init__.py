@@ -20,6 +20,22 @@ __all__ = ["AREAS", "Fault", "FaultError", "Registry", "UnknownFault", "find_fau
 AREAS = (
     "codes",
     "checks",
+    "lists",
+    "buffers",
+    "changes",
+    "moves",
+    "timers",
+    "registrations",
+    "handles",
+    "access",
+    "layout",
+    "stubs",
+    "binding",
+    "associations",
+    "fragments",
+    "calls",
+    "security",
+    "mapper",
 )
 
 
