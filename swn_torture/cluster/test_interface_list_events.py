@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.harness import SILENCE, case, outcome_of, returns
 from swn_torture.harness.listing import show_states, states_of
-from swn_torture.harness.steps import SUCCESS, bring_up, homes, take_down
+from swn_torture.harness.steps import SUCCESS, bring_up, either_syntax, homes, take_down
 from swn_torture.harness.timing import ending_of
 from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.constants import InterfaceState
@@ -40,7 +39,7 @@ async def test_no_interface_available(witness: Witness, law: Law, cluster: Contr
     hosting = [home for home in await homes(witness, cluster) if home.interfaces]
     # The one that comes back is no interface of the node that is asked: that it is no witness for (AMB-7).
     last = next(h for h in hosting if h.node.casefold() != witness.nodes[0].name.casefold())
-    clients = [await witness.connect(0, syntax=syntax) for syntax in (NDR32, NDR64)]
+    clients = await either_syntax(witness)
     there = await witness.connect(_index(witness, last.node))
     address = await witness.address_of(0)
 

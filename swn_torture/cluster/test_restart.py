@@ -11,10 +11,9 @@ from swn_torture.harness.registering import (
     MISMATCH,
     NO_SUCH_METHOD,
     NOT_FOUND,
-    REGISTER,
-    REGISTER_EX,
     WRONG_PARAMETER,
     listed,
+    methods_of,
     of_version_1,
     show_listed,
     succeeded,
@@ -49,7 +48,7 @@ async def test_restart(witness: Witness, law: Law, cluster: Controller) -> None:
     node = len(witness.nodes) - 1
     name, before = witness.client_name(), await witness.interfaces(node)
     client = await witness.connect(node)
-    methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.place.profile.expect.version]
+    methods = methods_of(witness)
     handles = [await m.register(witness, client, client_computer_name=name) for m in methods]
     client.async_notify(handles[0])
 
@@ -131,7 +130,7 @@ async def test_name_is_set_by_the_administrator(
     client = await renamed.connect()
     where: dict[str, Any] = {"ip_address": await renamed.address_of(0)}
 
-    for method in (REGISTER, REGISTER_EX):
+    for method in methods_of(renamed):
         as_new = await method.reply(renamed, client, **where)
         as_old = await method.reply(renamed, client, net_name=witness.net_name, **where)
 

@@ -92,7 +92,15 @@ class Method:
 REGISTER = Method("register", "3.1.4.2", 1)
 REGISTER_EX = Method("register-ex", "3.1.4.5", 2)
 
-each_method = pytest.mark.parametrize("method", [REGISTER, REGISTER_EX], ids=str)
+METHODS = (REGISTER, REGISTER_EX)
+
+
+def methods_of(witness: Witness) -> tuple[Method, ...]:
+    """Those of them that the target has."""
+    return tuple(m for m in METHODS if m.version <= witness.place.profile.expect.version)
+
+
+each_method = pytest.mark.parametrize("method", METHODS, ids=str)
 """Runs a case with either method as ``method``."""
 
 WRONG_PARAMETER = returns(Win32.ERROR_INVALID_PARAMETER)

@@ -12,12 +12,15 @@ A case stays a story: it makes its listeners, has something happen, and asks who
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.control.base import Capability
+from swn_torture.dcerpc.errors import ContextRefused
+from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.harness.notice import Notice, Unreadable
 from swn_torture.harness.outcome import SILENCE, Outcome, outcome_of, returns
 from swn_torture.harness.witness import Unsuitable
@@ -160,6 +163,14 @@ async def listen(
     if asks:
         listener.ask()
     return listener
+
+
+async def either_syntax(witness: Witness, node: int = 0) -> list[WitnessClient]:
+    """A connection that speaks NDR32 and, where the target has it, one that speaks NDR64."""
+    clients = [await witness.connect(node, syntax=NDR32)]
+    with contextlib.suppress(ContextRefused):
+        clients.append(await witness.connect(node, syntax=NDR64))
+    return clients
 
 
 async def hear(*listeners: Listener, timeout: float | None = None) -> tuple[Outcome, ...]:
