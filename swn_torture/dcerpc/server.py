@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import itertools
 import secrets
@@ -88,7 +87,8 @@ class RpcServer:
         self.frozen = False
         self.transcript = transcript
         self._links: set[ServerLink] = set()
-        self._listeners: dict[tuple[str, int], tuple[socket.socket, asyncio.Task[None] | None]] = {}
+        self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._arrivals: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
         self._counters = [0, 0, 0, 0]
         self._empty = asyncio.Event()
@@ -133,8 +133,9 @@ class RpcServer:
             listener.close()
             raise
         bound: int = listener.getsockname()[1]
-        task = None if self.frozen else asyncio.create_task(self._accept(listener))
-        self._listeners[address, bound] = listener, task
+        self._listeners[address, bound] = listener
+        if not self.frozen:
+            self._heed(listener)
         return bound
 
     async def withdraw(self, address: str, *, reset: bool = True) -> None:
@@ -164,18 +165,16 @@ class RpcServer:
         only a packet filter hides that.
         """
         self.frozen = True
-        for key, (listener, task) in self._listeners.items():
-            if task is not None:
-                task.cancel()
-            self._listeners[key] = listener, None
+        for listener in self._listeners.values():
+            asyncio.get_running_loop().remove_reader(listener)
         for link in self.links:
             link.freeze()
 
     def thaw(self) -> None:
         """Go on where :meth:`freeze` has stopped, as after a partition."""
         self.frozen = False
-        for key, (listener, _) in self._listeners.items():
-            self._listeners[key] = listener, asyncio.create_task(self._accept(listener))
+        for listener in self._listeners.values():
+            self._heed(listener)
         for link in self.links:
             link.thaw()
 
@@ -184,27 +183,38 @@ class RpcServer:
         for link in self.links:
             link.reset()
 
-    async def _accept(self, listener: socket.socket) -> None:
+    def _heed(self, listener: socket.socket) -> None:
+        """Accept connections from now on."""
+        if listener.fileno() >= 0 and not self.frozen:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        # By hand and at once: a task that waits in loop.sock_accept loses the connection it was just given
+        # when it is cancelled in that moment, as it is whenever a node goes down.
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    await asyncio.sleep(_EXHAUSTED_PAUSE)
-                continue  # anything else was that connection's own trouble
-            try:
-                await loop.connect_accepted_socket(self.link, connection)
-            except OSError:
-                connection.close()  # gone again before it was accepted
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                loop.remove_reader(listener)
+                loop.call_later(_EXHAUSTED_PAUSE, self._heed, listener)
+            return  # anything else was that connection's own trouble
+        connection.setblocking(False)  # noqa: FBT003 - the name says what
+        arrival = loop.create_task(self._welcome(connection))
+        self._arrivals.add(arrival)
+        arrival.add_done_callback(self._arrivals.discard)
+
+    async def _welcome(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self.link, connection)
+        except OSError:
+            connection.close()  # gone again before it was accepted
 
     async def _stop_listening(self, key: tuple[str, int]) -> None:
-        listener, task = self._listeners.pop(key)
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        listener = self._listeners.pop(key)
+        asyncio.get_running_loop().remove_reader(listener)
         listener.close()
+        await asyncio.gather(*self._arrivals)
 
     def link(self) -> ServerLink:
         """Make what serves a new connection."""
