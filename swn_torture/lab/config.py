@@ -37,7 +37,8 @@ PACKAGES: Final = (
 # RFC 5737 sets this network aside for documentation; inside the lab's namespaces it is ours alone.
 _NETWORK: Final = IPv4Address("198.51.100.0")
 PREFIX_LENGTH: Final = 24
-CLIENT_ADDRESS: Final = str(_NETWORK + 1)
+CLIENT_ADDRESSES: Final = (str(_NETWORK + 1), str(_NETWORK + 2))
+"""Two, so that a case can play two clients."""
 SPARE_ADDRESS: Final = str(_NETWORK + 240)
 """One that nobody has, for cases that give the cluster a new address."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from swn_torture.lab import health, namespaces
 from swn_torture.lab import node as nodes
 from swn_torture.lab.base import ensure_base
-from swn_torture.lab.config import CLIENT_ADDRESS, LabConfig, User, check_name, namespace, run_directory
+from swn_torture.lab.config import CLIENT_ADDRESSES, LabConfig, User, check_name, namespace, run_directory
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.scripts import exec_script, machine_script
 from swn_torture.lab.settings import SHARES
@@ -226,7 +226,7 @@ def _build(config: LabConfig, base: Path, progress: Progress) -> Lab:
 
     progress(f"making {config.nodes} node{'s' if config.nodes > 1 else ''}")
     nodes.add_switch(config.name)
-    nodes.connect(config, "client", CLIENT_ADDRESS)
+    nodes.connect(config, "client", *CLIENT_ADDRESSES)
     for node in config.node_configs:
         nodes.boot(config, node, base)
 

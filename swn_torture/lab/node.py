@@ -79,13 +79,14 @@ def run_on(
     return run([*prefix(lab, node), *argv], timeout=timeout, stdin=stdin, check=check)
 
 
-def connect(config: LabConfig, role: str, address: str) -> None:
+def connect(config: LabConfig, role: str, *addresses: str) -> None:
     """Make the network namespace of a node or of the client, and plug it into the switch."""
     name, switch = namespace(config.name, role), namespace(config.name, "switch")
     namespaces.add(name)
     # Made where they belong: at no time do these devices show in the host's network.
     run(["ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", role, "netns", switch])
-    run(["ip", "-n", name, "address", "add", f"{address}/{PREFIX_LENGTH}", "dev", "eth0"])
+    for address in addresses:
+        run(["ip", "-n", name, "address", "add", f"{address}/{PREFIX_LENGTH}", "dev", "eth0"])
     run(["ip", "-n", name, "link", "set", "eth0", "up"])
     run(["ip", "-n", switch, "link", "set", role, "master", "bridge", "up"])
 
