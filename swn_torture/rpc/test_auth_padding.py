@@ -183,7 +183,7 @@ async def test_wrong_padding(witness: Witness, law: Law, lie: str) -> None:
     """A request with more padding than it needs, or another length of it in the trailer: what comes of it."""
     more, claims = LIES[lie]
     client = await witness.connect()
-    request = witness.registration(ip_address=await witness.address_of(0))
+    request = witness.registration(ip_address=await witness.address_of(0), client_computer_name="PADDED")
     needed = _needed(len(encode(request, client.syntax)))
     padding = bytes(needed + more)
 
