@@ -19,7 +19,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import ContextRefused
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.harness.notice import Notice, Unreadable
 from swn_torture.harness.outcome import SILENCE, Outcome, outcome_of, returns
@@ -168,7 +167,7 @@ async def listen(
 async def either_syntax(witness: Witness, node: int = 0) -> list[WitnessClient]:
     """A connection that speaks NDR32 and, where the target has it, one that speaks NDR64."""
     clients = [await witness.connect(node, syntax=NDR32)]
-    with contextlib.suppress(ContextRefused):
+    with contextlib.suppress(Unsuitable):
         clients.append(await witness.connect(node, syntax=NDR64))
     return clients
 
