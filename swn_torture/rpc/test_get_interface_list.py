@@ -309,6 +309,7 @@ async def test_each_node_marks_the_interfaces_of_the_others(
 
 @case(
     "SWN-3.1.4.1-one-info-per-interface",
+    "SWN-3.1.4.1-witness-flag-remote",
     "SWN-3.1.1.2-state-values",
     "SWN-2.2.2.5-state-values",
     needs=("two-nodes", "list-nodes", "disable-node"),
@@ -319,6 +320,8 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
     """While the interfaces of a node are down and until they are back, the list keeps them all."""
     victim = witness.nodes[-1].name
     there = await configured(cluster)
+    asked = witness.nodes[0].name.casefold()
+    own = {ip_address(a) for n in await cluster.nodes() if n.name.casefold() == asked for a in n.addresses}
     client = await witness.connect(0)
     samples: list[tuple[InterfaceInfo, ...]] = [await sample(client)]
 
@@ -352,6 +355,18 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
         expected="every interface in every list, whatever its state",
         observed=f"missing at times: {show(missing)}",
         note=f"{len(samples)} lists before, while and after {victim} was down",
+    )
+    bare = {
+        address
+        for interfaces in samples
+        for interface in interfaces
+        if interface.state != InterfaceState.AVAILABLE and not interface.flags & InterfaceFlags.WITNESS
+        for address in addresses_of(interface)
+    }
+    law("SWN-3.1.4.1-witness-flag-remote").holds(
+        not bare - own,
+        expected="INTERFACE_WITNESS (0x4) on interfaces of another node also while they are not AVAILABLE",
+        observed=f"not on {show(bare - own)}",
     )
 
 

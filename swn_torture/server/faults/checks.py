@@ -181,17 +181,6 @@ class Ipv6AddressRefused(Admission):
         return super().address(ip_address, must_exist=must_exist)
 
 
-@violates("SWN-3.1.4.2-ip-format")
-class AddressesComparedAsText(Admission):
-    """IPv6 addresses are found only in the spelling of the configuration."""
-
-    def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
-        known = [str(address) for interface in self.interfaces for address in interface.addresses]
-        if must_exist and ip_address not in known:
-            return Win32.ERROR_INVALID_STATE
-        return super().address(ip_address, must_exist=must_exist)
-
-
 @violates("SWN-3.1.4.2-sofs-ip-search")
 class UnavailableAddressRefused(Admission):
     """An address is found only while its interface is AVAILABLE."""
