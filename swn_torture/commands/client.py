@@ -47,9 +47,27 @@ def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--ndr64", is_flag=True, help="Speak NDR64 instead of NDR32."),
     ]
+    return _with_options(function, *options)
+
+
+def _with_options(function: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def _registration(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of the subcommands that register."""
+    return _with_options(
+        function,
+        click.option("--net-name", help="NetName (default: the profile's)."),
+        click.option("--ip", "ip_address", help="IpAddress (default: the first AVAILABLE interface)."),
+        click.option("--share", "share_name", help="ShareName; registers by RegisterEx."),
+        click.option("--client-name", default="SWN-TORTURE", show_default=True, help="ClientComputerName."),
+        click.option("--keep-alive", default=120, show_default=True, help="KeepAliveTimeout in seconds."),
+        click.option("--ip-notifications", is_flag=True, help="Ask for IP_CHANGE notifications too."),
+        click.option("--v1", is_flag=True, help="Register by protocol version 1 (opnum 1)."),
+    )
 
 
 @click.group(short_help="Speak witness to a server: list interfaces, register, watch notifications.")
@@ -81,13 +99,7 @@ def interfaces(**options: Any) -> None:
 
 @command.command()
 @_connection
-@click.option("--net-name", help="NetName (default: the profile's).")
-@click.option("--ip", "ip_address", help="IpAddress (default: the first AVAILABLE interface).")
-@click.option("--share", "share_name", help="ShareName; registers by RegisterEx.")
-@click.option("--client-name", default="SWN-TORTURE", show_default=True, help="ClientComputerName.")
-@click.option("--keep-alive", default=120, show_default=True, help="KeepAliveTimeout in seconds.")
-@click.option("--ip-notifications", is_flag=True, help="Ask for IP_CHANGE notifications too.")
-@click.option("--v1", is_flag=True, help="Register by protocol version 1 (opnum 1).")
+@_registration
 def register(**options: Any) -> None:
     """Register, show the context handle, unregister."""
     from swn_torture.witness.win32 import describe
@@ -102,13 +114,7 @@ def register(**options: Any) -> None:
 
 @command.command()
 @_connection
-@click.option("--net-name", help="NetName (default: the profile's).")
-@click.option("--ip", "ip_address", help="IpAddress (default: the first AVAILABLE interface).")
-@click.option("--share", "share_name", help="ShareName; registers by RegisterEx.")
-@click.option("--client-name", default="SWN-TORTURE", show_default=True, help="ClientComputerName.")
-@click.option("--keep-alive", default=120, show_default=True, help="KeepAliveTimeout in seconds.")
-@click.option("--ip-notifications", is_flag=True, help="Ask for IP_CHANGE notifications too.")
-@click.option("--v1", is_flag=True, help="Register by protocol version 1 (opnum 1).")
+@_registration
 @click.option("--count", type=int, help="Stop after this many notifications.")
 def watch(**options: Any) -> None:
     """Register and print every notification as it comes, until Ctrl-C."""
