@@ -223,4 +223,4 @@ async def test_unknown_state(witness: Witness, law: Law, cluster: Controller) ->
         ChangeType.UNKNOWN,
         show=naming(ChangeType),
     )
-    law.choice("AMB-13", notice)
+    law.choice("AMB-13", naming(ChangeType)(notice.changes[0].change_type) if notice.changes else notice)
