@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swn_torture.control.base import Capability
+from swn_torture.dcerpc.errors import DeadlineExceeded
 from swn_torture.dcerpc.header import PfcFlags
 from swn_torture.dcerpc.levels import AuthLevel
 from swn_torture.harness import SILENCE, case, outcome_of
@@ -107,7 +108,11 @@ async def test_without_multiplexing(witness: Witness, law: Law) -> None:
 
     outcome = await outcome_of(client.start(GetInterfaceListRequest()), expect.quiet_time)
 
-    connection = "closed" if client.rpc.closed.is_set() else "open"
+    try:
+        await client.rpc.wait_closed(expect.quiet_time)
+        connection = "closed"
+    except DeadlineExceeded:
+        connection = "open"
     law("RPC-MPX-not-negotiated").record(
         f"GetInterfaceList: {outcome}; AsyncNotify {'ended' if pending.done() else 'outstanding'};"
         f" connection {connection}"
