@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.harness import case
 from swn_torture.harness.answer_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
-from swn_torture.harness.buffer_rules import FRAME_RULES, LIST_RULES, check_frame, check_list, naming
+from swn_torture.harness.buffer_rules import (
+    FAMILY_RULES,
+    FRAME_RULES,
+    IPV6_RULES,
+    LIST_RULES,
+    check_families,
+    check_frame,
+    check_ipv6,
+    check_list,
+    naming,
+)
 from swn_torture.harness.steps import (
     SUCCESS,
     Home,
@@ -17,8 +27,10 @@ from swn_torture.harness.steps import (
     destination,
     hear_late,
     hear_out,
+    hear_past,
     homes,
     listen,
+    share_of,
     until_listed,
 )
 from swn_torture.harness.witness import Unsuitable
@@ -32,6 +44,7 @@ if TYPE_CHECKING:
 
 _NEEDS = ("version-2", "change-address", "spare-address", "move-client", "list-nodes")
 _WAKES = ("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.4-ip-type", "SWN-3.1.4.5-ip-flag-true")
+_LISTED = "after GetInterfaceList had shown the new address"
 
 
 @case(
@@ -73,7 +86,7 @@ async def test_address_added(witness: Witness, law: Law, cluster: Controller) ->
 
     for name, listener in zip(syntaxes, told, strict=True):
         assert listener.outcome is not None
-        notice = listener.notice(law, *_WAKES)
+        notice = listener.notice(law, *_WAKES, note=f"{name}, {_LISTED}")
         law("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true").equal(
             notice.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
         )
@@ -111,17 +124,41 @@ async def test_address_added(witness: Witness, law: Law, cluster: Controller) ->
     check_untold(fresh[1], "registered after the change", "SWN-3.1.4.2-v2-pending-ip-empty")
 
 
-@case(*move_rules("ip", ipv6=True), needs=_NEEDS, disturbs=True, lasts=20)
+@case(
+    *move_rules("ip", ipv6=True),
+    *move_rules("move", ipv6=True),
+    *move_rules("share", ipv6=True),
+    *FAMILY_RULES,
+    *IPV6_RULES,
+    needs=(*_NEEDS, "any-share", "move-share"),
+    disturbs=True,
+    lasts=20,
+)
 async def test_ipv6_address_added(witness: Witness, law: Law, cluster: Controller) -> None:
-    """A new IPv6 address is told in IPV6."""
+    """A new IPv6 address is told in IPV6, and so are moves to the node that has it now."""
     home = await destination(witness, cluster, beside=await witness.address_of(0))
-    listener = await listen(witness, ip_address=home.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
+    share = share_of(witness)
+    watcher = await listen(witness, ip_address=home.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
 
     new = await add_address(witness, cluster, home.node, 6)
-    await hear_ip_change(law, cluster, listener, home)
+    (after,) = [each for each in await homes(witness, cluster) if each.node == home.node]
+    mover = await listen(witness, share_name=share, ip_address=home.addresses[0])
+    await cluster.move_client(mover.name, home.node)
+    await hear_past(mover, MessageType.RESOURCE_CHANGE)
+    moved = mover.notice(law, "SWN-3.1.4.4-move-type")
+    check_move_to_ipv6(law, "move", moved, after)
+    if moved.lists:
+        check_families(law, moved.lists[0], after)
+        check_ipv6(law, moved.lists[0], after)
 
-    notice = listener.notice(law, "SWN-3.1.4.4-ip-type")
-    check_move_to_ipv6(law, "ip", notice, await destination_of(witness, cluster, law, notice, home.node, new))
+    await cluster.move_share(share, home.node, client=mover.name)
+    await hear_late(law, cluster, mover, MessageType.SHARE_MOVE, after)
+    check_move_to_ipv6(law, "share", mover.notice(law, "SWN-3.1.4.4-share-type"), after)
+
+    await hear_ip_change(law, cluster, watcher, after)
+    notice = watcher.notice(law, "SWN-3.1.4.4-ip-type", note=_LISTED)
+    changed = await destination_of(witness, cluster, law, notice, home.node, new)
+    check_move_to_ipv6(law, "ip", notice, changed)
 
 
 async def add_address(witness: Witness, cluster: Controller, node: str, version: int) -> str:

@@ -105,7 +105,7 @@ class Listener:
         """The notifications of a kind so far."""
         return [notice for notice in self.told if notice.message_type == kind]
 
-    def notice(self, law: Law, *ids: str) -> Notice:
+    def notice(self, law: Law, *ids: str, note: str = "") -> Notice:
         """What the last answer told. One that tells nothing fails these rules, and the case ends with it."""
         outcome = self.outcome
         assert outcome is not None, "nobody waited for the answer yet"
@@ -120,6 +120,7 @@ class Listener:
                 False,  # noqa: FBT003 - told nothing
                 expected="ERROR_SUCCESS (0x0) with a notification",
                 observed=outcome,
+                note=note,
             )
             raise law.stop()
         return notice
@@ -207,6 +208,16 @@ async def hear_out(*listeners: Listener) -> tuple[Outcome, ...]:
     return tuple(await asyncio.gather(*map(drain, listeners)))
 
 
+async def heard_when_asked_again(listener: Listener) -> bool:
+    """Whether another AsyncNotify of a registration whose call was not answered brings an answer to either.
+
+    Then the server had news, and did not awaken the call that waited for it.
+    """
+    quiet = listener.witness.place.profile.expect.quiet_time
+    calls = listener.ask(), listener.client.async_notify(listener.handle)
+    return SUCCESS in await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
+
+
 async def hear_late(
     law: Law,
     cluster: Controller,
@@ -230,20 +241,21 @@ async def hear_late(
         same_client: other registrations of the client, who hear of that move, too.
         timeout: seconds to wait before; as long as an event may take without.
     """
-    outcome = await _hear_past(listener, {MessageType.RESOURCE_CHANGE}, timeout)
+    outcome = await hear_past(listener, MessageType.RESOURCE_CHANGE, timeout=timeout)
     if outcome == SUCCESS:
         law.choice("AMB-17", f"{kind.name}: ends the wait")
     elif outcome == SILENCE:
         await cluster.move_client(listener.name, home.node)
         await hear(*same_client)
-        others = {MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE}
-        outcome = await _hear_past(listener, others, timeout)
+        others = (MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE)
+        outcome = await hear_past(listener, *others, timeout=timeout)
         if outcome == SUCCESS:
             law.choice("AMB-17", f"{kind.name}: comes only along with other news")
     return outcome
 
 
-async def _hear_past(listener: Listener, others: set[MessageType], timeout: float | None) -> Outcome:
+async def hear_past(listener: Listener, *others: MessageType, timeout: float | None = None) -> Outcome:
+    """Wait for an answer of another kind than ``others``, each as long as an event may take."""
     (outcome,) = await hear(listener, timeout=timeout)
     for _ in range(_PATIENCE):
         if outcome != SUCCESS or not listener.told or listener.told[-1].message_type not in others:

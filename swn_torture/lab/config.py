@@ -39,8 +39,8 @@ _NETWORK: Final = IPv4Address("198.51.100.0")
 PREFIX_LENGTH: Final = 24
 CLIENT_ADDRESSES: Final = (str(_NETWORK + 1), str(_NETWORK + 2))
 """Two, so that a case can play two clients."""
-SPARE_ADDRESS: Final = str(_NETWORK + 240)
-"""One that nobody has, for cases that give the cluster a new address."""
+SPARE_ADDRESSES: Final = (str(_NETWORK + 240), "fd53:574e::240")
+"""Of either family one that nobody has, for cases that give the cluster a new address."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from swn_torture.lab.config import SPARE_ADDRESS, namespace, run_directory
+from swn_torture.lab.config import SPARE_ADDRESSES, namespace, run_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ def profile_of(config: LabConfig, *, title: str) -> dict[str, Any]:
         "unused_timeout": _UNUSED_TIMEOUT,
         "scan_interval": 5.0,
         "event_deadline": 30.0,
-        "spare_addresses": [SPARE_ADDRESS],
+        "spare_addresses": list(SPARE_ADDRESSES),
         "shares": [{"name": "data", "scale_out": True}, {"name": "moving", "scale_out": True}],
     }
     return tables
