@@ -18,6 +18,7 @@ from swn_torture.harness.steps import (
     hear_late,
     hear_nothing,
     hear_out,
+    heard_when_asked_again,
     listen,
     share_of,
     versions,
@@ -46,17 +47,20 @@ def told(listener: Listener) -> str:
 
 @case("SWN-3.1.6.2-match-client", "SWN-3.1.6.2-wake", needs=_MOVES)
 async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Controller) -> None:
-    """Of three waiting registrations the two of the client that is moved are answered."""
+    """Of waiting registrations those of the client that is moved are answered, and no others."""
     name = witness.client_name()
     mine = [
         await listen(witness, client_computer_name=name, version=version) for version in versions(witness)
     ]
-    other = await listen(witness, version=1)
-    home = await destination(witness, cluster, beside=other.address)
+    others = [
+        await listen(witness, version=1, client_computer_name=other)
+        for other in (witness.client_name(), f"{name}X", name[:-1])
+    ]
+    home = await destination(witness, cluster, beside=others[0].address)
 
     await cluster.move_client(name, home.node)
     outcomes = await hear(*mine)
-    (silent,) = await hear_nothing(other)
+    silent = await hear_nothing(*others)
 
     for listener, outcome in zip(mine, outcomes, strict=True):
         law("SWN-3.1.6.2-wake", "SWN-3.1.6.2-match-client").allows(outcome, SUCCESS)
@@ -64,9 +68,10 @@ async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Con
         law("SWN-3.1.6.2-wake").equal(
             notice.message_type, MessageType.CLIENT_MOVE, show=naming(MessageType), note=str(notice)
         )
-    law("SWN-3.1.6.2-match-client").allows(
-        silent, SILENCE, note=f"registered as {other.name}, while {name} was moved"
-    )
+    for listener, outcome in zip(others, silent, strict=True):
+        law("SWN-3.1.6.2-match-client").allows(
+            outcome, SILENCE, note=f"registered as {listener.name}, while {name} was moved"
+        )
 
 
 @case("SWN-3.1.6.2-set-move", needs=(*_MOVES, "three-nodes"))
@@ -175,7 +180,13 @@ async def test_share_move_goes_by_client_and_share(witness: Witness, law: Law, c
     home = await destination(witness, cluster, beside=full.address)
 
     await cluster.move_share(share, home.node, client=full.name)
-    outcome = await hear_late(law, cluster, full, MessageType.SHARE_MOVE, home)
+    (outcome,) = await hear(full)
+    if outcome == SILENCE:
+        if await heard_when_asked_again(full):
+            law("SWN-3.1.6.3-wake").allows(outcome, SUCCESS, note="answered after a second call")
+            raise law.stop()
+        quiet = witness.place.profile.expect.quiet_time
+        outcome = await hear_late(law, cluster, full, MessageType.SHARE_MOVE, home, timeout=quiet)
     await hear_out(*others.values())
 
     law("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").allows(outcome, SUCCESS)

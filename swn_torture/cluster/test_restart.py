@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.control.base import Capability
@@ -70,6 +71,16 @@ async def test_restart(witness: Witness, law: Law, cluster: Controller) -> None:
         left = await listed(cluster, name)
         law("SWN-3.1.3-registrations-empty").holds(
             not left, expected="no registration of the client listed", observed=show_listed(left)
+        )
+    if cluster.can(Capability.LIST_NODES):
+        configured = {ip_address(address) for each in await cluster.nodes() for address in each.addresses}
+        told = {
+            address for interface in await witness.interfaces(node) for address in addresses_of(interface)
+        }
+        law("SWN-3.1.3-interfaces-from-config").equal(
+            sorted(map(str, told)),
+            sorted(map(str, configured)),
+            note=f"the addresses that {witness.nodes[node].name} lists after its restart",
         )
     wanted = _shown(before)
     after = await interfaces_until(witness, lambda told: _shown(told) == wanted, node=node)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.control.base import NodeState
-from swn_torture.harness.outcome import outcome_of, returns
+from swn_torture.harness.outcome import SILENCE, outcome_of, returns
 from swn_torture.harness.steps import addresses_of
 from swn_torture.witness.constants import InterfaceState, describe
 from swn_torture.witness.messages import GetInterfaceListRequest
@@ -30,6 +30,8 @@ async def interfaces_until(
 ) -> Interfaces:
     """Ask a node for the interface list until it is as wanted, as long as an event may take; the last one.
 
+    A call that is not answered, as while no interface is AVAILABLE, ends that with an empty list.
+
     Raises:
         Stop: the node does not tell its list, which is a violation.
     """
@@ -39,6 +41,8 @@ async def interfaces_until(
     deadline = loop.time() + expect.event_deadline
     while True:
         outcome = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
+        if outcome == SILENCE:
+            return ()
         if outcome != returns(Win32.ERROR_SUCCESS):
             raise witness.law.broken(
                 "SWN-3.1.4.1-returns-success",

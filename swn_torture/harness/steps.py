@@ -218,6 +218,16 @@ async def heard_when_asked_again(listener: Listener) -> bool:
     return SUCCESS in await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
 
 
+async def heard_when_asked_again(listener: Listener) -> bool:
+    """Whether another AsyncNotify of a registration whose call was not answered brings an answer to either.
+
+    Then the server had news, and did not awaken the call that waited for it.
+    """
+    quiet = listener.witness.place.profile.expect.quiet_time
+    calls = listener.ask(), listener.client.async_notify(listener.handle)
+    return SUCCESS in await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
+
+
 async def hear_late(
     law: Law,
     cluster: Controller,
