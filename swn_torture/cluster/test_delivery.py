@@ -127,7 +127,7 @@ async def test_nothing_after_unregister(
 @case(
     "SWN-3.1.4.4-search-by-key",
     "SWN-3.1.4.4-concurrent-registrations",
-    needs=("version-2", *_MOVES),
+    needs=_MOVES,
     syntaxes="both",
 )
 async def test_calls_are_told_apart(witness: Witness, law: Law, cluster: Controller) -> None:
@@ -170,7 +170,7 @@ async def test_a_hundred_handles(witness: Witness, law: Law) -> None:
     )
 
 
-@case("SWN-3.1.4.4-registration-survives", needs=("version-2", *_MOVES), lasts=12)
+@case("SWN-3.1.4.4-registration-survives", needs=_MOVES, lasts=12)
 async def test_life_after_a_move(witness: Witness, law: Law, cluster: Controller) -> None:
     """A registration that was told of a move is still there a while later, or is not."""
     listener = await listen(witness)
@@ -237,7 +237,7 @@ async def test_version_1_server(law: Law, variant: Callable[[str], Awaitable[Wit
 @case(
     "SWN-3.1.4.5-share-enum-fails",
     "SWN-3.1.4.5-share-enum-empty",
-    needs=("variant:no-share-service", "variant:no-shares"),
+    needs=("version-2", "variant:no-share-service", "variant:no-shares"),
 )
 @pytest.mark.parametrize(
     ("name", "requirement"),

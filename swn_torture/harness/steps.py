@@ -140,7 +140,7 @@ async def listen(
     witness: Witness,
     client: WitnessClient | None = None,
     *,
-    version: int = 2,
+    version: int | None = None,
     asks: bool = True,
     **fields: Any,
 ) -> Listener:
@@ -149,7 +149,7 @@ async def listen(
     Args:
         witness: where.
         client: the connection; one of its own without.
-        version: 1 registers by WitnessrRegister, 2 by WitnessrRegisterEx.
+        version: 1 registers by WitnessrRegister, 2 by WitnessrRegisterEx; the target's highest without.
         asks: whether to call AsyncNotify right away.
         fields: parameters of the registration; by default a name that nobody else uses, at an address of the
             first node.
@@ -158,6 +158,7 @@ async def listen(
     fields = {"client_computer_name": witness.client_name(), "net_name": witness.net_name, **fields}
     if "ip_address" not in fields:
         fields["ip_address"] = await witness.address_of(0)
+    version = version or witness.place.profile.expect.version
     register = witness.register if version == 1 else witness.register_ex
     listener = Listener(witness, client, await register(client, **fields), fields)
     if asks:
@@ -206,16 +207,6 @@ async def hear_out(*listeners: Listener) -> tuple[Outcome, ...]:
         return outcome
 
     return tuple(await asyncio.gather(*map(drain, listeners)))
-
-
-async def heard_when_asked_again(listener: Listener) -> bool:
-    """Whether another AsyncNotify of a registration whose call was not answered brings an answer to either.
-
-    Then the server had news, and did not awaken the call that waited for it.
-    """
-    quiet = listener.witness.place.profile.expect.quiet_time
-    calls = listener.ask(), listener.client.async_notify(listener.handle)
-    return SUCCESS in await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
 
 
 async def heard_when_asked_again(listener: Listener) -> bool:
