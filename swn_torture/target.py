@@ -78,6 +78,8 @@ class Expectations:
         quiet_time: seconds of silence after which a call counts as pending.
         long_call: seconds that a call is left pending to see that the transport does not drop it; clients
             use 120.
+        silence_timeout: seconds within which the target's transport notices that a client has died without a
+            word; 0 where that is not known.
         shares: the shares, with their types.
         spare_addresses: IP addresses that nobody has and that the cluster may be given as witness addresses
             for the length of a case.
@@ -90,6 +92,7 @@ class Expectations:
     reply_deadline: float = 10.0
     quiet_time: float = 2.0
     long_call: float = 120.0
+    silence_timeout: float = 0.0
     shares: tuple[Share, ...] = ()
     spare_addresses: tuple[str, ...] = ()
 

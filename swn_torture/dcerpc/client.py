@@ -319,7 +319,8 @@ class RpcClient:
     def fall_silent(self) -> None:
         """Have the system drop whatever arrives from now on, so that nothing is even acknowledged.
 
-        To the server we have lost our power, until :meth:`close`, which is an abort then. Linux only.
+        To the server we have lost our power, until :meth:`close`, which is an abort then; but what was not
+        acknowledged before is sent again. Linux only.
 
         Raises:
             OSError: the system cannot do that.

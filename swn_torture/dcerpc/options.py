@@ -48,6 +48,8 @@ class ServerOptions:
         reply_byte_order: of responses.
         secondary_address: the port as text, as Windows has it, or nothing, as Samba.
         management: serve the remote management interface, too.
+        keep_alive: seconds of silence after which a client is probed and, if it does not answer, given up
+            (MS-RPCE 3.3.3.2.1); the default is that of Windows (note 117). 0 is never.
         linger: seconds that a connection closed for an error still takes octets, so that the last fault is
             not lost in a TCP reset.
     """
@@ -71,4 +73,5 @@ class ServerOptions:
     reply_byte_order: Literal["little", "caller"] = "little"
     secondary_address: Literal["port", "empty"] = "port"
     management: bool = True
+    keep_alive: float = 720.0
     linger: float = 1.0

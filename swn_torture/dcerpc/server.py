@@ -23,7 +23,7 @@ from swn_torture.dcerpc.mgmt import Management
 from swn_torture.dcerpc.negotiation import find_interface
 from swn_torture.dcerpc.options import ServerOptions
 from swn_torture.dcerpc.server_connection import ServerConnection
-from swn_torture.dcerpc.sockets import reset_on_close
+from swn_torture.dcerpc.sockets import probe_when_silent, reset_on_close
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -271,6 +271,8 @@ class ServerLink(asyncio.Protocol):
             self._schedule,
         )
         self._record("open")
+        if self._server.options.keep_alive:
+            probe_when_silent(self._transport, self._server.options.keep_alive)
         if self._server.frozen:
             self.freeze()
 

@@ -4,13 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from swn_torture.dcerpc.client import connect
+from swn_torture.dcerpc.options import ServerOptions
+from swn_torture.dcerpc.server import RpcServer
 from swn_torture.dcerpc.transcript import Transcript
+from tests.dcerpc.rpc_pair import ECHO, Echo
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.interface import Association, ConnectionInfo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
+
+
+class Mourner(Echo):
+    """Tells when it has lost a connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = asyncio.Event()
+
+    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:  # noqa: ARG002
+        self.lost.set()
+
+
+def test_a_server_gives_up_a_client_that_answers_no_probe() -> None:
+    async def scene() -> bool:
+        mourner = Mourner()
+        server = RpcServer([mourner], options=ServerOptions(keep_alive=1))
+        port = await server.start("127.0.0.1")
+        try:
+            silent, lively = [await connect("127.0.0.1", port) for _ in range(2)]
+            for client in (silent, lively):
+                await client.bind(ECHO)
+            silent.fall_silent()
+            await asyncio.wait_for(mourner.lost.wait(), 20)
+            return lively.closed.is_set()
+        finally:
+            await server.stop(reset=True)
+
+    assert not asyncio.run(scene())
 
 
 def test_nothing_arrives_any_more_and_the_end_is_a_reset() -> None:
