@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ class Listener:
         call: its outstanding or last AsyncNotify.
         outcome: how that ended; None while nobody waited for it.
         told: every notification so far.
+        last_use: when it was registered, asked, or answered last, in seconds of ``time.monotonic``.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Listener:
         self.call: PendingCall[AsyncNotifyResponse] | None = None
         self.outcome: Outcome | None = None
         self.told: list[Notice] = []
+        self.last_use = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -84,11 +87,20 @@ class Listener:
         """Call AsyncNotify unless the last call is still outstanding; returns at once."""
         if self.call is None or self.outcome not in {None, SILENCE}:
             self.call, self.outcome = self.client.async_notify(self.handle), None
+            self.last_use = time.monotonic()
         return self.call
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it was left alone for so long that a server may have dropped it (MS-SWN 3.1.5.1)."""
+        unused_timeout = self.witness.place.profile.expect.unused_timeout
+        return time.monotonic() - self.last_use >= 0.9 * unused_timeout
 
     async def hear(self, timeout: float) -> Outcome:
         """Wait up to ``timeout`` seconds for the answer; asks first where no call is outstanding."""
         outcome = await outcome_of(self.ask(), timeout)
+        if outcome != SILENCE:
+            self.last_use = time.monotonic()
         if outcome == SUCCESS:
             notice = self._read()
             self.told += [notice] if notice else []
