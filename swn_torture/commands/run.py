@@ -167,8 +167,11 @@ def preflight(profile: Profile) -> str | None:
 
 
 def _processes(asked: str, profile: Profile) -> int:
-    """Cases mostly wait, so there is room for more processes than processors."""
+    """Cases mostly wait, so there is room for more processes than processors.
+
+    The more so on a live target, whose timers are long: enough processes for all long cases to wait at once.
+    """
     if asked != "auto":
         return int(asked)
     processors = len(os.sched_getaffinity(0))
-    return min(8, 2 * processors if profile.embedded is None else processors + 1)
+    return max(10, 2 * processors) if profile.embedded is None else min(8, processors + 1)
