@@ -70,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--area", action="append", choices=AREAS)
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("-j", dest="processes", type=int, default=4 * cores, help="how many side by side")
+    parser.add_argument("-j", dest="processes", type=int, default=5 * cores, help="how many side by side")
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for one fault")
     parser.add_argument("--json", type=Path, help="default for a whole run: reports/mutants/matrix.json")
     parser.add_argument("--page", type=Path, help="default for a whole run: docs/faults.md")

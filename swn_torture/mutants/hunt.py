@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.commands.run import SUITES, suite_arguments
-from swn_torture.harness.case import mark_of
+from swn_torture.harness.case import mark_of, slug_of
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def hunt_all(
 
     Args:
         faults: in the order in which they are started.
-        every_case: all cases for each; otherwise those whose marks name a neighbour of what it violates.
+        every_case: all cases for each; otherwise those that name what it violates, and of those that name a
+            neighbour of it one for each test function, whatever its parameters.
         processes: how many run side by side. Cases mostly wait, so several fit on one processor.
         budget: seconds after which one is cut short.
         done: hears of each when it is over.
@@ -159,7 +160,7 @@ def _hunt(
     arguments = [*suite_arguments(), "-n", "0"]
     arguments += [f"--swn-fault={fault}"] if fault else []
     arguments += [f"--swn-requirement={name}" for name in sorted(requirements or ())]
-    watch = _Watch(violates, budget)
+    watch = _Watch(violates, budget, thin=bool(fault) and requirements is not None)
     began = time.monotonic()
     log = path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as sink:
@@ -186,24 +187,25 @@ def _hunt(
 class _Watch:
     """A pytest plugin that notes results, runs the likeliest cases first, and ends what takes too long."""
 
-    def __init__(self, violates: tuple[str, ...], budget: float) -> None:
+    def __init__(self, violates: tuple[str, ...], budget: float, *, thin: bool) -> None:
         self.outcomes: dict[str, str] = {}
         self.named: dict[str, list[str]] = {}
         self.broken: dict[str, list[str]] = {}
         self.crashes: list[str] = []
         self.cut = ""
         self._violates = set(violates)
+        self._thin = thin
         self._deadline = time.monotonic() + budget
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the cases first that name what is violated."""
-
-        def distance(item: pytest.Item) -> bool:
-            mark = mark_of(item)
-            return mark is None or not self._violates & set(mark.requirements)
-
-        items.sort(key=distance)
+        """Put the cases first that name what is violated; of the others one of each function may do."""
+        marks = {item: mark_of(item) for item in items}
+        near = [i for i in items if (mark := marks[i]) and self._violates & set(mark.requirements)]
+        rest = [item for item in items if item not in set(near)]
+        if self._thin:
+            rest = list({slug_of(item).partition("[")[0]: item for item in reversed(rest)}.values())[::-1]
+        items[:] = near + rest
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A module that cannot be imported is no verdict on anything."""

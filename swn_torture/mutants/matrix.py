@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.mutants.hunt import neighbours
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from swn_torture.mutants.hunt import Hunt
     from swn_torture.server.faults import Fault
+    from swn_torture.spec import Requirement
 
 #: Outcomes by which a case tells that a server is wrong. An error does not: it says that nobody could tell.
 CAUGHT = frozenset({"failed", "deviation"})
@@ -53,6 +55,12 @@ class Catch:
     def missed(self) -> bool:
         """Whether it was caught, but by cases that found other requirements broken than those it violates."""
         return bool(self.killers) and len(self.unproven) == len(self.fault.violates)
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """The cases that caught it though they name nothing near what it violates."""
+        near = neighbours(self.fault.violates)
+        return tuple(case for case in self.killers if not near & set(self.hunt.named[case]))
 
     @property
     def in_order(self) -> bool:
@@ -112,20 +120,35 @@ class Matrix:
         return all(c.in_order for c in self.catches) and not self.false_alarms and not self.reference.crashes
 
     def blunt_cases(self) -> list[str]:
-        """The cases that no fault fails."""
-        sharp = {case for catch in self.catches for case in catch.killers}
-        return [case for case in self.reference.outcomes if case not in sharp]
+        """The cases that no fault fails; with other parameters either, where not every case was run."""
+        sharp = {self._known_as(case) for catch in self.catches for case in catch.killers}
+        return list(
+            dict.fromkeys(
+                self._known_as(case) for case in self.reference.outcomes if self._known_as(case) not in sharp
+            )
+        )
+
+    def _known_as(self, case: str) -> str:
+        return case if self.every_case else case.partition("[")[0]
 
     def unguarded(self, levels: Sequence[str] = ("MUST", "MUST NOT")) -> list[str]:
         """The requirements of these levels that a case checks and no fault violates provably."""
         proven = {name for c in self.catches for name in c.fault.violates if name not in c.unproven}
         named = {name for names in self.reference.named.values() for name in names}
-        rows = load_catalogue().requirements
-        return [
-            row.id
-            for row in rows.values()
-            if row.level in levels and row.judged and row.id in named and row.id not in proven
-        ]
+        return [row.id for row in self._rows(levels) if row.id in named and row.id not in proven]
+
+    def blurred(self, levels: Sequence[str] = ("MUST", "MUST NOT")) -> list[str]:
+        """The requirements of these levels whose faults are all caught by strangers, too.
+
+        Means something only where every case was run on every fault.
+        """
+        clear = {name for c in self.catches if not c.strangers for name in c.fault.violates}
+        proven = {name for c in self.catches for name in c.fault.violates if name not in c.unproven}
+        return [row.id for row in self._rows(levels) if row.id in proven - clear]
+
+    def _rows(self, levels: Sequence[str]) -> list[Requirement]:
+        rows = load_catalogue().requirements.values()
+        return [row for row in rows if row.level in levels and row.judged]
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -140,6 +163,7 @@ class Matrix:
                     "summary": c.fault.summary,
                     "area": c.fault.area,
                     "violates": {name: c.killers_for(name) for name in c.fault.violates},
+                    "strangers": c.strangers,
                     "killers": {case: c.hunt.broken[case] for case in c.killers},
                     "errors": [k for k, outcome in c.hunt.outcomes.items() if outcome == "error"],
                     "ran": len(c.hunt.outcomes),
@@ -151,4 +175,5 @@ class Matrix:
             ],
             "blunt_cases": self.blunt_cases(),
             "unguarded": self.unguarded(),
+            "blurred": self.blurred() if self.every_case else None,
         }

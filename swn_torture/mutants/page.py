@@ -36,11 +36,12 @@ def summary(matrix: Matrix) -> list[str]:
 
 
 def _head(matrix: Matrix) -> list[str]:
-    scope = (
-        "Every case was run against every fault."
-        if matrix.every_case
-        else "Against each fault those cases were run that name a requirement of the same section."
-    )
+    scope = "Every case was run against every fault."
+    if not matrix.every_case:
+        scope = (
+            "Each was run against all cases that name these,\nand against one of each function that names "
+            "another requirement of the same section."
+        )
     return [
         "# Faults and what catches them",
         "",
@@ -106,6 +107,9 @@ def _gaps(matrix: Matrix) -> list[str]:
     if gaps := matrix.unguarded():
         lines += ["## MUST requirements with cases and without a fault", ""]
         lines += [f"- {name}" for name in gaps] + [""]
+    if matrix.every_case and (blurred := matrix.blurred()):
+        lines += ["## MUST requirements whose faults cases for other rules catch, too", ""]
+        lines += [f"- {name}" for name in blurred] + [""]
     if blunt := matrix.blunt_cases():
         lines += ["## Cases that no fault fails", ""]
         lines += [f"- `{case}`" for case in blunt] + [""]

@@ -34,6 +34,7 @@ AREAS = (
     "associations",
     "fragments",
     "calls",
+    "cancels",
     "security",
     "mapper",
 )

@@ -62,7 +62,7 @@ def accepted_as(element: Any, transfer: Any = NDR32) -> Negotiated:
 # The interface
 
 
-@violates("SWN-1.9-uuid", "SWN-2.1-if-version", "SWN-2.1-rpc-over-tcp")
+@violates("SWN-1.9-uuid", "SWN-2.1-if-version")
 class InterfaceUuidSwapped(WitnessEndpoint):
     """The interface is served under its UUID with the first fields in network order."""
 

@@ -11,7 +11,7 @@ from swn_torture.server.faults.lists import units_swapped
 from swn_torture.server.faults.registry import violates
 from swn_torture.server.responses import Responder
 from swn_torture.witness.constants import AddressFlags, InterfaceState, MessageType, ProtocolVersion
-from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange, encode_buffer
+from swn_torture.witness.notifications import ResourceChange, encode_buffer
 
 if TYPE_CHECKING:
     from swn_torture.server.options import PendingKind
@@ -61,12 +61,12 @@ class MovesHoldResourceChanges(Lists):
 
 
 @violates("SWN-3.1.4.4-change-buffer")
-class ChangesHoldAddresses(Changes):
-    """The buffer of a state change holds an IPADDR_INFO_LIST."""
+class ChangesHoldNameOnly(Changes):
+    """The buffer of a state change holds nothing but the name."""
 
     def change(self, told: RespAsyncNotify) -> RespAsyncNotify:
-        nobody = IpAddrInfo(AddressFlags.V4, IPv4Address("192.0.2.1"))
-        return replace(told, message_buffer=encode_buffer([IpAddrInfoList((nobody,))]))
+        names = [item.resource_name for item in told.decode().items if isinstance(item, ResourceChange)]
+        return replace(told, message_buffer="".join(f"{name}\0" for name in names).encode("utf-16-le"))
 
 
 @violates("SWN-2.2.2.4-count", "SWN-3.1.4.4-change-count")
@@ -93,7 +93,7 @@ class MessagesCountAddresses(Lists):
         return replace(told, number_of_messages=1 + len(entries_of(told)))
 
 
-@violates("SWN-2.2.2.4-length", *each_move("total-length"), "SWN-3.1.4.4-change-total-length")
+@violates("SWN-2.2.2.4-buffer-type", *each_move("buffer"), "SWN-3.1.4.4-change-buffer")
 class BufferLongerThanContent(Buffers):
     """Length and buffer are longer than what is in them, as with Samba in NDR64."""
 
@@ -114,12 +114,13 @@ class BuffersBigEndian(Buffers):
 
 @violates("SWN-2.2.2-buffer-packed")
 class ChangesAligned(Changes):
-    """RESOURCE_CHANGE structures are filled up to a multiple of 4 octets."""
+    """RESOURCE_CHANGE structures are filled up to a multiple of 8 octets, and their Length says so."""
 
     def change(self, told: RespAsyncNotify) -> RespAsyncNotify:
         parts = [encode_buffer([item]) for item in told.decode().items]
-        filled = [part + bytes(-len(part) % 4) for part in parts]
-        return replace(told, message_buffer=b"".join(filled))
+        filled = [part + bytes(-len(part) % 8) for part in parts]
+        sized = [len(part).to_bytes(4, "little") + part[4:] for part in filled]
+        return replace(told, message_buffer=b"".join(sized))
 
 
 @violates("SWN-2.2.2-buffer-packed", "SWN-2.2.2.1-size-24")
@@ -187,7 +188,7 @@ class ChangeNameAscii(Changes):
 # IPADDR_INFO_LIST
 
 
-@violates("SWN-2.2.2.2-reserved-zero", *each_move("reserved"))
+@violates("SWN-2.2.2.2-reserved-zero", "SWN-2.2.2.2-reserved-unused", *each_move("reserved"))
 class ReservedNotZero(Lists):
     """Reserved holds what was in memory."""
 
@@ -246,7 +247,7 @@ class OnlyFirstAddressTold(Lists):
 # IPADDR_INFO
 
 
-@violates("SWN-2.2.2.1-v4-valid", *each_move("ipv4-flag"))
+@violates(*each_move("ipv4-flag"))
 class Ipv4FlagMissing(Lists):
     """An IPv4 address is told without IPADDR_V4."""
 
@@ -270,7 +271,7 @@ class BothAddressFlags(Lists):
         return with_entries(told, (replace(e, flags=e.flags | 3) for e in entries_of(told)))
 
 
-@violates("SWN-2.2.2.1-ipv4-content", *each_move("ipv4-value"))
+@violates("SWN-2.2.2.1-ipv4-content", "SWN-2.2.2.1-v4-valid", *each_move("ipv4-value"))
 class Ipv4FieldEmpty(Lists):
     """The IPV4 field is always zero."""
 

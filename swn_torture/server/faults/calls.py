@@ -7,31 +7,42 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.dcerpc import verification
 from swn_torture.dcerpc.connection import Negotiated
-from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.events import CallReceived
-from swn_torture.dcerpc.header import PduType, rewrite
+from swn_torture.dcerpc.header import PduType
 from swn_torture.dcerpc.inbox import Inbox, Rejection
-from swn_torture.dcerpc.pdu import Orphaned, Pdu, Request
+from swn_torture.dcerpc.pdu import Response, unpack
 from swn_torture.dcerpc.server import RpcServer, ServerLink
 from swn_torture.dcerpc.server_connection import ServerConnection
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.server.endpoint import WitnessEndpoint
 from swn_torture.server.faults.registry import violates
-from swn_torture.witness.constants import WITNESS
+from swn_torture.witness.constants import WITNESS, Opnum
+from swn_torture.witness.messages import AsyncNotifyResponse
+from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.events import ServerEvent
     from swn_torture.dcerpc.interface import ServerCall
-    from swn_torture.dcerpc.pdu import CoCancel
+    from swn_torture.dcerpc.pdu import Pdu, Request
     from swn_torture.dcerpc.security import SecurityEntry
 
 # Ids
 
 
 @violates("RPC-CALLID-echo")
+class CallIdOfSixteenBits(ServerConnection):
+    """Only the lower 16 bits of a call id are echoed."""
+
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        own, call.call_id = call.call_id, call.call_id & 0xFFFF
+        octets = super().response(call, stub, entry)
+        call.call_id = own
+        return octets
+
+
+@violates("RPC-MPX-out-of-order")
 class CallIdOfLastRequest(ServerConnection):
     """A response carries the call id of the latest request instead of its own."""
 
@@ -102,18 +113,21 @@ class StrangePdusIgnored(ServerConnection):
 
 
 @violates("RPC-XFER-ndr64-drep")
-class Ndr64DrepZero(ServerConnection):
-    """On an NDR64 context responses declare data representation 0."""
+class Ndr64DrepEbcdic(ServerConnection):
+    """On an NDR64 context responses declare EBCDIC characters (0x11)."""
 
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
-        octets = super().response(call, stub, entry)
-        return [rewrite(o, drep=b"\x11\0\0\0") for o in octets] if call.syntax == NDR64 else octets
+        parts = [unpack(octets) for octets in super().response(call, stub, None)]
+        if call.syntax != NDR64:
+            return super().response(call, stub, entry)
+        other = [replace(part, drep=b"\x11\0\0\0") for part in parts if isinstance(part, Response)]
+        return [part.pack() if entry is None else entry.protect(part) for part in other]
 
 
 # Order
 
 
-@violates("RPC-MPX-parallel-calls", "RPC-MPX-out-of-order")
+@violates("RPC-MPX-parallel-calls")
 class OneCallAtATime(ServerConnection):
     """A request waits until all earlier ones of its connection are answered."""
 
@@ -132,6 +146,19 @@ class OneCallAtATime(ServerConnection):
 
     def _first(self, call: ServerCall) -> bool:
         return call.call_id == min(self.calls, default=call.call_id)
+
+
+@violates("SWN-3.1.4.4-concurrent-registrations", "RPC-MPX-out-of-order")
+class NewNotifyEndsOthers(WitnessEndpoint):
+    """An AsyncNotify ends those that are outstanding on its connection, whatever their registration."""
+
+    def call(self, call: ServerCall) -> None:
+        if call.opnum == Opnum.ASYNC_NOTIFY:
+            for registration in self.service.registrations.of(call.association):
+                for waiting in tuple(registration.waiting):
+                    registration.waiting.remove(waiting)
+                    self.answer(waiting.token, AsyncNotifyResponse(None, Win32.ERROR_NOT_FOUND))  # type: ignore[arg-type]
+        super().call(call)
 
 
 @violates("RPC-CONN-independent")
@@ -176,16 +203,28 @@ class _Blocking(_Waiting):
 
 
 @violates("RPC-CONN-long-pending")
-class PendingConnectionsDropped(WitnessEndpoint):
-    """A connection is closed when a call has been pending for a second and a half."""
+class PendingConnectionsDropped(RpcServer):
+    """A connection is closed when nothing has come on it for a second and a half."""
 
-    def call(self, call: ServerCall) -> None:
-        super().call(call)
-        asyncio.get_running_loop().call_later(1.5, self._check, call)
+    def link(self) -> ServerLink:
+        return _Impatient(self)
 
-    def _check(self, call: ServerCall) -> None:
-        if not call.answered and not call.cancelled and self.service.cancel(call, call.association):
-            call.fault(FaultStatus.RPC_S_CALL_FAILED)
+
+class _Impatient(ServerLink):
+    """Closes a connection on which nothing comes."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = asyncio.get_running_loop().call_later(1.5, self.reset)
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
 
 
 # Faults
@@ -249,129 +288,6 @@ class UnknownOpnumUnanswered(WitnessEndpoint):
     def call(self, call: ServerCall) -> None:
         if self.service.supports(call.opnum):
             super().call(call)
-
-
-# Cancel and orphaned
-
-
-@violates("RPC-CANCEL-registration-kept")
-class CancelUnregisters(WitnessEndpoint):
-    """A cancelled AsyncNotify takes its registration along."""
-
-    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
-        for registration in self.service.registrations.of(call.association):
-            if any(waiting.token is call for waiting in registration.waiting) and not orphaned:
-                registration.waiting.clear()
-                self.service.registrations.remove(registration)
-                call.fault(FaultStatus.NCA_S_FAULT_CANCEL)
-                return
-        super().cancelled(call, orphaned=orphaned)
-
-
-@violates("RPC-CANCEL-event-not-lost")
-class CancelledCallsTakeEvents(WitnessEndpoint):
-    """After a cancel the next event goes to the call that is no more."""
-
-    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
-        if orphaned or call.answered:
-            super().cancelled(call, orphaned=orphaned)
-        else:
-            call.answered = True  # what comes for it is not sent
-
-    def answer(self, call: ServerCall, response: Any) -> None:
-        if not call.answered:
-            super().answer(call, response)
-
-
-@violates("RPC-CANCEL-unknown-call")
-class StrayCancelFaults(ServerConnection):
-    """A co_cancel for a call that is not there is answered by a fault."""
-
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
-        if not isinstance(pdu, Orphaned) and pdu.call_id not in self.calls:
-            self.send_fault(pdu.call_id, FaultStatus.NCA_S_FAULT_CANCEL)
-        else:
-            super()._give_up(pdu, raw)
-
-
-@violates("RPC-CANCEL-unknown-call", "RPC-ORPHAN-unknown-call")
-class StrayCancelEndsConnection(ServerConnection):
-    """A co_cancel or orphaned for a call that is not there ends the connection."""
-
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
-        if pdu.call_id not in self.calls and not self._inbox.assembling(pdu.call_id):
-            raise RemoteProtocolError("no such call", field="call_id", octets=raw)
-        super()._give_up(pdu, raw)
-
-
-@violates("RPC-ORPHAN-pending", "RPC-ORPHAN-keep-connection")
-class OrphanEndsConnection(ServerConnection):
-    """An orphaned call ends its connection, whatever was negotiated."""
-
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
-        super()._give_up(pdu, raw)
-        self.closing |= isinstance(pdu, Orphaned)
-
-
-@violates("RPC-ORPHAN-pending")
-class OrphanTakesNextEvent(WitnessEndpoint):
-    """After orphaned the next event goes to the call that nobody waits for."""
-
-    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
-        if not orphaned:
-            super().cancelled(call, orphaned=orphaned)
-
-
-# The verification trailer
-
-
-class Trailers(ServerConnection):
-    """A server that looks at verification trailers in another way."""
-
-    def _without_verification(self, whole: Any, negotiated: Negotiated) -> bytes:
-        found = verification.find(whole.stub)
-        if found is None:
-            return bytes(whole.stub)
-        self.look(*found)
-        return bytes(whole.stub[: found[0]])
-
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
-        """Judge the trailer that begins at an octet."""
-
-    def refuse(self) -> None:
-        """Refuse the request."""
-        raise Rejection(FaultStatus.RPC_X_BAD_STUB_DATA, "a verification trailer")
-
-
-@violates("RPC-VT-accepted")
-class TrailersRefused(Trailers):
-    """A request with a verification trailer is refused."""
-
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
-        self.refuse()
-
-
-@violates("RPC-VT-unknown-optional")
-class UnknownTrailerCommandRefused(Trailers):
-    """A command of a trailer that is not known makes the request invalid."""
-
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
-        if any(command.type not in {1, 2, 3} for command in found.commands):
-            self.refuse()
-
-
-@violates("RPC-VT-must-process")
-class MustProcessNotLookedAt(Trailers):
-    """A command that has to be processed is skipped when it is not known."""
-
-
-@violates("RPC-VT-search")
-class TrailerExpectedAtOnce(Trailers):
-    """A verification trailer is refused when anything stands between it and the stub."""
-
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
-        if at > 0:
-            self.refuse()
 
 
 # The server

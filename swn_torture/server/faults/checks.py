@@ -54,6 +54,17 @@ class OnlyMajorVersionChecked(Admission):
         return super().register_ex(replace(request, version=request.version & ~0xFFFF))
 
 
+@violates("SWN-1.7-version-1", "SWN-1.7-version-2")
+class VersionsNumberedPlainly(Admission):
+    """The versions of the protocol are the numbers 1 and 2."""
+
+    def register(self, request: RegisterRequest) -> Win32:
+        return super().register(replace(request, version=0x00010001 if request.version == 1 else 0))
+
+    def register_ex(self, request: RegisterExRequest) -> Win32:
+        return super().register_ex(replace(request, version=0x00020000 if request.version == 2 else 0))
+
+
 @violates("SWN-3.1.4.2-version-first")
 class RegisterChecksVersionLast(Admission):
     """Register looks at Version when everything else is right."""

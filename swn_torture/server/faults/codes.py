@@ -103,7 +103,7 @@ class EmptyListNotFound(Answers):
         return recode(response, GetInterfaceListResponse, old, new)
 
 
-@violates("SWN-3.1.4.1-returns-success", "SWN-3.1.4.1-success-code")
+@violates("SWN-3.1.4.1-returns-success", "SWN-3.1.4.1-success-code", "SWN-2.1-rpc-over-tcp")
 class ListWithMoreData(Answers):
     """The interface list comes with ERROR_MORE_DATA (0xEA)."""
 

@@ -173,7 +173,7 @@ class SegmentsArePdus(ServerConnection):
             super().receive_data(data[: max(16, length)])
 
 
-@violates("RPC-FRAG-short-header", "RPC-FAULT-or-close")
+@violates("RPC-FRAG-short-header")
 class ShortHeadersHang(ServerConnection):
     """A PDU whose length is less than that of a header is waited for without end."""
 

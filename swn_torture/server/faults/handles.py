@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -44,18 +43,6 @@ class HandlePerAddress(WitnessService):
         return super().enter(registration)
 
 
-@violates("SWN-3.1.4.2-entry-key-uuid", "SWN-3.1.4.5-entry-key-uuid")
-class HandlesAreCounted(WitnessService):
-    """Handles are counted from 1 instead of being UUIDs."""
-
-    def __init__(self, *rest: Any) -> None:
-        super().__init__(*rest)
-        self._numbers = itertools.count(1)
-
-    def new_key(self) -> ContextHandle:
-        return ContextHandle(0, UUID(int=next(self._numbers) << 96))
-
-
 @violates("SWN-3.1.4.5-entry-key-uuid", "SWN-3.1.4.2-entry-key-uuid")
 class HandleUsedAgain(WitnessService):
     """The handle of a registration that has ended goes to the next one."""
@@ -72,7 +59,7 @@ class HandleUsedAgain(WitnessService):
         return super().remove(registration)
 
 
-@violates("SWN-3.1.4.2-key-in-ppcontext", "SWN-3.1.4.2-returns-success")
+@violates("SWN-3.1.4.2-returns-success")
 class RegisterReturnsNullHandle(WitnessService):
     """Register succeeds with a null handle."""
 
@@ -80,7 +67,7 @@ class RegisterReturnsNullHandle(WitnessService):
         return replace(super().register(owner, request), context=NULL_HANDLE)
 
 
-@violates("SWN-3.1.4.5-key-in-ppcontext", "SWN-3.1.4.5-returns-success")
+@violates("SWN-3.1.4.5-returns-success")
 class RegisterExReturnsNullHandle(WitnessService):
     """RegisterEx succeeds with a null handle."""
 

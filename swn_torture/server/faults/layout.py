@@ -104,7 +104,7 @@ class GroupNameUnterminated(ListStubs):
         return {GROUP_NAME.format(n): i.group_name.ljust(260, "_") for n, i in names}
 
 
-@violates("SWN-2.2.2.5-groupname-fixed-260")
+@violates("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array")
 class GroupNameOf256(ListStubs):
     """InterfaceGroupName is an array of 256 WCHARs."""
 
@@ -113,7 +113,7 @@ class GroupNameOf256(ListStubs):
         return {GROUP_NAME.format(n): i.group_name.encode("utf-16-le").ljust(512, b"\0") for n, i in names}
 
 
-@violates("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array")
+@violates("SWN-2.2.2-others-ndr")
 class GroupNameConformant(ListStubs):
     """InterfaceGroupName is written as a conformant varying string."""
 
@@ -126,7 +126,7 @@ class GroupNameConformant(ListStubs):
         return wrong
 
 
-@violates("SWN-2.2.2-others-ndr")
+@violates("SWN-2.2.2.5-ipv4-if-flag")
 class StateNotPadded(ListStubs):
     """The USHORT State is not followed by padding."""
 
@@ -162,7 +162,7 @@ class ReferentsZero(NotifyStubs):
         return {"MessageBuffer.referent": 0}
 
 
-@violates("SWN-1.8-win32-codes")
+@violates("SWN-3.1.4.1-returns-success")
 class ReturnValueMissing(WitnessEndpoint):
     """The stub of a response ends before the return value."""
 
@@ -192,7 +192,7 @@ class HandleWithoutAttributes(HandleStubs):
 # AsyncNotify
 
 
-@violates("SWN-2.2.2.4-layout")
+@violates("SWN-2.2.2.4-count", "SWN-2.2.2.4-length")
 class NotificationFieldsSwapped(NotifyStubs):
     """Length and NumberOfMessages have changed places."""
 
@@ -200,7 +200,13 @@ class NotificationFieldsSwapped(NotifyStubs):
         return {"Length": 1, "NumberOfMessages": length}
 
 
-@violates("SWN-2.2.2.4-length", "SWN-3.1.4.4-change-total-length", "SWN-3.1.4.4-move-total-length")
+@violates(
+    "SWN-2.2.2.4-length",
+    "SWN-3.1.4.4-change-total-length",
+    "SWN-3.1.4.4-move-total-length",
+    "SWN-3.1.4.4-share-total-length",
+    "SWN-3.1.4.4-ip-total-length",
+)
 class NotificationLengthOneMore(NotifyStubs):
     """Length of a notification is one more than its buffer has."""
 

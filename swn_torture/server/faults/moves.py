@@ -128,7 +128,11 @@ class TellsVersion1(Responder):
         return [kind for kind in self.options.pending_order if kind in pending]
 
 
-@violates("SWN-3.1.4.4-share-needs-v2-client", "SWN-3.1.4.2-v2-no-share-notification")
+@violates(
+    "SWN-3.1.4.4-share-needs-v2-client",
+    "SWN-3.1.4.2-v2-no-share-notification",
+    "SWN-3.1.4.2-v2-client-version",
+)
 class ShareMoveReachesVersion1(WitnessService):
     """A registration of version 1 is told of share moves of any share."""
 
@@ -185,46 +189,29 @@ class IpChangeFromVersion1(WitnessService):
 # When
 
 
-class Sleepy(WitnessService):
-    """A server that wakes nobody after one kind of event."""
-
-    asleep = False
-
-    def wake(self) -> list[Reply]:
-        """Look at waiting calls again."""
-        return [] if self.asleep else super().wake()
-
-
 @violates("SWN-3.1.6.2-wake")
-class ClientMoveWakesNobody(Sleepy):
+class ClientMoveWakesNobody(WitnessService):
     """A move is noted, but a call that is waiting goes on waiting."""
 
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
-        self.asleep = True
-        super().client_move(selection, destination)
-        self.asleep = False
+        for registration in self.selected(selection):
+            registration.client_move = destination
         return []
 
 
-@violates("SWN-3.1.6.3-wake", "SWN-3.1.4.4-wakes-on-share-move")
-class ShareMoveWakesNobody(Sleepy):
-    """A share move is noted, but never told while a call is waiting."""
+@violates("SWN-3.1.6.3-wake", "SWN-3.1.4.4-wakes-on-share-move", "SWN-3.1.4.4-share-type")
+class ShareMovesNeverTold(WitnessService):
+    """A share move is noted, and never told."""
 
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
-        self.asleep = True
-        super().share_move(selection, destination)
-        self.asleep = False
         return []
 
 
 @violates("SWN-3.1.6.4-wake", "SWN-3.1.4.4-wakes-on-ip-change")
-class IpChangeWakesNobody(Sleepy):
-    """An IP change is noted, but never told while a call is waiting."""
+class IpChangesForgotten(WitnessService):
+    """A changed address is noted, and never told."""
 
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
-        self.asleep = True
-        super().ip_change(selection, change)
-        self.asleep = False
         return []
 
 
@@ -326,7 +313,7 @@ class MoveNamesOthers(Responder):
         return tuple(i for i in self.interfaces if i not in wanted)
 
 
-@violates("SWN-3.1.4.4-move-ipv6-value", "SWN-3.1.4.4-move-ipv6-flag", "SWN-3.1.4.4-move-info-copied")
+@violates("SWN-3.1.4.4-move-ipv6-value", "SWN-3.1.4.4-share-ipv6-value")
 class MoveNamesIpv4Only(Lists):
     """The IPv6 addresses of a destination are left out."""
 

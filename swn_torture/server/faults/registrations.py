@@ -47,6 +47,7 @@ class Entering(WitnessService):
     "SWN-2.2.1.1-for-unregister",
     "SWN-3.1.4.5-creates-entry",
     "SWN-2.2.1.1-registerex-handle",
+    "SWN-4.1-example-sequence",
 )
 class RegisteredButForgotten(WitnessService):
     """Registering gives a handle, and no registration stands behind it."""
@@ -90,14 +91,6 @@ class AddressIsAlwaysTheFirst(Entering):
         first = next(iter(self.interfaces), None)
         if first is not None:
             registration.ip_address = str(first.addresses[0])
-
-
-@violates("SWN-3.1.4.2-v2-client-version")
-class Version1EnteredAs2(Entering):
-    """A registration by Register counts as one of version 2."""
-
-    def other(self, registration: Registration) -> None:
-        registration.version = ProtocolVersion.V2
 
 
 @violates("SWN-3.1.4.5-entry-client-version")
@@ -319,7 +312,7 @@ class NetNameBuiltIn(WitnessService):
         self._admission.net_names = replace(self.view.net_names, name="SWNCLUSTER", aliases=())
 
 
-@violates("SWN-3.1.1.1-global-name")
+@violates("SWN-3.1.1.1-global-name", "SWN-2.2.2.5-witness-flag-meaning")
 class NetNameUnknownElsewhere(WitnessService):
     """The cluster's name is known to the first node only; the others know their own."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from swn_torture.dcerpc import verification
 from swn_torture.dcerpc.bind import BindNakReason
 from swn_torture.dcerpc.header import SecTrailer
 from swn_torture.dcerpc.inbox import Rejection
@@ -18,6 +19,7 @@ from swn_torture.server.faults.registry import part_of, violates, with_rpc
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.bind import AlterContext, Bind
+    from swn_torture.dcerpc.connection import Negotiated
     from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.dcerpc.pdu import Auth3
     from swn_torture.dcerpc.security import SecurityEntry
@@ -213,3 +215,55 @@ class NotPadded(Padding):
 
     def padding(self, length: int) -> bytes:
         return b""
+
+
+# The verification trailer
+
+
+class Trailers(ServerConnection):
+    """A server that looks at verification trailers in another way."""
+
+    def _without_verification(self, whole: Any, negotiated: Negotiated) -> bytes:
+        found = verification.find(whole.stub)
+        if found is None:
+            return bytes(whole.stub)
+        self.look(*found)
+        return bytes(whole.stub[: found[0]])
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        """Judge the trailer that begins at an octet."""
+
+    def refuse(self) -> None:
+        """Refuse the request."""
+        raise Rejection(FaultStatus.RPC_X_BAD_STUB_DATA, "a verification trailer")
+
+
+@violates("RPC-VT-accepted")
+class TrailersRefused(Trailers):
+    """A request with a verification trailer is refused."""
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        self.refuse()
+
+
+@violates("RPC-VT-unknown-optional")
+class UnknownTrailerCommandRefused(Trailers):
+    """A command of a trailer that is not known makes the request invalid."""
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        if any(command.type not in {1, 2, 3} for command in found.commands):
+            self.refuse()
+
+
+@violates("RPC-VT-must-process")
+class MustProcessNotLookedAt(Trailers):
+    """A command that has to be processed is skipped when it is not known."""
+
+
+@violates("RPC-VT-search")
+class TrailerExpectedAtOnce(Trailers):
+    """A verification trailer is refused when anything stands between it and the stub."""
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        if at > 0:
+            self.refuse()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Operation numbers
 
 
-@violates("SWN-3.1.4-opnum-0", "SWN-3.1.4-opnum-1", "SWN-3.1.4-opnum-2", "SWN-3.1.4-opnum-3")
+@violates("SWN-3.1.4-opnum-0")
 class OpnumsWithoutList(WitnessEndpoint):
     """Register is operation 0, UnRegister 1, AsyncNotify 2, as in jcifs."""
 
@@ -30,7 +30,7 @@ class OpnumsWithoutList(WitnessEndpoint):
         super().call(call)
 
 
-@violates("SWN-3.1.4-opnum-0", "SWN-3.1.4-opnum-1", "SWN-3.1.4-opnum-2", "SWN-3.1.4-opnum-3")
+@violates("SWN-3.1.4-opnum-0")
 class OpnumsFromOne(WitnessEndpoint):
     """Operations are numbered from 1."""
 
@@ -39,13 +39,30 @@ class OpnumsFromOne(WitnessEndpoint):
         super().call(call)
 
 
-@violates("SWN-3.1.4-opnum-2", "SWN-3.1.4-opnum-3")
-class OpnumsSwapped(WitnessEndpoint):
+@violates("SWN-3.1.4-opnum-2")
+class UnregisterAndNotifySwapped(WitnessEndpoint):
     """UnRegister and AsyncNotify have each other's numbers."""
 
     def call(self, call: ServerCall) -> None:
         call.opnum = {2: 3, 3: 2}.get(call.opnum, call.opnum)
         super().call(call)
+
+
+@violates("SWN-3.1.4-opnum-1", "SWN-3.1.4-opnum-4")
+class RegistersSwapped(WitnessEndpoint):
+    """Register and RegisterEx have each other's numbers."""
+
+    def call(self, call: ServerCall) -> None:
+        call.opnum = {1: 4, 4: 1}.get(call.opnum, call.opnum)
+        super().call(call)
+
+
+@violates("SWN-3.1.4-opnum-3")
+class NotifyMissing(WitnessService):
+    """There is no AsyncNotify."""
+
+    def supports(self, opnum: int) -> bool:
+        return opnum != Opnum.ASYNC_NOTIFY and super().supports(opnum)
 
 
 @violates("SWN-3.1.4-opnum-4")
@@ -204,11 +221,21 @@ class KeepAliveOfSixteenBits(WitnessEndpoint):
         return request
 
 
-@violates("SWN-6-idl-no-handle-on-wire")
+@violates("SWN-3.1.4.1-returns-success")
 class ListWantsBindingHandle(WitnessEndpoint):
     """GetInterfaceList demands four octets for its binding handle."""
 
     def decode(self, call: ServerCall) -> AnyRequest:
         if call.opnum == Opnum.GET_INTERFACE_LIST and len(call.stub) < 4:
             raise DecodeError("Handle", 0, "needs 4 octets")
+        return super().decode(call)
+
+
+@violates("SWN-6-idl-no-handle-on-wire")
+class HandlesCutShort(WitnessEndpoint):
+    """A context handle that lacks its last octet is filled up."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        if len(call.stub) == 19:
+            call.stub += b"\0"
         return super().decode(call)

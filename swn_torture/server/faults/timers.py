@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     "SWN-3.1.2.1-removes-unused",
     "SWN-3.1.5.1-implemented",
     "SWN-3.1.5.1-removes-stale",
+    "SWN-3.1.6.5-silent-death",
 )
 class UnusedNeverRemoved(WitnessService):
     """A registration that nobody uses stays for ever."""
@@ -82,7 +83,7 @@ class LastUseStartsAtZero(WitnessService):
 
 @violates("SWN-3.1.4.4-v2-lastuse-on-entry")
 class CallsAreNoUse(WitnessService):
-    """Only responses count as use of a registration; that a call comes in does not."""
+    """Only notifications that are sent count as use; that a call comes in, or is given up, does not."""
 
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
@@ -91,6 +92,13 @@ class CallsAreNoUse(WitnessService):
         if registration is not None and not replies:
             registration.last_use = before
         return replies
+
+    def cancel(self, token: Any, association: Any) -> bool:
+        before = {r: r.last_use for r in self.registrations.of(association)}
+        found = super().cancel(token, association)
+        for registration, last_use in before.items():
+            registration.last_use = last_use
+        return found
 
 
 @violates("SWN-3.1.4.4-v2-lastuse-on-response", "SWN-3.1.1.3-lastuse-updates")
@@ -118,14 +126,22 @@ class RespondedCallsStayOutstanding(WitnessService):
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self._asked: set[ContextHandle] = set()
+        self.asked: set[ContextHandle] = set()
 
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
-        self._asked.add(request.context)
+        self.asked.add(request.context)
         return super().async_notify(token, owner, request)
 
     def is_unused(self, registration: Registration, now: float) -> bool:
-        return registration.key not in self._asked and super().is_unused(registration, now)
+        return registration.key not in self.asked and super().is_unused(registration, now)
+
+
+@violates("SWN-3.1.4.5-entry-async-false")
+class OutstandingFromTheStart(RespondedCallsStayOutstanding):
+    """A new registration counts as having a call outstanding until its first one is answered."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return registration.key in self.asked and WitnessService.is_unused(self, registration, now)
 
 
 # Keep-alive
@@ -137,7 +153,7 @@ def keep_alive_in_milliseconds(config: ClusterConfig) -> ClusterConfig:
     return with_options(config, keepalive_unit=0.001)
 
 
-@violates("SWN-3.1.1.3-keepalive-seconds", "SWN-3.1.5.2-timeout-error")
+@violates("SWN-3.1.5.2-timeout-error", "SWN-3.1.4.5-keepalive-meaning")
 def keep_alive_in_minutes(config: ClusterConfig) -> ClusterConfig:
     """KeepAliveTimeout is taken for minutes."""
     return with_options(config, keepalive_unit=60.0)
@@ -203,11 +219,3 @@ class TimeoutRemovesRegistration(WitnessService):
         if replies and registration in self.registrations:
             registration.doomed_at = now
         return replies
-
-
-@violates("SWN-3.1.4.5-keepalive-zero")
-class KeepAliveZeroIsDefault(WitnessService):
-    """KeepAliveTimeout 0 stands for a time of the server's own, half a minute."""
-
-    def keepalive(self, timeout: int) -> float | None:
-        return super().keepalive(timeout or 30)
