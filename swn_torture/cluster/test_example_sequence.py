@@ -15,9 +15,9 @@ from swn_torture.harness.steps import (
     either_syntax,
     hear,
     homes,
+    index_of,
     take_down,
 )
-from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.constants import ChangeType, InterfaceFlags, MessageType
 from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
 
@@ -88,18 +88,6 @@ async def register_at_another(
     listener = Listener(witness, client, reply.response.context, fields)
     listener.ask()
     return listener
-
-
-def index_of(witness: Witness, node: str) -> int:
-    """Where a node stands in the profile.
-
-    Raises:
-        Unsuitable: it is not there.
-    """
-    for index, each in enumerate(witness.nodes):
-        if each.name.casefold() == node.casefold():
-            return index
-    raise Unsuitable(f"the profile has no [[node]] for {node}")
 
 
 async def check_end(law: Law, client: Listener) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from swn_torture.harness import SILENCE, case, outcome_of, returns
+from swn_torture.control.base import Capability
+from swn_torture.harness import CLOSED, SILENCE, case, outcome_of, returns
 from swn_torture.harness.listing import show_states, states_of
-from swn_torture.harness.steps import SUCCESS, bring_up, either_syntax, homes, take_down
-from swn_torture.harness.timing import ending_of
+from swn_torture.harness.steps import SUCCESS, bring_up, either_syntax, homes, index_of, take_down
 from swn_torture.harness.witness import Unsuitable
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
@@ -35,46 +35,64 @@ if TYPE_CHECKING:
 )
 async def test_no_interface_available(witness: Witness, law: Law, cluster: Controller) -> None:
     """With no interface AVAILABLE GetInterfaceList is held, and answered when one is again."""
-    expect = witness.place.profile.expect
     hosting = [home for home in await homes(witness, cluster) if home.interfaces]
     # The one that comes back is no interface of the node that is asked: that it is no witness for (AMB-7).
     last = next(h for h in hosting if h.node.casefold() != witness.nodes[0].name.casefold())
     clients = await either_syntax(witness)
-    there = await witness.connect(_index(witness, last.node))
+    there = await witness.connect(index_of(witness, last.node))
     address = await witness.address_of(0)
 
     for home in hosting:
         await take_down(cluster, home.node)
     held = await until_none_available(witness, law, clients)
-
     await record_others(witness, law, clients[0], address)
-    there_held = there.start(GetInterfaceListRequest())
-    woken = [asyncio.create_task(ending_of(call, expect.event_deadline)) for call in held]
-    local = asyncio.create_task(outcome_of(there_held, expect.event_deadline))
+    await take_down(cluster, last.node)
+    await check_still_held(witness, law, held, f"{last.node} went down once more")
+
+    local = there.start(GetInterfaceListRequest())
     await bring_up(cluster, last.node)
-    for ending in await asyncio.gather(*woken):
-        states = _states(ending.outcome)
+    await check_woken(witness, law, held, f"an interface of {last.node} came up")
+    record_local(law, await outcome_of(local, witness.place.profile.expect.quiet_time))
+
+    spares = witness.place.profile.expect.spare_addresses
+    if spares and cluster.can(Capability.CHANGE_ADDRESS):
+        await take_down(cluster, last.node)
+        held = await until_none_available(witness, law, clients)
+        await cluster.add_address(last.node, spares[0])
+        await check_woken(witness, law, held, f"{spares[0]} came to {last.node}")
+
+
+async def check_still_held(
+    witness: Witness, law: Law, held: list[PendingCall[GetInterfaceListResponse]], event: str
+) -> None:
+    """An event that makes nothing AVAILABLE does not end the wait."""
+    quiet = witness.place.profile.expect.quiet_time
+    for outcome in await asyncio.gather(*(outcome_of(call, quiet) for call in held)):
+        law("SWN-3.1.4.1-wait-available").allows(outcome, SILENCE, note=f"the held call, after {event}")
+
+
+async def check_woken(
+    witness: Witness, law: Law, held: list[PendingCall[GetInterfaceListResponse]], event: str
+) -> None:
+    """The held calls are answered with a list in which something is AVAILABLE."""
+    deadline = witness.place.profile.expect.event_deadline
+    for outcome in await asyncio.gather(*(outcome_of(call, deadline) for call in held)):
+        states = _states(outcome)
         law("SWN-3.1.4.1-waiting-woken", "SWN-3.1.6.1-wake-interface-list").allows(
-            ending.outcome,
-            SUCCESS,
-            note=f"the held call, after an interface of {last.node} came up: {ending}",
+            outcome, SUCCESS, note=f"the held call, after {event}"
         )
         law("SWN-3.1.4.1-wait-available").holds(
             InterfaceState.AVAILABLE in states.values(),
             expected="a list with an AVAILABLE interface",
             observed=show_states(states),
-            note="what the held call was answered with",
+            note=f"what the held call was answered with, after {event}",
         )
-    if local.done():
-        law.choice("AMB-7", f"only an interface of the asked node AVAILABLE: {local.result()}")
-    else:
-        local.cancel()
-        law.choice("AMB-7", "only an interface of the asked node AVAILABLE: the call is held")
 
 
-def _index(witness: Witness, node: str) -> int:
-    names = [each.name.casefold() for each in witness.nodes]
-    return names.index(node.casefold())
+def record_local(law: Law, outcome: Outcome) -> None:
+    """What a node answers that has the only AVAILABLE interface itself."""
+    held = outcome == SILENCE
+    law.choice("AMB-7", f"only the asked node's interface AVAILABLE: {'held' if held else outcome}")
 
 
 def _states(outcome: Outcome) -> dict[str, int]:
@@ -100,6 +118,8 @@ async def until_none_available(
         while True:
             call = client.start(GetInterfaceListRequest())
             outcome = await outcome_of(call, expect.quiet_time)
+            if outcome == CLOSED:
+                raise Unsuitable("the witness service of a node goes away with its interface")
             if InterfaceState.AVAILABLE not in _states(outcome).values():
                 return call, outcome
             if loop.time() > deadline:

@@ -30,6 +30,7 @@ from swn_torture.harness.steps import (
     either_syntax,
     hear,
     hear_nothing,
+    index_of,
     listen,
     versions,
 )
@@ -125,7 +126,7 @@ class Scene:
         here = await witness.address_of(0)
         homes = await destinations(witness, cluster, beside=here)
         home = max(homes, key=lambda each: len(each.addresses))
-        index = [node.name.casefold() for node in witness.nodes].index(home.node.casefold())
+        index = index_of(witness, home.node)
 
         async def register(address: str, **options: Any) -> Listener:
             return await listen(witness, ip_address=address, **{"version": versions(witness)[-1], **options})

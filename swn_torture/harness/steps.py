@@ -329,6 +329,18 @@ async def homes(witness: Witness, cluster: Controller) -> tuple[Home, ...]:
     return tuple(found)
 
 
+def index_of(witness: Witness, node: str) -> int:
+    """Where a node stands in the profile.
+
+    Raises:
+        Unsuitable: it is not there.
+    """
+    for index, each in enumerate(witness.nodes):
+        if each.name.casefold() == node.casefold():
+            return index
+    raise Unsuitable(f"the profile has no [[node]] for {node}")
+
+
 async def destinations(
     witness: Witness, cluster: Controller, *, beside: str = "", at_least: int = 1
 ) -> tuple[Home, ...]:
