@@ -178,6 +178,9 @@ async def test_share_move_goes_by_client_and_share(witness: Witness, law: Law, c
     if len(witness.place.profile.expect.shares) > 1:
         others["another share"] = await listen(witness, **{**mine, "share_name": share_of(witness, share)})
     home = await destination(witness, cluster, beside=full.address)
+    # Some servers tell whoever registers for a share where it is best reached (AMB-33): that is no event.
+    await hear_out(full, *others.values())
+    unprompted = {what: len(listener.told) for what, listener in others.items()}
 
     await cluster.move_share(share, home.node, client=full.name)
     (outcome,) = await hear(full)
@@ -196,9 +199,9 @@ async def test_share_move_goes_by_client_and_share(witness: Witness, law: Law, c
     )
     for what, listener in others.items():
         law("SWN-3.1.6.3-match").holds(
-            not listener.told_of(MessageType.SHARE_MOVE),
+            all(n.message_type != MessageType.SHARE_MOVE for n in listener.told[unprompted[what] :]),
             expected="no SHARE_MOVE",
-            observed=told(listener),
+            observed="; ".join(map(str, listener.told[unprompted[what] :])) or listener.outcome,
             note=f"registration with {what}",
         )
 
