@@ -83,15 +83,16 @@ async def test_registered_afterwards(witness: Witness, law: Law, cluster: Contro
 
 @case("SWN-3.1.4.3-no-more-notifications", needs=("version-2", *_MOVES))
 @pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("asks", [False, True], ids=["idle", "outstanding"])
 async def test_nothing_after_unregister(
-    witness: Witness, law: Law, cluster: Controller, version: int
+    witness: Witness, law: Law, cluster: Controller, version: int, *, asks: bool
 ) -> None:
     """A registration that was removed is told nothing of a move; another one of the client is."""
     name, address = witness.client_name(), await witness.address_of(0)
     client = await witness.connect()
     gone, stays = [
         await listen(
-            witness, client, version=version, asks=False, client_computer_name=name, ip_address=address
+            witness, client, version=version, asks=asks, client_computer_name=name, ip_address=address
         )
         for _ in range(2)
     ]
@@ -120,7 +121,7 @@ async def test_nothing_after_unregister(
         outcome != SUCCESS,
         expected="no notification",
         observed=outcome,
-        note="AsyncNotify with that handle, after the move",
+        note=f"AsyncNotify with that handle, {'outstanding since before' if asks else 'after the move'}",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.syntax import NDR64
 from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.timing import CLOCK_RESOLUTION_S, ending_of, latest
+from swn_torture.harness.timing import CLOCK_RESOLUTION_S, ending_of, latest, stay_idle
 from swn_torture.witness.messages import UnRegisterRequest
 from swn_torture.witness.win32 import Win32
 
@@ -82,6 +82,24 @@ async def test_each_registration_has_its_own(witness: Witness, law: Law) -> None
                 f"{len(stub)} octets, pResp {'null' if null else 'not null'}", note
             )
     law.choice("AMB-36", "seconds" if endings[0].seconds >= 1 - CLOCK_RESOLUTION_S else "less than seconds")
+
+
+@case("SWN-3.1.5.2-not-early", needs=("version-2",), lasts=4)
+async def test_time_runs_from_the_call(witness: Witness, law: Law) -> None:
+    """A call that is made some time after registering waits for its whole time all the same."""
+    expect = witness.place.profile.expect
+    client = await witness.connect()
+    handle = await witness.register_ex(client, keep_alive_timeout=1)
+
+    await stay_idle(min(0.8, expect.unused_timeout / 3))
+    ending = await ending_of(client.async_notify(handle), latest(expect, 1))
+
+    law("SWN-3.1.5.2-not-early").holds(
+        ending.seconds >= 1 - CLOCK_RESOLUTION_S,
+        expected="no answer before the call has waited for 1 s",
+        observed=ending,
+        note="KeepAliveTimeout 1",
+    )
 
 
 @case("SWN-3.1.4.5-keepalive-zero", needs=("version-2",), lasts=5)

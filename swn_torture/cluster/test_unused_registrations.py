@@ -131,6 +131,25 @@ async def test_asking_is_use(witness: Witness, law: Law) -> None:
     )
 
 
+@case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
+async def test_asking_is_use_though_given_up(witness: Witness, law: Law) -> None:
+    """Idle for 2/3 U, an AsyncNotify that is cancelled at once, idle for 2/3 U: the registration is known."""
+    expect = witness.place.profile.expect
+    client = await witness.connect()
+    handle = await witness.register_ex(client)
+
+    await stay_idle(expect.unused_timeout * 2 / 3)
+    call = client.async_notify(handle)
+    call.cancel()
+    ended = await outcome_of(call, min(expect.quiet_time, expect.unused_timeout / 6))
+    await stay_idle(expect.unused_timeout * 2 / 3)
+    again = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
+
+    law("SWN-3.1.4.4-v2-lastuse-on-entry").allows(
+        again, SILENCE, note=f"AsyncNotify 2/3 U after one that was cancelled, which ended so: {ended}"
+    )
+
+
 @case(
     "SWN-3.1.1.3-lastuse-updates",
     "SWN-3.1.4.4-v2-lastuse-on-response",

@@ -152,6 +152,29 @@ async def test_preferred_syntax(witness: Witness, law: Law) -> None:
 
 
 @case("RPC-XFER-preferred")
+async def test_preferred_syntax_in_one_context(witness: Witness, law: Law) -> None:
+    """Of NDR and NDR64 in one context the server takes the one it prefers, or else the first, each time."""
+    orders = ((NDR32, NDR64), (NDR64, NDR32))
+    taken: list[SyntaxId] = []
+    for transfers in orders * 2:
+        rpc = await witness.rpc()
+        bind = rpc.bind([PresentationContext(0, WITNESS, transfers)], **witness.logon())
+        bound = await outcome_of_bind(bind)
+        if bound.accepted != (0,):
+            law("RPC-XFER-preferred").holds(False, expected="acceptance (0)", observed=bound)  # noqa: FBT003
+            raise law.stop()
+        taken.append(bound.results[0].transfer)
+
+    first = [transfers[0] for transfers in orders * 2]
+    law("RPC-XFER-preferred").holds(
+        len(set(taken)) == 1 or taken == first,
+        expected=["always the same transfer syntax", "always the first one offered"],
+        observed=", ".join(map(syntax_name, taken)),
+        note="offered: NDR, NDR64; then NDR64, NDR; then both once more",
+    )
+
+
+@case("RPC-XFER-preferred")
 async def test_first_supported_syntax(witness: Witness, law: Law) -> None:
     """Of an unknown transfer syntax and NDR in one context the server takes NDR."""
     rpc = await witness.rpc()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from swn_torture.harness import SILENCE, case, outcome_of, returns
 from swn_torture.harness.registering import (
     MISMATCH,
@@ -68,20 +70,39 @@ async def test_unregister_takes_it_off_the_list(witness: Witness, law: Law, clus
 
 
 @case("SWN-3.1.4.3-search-by-key")
-async def test_unregister_one_of_two(witness: Witness, law: Law) -> None:
+@pytest.mark.parametrize("which", ["first", "second"])
+async def test_unregister_one_of_two(witness: Witness, law: Law, which: str) -> None:
     """UnRegister of one of two equal registrations leaves the other working."""
     client = await witness.connect()
     same = {"client_computer_name": witness.client_name(), "ip_address": await witness.address_of(0)}
-    first, second = await witness.register(client, **same), await witness.register(client, **same)
+    handles = [await witness.register(client, **same) for _ in range(2)]
+    left, stays = handles if which == "first" else reversed(handles)
 
-    reply = await outcome_of(client.start(UnRegisterRequest(first)))
-    gone = await outcome_of(client.async_notify(first), witness.place.profile.expect.reply_deadline)
-    kept = await outcome_of(client.async_notify(second), witness.place.profile.expect.quiet_time)
+    reply = await outcome_of(client.start(UnRegisterRequest(left)))
+    gone = await outcome_of(client.async_notify(left), witness.place.profile.expect.reply_deadline)
+    kept = await outcome_of(client.async_notify(stays), witness.place.profile.expect.quiet_time)
 
     rule = law("SWN-3.1.4.3-search-by-key")
-    rule.allows(reply, SUCCESS, note="UnRegister of the first")
-    rule.allows(gone, NOT_FOUND, MISMATCH, note="AsyncNotify with the handle of the first")
-    rule.allows(kept, SILENCE, note="AsyncNotify with the handle of the second")
+    rule.allows(reply, SUCCESS, note=f"UnRegister of the {which}")
+    rule.allows(gone, NOT_FOUND, MISMATCH, note="AsyncNotify with its handle")
+    rule.allows(kept, SILENCE, note="AsyncNotify with the handle of the other")
+
+
+@case("SWN-3.1.4.2-entry-key-uuid", "SWN-3.1.4.5-entry-key-uuid")
+@each_method
+async def test_handles_are_not_used_again(witness: Witness, law: Law, method: Method) -> None:
+    """Of registrations that follow each other, the one before being removed, each has a handle of its own."""
+    client = await witness.connect()
+    handles = []
+    for _ in range(3):
+        handles.append(await method.register(witness, client))
+        await unregister(witness, client, handles[-1])
+
+    law(method.rule("entry-key-uuid")).holds(
+        len({handle.uuid for handle in handles}) == len(handles),
+        expected="three different UUIDs",
+        observed=", ".join(str(handle.uuid) for handle in handles),
+    )
 
 
 @case(
