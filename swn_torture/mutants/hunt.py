@@ -45,6 +45,7 @@ class Hunt:
         fault: name of its fault; ``""`` for the reference as it is.
         outcomes: of the cases that ran, by id.
         named: the requirements that each of those names.
+        judged: the requirements that each held something against; none for a case that only records.
         broken: the requirements that each found broken.
         crashes: exceptions that nobody in the server caught, with the first line of each.
         cut: why not all cases could be run, if so.
@@ -54,6 +55,7 @@ class Hunt:
     fault: str
     outcomes: dict[str, str] = field(default_factory=dict)
     named: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    judged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     broken: dict[str, tuple[str, ...]] = field(default_factory=dict)
     crashes: tuple[str, ...] = ()
     cut: str = ""
@@ -97,9 +99,12 @@ def hunt_all(
     """
     _preload()
     context = multiprocessing.get_context("fork")
-    chosen = None if every_case else neighbours(name for fault in faults for name in fault.violates)
+    concerned = (name for fault in faults for name in (*fault.violates, *fault.near))
+    chosen = None if every_case else neighbours(concerned)
     tasks: list[tuple[str, tuple[str, ...], frozenset[str] | None]] = [("", (), chosen)]
-    tasks += [(f.name, f.violates, None if every_case else neighbours(f.violates)) for f in faults]
+    tasks += [
+        (f.name, f.violates, None if every_case else neighbours((*f.violates, *f.near))) for f in faults
+    ]
     order = [name for name, _, _ in tasks]
     found: dict[str, Hunt] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -144,7 +149,7 @@ def _read(name: str, path: Path, otherwise: str) -> Hunt:
     if not path.is_file():
         return Hunt(name, cut=otherwise)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for table in ("named", "broken"):
+    for table in ("named", "judged", "broken"):
         data[table] = {case: tuple(names) for case, names in data[table].items()}
     return Hunt(**{**data, "crashes": tuple(data["crashes"])})
 
@@ -174,6 +179,7 @@ def _hunt(
         "fault": fault,
         "outcomes": watch.outcomes,
         "named": watch.named,
+        "judged": watch.judged,
         "broken": watch.broken,
         "crashes": list(dict.fromkeys(watch.crashes)),
         "cut": watch.cut,
@@ -190,6 +196,7 @@ class _Watch:
     def __init__(self, violates: tuple[str, ...], budget: float, *, thin: bool) -> None:
         self.outcomes: dict[str, str] = {}
         self.named: dict[str, list[str]] = {}
+        self.judged: dict[str, list[str]] = {}
         self.broken: dict[str, list[str]] = {}
         self.crashes: list[str] = []
         self.cut = ""
@@ -220,6 +227,7 @@ class _Watch:
         slug = result["id"]
         self.outcomes[slug] = result["outcome"]
         self.named[slug] = list(result["requirements"])
+        self.judged[slug] = sorted({c["requirement"] for c in result["checks"] if c["passed"] is not None})
         self.broken[slug] = sorted({c["requirement"] for c in result["checks"] if c["passed"] is False})
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:

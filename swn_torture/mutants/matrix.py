@@ -59,7 +59,7 @@ class Catch:
     @property
     def strangers(self) -> tuple[str, ...]:
         """The cases that caught it though they name nothing near what it violates."""
-        near = neighbours(self.fault.violates)
+        near = neighbours((*self.fault.violates, *self.fault.near))
         return tuple(case for case in self.killers if not near & set(self.hunt.named[case]))
 
     @property
@@ -120,13 +120,19 @@ class Matrix:
         return all(c.in_order for c in self.catches) and not self.false_alarms and not self.reference.crashes
 
     def blunt_cases(self) -> list[str]:
-        """The cases that no fault fails; with other parameters either, where not every case was run."""
+        """The cases that no fault fails; with other parameters either, where not every case was run.
+
+        Without those that only record, which nothing can fail but a server that dies of them.
+        """
         sharp = {self._known_as(case) for catch in self.catches for case in catch.killers}
-        return list(
-            dict.fromkeys(
-                self._known_as(case) for case in self.reference.outcomes if self._known_as(case) not in sharp
-            )
-        )
+        judging = dict.fromkeys(self._known_as(case) for case, ids in self.reference.judged.items() if ids)
+        return [case for case in judging if case not in sharp]
+
+    def recording_cases(self) -> list[str]:
+        """The cases that judge nothing: they put down what a server does where it may do as it likes."""
+        judging = {self._known_as(case) for case, ids in self.reference.judged.items() if ids}
+        every = dict.fromkeys(self._known_as(case) for case in self.reference.outcomes)
+        return [case for case in every if case not in judging]
 
     def _known_as(self, case: str) -> str:
         return case if self.every_case else case.partition("[")[0]
@@ -174,6 +180,7 @@ class Matrix:
                 for c in self.catches
             ],
             "blunt_cases": self.blunt_cases(),
+            "recording_cases": self.recording_cases(),
             "unguarded": self.unguarded(),
             "blurred": self.blurred() if self.every_case else None,
         }

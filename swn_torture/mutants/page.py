@@ -30,7 +30,8 @@ def summary(matrix: Matrix) -> list[str]:
         f"{len(proven)} requirements proven to be guarded: a fault violates each, and a case says so",
         f"{len(matrix.half_proven)} faults violate a requirement more than the cases found broken",
         f"{len(matrix.false_alarms)} of {len(matrix.reference.outcomes)} cases fail the conforming reference",
-        f"{len(matrix.blunt_cases())} cases are failed by no fault",
+        f"{len(matrix.blunt_cases())} cases are failed by no fault; "
+        f"{len(matrix.recording_cases())} judge nothing, but put down a choice",
         f"{len(matrix.unguarded())} MUST requirements have cases and no fault",
     ]
 

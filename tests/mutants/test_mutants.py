@@ -14,11 +14,12 @@ from swn_torture.server.faults import Fault
 
 TOOL = Path(__file__).parent.parent.parent / "tools" / "mutants.py"
 FAULT = Fault("wrong", "It is wrong.", ("SWN-1.9-uuid", "SWN-2.1-if-version"), "codes")
-REFERENCE = Hunt("", {"a": "passed", "b": "passed"}, {"a": FAULT.violates, "b": ("SWN-3.1.4.1-empty-list",)})
+NAMED = {"a": FAULT.violates, "b": ("SWN-3.1.4.1-empty-list",)}
+REFERENCE = Hunt("", {"a": "passed", "b": "passed"}, NAMED, NAMED)
 
 
 def hunt(broken: dict[str, tuple[str, ...]], outcome: str = "failed") -> Hunt:
-    return Hunt("wrong", dict.fromkeys(broken, outcome), broken, broken)
+    return Hunt("wrong", dict.fromkeys(broken, outcome), broken, broken, broken)
 
 
 def matrix(found: Hunt, reference: Hunt = REFERENCE) -> Matrix:
@@ -56,12 +57,21 @@ def test_caught_for_a_part_of_what_it_violates() -> None:
 
 
 def test_a_case_that_fails_the_reference_is_told() -> None:
-    noisy = Hunt("", {"a": "passed", "b": "failed"}, REFERENCE.named, {"a": (), "b": ("SWN-1.9-uuid",)})
+    noisy = Hunt("", {"a": "passed", "b": "failed"}, NAMED, NAMED, {"a": (), "b": ("SWN-1.9-uuid",)})
 
     judged = matrix(hunt({"a": FAULT.violates}), noisy)
 
     assert judged.false_alarms == ["b"]
     assert not judged.in_order
+
+
+def test_a_case_that_only_records_is_not_called_blunt() -> None:
+    recording = Hunt("", REFERENCE.outcomes, NAMED, {"a": FAULT.violates, "b": ()})
+
+    judged = matrix(hunt({"a": FAULT.violates}), recording)
+
+    assert judged.blunt_cases() == []
+    assert judged.recording_cases() == ["b"]
 
 
 def test_the_page_tells_what_is_not_in_order() -> None:

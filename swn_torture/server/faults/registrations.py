@@ -68,11 +68,14 @@ class RegisterExForgotten(WitnessService):
 
 
 @violates("SWN-3.1.4.2-entry-clientname", "SWN-3.1.4.5-entry-clientname")
-class ClientNameCut(Entering):
-    """Client names are cut to eight characters."""
+class ClientNameOfAddress(Entering):
+    """All registrations for an address have the client name of the first one."""
 
     def other(self, registration: Registration) -> None:
-        registration.client_name = registration.client_name[:8]
+        for earlier in self.registrations:
+            if earlier.ip_address == registration.ip_address:
+                registration.client_name = earlier.client_name
+                return
 
 
 @violates("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname")
@@ -148,12 +151,18 @@ class MovedAtOnce(Entering):
 
 
 @violates("SWN-3.1.4.5-no-initial-share")
-class ShareMovedAtOnce(Entering):
-    """Who watches a share is told that it moves as soon as it has registered."""
+class OldShareMoveInherited(Entering):
+    """A new registration for a share inherits the last move of it."""
+
+    _last: str | None = None
+
+    def share_move(self, selection: Selection, destination: str) -> list[Reply]:
+        self._last = destination
+        return super().share_move(selection, destination)
 
     def other(self, registration: Registration) -> None:
         if registration.share_notifications:
-            registration.share_move = self.node
+            registration.share_move = self._last
 
 
 @violates("SWN-3.1.4.5-no-initial-ip")

@@ -77,6 +77,7 @@ class Fault:
         summary: one sentence: what the server does wrong.
         violates: ids of the requirements that it breaks, each of which a case has to find broken.
         area: the module that holds it.
+        near: ids of other requirements, in whose cases it may show.
         parts: the parts of the server that do it.
         setting: what it changes in the configuration, if it is that.
     """
@@ -85,6 +86,7 @@ class Fault:
     summary: str
     violates: tuple[str, ...]
     area: str
+    near: tuple[str, ...] = ()
     parts: tuple[type, ...] = ()
     setting: Setting | None = None
 
@@ -131,10 +133,11 @@ class Registry:
             raise FaultError(f"{fault.name}: the summary is no sentence: {fault.summary!r}")
         if not fault.violates:
             raise FaultError(f"{fault.name}: violates nothing")
-        for requirement in fault.violates:
+        for requirement in (*fault.violates, *fault.near):
             if requirement not in rows:
                 near = ", ".join(load_catalogue().closest(requirement)) or "nothing like it"
                 raise FaultError(f"{fault.name}: no requirement {requirement}; the catalogue has {near}")
+        for requirement in fault.violates:
             if not (rows[requirement].observable and rows[requirement].judged):
                 raise FaultError(f"{fault.name}: {requirement} is not judged, so nobody can violate it")
         self._faults[fault.name] = fault
@@ -160,8 +163,13 @@ class Registry:
 FAULTS = Registry()
 
 
-def violates(*requirements: str) -> Callable[[Deviation], Deviation]:
-    """Declare a class or a function as a fault that breaks these requirements."""
+def violates(*requirements: str, near: tuple[str, ...] = ()) -> Callable[[Deviation], Deviation]:
+    """Declare a class or a function as a fault that breaks these requirements.
+
+    Args:
+        requirements: ids.
+        near: ids of others in whose cases it may show, where these are of another section.
+    """
 
     def declare(deviation: Deviation) -> Deviation:
         doc = inspect.cleandoc(deviation.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
@@ -172,6 +180,7 @@ def violates(*requirements: str) -> Callable[[Deviation], Deviation]:
                 summary=doc,
                 violates=requirements,
                 area=deviation.__module__.rpartition(".")[2],
+                near=near,
                 parts=(deviation,) if isinstance(deviation, type) else (),
                 setting=None if is_part else deviation,
             )
