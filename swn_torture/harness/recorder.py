@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.harness import second_opinion
 from swn_torture.report.journal import Journal
 from swn_torture.report.model import CaseResult, Results, Run, TargetInfo
 from swn_torture.report.write import ReportPaths, write_reports
@@ -113,10 +114,13 @@ def describe_target(profile: Profile) -> TargetInfo:
         profile = dataclasses.replace(profile, controller={"kind": "reference", "port": 1})
     controller = make_controller(profile)
     addresses = ", ".join(node.address for node in profile.nodes)
+    # The embedded reference has no SMB server; a live target's shares are what its clients are there for.
+    shares = second_opinion.shares(profile) if profile.nodes else ""
     facts = {
         "profile": profile.source and Path(profile.source).name,
         "title": profile.title,
         "nodes": addresses,
+        "shares": shares,
         "fault": str((profile.embedded or {}).get("fault", "")),
     }
     return TargetInfo(
