@@ -219,6 +219,10 @@ def _share(fields: dict[str, Any]) -> Share:
     return Share(fields["name"], ShareType(fields.get("type", scale_out)), fields.get("owner"))
 
 
+#: Turns of the event loop, more than enough from accepting a connection to the first line of its handler.
+_STEPS_TO_BEGIN = 10
+
+
 class AdminServer:
     """Takes orders for a cluster. `async with` starts and stops it.
 
@@ -244,6 +248,12 @@ class AdminServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._server is not None
+        # Let nobody in any more, and whoever is on the way in begin: a server closed between accepting a
+        # connection and making its transport loses the socket (CPython 3.11).
+        for listener in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(_STEPS_TO_BEGIN):
+            await asyncio.sleep(0)
         self._server.close()
         # Not cancelled: asyncio would report that as an error of the connection's callback.
         for writer in self._visitors.values():
