@@ -184,9 +184,9 @@ async def remove_all(witness: Witness, cluster: Controller) -> None:
     while hosts := [node for node in await cluster.nodes() if node.addresses]:
         if own.intersection(a for node in hosts for a in node.addresses):
             raise Unsuitable("the nodes are reached by witness addresses, which would be gone")
-        for node in hosts:
-            for address in node.addresses:
-                await cluster.remove_address(node.name, address)
+        # All at once; another node may take each of them over, until none of them knows it any more.
+        orders = [cluster.remove_address(n.name, address) for n in hosts for address in n.addresses]
+        await asyncio.gather(*orders)
 
 
 async def until_empty(witness: Witness, client: WitnessClient) -> Outcome:
