@@ -51,8 +51,8 @@ def check_frame(law: Law, notice: Notice, note: str = "") -> None:
     sizes = [len(structure) for structure in notice.structures]
     check_length(law, notice, "SWN-2.2.2.4-length", note=note)
     law("SWN-2.2.2.4-count").holds(
-        len(sizes) == notice.number and not _another(notice),
-        expected=f"NumberOfMessages {len(sizes) + _another(notice)}, as many as there are structures",
+        len(sizes) == notice.number and not begins_another(notice),
+        expected=f"NumberOfMessages {len(sizes) + begins_another(notice)}, as many as there are structures",
         observed=f"NumberOfMessages {notice.number}",
         note=note,
     )
@@ -135,7 +135,7 @@ def fits(notice: Notice) -> list[bool]:
     ]
 
 
-def _another(notice: Notice) -> bool:
+def begins_another(notice: Notice) -> bool:
     """Whether what follows the announced structures begins like one more."""
     length = int.from_bytes(notice.slack[:4], "little")
     return CHANGE_HEADER < length <= len(notice.slack)

@@ -137,7 +137,9 @@ class CaseRun:
         except Stop:
             pass
         except (NotSupported, Unsuitable) as reason:
-            pytest.skip(str(reason))
+            # What was found before that counts: it may be why the case cannot go on.
+            if not self.law.failed:
+                pytest.skip(str(reason))
         except ControllerError as problem:
             raise CaseError(f"the controller could not move the cluster: {problem}") from problem
         except (RpcError, DecodeError, OSError) as problem:

@@ -102,9 +102,9 @@ def hunt_all(
     concerned = (name for fault in faults for name in (*fault.violates, *fault.near))
     chosen = None if every_case else neighbours(concerned)
     tasks: list[tuple[str, tuple[str, ...], frozenset[str] | None]] = [("", (), chosen)]
-    tasks += [
-        (f.name, f.violates, None if every_case else neighbours((*f.violates, *f.near))) for f in faults
-    ]
+    for fault in faults:
+        where = None if every_case else neighbours((*fault.violates, *fault.near))
+        tasks.append((fault.name, fault.violates, where))
     order = [name for name, _, _ in tasks]
     found: dict[str, Hunt] = {}
     with tempfile.TemporaryDirectory() as directory:

@@ -25,13 +25,13 @@ def summary(matrix: Matrix) -> list[str]:
     caught = sum(1 for catch in matrix.catches if catch.killers)
     right = caught - len(matrix.missed)
     proven = {name for c in matrix.catches for name in c.fault.violates if name not in c.unproven}
+    recording = len(matrix.recording_cases())
     return [
         f"{len(matrix.catches)} faults, {caught} caught, {right} for the requirement they violate",
         f"{len(proven)} requirements proven to be guarded: a fault violates each, and a case says so",
         f"{len(matrix.half_proven)} faults violate a requirement more than the cases found broken",
         f"{len(matrix.false_alarms)} of {len(matrix.reference.outcomes)} cases fail the conforming reference",
-        f"{len(matrix.blunt_cases())} cases are failed by no fault; "
-        f"{len(matrix.recording_cases())} judge nothing, but put down a choice",
+        f"{len(matrix.blunt_cases())} cases are failed by no fault, and {recording} judge nothing but record",
         f"{len(matrix.unguarded())} MUST requirements have cases and no fault",
     ]
 

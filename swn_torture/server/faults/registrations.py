@@ -86,14 +86,34 @@ class NetNameIsClientName(Entering):
         registration.net_name = registration.client_name
 
 
-@violates("SWN-3.1.4.2-entry-ipaddress", "SWN-3.1.4.5-entry-ipaddress")
-class AddressIsAlwaysTheFirst(Entering):
-    """Every registration is for the first address of the list."""
+class FirstAddress(Entering):
+    """A server that enters some registrations for the first address of the list."""
+
+    def concerns(self, registration: Registration) -> bool:
+        """Whether to change a registration."""
+        raise NotImplementedError
 
     def other(self, registration: Registration) -> None:
+        """Give it another address."""
         first = next(iter(self.interfaces), None)
-        if first is not None:
+        if first is not None and self.concerns(registration):
             registration.ip_address = str(first.addresses[0])
+
+
+@violates("SWN-3.1.4.2-entry-ipaddress")
+class RegisterTakesFirstAddress(FirstAddress):
+    """Every registration by Register is for the first address of the list."""
+
+    def concerns(self, registration: Registration) -> bool:
+        return registration.timeout is None
+
+
+@violates("SWN-3.1.4.5-entry-ipaddress")
+class RegisterExTakesFirstAddress(FirstAddress):
+    """Every registration by RegisterEx is for the first address of the list."""
+
+    def concerns(self, registration: Registration) -> bool:
+        return registration.timeout is not None
 
 
 @violates("SWN-3.1.4.5-entry-client-version")

@@ -48,7 +48,7 @@ class UnregisterAndNotifySwapped(WitnessEndpoint):
         super().call(call)
 
 
-@violates("SWN-3.1.4-opnum-1", "SWN-3.1.4-opnum-4")
+@violates("SWN-3.1.4-opnum-1")
 class RegistersSwapped(WitnessEndpoint):
     """Register and RegisterEx have each other's numbers."""
 
@@ -239,3 +239,40 @@ class HandlesCutShort(WitnessEndpoint):
         if len(call.stub) == 19:
             call.stub += b"\0"
         return super().decode(call)
+
+
+# What a server does not get over
+
+
+class Fragile(WitnessEndpoint):
+    """A server that answers no call any more once it is wedged."""
+
+    wedged = False
+
+    def call(self, call: ServerCall) -> None:
+        """Take a request in."""
+        if not self.wedged:
+            super().call(call)
+
+
+@violates("RPC-CONN-independent", near=("RPC-STUB-truncated",))
+class BadStubWedgesServer(Fragile):
+    """After stub data that cannot be read no call is answered any more."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        try:
+            return super().decode(call)
+        except DecodeError:
+            self.wedged = True
+            raise
+
+
+@violates("RPC-CONN-independent", near=("SWN-3.1.4.2-entry-clientname",))
+class StrangeNameWedgesServer(Fragile):
+    """After a client name beyond ASCII no call is answered any more."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if isinstance(request, RegisterRequest | RegisterExRequest):
+            self.wedged = not (request.client_computer_name or "").isascii()
+        return request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.server.faults.registry import violates, with_options
+from swn_torture.server.faults.registry import part_of, violates, with_options, with_rpc
 from swn_torture.server.service import WitnessService
 
 if TYPE_CHECKING:
@@ -23,10 +23,29 @@ if TYPE_CHECKING:
     "SWN-3.1.2.1-removes-unused",
     "SWN-3.1.5.1-implemented",
     "SWN-3.1.5.1-removes-stale",
-    "SWN-3.1.6.5-silent-death",
 )
 class UnusedNeverRemoved(WitnessService):
     """A registration that nobody uses stays for ever."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return False
+
+
+@violates("SWN-3.1.6.5-delete-on-timeout")
+def dead_clients_not_noticed(config: ClusterConfig) -> ClusterConfig:
+    """The transport never probes a client that says nothing."""
+    return with_rpc(config, keep_alive=0.0)
+
+
+@violates("SWN-3.1.6.5-silent-death")
+def dead_clients_kept(config: ClusterConfig) -> ClusterConfig:
+    """Neither the transport nor a timer notices that a client has died without a word."""
+    return with_rpc(config, keep_alive=0.0)
+
+
+@part_of(dead_clients_kept)
+class NothingIsUnused(WitnessService):
+    """Takes every registration for one in use."""
 
     def is_unused(self, registration: Registration, now: float) -> bool:
         return False
