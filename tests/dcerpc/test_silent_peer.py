@@ -36,14 +36,16 @@ def test_a_server_gives_up_a_client_that_answers_no_probe() -> None:
         mourner = Mourner()
         server = RpcServer([mourner], options=ServerOptions(keep_alive=1))
         port = await server.start("127.0.0.1")
+        silent, lively = [await connect("127.0.0.1", port) for _ in range(2)]
         try:
-            silent, lively = [await connect("127.0.0.1", port) for _ in range(2)]
             for client in (silent, lively):
                 await client.bind(ECHO)
             silent.fall_silent()
             await asyncio.wait_for(mourner.lost.wait(), 20)
             return lively.closed.is_set()
         finally:
+            for client in (silent, lively):
+                await client.close(abort=True)
             await server.stop(reset=True)
 
     assert not asyncio.run(scene())
