@@ -107,7 +107,7 @@ async def test_address_comes_and_goes(witness: Witness, law: Law, cluster: Contr
         await hear_late(
             law, cluster, waiting, MessageType.IP_CHANGE, homes[0], later, *bystanders, timeout=quiet
         )
-    law("SWN-3.1.6.4-all-causes", "SWN-3.1.6.4-wake").holds(
+    law("SWN-3.1.6.4-all-causes", "SWN-3.1.6.4-wake", "SWN-3.1.6.4-match").holds(
         bool(waiting.told_of(MessageType.IP_CHANGE)),
         expected="IP_CHANGE for an address that is added, removed, disabled or enabled",
         observed="IP_CHANGE by cause: " + ", ".join(f"{cause} {times}" for cause, times in causes.items()),
