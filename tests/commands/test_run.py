@@ -51,7 +51,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["run", "serve", "cluster", "client", "lab", "requirements", "report"])
+@pytest.mark.parametrize(
+    "command", ["run", "serve", "faults", "cluster", "client", "lab", "requirements", "report"]
+)
 def test_every_subcommand_has_help(swn_torture: Command, command: str) -> None:
     answer = swn_torture(command, "--help")
     assert answer.returncode == 0, answer.stderr
