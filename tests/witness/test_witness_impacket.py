@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.witness.codec import encode, field_names
+from swn_torture.witness.codec import encode
 from tests.witness import impacket_witness
 from tests.witness.witness_samples import (
     EVERY_KIND,
     SYNTAXES,
     decode,
     messages_with,
+    referents,
     syntaxes,
 )
 
@@ -31,12 +32,9 @@ def free_octets(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> list[boo
     """Which octets NDR leaves to the writer: those in gaps, and those of referents other than null."""
     right = encode(message, syntax)
     ones = 2 ** (32 if syntax == NDR32 else 64) - 1
-    referents = {
-        name: ones
-        for name in field_names(message, syntax)
-        if name.endswith(".referent") and encode(message, syntax, wrong={name: 0}) != right
-    }
-    changed = encode(message, syntax, wrong={**referents, "padding": 0xFF})
+    changed = encode(
+        message, syntax, wrong={**dict.fromkeys(referents(message, syntax), ones), "padding": 0xFF}
+    )
     return [a != b for a, b in zip(right, changed, strict=True)]
 
 

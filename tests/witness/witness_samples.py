@@ -12,7 +12,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
-from swn_torture.witness.codec import decode_request, decode_response
+from swn_torture.witness.codec import decode_request, decode_response, encode, field_names
 from swn_torture.witness.constants import (
     ChangeType,
     InterfaceFlags,
@@ -162,6 +162,16 @@ def decode(
     if isinstance(message, Request):
         return decode_request(message.opnum, octets, syntax, byte_order=byte_order)
     return decode_response(message.opnum, octets, syntax, byte_order=byte_order)
+
+
+def referents(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> list[str]:
+    """The fields that hold the referent of a pointer other than null, where any other number would do."""
+    right = encode(message, syntax)
+    return [
+        name
+        for name in field_names(message, syntax)
+        if name.endswith(".referent") and encode(message, syntax, wrong={name: 0}) != right
+    ]
 
 
 EVERY_KIND: list[AnyRequest | AnyResponse] = [
