@@ -206,27 +206,49 @@ address_lists = st.builds(IpAddrInfoList, st.lists(addresses, max_size=4).map(tu
 resp_async_notifies = st.builds(RespAsyncNotify, dwords, dwords, st.none() | st.binary(max_size=70))
 
 
-def messages_with(
+def kinds_with(
     text: st.SearchStrategy[str], names: st.SearchStrategy[str]
-) -> st.SearchStrategy[AnyRequest | AnyResponse]:
-    """Messages of all kinds, with ``text`` in their string parameters and ``names`` in their arrays."""
+) -> dict[type[AnyRequest | AnyResponse], st.SearchStrategy[AnyRequest | AnyResponse]]:
+    """Messages by their kind, with ``text`` in their string parameters and ``names`` in their arrays."""
     string = st.none() | text
     infos = st.builds(InterfaceInfo, names, dwords, words, ipv4s, ipv6s, dwords)
     lists = st.builds(InterfaceList, st.none() | st.lists(infos, max_size=3).map(tuple))
-    return st.one_of(
-        st.builds(GetInterfaceListRequest),
-        st.builds(RegisterRequest, dwords, string, string, string),
-        st.builds(UnRegisterRequest, handles),
-        st.builds(AsyncNotifyRequest, handles),
-        st.builds(RegisterExRequest, dwords, string, string, string, string, dwords, dwords),
-        st.builds(UnRegisterExRequest, handles),
-        st.builds(GetInterfaceListResponse, st.none() | lists, dwords),
-        st.builds(RegisterResponse, handles, dwords),
-        st.builds(UnRegisterResponse, dwords),
-        st.builds(AsyncNotifyResponse, st.none() | resp_async_notifies, dwords),
-        st.builds(RegisterExResponse, handles, dwords),
-        st.builds(UnRegisterExResponse, handles, dwords),
-    )
+    return {
+        GetInterfaceListRequest: st.builds(GetInterfaceListRequest),
+        RegisterRequest: st.builds(RegisterRequest, dwords, string, string, string),
+        UnRegisterRequest: st.builds(UnRegisterRequest, handles),
+        AsyncNotifyRequest: st.builds(AsyncNotifyRequest, handles),
+        RegisterExRequest: st.builds(
+            RegisterExRequest, dwords, string, string, string, string, dwords, dwords
+        ),
+        UnRegisterExRequest: st.builds(UnRegisterExRequest, handles),
+        GetInterfaceListResponse: st.builds(GetInterfaceListResponse, st.none() | lists, dwords),
+        RegisterResponse: st.builds(RegisterResponse, handles, dwords),
+        UnRegisterResponse: st.builds(UnRegisterResponse, dwords),
+        AsyncNotifyResponse: st.builds(AsyncNotifyResponse, st.none() | resp_async_notifies, dwords),
+        RegisterExResponse: st.builds(RegisterExResponse, handles, dwords),
+        UnRegisterExResponse: st.builds(UnRegisterExResponse, handles, dwords),
+    }
+
+
+def messages_with(
+    text: st.SearchStrategy[str], names: st.SearchStrategy[str]
+) -> st.SearchStrategy[AnyRequest | AnyResponse]:
+    """Messages of all kinds; see ``kinds_with``."""
+    return st.one_of(*kinds_with(text, names).values())
+
+
+def notified_with(names: st.SearchStrategy[str]) -> dict[MessageType, st.SearchStrategy[AsyncNotifyResponse]]:
+    """Successful AsyncNotifies by what they tell: one to three notifications with ``names`` in them."""
+    lists = st.builds(IpAddrInfoList, st.lists(addresses, max_size=3).map(tuple))
+    items: dict[MessageType, st.SearchStrategy[Notification]] = dict.fromkeys(MessageType, lists)
+    items[MessageType.RESOURCE_CHANGE] = st.builds(ResourceChange, dwords, names)
+    return {
+        kind: st.builds(
+            lambda several, kind: told(kind, *several), st.lists(item, min_size=1, max_size=3), st.just(kind)
+        )
+        for kind, item in items.items()
+    }
 
 
 messages = messages_with(any_text, names)
