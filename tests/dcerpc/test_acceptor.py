@@ -139,7 +139,7 @@ class TestTokens:
         with pytest.raises(AuthenticationError, match="failed already"):
             answerer.step(caller.step(b""))
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         auth_type=st.sampled_from(PROVIDERS), tokens=st.lists(st.binary(max_size=120), min_size=1, max_size=3)
     )
@@ -150,7 +150,7 @@ class TestTokens:
                 answerer.step(token)
         assert answerer.principal is None
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(data=st.data(), auth_type=st.sampled_from(PROVIDERS), last=st.booleans())
     def test_damaged_tokens(self, data: st.DataObject, auth_type: AuthType, *, last: bool) -> None:
         """Whatever is changed, cut off or appended: an answer or AuthenticationError, never somebody else."""

@@ -143,7 +143,7 @@ class TestSequence:
             answerer.unprotect(level, HEADER, body, TRAILER, signature)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(bodies=st.lists(st.binary(max_size=200), max_size=8), level=st.sampled_from(SIGNED))
 def test_any_stream_of_bodies_comes_through(bodies: list[bytes], level: AuthLevel) -> None:
     caller, answerer = pair(AuthType.SPNEGO, level)
@@ -184,7 +184,7 @@ def test_initiator_takes_no_empty_token_after_its_first_step(auth_type: AuthType
 
 
 @pytest.mark.parametrize("auth_type", PROVIDERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(token=st.binary(min_size=1, max_size=120))
 def test_garbage_to_an_initiator_is_an_authentication_error(auth_type: AuthType, token: bytes) -> None:
     caller = initiator(auth_type, WITNESS, host="node1")

@@ -162,7 +162,7 @@ class TestResponses:
 @given(
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([ACK.pack(), Response().pack()])), max_size=5)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_garbage_is_an_event_or_a_remote_error(portions: list[bytes]) -> None:
     def run(*octets: bytes) -> tuple[list[ClientEvent], str]:
         client = ClientConnection()
