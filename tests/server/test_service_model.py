@@ -6,14 +6,21 @@ counts time in whole seconds, one scan each.
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv4Address
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from swn_torture.server.service import Selection
 from swn_torture.witness.constants import InterfaceState
@@ -120,12 +127,19 @@ class Model:
 class ServerAgainstModel(RuleBasedStateMachine):
     """The rules are the calls and events of MS-SWN 3.1.4 to 3.1.6."""
 
+    steps = 0
+    """How many calls, events and spans of time were compared, by all instances."""
+    answered: ClassVar[Counter[Any]] = Counter()
+    """How often each kind of answer was given: a code, or the number of a kind of notification."""
+
     def __init__(self) -> None:
         super().__init__()
         self.bench = Bench(unused_timeout=UNUSED)
         self.model = Model()
         self.issued: list[tuple[ContextHandle, str]] = []
         self.seen: set[int] = set()
+        self.idle = False
+        """Whether the last rule did nothing."""
 
     def pick(self, number: int) -> tuple[ContextHandle, str]:
         """A handle with its association: mostly one that is registered, sometimes any that ever was."""
@@ -226,7 +240,8 @@ class ServerAgainstModel(RuleBasedStateMachine):
 
     @rule(association=associations, really=rarely)
     def run_down(self, association: str, *, really: bool) -> None:
-        if not really:
+        self.idle = not really
+        if self.idle:
             return
         self.bench.service.rundown(association)
         for entry in list(self.model.registrations):
@@ -240,6 +255,9 @@ class ServerAgainstModel(RuleBasedStateMachine):
         handles = (RegisterResponse, RegisterExResponse)
         ours = {t: self.plain(t) for t in new if not isinstance(self.bench.answers[t], handles)}
         assert ours == self.model.answers
+        self.answered.update(answer if isinstance(answer, int) else answer[0] for answer in ours.values())
+        type(self).steps += not self.idle
+        self.idle = False
         self.model.answers.clear()
 
     @invariant()
@@ -258,8 +276,14 @@ class ServerAgainstModel(RuleBasedStateMachine):
         return kind, int(items[0].addresses[0].ipv4) & 0xFF  # type: ignore[union-attr]
 
 
-ServerAgainstModel.TestCase.settings = settings(max_examples=30, stateful_step_count=50, deadline=None)
-test_the_server_agrees_with_the_model = ServerAgainstModel.TestCase
+def test_the_server_agrees_with_the_model() -> None:
+    before, ServerAgainstModel.answered = ServerAgainstModel.steps, Counter()
+
+    run_state_machine_as_test(ServerAgainstModel, settings=settings(max_examples=300, stateful_step_count=50))
+
+    assert ServerAgainstModel.steps - before > 10_000
+    every_kind = {0, 0x57, 0x490, 0x5B4, *TYPES.values()}
+    assert ServerAgainstModel.answered.keys() == every_kind, "the histories lead everywhere"
 
 
 @pytest.mark.parametrize("seed", range(20))
