@@ -1,0 +1,154 @@
+"""The samples of ``smbtorture local.ndr.witness``, octets that Windows once sent, as our codec has them.
+
+Samba keeps them as arrays in its source, from where they get into the read-only data of ``smbtorture``; what
+each means is asserted beside it. Nothing of that source is repeated here. Our codec is given the values
+asserted, and what it writes must stand in the program, octet by octet; what stands there must mean the same
+to our decoder; and between the first of the samples and the last nothing may be left over that is neither
+one of them nor a gap of zeros. That smbtorture itself passes says that these are the values it finds.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.witness.codec import encode
+from swn_torture.witness.constants import (
+    AddressFlags,
+    ChangeType,
+    InterfaceFlags,
+    InterfaceState,
+    MessageType,
+    ProtocolVersion,
+)
+from swn_torture.witness.messages import (
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    ContextHandle,
+    GetInterfaceListResponse,
+    InterfaceInfo,
+    InterfaceList,
+    RegisterRequest,
+    RegisterResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
+from tests.witness.witness_samples import decode, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.witness.messages import AnyRequest, AnyResponse
+    from swn_torture.witness.notifications import Notification
+    from tests.instruments.samba_tree import SambaTree
+
+pytestmark = pytest.mark.lab
+
+REGISTERED = ContextHandle(0, UUID("3ab88633-1e57-4c1a-856c-d1bc4b15bbb1"))
+WAITING = ContextHandle(0, UUID("1fb9f2ee-2a4d-4bf8-af8b-cb9d4529a9ab"))
+
+
+UNSPECIFIED = 0xFFFFFFFF
+"""Samba names this version so; MS-SWN 2.2.2.5 does not have it, but the Windows of these samples sent it."""
+
+
+def node(name: str, ipv4: str, flags: int) -> InterfaceInfo:
+    return InterfaceInfo(
+        name, UNSPECIFIED, InterfaceState.AVAILABLE, IPv4Address(ipv4), IPv6Address("::"), flags
+    )
+
+
+CHANGE = ResourceChange(ChangeType.UNAVAILABLE, "SOFS")
+# Only the IPv4 address is valid; what stands in the other field was never cleared by the sender.
+MOVE = IpAddrInfoList(
+    (IpAddrInfo(AddressFlags.V4, IPv4Address("192.168.3.45"), IPv6Address("::38e8:eb26:8e00:0:9e:6026")),)
+)
+NOWHERE = IpAddrInfoList(())
+
+SAMPLES: dict[str, AnyRequest | AnyResponse] = {
+    "witness_GetInterfaceList_check": GetInterfaceListResponse(
+        InterfaceList(
+            (
+                node("NODE2", "192.168.3.44", InterfaceFlags.IPV4 | InterfaceFlags.WITNESS),
+                node("NODE1", "192.168.3.45", InterfaceFlags.IPV4),
+            )
+        ),
+        0,
+    ),
+    "witness_Register_check_IN": RegisterRequest(ProtocolVersion.V1, "sofs", "192.168.3.45", "MTHELENA"),
+    "witness_Register_check_OUT": RegisterResponse(REGISTERED, 0),
+    "witness_UnRegister_check_IN": UnRegisterRequest(REGISTERED),
+    "witness_UnRegister_check_OUT": UnRegisterResponse(0),
+    "witness_AsyncNotify_check_IN": AsyncNotifyRequest(WAITING),
+    "witness_AsyncNotify_check_OUT": told(MessageType.RESOURCE_CHANGE, CHANGE),
+    "witness_AsyncNotify_check_move_OUT": told(MessageType.CLIENT_MOVE, MOVE),
+    "witness_AsyncNotify_check_fuzz1_OUT": told(MessageType.CLIENT_MOVE, NOWHERE),
+}
+"""What smbtorture asserts of each sample, by the name of the check."""
+
+NOTIFICATIONS: dict[str, Notification] = {
+    "witness_AsyncNotify_check_OUT": CHANGE,
+    "witness_AsyncNotify_check_move_OUT": MOVE,
+    "witness_AsyncNotify_check_fuzz1_OUT": NOWHERE,
+}
+
+SAYS_NOTHING = "witness_UnRegister_check_OUT"
+"""Four zeros: they are found everywhere."""
+
+FOUND = [name for name in SAMPLES if name != SAYS_NOTHING]
+
+
+@pytest.fixture(scope="module")
+def smbtorture(tree: SambaTree) -> bytes:
+    return (tree.root / "usr/bin/smbtorture").read_bytes()
+
+
+def places(octets: bytes, program: bytes) -> list[int]:
+    return [found.start() for found in re.finditer(re.escape(octets), program)]
+
+
+def test_smbtorture_finds_these_values(tree: SambaTree, tmp_path: Path) -> None:
+    told_by_it = tree.run("smbtorture", "ncalrpc:", "local.ndr.witness", ours=tmp_path)
+
+    assert told_by_it.returncode == 0, told_by_it.stdout
+    ended = re.findall(r"^(success|failure|error|skip): \S+\.(\w+)", told_by_it.stdout, re.MULTILINE)
+    assert {outcome for outcome, _ in ended} == {"success"}
+    assert {check for _, check in ended} == set(SAMPLES)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_we_write_the_sample_and_read_it(name: str, smbtorture: bytes) -> None:
+    written = encode(SAMPLES[name], NDR32)
+
+    found = places(written, smbtorture)
+
+    assert found
+    for at in found:
+        read = decode(SAMPLES[name], smbtorture[at : at + len(written)], NDR32)
+        assert read == SAMPLES[name]
+        if name in NOTIFICATIONS:
+            assert isinstance(read, AsyncNotifyResponse)
+            assert read.response is not None
+            assert read.response.decode().items == (NOTIFICATIONS[name],)
+            assert read.response.decode().slack == b""
+
+
+def test_there_is_nothing_else_among_the_samples(smbtorture: bytes) -> None:
+    written = [encode(SAMPLES[name], NDR32) for name in FOUND]
+    single = [(where[0], len(octets)) for octets in written if len(where := places(octets, smbtorture)) == 1]
+    first, end = min(at for at, _ in single), max(at + length for at, length in single)
+    # One compiler or another orders them as it likes, but the data of one source file stay together.
+    assert end - first < 2 * sum(map(len, written))
+
+    left_over = smbtorture[first:end]
+    for octets in sorted(written, key=len, reverse=True):
+        assert octets in left_over
+        left_over = left_over.replace(octets, bytes(len(octets)), 1)
+
+    assert not any(left_over)
