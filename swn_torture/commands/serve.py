@@ -38,7 +38,27 @@ if TYPE_CHECKING:
     help="A choice of the server, such as unused_timeout=5 (repeatable; --list-options shows them).",
 )
 @click.option("--fault", metavar="NAME", help="Misbehave on purpose; swn-torture faults lists how.")
-@click.option("--time-scale", type=float, help="Seconds of the protocol in one real second.")
+@click.option(
+    "--time-scale",
+    type=float,
+    metavar="FACTOR",
+    help="Seconds of the protocol in one real second: with 100 a KeepAliveTimeout of 120 takes 1.2 s.",
+)
+@click.option(
+    "--smb-port",
+    type=click.IntRange(1, 65535),
+    help="Serve the shares as well, by SMB on this port of every node.",
+)
+@click.option(
+    "--share-root",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="What is in the shares: a directory, with one for each share in it (default: empty and temporary).",
+)
+@click.option(
+    "--clusapi",
+    is_flag=True,
+    help="Serve a little of ClusAPI (MS-CMRP) on the witness ports: open, ask, switch the network name.",
+)
 @click.option("--list-options", is_flag=True, help="List the choices of the server and leave.")
 @click.option(
     "--write-profile", type=click.Path(dir_okay=False, path_type=Path), help="Write a target profile here."
@@ -53,6 +73,9 @@ def command(
     options: tuple[str, ...],
     fault: str | None,
     time_scale: float | None,
+    smb_port: int | None,
+    share_root: Path | None,
+    clusapi: bool,
     list_options: bool,
     write_profile: Path | None,
 ) -> None:
@@ -62,6 +85,13 @@ def command(
     swn-torture serve --write-profile ref.toml
     swn-torture client watch --target ref.toml --client-name ME
     swn-torture cluster disable NODE2 --target ref.toml
+
+    Clients that want shares to mount get them with --smb-port. This is all that Samba's own test needs:
+
+    \b
+    swn-torture serve --clusapi --smb-port 4455 --time-scale 100 --option unused_timeout=3000
+    smbtorture 'ncacn_ip_tcp:ADDRESS[PORT,sign]' -U 'SWNTEST\\witness%Passw0rd!' \\
+        --option=torture:net_name=SWNCLUSTER --option='smb ports=4455' rpc.witness
 
     Where the specification leaves a choice the server takes a documented one; --option takes another.
     """
@@ -74,7 +104,8 @@ def command(
         return
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
-    given["fault"] = fault
+    given |= {"fault": fault, "smb_port": smb_port, "clusapi": clusapi or None}
+    given["share_root"] = None if share_root is None else str(share_root.resolve())
     settings |= {name: value for name, value in given.items() if value is not None}
     for option in options:
         name, equals, value = option.partition("=")

@@ -73,6 +73,7 @@ class Orders:
                 "addresses": [str(a) for a in self._cluster.addresses_of(node.name)],
                 "port": node.port,
                 "epm_port": node.epm_port,
+                "smb_port": node.smb_port,
             }
             for node in self._cluster.nodes.values()
         ]

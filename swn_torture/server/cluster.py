@@ -12,6 +12,7 @@ import dataclasses
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Self
 
+from swn_torture.server.beside import Beside
 from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port
 from swn_torture.server.interfaces import Interface
 from swn_torture.server.names import NetNames
@@ -72,6 +73,7 @@ class ReferenceCluster:
         self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
         self.nodes: dict[str, Node] = {}
+        self._beside = Beside(self)
         self._discoveries: dict[str, asyncio.TimerHandle] = {}
         self._order = asyncio.Lock()
 
@@ -93,7 +95,7 @@ class ReferenceCluster:
         epm_port = self.config.epm_port or choose_epm_port(self.config.nodes[0].address)
         for config in self.config.nodes:
             view = NodeView(self, config.name)
-            self.nodes[config.name] = Node(config, self.config, view, epm_port, self._parts)
+            self.nodes[config.name] = Node(config, self.config, view, epm_port, self._parts, self._beside)
         try:
             for node in self.nodes.values():
                 await node.start(self.addresses_of(node.name))
@@ -107,6 +109,7 @@ class ReferenceCluster:
             discovery.cancel()
         for node in self.nodes.values():
             await node.stop(reset=not node.condition.runs)
+        self._beside.clear()
 
     # Questions
 

@@ -88,6 +88,10 @@ class ClusterConfig:
         epm_port: TCP port of each node's endpoint mapper; 0 is 135 where this process may, else a free one.
         admin_port: TCP port of the administration; 0 is a free one.
         admin_address: loopback address of the administration.
+        clusapi: serve a little of ClusAPI (MS-CMRP) on the witness ports, for tests that administer by it.
+        smb_port: TCP port of SMB on every address of the nodes, for clients that want shares; 0 is a free
+            one for each node, None is no SMB.
+        share_root: directory for what is in the shares; None is one that goes with the cluster.
         detection_delay: seconds of the protocol's clock until the others notice that a node has died.
         ndr64: offer NDR64 beside NDR32, and prefer it.
         allow_anonymous: let NTLM logons without a user in; the witness methods then see an anonymous caller.
@@ -110,6 +114,9 @@ class ClusterConfig:
     epm_port: int = 0
     admin_port: int = 0
     admin_address: str = "127.0.0.1"
+    clusapi: bool = False
+    smb_port: int | None = None
+    share_root: str | None = None
     detection_delay: float = 0.0
     ndr64: bool = True
     allow_anonymous: bool = False
@@ -188,6 +195,9 @@ class ClusterConfig:
             "epm_port": int,
             "admin_port": int,
             "admin_address": str,
+            "clusapi": bool,
+            "smb_port": int,
+            "share_root": str,
             "detection_delay": float,
             "ndr64": bool,
             "allow_anonymous": bool,

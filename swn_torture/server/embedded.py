@@ -34,6 +34,7 @@ class EmbeddedNode:
     addresses: tuple[str, ...]
     port: int
     epm_port: int
+    smb_port: int | None = None
 
 
 class EmbeddedCluster:
@@ -123,6 +124,7 @@ class EmbeddedCluster:
                     tuple(str(address) for address in cluster.addresses_of(node.name)),
                     node.port,
                     node.epm_port,
+                    node.smb_port,
                 )
                 for node in cluster.nodes.values()
             )

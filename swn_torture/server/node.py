@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address
 
+    from swn_torture.server.beside import Beside
     from swn_torture.server.config import ClusterConfig, NodeConfig
+    from swn_torture.server.file_service import FileService
     from swn_torture.server.methods import ClusterView, Reply
 
 _LOG = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Node:
         view: what it knows of the others.
         epm_port: of its endpoint mapper.
         parts: what it is made of.
+        beside: what it serves beside witness.
 
     Attributes:
         condition: what has become of it.
@@ -83,6 +86,7 @@ class Node:
         view: ClusterView,
         epm_port: int,
         parts: Parts,
+        beside: Beside,
     ) -> None:
         self.name = config.name
         self.address = config.address
@@ -92,6 +96,8 @@ class Node:
         self._cluster = cluster
         self._view = view
         self._parts = parts
+        self._beside = beside
+        self._files: FileService | None = None
         self._endpoint: WitnessEndpoint | None = None
         self._witness: RpcServer | None = None
         self._mapper: RpcServer | None = None
@@ -105,6 +111,11 @@ class Node:
     def servers(self) -> tuple[RpcServer, ...]:
         """Its RPC servers: witness and endpoint mapper."""
         return tuple(server for server in (self._witness, self._mapper) if server is not None)
+
+    @property
+    def smb_port(self) -> int | None:
+        """Of its shares, if it serves any."""
+        return None if self._files is None else self._files.port
 
     async def start(self, addresses: Iterable[IPv4Address | IPv6Address]) -> None:
         """Start with an empty registration list (MS-SWN 3.1.3), listening wherever the host allows it.
@@ -123,7 +134,9 @@ class Node:
             allow_anonymous=self._cluster.allow_anonymous,
             keytab=self._cluster.keytab,
         )
-        self._witness = parts.rpc_server([endpoint], acceptor=acceptor, options=self._cluster.rpc)
+        others = self._beside.interfaces(self.name)
+        self._files = self._beside.files(self.name)
+        self._witness = parts.rpc_server([endpoint, *others], acceptor=acceptor, options=self._cluster.rpc)
         entries: list[EndpointEntry] = []
         self._mapper = RpcServer([parts.mapper(entries)])
         mapper = self._mapper.interfaces[0]
@@ -137,6 +150,9 @@ class Node:
                 WITNESS, self.port, annotation="Service Witness Protocol", transfer_syntaxes=syntaxes[::-1]
             )
         )
+        mapper.entries += [
+            EndpointEntry(o.syntax, self.port, transfer_syntaxes=syntaxes[::-1]) for o in others
+        ]
 
     async def listen(self, address: str) -> bool:
         """Listen on one more address, if the host has it; False where it has not."""
@@ -151,8 +167,11 @@ class Node:
             return False
         try:
             await self._mapper.start(address, self.epm_port)
+            if self._files is not None:
+                await self._files.listen(address)
         except OSError:
-            await self._witness.withdraw(address)
+            for server in self.servers:
+                await server.withdraw(address)
             raise
         return True
 
@@ -160,6 +179,8 @@ class Node:
         """Leave an address; connections to it are reset."""
         for server in self.servers:
             await server.withdraw(address)
+        if self._files is not None:
+            await self._files.withdraw(address)
 
     def tell(self, event: Callable[[WitnessService], list[Reply]]) -> None:
         """Let an event happen to its witness server, if that is alive."""
@@ -172,6 +193,8 @@ class Node:
             self._endpoint.stop_the_clock()
         for server in self.servers:
             server.freeze()
+        if self._files is not None:
+            self._files.freeze()
 
     async def stop(self, *, reset: bool = True) -> None:
         """End the witness server and the endpoint mapper; their memory is lost."""
@@ -179,9 +202,11 @@ class Node:
             self._endpoint.stop_the_clock()
         for server in self.servers:
             await server.stop(reset=reset)
+        if self._files is not None:
+            await self._files.stop(reset=reset)
         if self._endpoint is not None:
             self._endpoint.stop_the_clock()
-        self._endpoint = self._witness = self._mapper = None
+        self._endpoint = self._witness = self._mapper = self._files = None
 
     def registrations(self) -> list[dict[str, Any]]:
         """Its registrations as plain values, for administrators."""

@@ -15,6 +15,7 @@ there, too.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from dataclasses import dataclass
 from enum import Enum
@@ -284,8 +285,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("time_scale", "scan_interval", "unused_timeout", "keepalive_unit"):
-            if getattr(self, name) <= 0:
-                raise OptionError(f"{name} has to be more than 0, and is {getattr(self, name)!r}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise OptionError(f"{name} has to be more than 0 and finite, and is {getattr(self, name)!r}")
 
     @classmethod
     def settled(cls) -> dict[str, tuple[str, ...]]:

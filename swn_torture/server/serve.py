@@ -63,6 +63,10 @@ def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | 
         f"{share.name} (scale-out)" if share.scale_out else share.name for share in config.shares
     )
     lines += ["", f"  users    {users}", f"  shares   {shares}"]
+    if config.smb_port is not None:
+        lines += _shares_by_smb(cluster)
+    if config.clusapi:
+        lines.append(f"  clusapi  on the witness ports; the resource is called {config.net_name}")
     lines.append(f"  orders   JSON lines to {admin.address} port {admin.port}, for example")
     lines.append(
         f'           echo \'{{"do": "disable", "node": "{next(iter(cluster.nodes))}"}}\' '
@@ -71,6 +75,19 @@ def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | 
     if profile is not None:
         lines.append(f"  profile  {profile}: swn-torture cluster status --target {profile}")
     return [*lines, "", "Ctrl-C ends it."]
+
+
+def _shares_by_smb(cluster: ReferenceCluster) -> list[str]:
+    config, node = cluster.config, next(iter(cluster.nodes.values()))
+    ports = ", ".join(dict.fromkeys(str(node.smb_port) for node in cluster.nodes.values()))
+    user, password = next(iter(config.users.items()))
+    example = (
+        f"smbclient //{node.address}/{config.shares[0].name} -p {node.smb_port}" if config.shares else ""
+    )
+    return [
+        f"  SMB      port {ports} of every node, dialect 2.0.2"
+        + (f", for example\n           {example} -U '{config.domain}\\{user}%{password}'" if example else "")
+    ]
 
 
 def profile_of(cluster: ReferenceCluster, admin: AdminServer) -> str:

@@ -46,7 +46,9 @@ __all__ = [
     "encode",
     "field_names",
     "field_spans",
+    "read_handle",
     "request_size",
+    "write_handle",
 ]
 
 _INTERFACE_INFO_SIZE: Final = 552
@@ -171,12 +173,14 @@ def _decode(
 # at top level (C706 14.3.12.1). The UUID has the integers of C706 A.1, so that byte order concerns it.
 
 
-def _write_handle(writer: Writer, name: str, handle: ContextHandle) -> None:
+def write_handle(writer: Writer, name: str, handle: ContextHandle) -> None:
+    """Write a context handle."""
     writer.u32(f"{name}.attributes", handle.attributes)
     writer.octets(f"{name}.uuid", handle.pack(writer.byte_order)[4:])
 
 
-def _read_handle(reader: Reader, name: str) -> ContextHandle:
+def read_handle(reader: Reader, name: str) -> ContextHandle:
+    """Read a context handle."""
     attributes = reader.u32(f"{name}.attributes")
     octets = reader.octets(f"{name}.uuid", 16)
     uuid = UUID(bytes_le=octets) if reader.byte_order == "little" else UUID(bytes=octets)
@@ -291,19 +295,19 @@ def _read_register(reader: Reader) -> RegisterRequest:
 def _write_handle_response(
     writer: Writer, message: RegisterResponse | RegisterExResponse | UnRegisterExResponse
 ) -> None:
-    _write_handle(writer, "ppContext", message.context)
+    write_handle(writer, "ppContext", message.context)
     writer.u32("ReturnValue", message.result)
 
 
 def _read_handle_response(reader: Reader) -> tuple[ContextHandle, int]:
-    return _read_handle(reader, "ppContext"), reader.u32("ReturnValue")
+    return read_handle(reader, "ppContext"), reader.u32("ReturnValue")
 
 
 # WitnessrUnRegister (opnum 2) and WitnessrAsyncNotify (opnum 3)
 
 
 def _write_handle_request(writer: Writer, message: UnRegisterRequest | AsyncNotifyRequest) -> None:
-    _write_handle(writer, "pContext", message.context)
+    write_handle(writer, "pContext", message.context)
 
 
 def _write_unregistered(writer: Writer, message: UnRegisterResponse) -> None:
@@ -371,7 +375,7 @@ def _read_register_ex(reader: Reader) -> RegisterExRequest:
 
 
 def _write_unregister_ex(writer: Writer, message: UnRegisterExRequest) -> None:
-    _write_handle(writer, "ppContext", message.context)
+    write_handle(writer, "ppContext", message.context)
 
 
 _WRITERS: Final[Mapping[type, Callable[[Writer, Any], None]]] = {
@@ -392,10 +396,10 @@ _WRITERS: Final[Mapping[type, Callable[[Writer, Any], None]]] = {
 _REQUEST_READERS: Final[Mapping[int, Callable[[Reader], AnyRequest]]] = {
     Opnum.GET_INTERFACE_LIST: _read_get_interface_list,
     Opnum.REGISTER: _read_register,
-    Opnum.UNREGISTER: lambda reader: UnRegisterRequest(_read_handle(reader, "pContext")),
-    Opnum.ASYNC_NOTIFY: lambda reader: AsyncNotifyRequest(_read_handle(reader, "pContext")),
+    Opnum.UNREGISTER: lambda reader: UnRegisterRequest(read_handle(reader, "pContext")),
+    Opnum.ASYNC_NOTIFY: lambda reader: AsyncNotifyRequest(read_handle(reader, "pContext")),
     Opnum.REGISTER_EX: _read_register_ex,
-    Opnum.UNREGISTER_EX: lambda reader: UnRegisterExRequest(_read_handle(reader, "ppContext")),
+    Opnum.UNREGISTER_EX: lambda reader: UnRegisterExRequest(read_handle(reader, "ppContext")),
 }
 
 _RESPONSE_READERS: Final[Mapping[int, Callable[[Reader], AnyResponse]]] = {

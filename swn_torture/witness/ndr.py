@@ -100,8 +100,11 @@ class Writer(FieldWriter):
     def string(self, name: str, value: str | None) -> None:
         """A ``[string, unique]`` parameter: pointer, then conformant varying string (C706 14.3.5)."""
         self.pointer(name, present=value is not None)
-        if value is None:
-            return
+        if value is not None:
+            self.pointee(name, value)
+
+    def pointee(self, name: str, value: str) -> None:
+        """A conformant varying string alone: behind a ``[ref]`` pointer, or behind those of a structure."""
         units = self.utf16(value)
         length = len(units) // 2 + 1
         self.count(f"{name}.max_count", length)
@@ -167,8 +170,10 @@ class Reader(FieldReader):
         Raises:
             DecodeError: it is cut short, has an offset, counts that contradict each other, or no terminator.
         """
-        if not self.pointer(name):
-            return None
+        return self.pointee(name) if self.pointer(name) else None
+
+    def pointee(self, name: str) -> str:
+        """A conformant varying string alone; errors are those of ``string``."""
         max_count = self.count(f"{name}.max_count")
         offset = self.count(f"{name}.offset")
         if offset:

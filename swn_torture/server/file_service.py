@@ -1,0 +1,95 @@
+"""The shares of a node for those who want to see files: SMB, and the server service behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from swn_torture.dcerpc.acceptor import Acceptor
+from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.server.smb import SmbServer
+from swn_torture.server.srvsvc.endpoint import SrvsvcEndpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.server.config import ClusterConfig
+    from swn_torture.server.shares import ShareTable
+
+_LOOPBACK = "127.0.0.1"
+
+
+class FileService:
+    """The shares of a cluster by way of one node.
+
+    Args:
+        node: its name.
+        config: the cluster's: users, domain, syntaxes.
+        shares: those there are at any moment.
+        root: a directory for what is in them; all nodes have the same.
+        port: of SMB; 0 for any free one.
+
+    Attributes:
+        port: the real one, once it listens.
+    """
+
+    def __init__(self, node: str, config: ClusterConfig, shares: ShareTable, root: Path, port: int) -> None:
+        self.port = port
+        self._node = node
+        self._config = config
+        self._shares = shares
+        self._root = root
+        self._servers: dict[str, SmbServer] = {}
+        self._pipe: RpcServer | None = None
+        self._pipe_port = 0
+
+    async def listen(self, address: str) -> None:
+        """Serve one more address.
+
+        Raises:
+            OSError: the port is taken there.
+        """
+        if self._pipe is None:
+            config = self._config
+            acceptor = Acceptor(
+                config.users, config.domain, self._node, allow_anonymous=config.allow_anonymous
+            )
+            endpoint = SrvsvcEndpoint(
+                self._shares, (NDR64, NDR32) if config.ndr64 else (NDR32,), config.rpc.reply_byte_order
+            )
+            self._pipe = RpcServer([endpoint], acceptor=acceptor, options=config.rpc)
+            self._pipe_port = await self._pipe.start(_LOOPBACK)
+        server = SmbServer(
+            address,
+            self.port,
+            name=self._node,
+            domain=self._config.domain,
+            users=self._config.users,
+            shares=self._shares,
+            root=self._root,
+            pipes={"srvsvc": (_LOOPBACK, self._pipe_port)},
+            allow_anonymous=self._config.allow_anonymous,
+        )
+        self._servers[address] = server
+        self.port = server.port
+
+    async def withdraw(self, address: str) -> None:
+        """Leave an address; connections to it are reset."""
+        server = self._servers.pop(address, None)
+        if server is not None:
+            await asyncio.to_thread(server.end, reset=True)
+
+    def freeze(self) -> None:
+        """Fall silent, as without power."""
+        for server in self._servers.values():
+            server.freeze()
+
+    async def stop(self, *, reset: bool) -> None:
+        """End it."""
+        servers, self._servers = self._servers, {}
+        for server in servers.values():
+            await asyncio.to_thread(server.end, reset=reset)
+        if self._pipe is not None:
+            await self._pipe.stop(reset=True)
+            self._pipe = None

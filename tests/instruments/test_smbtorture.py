@@ -1,0 +1,105 @@
+"""Samba's own test of witness servers, `smbtorture rpc.witness`, passes against the reference.
+
+It is known to pass against Windows, and to fail against Samba, which has no ClusAPI: it takes the network
+name of the cluster offline and online by that protocol to see what AsyncNotify tells, and lists shares by the
+server service on its named pipe. So the cluster here serves both. What it asserts beside witness is how
+MS-SWN 14.0 reads, and the reference at its defaults: a second UnRegister is refused with 0x57, a share that
+does not exist with 0x139F where there is a scale-out share, and empty names with 0x57, for they are not the
+cluster's.
+
+Its time-outs take 231 s for each interface of another node, one after the other. Here they are seconds of the
+protocol's clock, which runs faster; and registrations go unused for longer than any test takes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.server.config import ClusterConfig
+from swn_torture.server.embedded import EmbeddedCluster
+from swn_torture.server.options import Options
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.instruments.samba_tree import SambaTree
+
+pytestmark = pytest.mark.lab
+
+SCALE = 400.0
+PATIENT = Options(time_scale=SCALE, unused_timeout=60 * SCALE)
+SUBTESTS = ["GetInterfaceList", "Register", "UnRegister", "RegisterEx", "AsyncNotify", "AsyncNotify_timeouts"]
+
+
+def smbtorture(tree: SambaTree, ours: Path, binding: str, options: Options) -> tuple[dict[str, str], str]:
+    """The outcome of each subtest by name, as smbtorture tells it, and all it said."""
+    with EmbeddedCluster(ClusterConfig(clusapi=True, smb_port=0, options=options)) as cluster:
+        node, config = cluster.nodes[0], cluster.config
+        told = tree.run(
+            "smbtorture",
+            f"ncacn_ip_tcp:{node.address}[{','.join(filter(None, (str(node.port), binding)))}]",
+            f"--user={config.domain}\\witness%{config.users['witness']}",
+            f"--option=torture:net_name={config.net_name}",
+            f"--option=smb ports={node.smb_port}",
+            "rpc.witness",
+            ours=ours,
+        )
+    said = f"smbtorture ended with {told.returncode}\n{told.stdout}\n{told.stderr}"
+    outcomes = re.findall(r"^(success|failure|error|skip): witness\.(\w+)", told.stdout, re.MULTILINE)
+    return {name: outcome for outcome, name in outcomes}, said
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "",
+        "sign",
+        "seal",
+        "spnego,sign",
+        "spnego,seal",
+        "ndr64",
+        "sign,ndr64",
+        "seal,ndr64",
+        "spnego,sign,ndr64",
+        "spnego,seal,ndr64",
+        "bigendian,sign",
+    ],
+)
+def test_every_subtest_passes(tree: SambaTree, tmp_path: Path, binding: str) -> None:
+    outcomes, said = smbtorture(tree, tmp_path, binding, PATIENT)
+
+    assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
+
+
+@pytest.mark.parametrize("binding", ["connect", "packet"])
+def test_lower_levels_pass_where_the_server_asks_for_no_more(
+    tree: SambaTree, tmp_path: Path, binding: str
+) -> None:
+    # MS-SWN note 4 refuses them; AMB-22 leaves a server free to.
+    options = Options(
+        time_scale=SCALE, unused_timeout=PATIENT.unused_timeout, minimum_level=AuthLevel.CONNECT
+    )
+
+    outcomes, said = smbtorture(tree, tmp_path, binding, options)
+
+    assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
+
+
+def test_a_server_of_revision_11_fails_wherever_it_unregisters_twice(tree: SambaTree, tmp_path: Path) -> None:
+    options = Options(
+        time_scale=SCALE,
+        unused_timeout=PATIENT.unused_timeout,
+        unregister_unknown=Win32.ERROR_NOT_FOUND,
+    )
+
+    outcomes, said = smbtorture(tree, tmp_path, "sign", options)
+
+    failing = {"Register", "RegisterEx", "AsyncNotify", "AsyncNotify_timeouts"}
+    assert {name for name, outcome in outcomes.items() if outcome == "failure"} == failing, said
+    assert outcomes["GetInterfaceList"] == outcomes["UnRegister"] == "success", said
+    assert said.count("WERR_NOT_FOUND, expected WERR_INVALID_PARAMETER") >= len(failing), said
