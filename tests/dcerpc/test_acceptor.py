@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spnego._ntlm_raw.messages import AvFlags, AvId, Challenge, NegotiateFlags, TargetInfo
 
 from swn_torture.dcerpc.acceptor import Acceptor
 from swn_torture.dcerpc.auth import Credentials, SecurityContext, initiator
@@ -186,6 +187,36 @@ class TestTokens:
             token[at] ^= 0x04
             with pytest.raises(AuthenticationError):
                 answerer.step(bytes(token))
+
+    def test_an_encrypted_session_key_of_another_size(self) -> None:
+        caller, answerer = initiator(10, Credentials("witness", "Passw0rd!"), host="x"), ACCEPTOR.new(10)
+        token = bytearray(caller.step(answerer.step(caller.step(b""))))
+        token[52:54] = (8).to_bytes(2, "little")  # EncryptedRandomSessionKeyFields.Len (MS-NLMP 2.2.1.3)
+        with pytest.raises(AuthenticationError, match="EncryptedRandomSessionKey has 8 octets, not 16"):
+            answerer.step(bytes(token))
+
+    def test_a_mic_that_is_promised_has_to_be_there(self) -> None:
+        """Impacket's client repeats what the challenge says of the client, and has no room for a MIC."""
+        client, answerer = ImpacketClient("witness", "Passw0rd!"), ACCEPTOR.new(10)
+        challenge = Challenge.unpack(answerer.step(client.negotiate()))
+        assert challenge.target_info is not None
+        info = TargetInfo([(AvId.flags, AvFlags.mic), *challenge.target_info.items()])
+        misleading = Challenge(
+            challenge.flags, challenge.server_challenge, target_name="SWNTEST", target_info=info
+        )
+        with pytest.raises(AuthenticationError, match="promises a MIC and has no room for it"):
+            answerer.step(client.authenticate(misleading.pack()))
+
+    def test_a_server_that_exchanges_no_key(self) -> None:
+        """Then what the password yields is the key (MS-NLMP 3.1.5.1.2)."""
+        caller, answerer = initiator(10, Credentials("witness", "Passw0rd!"), host="x"), ACCEPTOR.new(10)
+        challenge = Challenge.unpack(answerer.step(caller.step(b"")))
+        challenge.flags &= ~NegotiateFlags.key_exch
+        acceptor = answerer._proxy  # type: ignore[attr-defined]
+        acceptor._temp_challenge, acceptor._sent_challenge = challenge, challenge.pack()
+        assert answerer.step(caller.step(challenge.pack())) == b""
+        body, signature = caller.protect(AuthLevel.INTEGRITY, b"head", b"body", b"tail")
+        assert answerer.unprotect(AuthLevel.INTEGRITY, b"head", body, b"tail", signature) == b"body"
 
     def test_ntlmv1_is_refused(self) -> None:
         from impacket import ntlm

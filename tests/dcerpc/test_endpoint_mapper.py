@@ -346,6 +346,46 @@ class TestOverTheNetwork:
         assert visit(lambda port: ept_lookup("127.0.0.1", port=port)) == []
 
 
+class OutOfOrder(EndpointMapper):
+    """Answers every question with a status, and one tower that must not be used."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+    def call(self, call: ServerCall) -> None:
+        answer: MapResponse | LookupResponse = LookupResponse(status=self.status)
+        if call.opnum == EpmOpnum.MAP:
+            answer = MapResponse((tower(49152),), self.status)
+        call.reply(answer.pack())
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        (EptStatus.CANT_PERFORM_OP, r"ept_s_cant_perform_op \(0x16C9A0CD\)"),
+        (0x16C9A0D9, "0x16C9A0D9"),
+    ],
+)
+@pytest.mark.parametrize("lookup", [False, True], ids=["map", "lookup"])
+def test_a_mapper_that_cannot_tell(status: int, shown: str, *, lookup: bool) -> None:
+    async def scene() -> None:
+        server = RpcServer([OutOfOrder(status)])
+        port = await server.start("127.0.0.1")
+        try:
+            if lookup:
+                await ept_lookup("127.0.0.1", port=port)
+            else:
+                await ept_map("127.0.0.1", SERVICE, port=port)
+        finally:
+            await server.stop(reset=True)
+
+    with pytest.raises(EndpointMapperError, match=f"at 127.0.0.1: {shown}$") as caught:
+        asyncio.run(scene())
+    assert caught.value.status == status
+    assert not isinstance(caught.value, NotRegistered)
+
+
 class TestImpacket:
     """impacket 0.13's own look-ups against our server."""
 

@@ -169,3 +169,38 @@ def test_big_endian_requests_are_read() -> None:
         + (3).to_bytes(4) + bytes(20) + (9).to_bytes(4)
     )  # fmt: skip
     assert LookupRequest.unpack(stub, "big") == LookupRequest(1, None, OTHER, 3, max_entries=9)
+
+
+@pytest.mark.parametrize(
+    ("message", "stub", "at", "value", "problem"),
+    [
+        (MapResponse, MAP_OUT, 20, 3, "num_towers 3, 2 in the array"),
+        (MapResponse, MAP_OUT, 28, 1, "offset 1, 2 elements in an array of 4"),
+        (MapResponse, MAP_OUT, 32, 5, "offset 0, 5 elements in an array of 4"),
+        (MapResponse, MAP_OUT, 48, 74, "74 octets in an array of 75"),
+        (LookupResponse, LOOKUP_OUT, 20, 1, "num_ents 1, 2 in the array"),
+        (LookupResponse, LOOKUP_OUT, 56, 1, "does not begin at its beginning"),
+    ],
+)
+def test_answers_that_contradict_themselves(
+    message: type[MapResponse | LookupResponse], stub: str, at: int, value: int, problem: str
+) -> None:
+    octets = bytearray.fromhex(stub)
+    octets[at : at + 4] = value.to_bytes(4, "little")
+
+    with pytest.raises(RemoteProtocolError, match=problem):
+        message.unpack(bytes(octets))
+
+
+def test_an_element_may_have_no_tower() -> None:
+    """A null pointer among the entries of a look-up moves none of the towers that follow."""
+    entries = (LookupEntry(None, NIL, "gone"), LookupEntry(tower(49152), NIL, "here"))
+
+    read = LookupResponse.unpack(LookupResponse(entries).pack())
+
+    assert read.entries == entries
+
+
+def test_a_syntax_cut_short() -> None:
+    with pytest.raises(RemoteProtocolError, match="needs 20 octets, 19 are left"):
+        SyntaxId.unpack(SERVICE.pack()[:19])

@@ -85,6 +85,14 @@ def test_interfaces_cut_short() -> None:
             read_if_ids(whole[:cut])
 
 
+def test_interfaces_that_are_not_as_many_as_announced() -> None:
+    stub = bytearray.fromhex(IF_IDS_OUT)
+    stub[8] = 1
+
+    with pytest.raises(RemoteProtocolError, match="1 elements in an array of 2"):
+        read_if_ids(bytes(stub))
+
+
 def test_interfaces_refused() -> None:
     with pytest.raises(ManagementError, match=r"ERROR_ACCESS_DENIED \(0x00000005\)"):
         read_if_ids(bytes.fromhex("0000000005000000"))

@@ -258,6 +258,13 @@ class TestCancelWithVerifier:
         assert status_of(signed.tell(octets[:-1] + b"?")) == BAD_SIGNATURE
         assert signed.echo.ended == []
 
+    def test_one_of_an_unknown_context_proves_nothing_and_counts_nowhere(self, signed: Pair) -> None:
+        """A cancel needs no verifier at all (MS-RPCE 2.2.2.11), so that this is as good as none."""
+        signed.call(KEEP)
+        signed.server.receive_data(rewrite(signed.client.cancel(2, security="default"), auth_context_id=7))
+        signed._serve()
+        assert len(signed.echo.ended) == 1
+
     def test_or_is_ignored_by_option(self) -> None:
         pair = Pair(options=ServerOptions(verify_cancel=False))
         pair.bind(level=INTEGRITY)
@@ -351,6 +358,15 @@ class TestTheClientsEyes:
         signed.client.security[1].context.header_signing = False
         signed.client.receive_data(octets)
         with pytest.raises(RemoteProtocolError):
+            signed.client.next_event()
+
+    def test_a_response_in_another_context_than_its_request(self, signed: Pair) -> None:
+        """The verifier is right, but it proves somebody else."""
+        entry = signed.client.security[1]
+        octets = self._signed_answer(signed)
+        entry.id = 9
+        signed.client.receive_data(octets)
+        with pytest.raises(RemoteProtocolError, match=r"are \(10, 5, 1\), those of the request were"):
             signed.client.next_event()
 
     def test_an_unknown_security_context(self, signed: Pair) -> None:

@@ -19,6 +19,7 @@ from swn_torture.dcerpc.bind import (
 from swn_torture.dcerpc.binding import propose
 from swn_torture.dcerpc.header import BIG_ENDIAN, PfcFlags, SecTrailer
 from swn_torture.dcerpc.interface import AssociationTable
+from swn_torture.dcerpc.levels import AuthLevel
 from swn_torture.dcerpc.options import ServerOptions
 from swn_torture.dcerpc.pdu import FaultPdu
 from swn_torture.dcerpc.status import FaultStatus
@@ -211,6 +212,20 @@ class TestRefusals:
             pair.client.bind(propose(ECHO)), trailer=SecTrailer(auth_type, level), auth_value=b"hello"
         )
         assert refusal(pair, pair.tell(bind.pack())).reason == reason
+
+    @pytest.mark.parametrize("refused", [False, True])
+    def test_level_call_is_packet_or_refused_by_option(self, *, refused: bool) -> None:
+        pair = Pair(options=ServerOptions(refuse_level_call=refused))
+        bind = replace(
+            pair.client.bind(propose(ECHO)), trailer=SecTrailer(10, AuthLevel.CALL), auth_value=b"hello"
+        )
+
+        answers = pair.tell(bind.pack())
+
+        if refused:
+            assert refusal(pair, answers).reason == BindNakReason.INVALID_CHECKSUM
+        else:
+            assert isinstance(answers[0], BindAck)
 
     def test_no_security_at_all(self) -> None:
         pair = Pair(secure=False)

@@ -168,6 +168,18 @@ class TestAnswering:
         bound.echo.kept[0].reply(b"too late")
         assert bound.collect() == []
 
+    def test_nothing_behind_the_fault_that_ends_the_connection(self, bound: Pair) -> None:
+        bound.call(KEEP)
+        assert fault(bound.tell(rewrite(Request(call_id=9).pack(), version=4))).status == PROTO_ERROR
+        bound.echo.kept[0].reply(b"too late")
+        assert bound.collect() == []
+
+    def test_a_call_tells_people_what_it_is(self, bound: Pair) -> None:
+        bound.call(KEEP)
+        assert repr(bound.echo.kept[0]) == "<ServerCall opnum=1 call_id=2 pending>"
+        bound.echo.kept[0].reply(b"")
+        assert repr(bound.echo.kept[0]) == "<ServerCall opnum=1 call_id=2 answered>"
+
 
 class TestMultiplexing:
     def test_a_second_request_without_it_is_a_protocol_error(self, pair: Pair) -> None:
