@@ -1,0 +1,108 @@
+"""What Wireshark's dissector of the witness interface should show of a message of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from swn_torture.witness.constants import Opnum
+from swn_torture.witness.messages import (
+    AnyRequest,
+    AnyResponse,
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    GetInterfaceListResponse,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    RespAsyncNotify,
+    Response,
+    UnRegisterRequest,
+)
+from swn_torture.witness.notifications import IpAddrInfoList, ResourceChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.instruments.tshark import Row
+
+_NAMES: Final = {
+    "interfaceList": ("num_interfaces",),
+    "interfaceInfo": ("group_name", "version", "state", "ipv4", "ipv6", "flags"),
+    "Register": ("version", "net_name", "ip_address", "client_computer_name", "context_handle"),
+    "UnRegister": ("context_handle",),
+    "AsyncNotify": ("context_handle",),
+    "notifyResponse": ("type", "length", "num"),
+    "ResourceChange": ("length", "type", "name"),
+    "IPaddrInfoList": ("length", "reserved", "num"),
+    "IPaddrInfo": ("flags", "ipv4", "ipv6"),
+    "RegisterEx": (
+        *("version", "net_name", "share_name", "ip_address", "client_computer_name"),
+        *("flags", "timeout", "context_handle"),
+    ),
+}
+VALUES = ("witness.werror", *(f"witness.witness_{kind}.{name}" for kind in _NAMES for name in _NAMES[kind]))
+"""All that the dissector tells of a message but for the single bits of flags."""
+
+_NAMES_OF_OURS: Final = {"timeout": "keep_alive_timeout"}
+
+
+def shown(message: AnyRequest | AnyResponse) -> dict[str, list[int | str]]:
+    """The fields that the dissector should find in a message."""
+    found: dict[str, list[int | str]] = {}
+
+    def add(name: str, *values: int | str) -> None:
+        found.setdefault(f"witness.{name}", []).extend(values)
+
+    if isinstance(message, Response) and message.opnum != Opnum.UNREGISTER_EX:
+        add("werror", message.result)
+    match message:
+        case GetInterfaceListResponse():
+            add("witness_interfaceList.num_interfaces", len(message.interfaces))
+            for interface in message.interfaces:
+                for name in _NAMES["interfaceInfo"]:
+                    value = getattr(interface, name)
+                    add(
+                        f"witness_interfaceInfo.{name}", value if isinstance(value, int | str) else str(value)
+                    )
+        case RegisterRequest() | RegisterExRequest():
+            kind = type(message).__name__.removesuffix("Request")
+            for name in _NAMES[kind][:-1]:
+                add(f"witness_{kind}.{name}", getattr(message, _NAMES_OF_OURS.get(name, name)))
+        case RegisterResponse() | RegisterExResponse() | AsyncNotifyRequest() | UnRegisterRequest():
+            kind = type(message).__name__.removesuffix("Request").removesuffix("Response")
+            add(f"witness_{kind}.context_handle", message.context.pack().hex())
+        case AsyncNotifyResponse(response=RespAsyncNotify() as told):
+            add("witness_notifyResponse.type", told.message_type)
+            add("witness_notifyResponse.length", len(told.message_buffer or b""))
+            add("witness_notifyResponse.num", told.number_of_messages)
+            for item in told.decode().items:
+                _show_notification(add, item)
+    return found
+
+
+def _show_notification(add: Callable[..., None], item: ResourceChange | IpAddrInfoList) -> None:
+    if isinstance(item, ResourceChange):
+        add("witness_ResourceChange.length", 8 + 2 * len(item.resource_name) + 2)
+        add("witness_ResourceChange.type", item.change_type)
+        add("witness_ResourceChange.name", item.resource_name)
+        return
+    add("witness_IPaddrInfoList.length", 12 + 24 * len(item.addresses))
+    add("witness_IPaddrInfoList.reserved", item.reserved)
+    add("witness_IPaddrInfoList.num", len(item.addresses))
+    for address in item.addresses:
+        add("witness_IPaddrInfo.flags", address.flags)
+        add("witness_IPaddrInfo.ipv4", str(address.ipv4))
+        add("witness_IPaddrInfo.ipv6", str(address.ipv6))
+
+
+def values(row: Row) -> dict[str, list[int | str]]:
+    """The fields of a row, numbers as numbers."""
+    return {name: [_number(text) for text in row[name]] for name in VALUES if name in row}
+
+
+def _number(text: str) -> int | str:
+    if text.startswith("0x"):
+        return int(text, 16)
+    # A handle consists of digits, too, but there are more of them.
+    return int(text) if text.isdecimal() and len(text) <= 10 else text
