@@ -59,7 +59,6 @@ class UnknownOpnumError(LookupError):
     """The interface has no method of this number."""
 
     def __init__(self, opnum: int) -> None:
-        self.opnum = opnum
         super().__init__(f"the witness interface has no method {opnum}; its methods are 0 to {max(Opnum)}")
 
 
@@ -99,11 +98,9 @@ def field_names(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> tuple[st
     return tuple(writer.names)
 
 
-def field_spans(
-    message: AnyRequest | AnyResponse, syntax: SyntaxId, *, byte_order: ByteOrder = "little"
-) -> dict[str, range]:
+def field_spans(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> dict[str, range]:
     """Where each field and gap of a message stands in its stub data, in their order; none is empty."""
-    writer = Writer(syntax, byte_order)
+    writer = Writer(syntax)
     _WRITERS[type(message)](writer, message)
     edges = [*writer.starts, len(writer.finish())]
     spans = zip(writer.names, itertools.pairwise(edges), strict=True)
@@ -202,7 +199,7 @@ def _address_octets(packed: bytes, unit: int, byte_order: ByteOrder) -> bytes:
 
 
 def _write_interface(writer: Writer, name: str, interface: InterfaceInfo) -> None:
-    writer.align(f"{name}.InterfaceGroupName", 4)  # of the structure, by its ULONGs
+    writer.align(name, 4)  # of the structure, by its ULONGs
     writer.wide_chars(f"{name}.InterfaceGroupName", interface.group_name, GROUP_NAME_UNITS)
     writer.u32(f"{name}.Version", interface.version)
     writer.u16(f"{name}.State", interface.state)

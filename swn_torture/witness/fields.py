@@ -27,12 +27,10 @@ class EncodeError(ValueError):
 
     Attributes:
         field: the name of the field concerned.
-        problem: what is wrong with it.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         self.field = field
-        self.problem = problem
         super().__init__(f"{field}: {problem}")
 
 

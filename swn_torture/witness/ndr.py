@@ -135,9 +135,7 @@ class Reader(FieldReader):
         byte_order: the data representation's.
     """
 
-    def __init__(
-        self, octets: bytes | memoryview, syntax: SyntaxId, byte_order: ByteOrder = "little"
-    ) -> None:
+    def __init__(self, octets: bytes | memoryview, syntax: SyntaxId, byte_order: ByteOrder) -> None:
         super().__init__(octets, byte_order)
         self.wide: Final = wide_size(syntax)
 

@@ -21,6 +21,8 @@ from swn_torture.witness.codec import (
     decode_response,
     encode,
     field_names,
+    field_spans,
+    request_size,
 )
 from swn_torture.witness.messages import (
     AsyncNotifyResponse,
@@ -30,6 +32,7 @@ from swn_torture.witness.messages import (
     InterfaceList,
     RegisterExRequest,
     RegisterRequest,
+    Request,
     RespAsyncNotify,
     Response,
     UnRegisterRequest,
@@ -105,6 +108,28 @@ class TestStrictness:
             assert error.offset <= end + 7
             assert str(error) == f"{error.field} at offset {error.offset}: {error.problem}"
 
+    @both_syntaxes
+    @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+    def test_the_field_that_is_missing_is_named_with_its_place(
+        self, syntax: SyntaxId, message: AnyRequest | AnyResponse
+    ) -> None:
+        octets, spans = encode(message, syntax), field_spans(message, syntax)
+        begin = spans.get("InterfaceInfo[0].InterfaceGroupName", range(0)).start
+        for end in range(len(octets)):
+            missing, span = next(
+                (name, span)
+                for name, span in spans.items()
+                if span.stop > end and not name.endswith(".padding")
+            )
+            if missing.endswith(".terminator"):  # a string is read in one go
+                missing = missing.removesuffix(".terminator")
+                span = spans.get(missing, span)
+            if missing.startswith("InterfaceInfo[") and begin <= end:  # the whole array, too
+                missing, span = "NumberOfInterfaces", spans["NumberOfInterfaces"]
+            with pytest.raises(DecodeError) as caught:
+                decode(message, octets[:end], syntax)
+            assert (caught.value.field, caught.value.offset) == (missing, span.start), f"cut at {end}"
+
     @pytest.mark.parametrize("vector", VECTORS, ids=str)
     def test_octets_after_the_end(self, vector: Vector) -> None:
         with pytest.raises(DecodeError, match=r"^trailing at offset \d+: 1 octets too many: 00$") as caught:
@@ -114,6 +139,8 @@ class TestStrictness:
     def test_a_long_tail_is_not_printed_in_full(self) -> None:
         with pytest.raises(DecodeError, match=r"17 octets too many: (00 ){16}\.\.\.$"):
             decode_response(2, bytes(21), NDR32)
+        with pytest.raises(DecodeError, match=r"16 octets too many: 00( 00){15}$"):
+            decode_response(2, bytes(20), NDR32)
 
     def test_octets_after_the_end_may_be_allowed_as_windows_and_samba_do(self) -> None:
         octets = encode(REGISTER, NDR32) + b"more"
@@ -245,6 +272,26 @@ class TestStrictness:
             decode(message, encode(message, syntax, wrong=wrong), syntax)
         assert (caught.value.field, caught.value.offset) == (field, begins)
 
+    @both_syntaxes
+    @pytest.mark.parametrize(
+        ("message", "wrong", "problem"),
+        [
+            (LISTED, {"InterfaceInfo.referent": 0}, "1 interfaces, but InterfaceInfo is null"),
+            (TOLD, {"MessageBuffer.referent": 0}, "20 octets, but MessageBuffer is null"),
+            (
+                LISTED,
+                {"InterfaceInfo[0].InterfaceGroupName": b"x" * 520},
+                "no terminator among 260 UTF-16 units",
+            ),
+        ],
+    )
+    def test_errors_say_what_was_found(
+        self, syntax: SyntaxId, message: AnyRequest | AnyResponse, wrong: Wrong, problem: str
+    ) -> None:
+        with pytest.raises(DecodeError) as caught:
+            decode(message, encode(message, syntax, wrong=wrong), syntax)
+        assert caught.value.problem == problem
+
     @pytest.mark.parametrize("opnum", [6, 7, 0xFFFF])
     def test_methods_that_do_not_exist(self, opnum: int) -> None:
         with pytest.raises(UnknownOpnumError, match=f"no method {opnum}"):
@@ -255,6 +302,34 @@ class TestStrictness:
     def test_other_syntaxes(self) -> None:
         with pytest.raises(ValueError, match="no NDR for transfer syntax"):
             encode(REGISTER, SyntaxId(UUID(int=1), 1, 0))
+
+
+class TestRequestSize:
+    """Where the parameters end is asked when something else may stand behind them (MS-RPCE 2.2.2.13)."""
+
+    @given(
+        messages.filter(lambda message: isinstance(message, Request)),
+        syntaxes,
+        byte_orders,
+        st.binary(max_size=40),
+    )
+    def test_whatever_follows(
+        self, request_: AnyRequest, syntax: SyntaxId, byte_order: ByteOrder, more: bytes
+    ) -> None:
+        octets = encode(request_, syntax, byte_order=byte_order)
+
+        size = request_size(request_.opnum, octets + more, syntax, byte_order=byte_order)
+
+        assert size == len(octets)
+
+    def test_little_endian_unless_told(self) -> None:
+        assert request_size(1, encode(REGISTER, NDR32) + b"more", NDR32) == len(encode(REGISTER, NDR32))
+
+    def test_of_what_is_no_request(self) -> None:
+        with pytest.raises(DecodeError):
+            request_size(1, encode(REGISTER, NDR32)[:-1], NDR32)
+        with pytest.raises(UnknownOpnumError):
+            request_size(6, b"", NDR32)
 
 
 class TestText:

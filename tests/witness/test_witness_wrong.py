@@ -16,6 +16,8 @@ from swn_torture.witness.messages import (
     InterfaceList,
     RegisterRequest,
     RespAsyncNotify,
+    UnRegisterExRequest,
+    UnRegisterRequest,
 )
 from tests.witness.witness_samples import EVERY_KIND, HANDLE, SYNTAXES, interfaces, messages, syntaxes
 
@@ -59,6 +61,21 @@ def test_where_the_fields_of_a_register_request_stand() -> None:
 def test_the_fields_of_a_message_cover_its_stub(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
     octets = [at for span in field_spans(message, syntax).values() for at in span]
     assert octets == [*range(len(encode(message, syntax)))]
+
+
+def test_what_takes_no_octets_stands_nowhere() -> None:
+    nameless = RegisterRequest(0x00010001, "", None, None)
+
+    assert "NetName" in field_names(nameless, NDR32)
+    assert "NetName" not in field_spans(nameless, NDR32)
+
+
+def test_handles_are_called_as_in_the_idl() -> None:
+    """UnRegisterEx has a pointer to its handle, because that comes back."""
+    once = ("pContext.attributes", "pContext.uuid")
+    assert field_names(UnRegisterRequest(HANDLE), NDR32) == once
+    assert field_names(AsyncNotifyRequest(HANDLE), NDR32) == once
+    assert field_names(UnRegisterExRequest(HANDLE), NDR32) == ("ppContext.attributes", "ppContext.uuid")
 
 
 def test_the_names_of_the_responses() -> None:
@@ -155,6 +172,37 @@ def test_a_gap_where_none_belongs() -> None:
     wrong = encode(REGISTER, NDR32, wrong={"NetName.referent.padding": MARK})
     right = encode(REGISTER, NDR32)
     assert wrong[:13] == right[:4] + MARK + right[4:8], "and what follows stands where it must not"
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+def test_a_gap_can_be_put_before_whatever_is_aligned(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId
+) -> None:
+    """Once, and where the field would begin; octets and text are not aligned and have no gap."""
+    right, spans = encode(message, syntax), field_spans(message, syntax)
+    unaligned = ("uuid", "Name", "Address", "terminator", "IPV6", "MessageBuffer")
+    for name, span in spans.items():
+        if name.endswith(".padding") or f"{name}.padding" in spans:
+            continue
+        wrong = {f"{name}.padding": MARK}
+        if name.endswith(unaligned) and not name.endswith("GroupName"):
+            with pytest.raises(EncodeError, match="no field named"):
+                encode(message, syntax, wrong=wrong)
+        else:
+            found = encode(message, syntax, wrong=wrong)
+            assert found.count(MARK) == 1, name
+            assert found.index(MARK) == span.start, name
+            assert found[: span.start] == right[: span.start], name
+
+
+def test_a_gap_before_a_structure() -> None:
+    message = GetInterfaceListResponse(InterfaceList(interfaces(2)), 0)
+    begin = field_spans(message, NDR32)["InterfaceInfo[1].InterfaceGroupName"].start
+
+    wrong = encode(message, NDR32, wrong={"InterfaceInfo[1].padding": MARK})
+
+    assert wrong.index(MARK) == begin
 
 
 def test_padding_may_be_told_where_there_is_none() -> None:
