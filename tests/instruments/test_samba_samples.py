@@ -55,7 +55,7 @@ WAITING = ContextHandle(0, UUID("1fb9f2ee-2a4d-4bf8-af8b-cb9d4529a9ab"))
 
 
 UNSPECIFIED = 0xFFFFFFFF
-"""Samba names this version so; MS-SWN 2.2.2.5 does not have it, but the Windows of these samples sent it."""
+"""A version that MS-SWN does not define; Windows has sent it since Server 2012 R2 (AMB-9)."""
 
 
 def node(name: str, ipv4: str, flags: int) -> InterfaceInfo:

@@ -1,4 +1,4 @@
-"""Our encodings against impacket's NDR engine, both directions, both transfer syntaxes."""
+"""Our encodings against impacket's NDR engine: all six methods, both directions, both transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from hypothesis import strategies as st
 
 from swn_torture.dcerpc.syntax import NDR32
 from swn_torture.witness.codec import encode
-from tests.witness import impacket_witness
+from tests.witness import impacket_notifications, impacket_witness
 from tests.witness.witness_samples import (
     EVERY_KIND,
     SYNTAXES,
     decode,
-    messages_with,
+    kinds_with,
+    notified_with,
     referents,
-    syntaxes,
 )
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.syntax import SyntaxId
-    from swn_torture.witness.messages import AnyRequest, AnyResponse
+    from swn_torture.witness.constants import MessageType
+    from swn_torture.witness.messages import AnyRequest, AnyResponse, AsyncNotifyResponse
 
 #: impacket reads a null string like an empty one, and its codec refuses lone surrogates.
 readable = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
+
+
+KINDS = kinds_with(readable, readable)
+NOTIFIED = notified_with(readable)
 
 
 def free_octets(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> list[bool]:
@@ -54,7 +59,28 @@ def test_every_shape_of_message(message: AnyRequest | AnyResponse, syntax: Synta
     assert_agree(message, syntax)
 
 
-@settings(max_examples=120, deadline=None)
-@given(messages_with(readable, readable), syntaxes)
-def test_any_message(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
-    assert_agree(message, syntax)
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_any_message(kind: type, syntax: SyntaxId) -> None:
+    @settings(max_examples=100)
+    @given(KINDS[kind])
+    def agree(message: AnyRequest | AnyResponse) -> None:
+        assert_agree(message, syntax)
+
+    agree()
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("kind", NOTIFIED, ids=lambda kind: kind.name)
+def test_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
+    @settings(max_examples=100)
+    @given(NOTIFIED[kind])
+    def agree(message: AsyncNotifyResponse) -> None:
+        assert_agree(message, syntax)
+        assert message.response is not None
+        items, octets = message.response.decode().items, message.response.message_buffer
+        assert octets == impacket_notifications.encode_buffer(items)
+        assert octets is not None
+        assert impacket_notifications.decode_buffer(kind, len(items), octets) == items
+
+    agree()

@@ -14,19 +14,24 @@ from tests.witness.witness_samples import (
     EVERY_KIND,
     SYNTAXES,
     decode,
-    messages_with,
+    kinds_with,
+    notified_with,
     referents,
-    syntaxes,
 )
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.syntax import SyntaxId
-    from swn_torture.witness.messages import AnyRequest, AnyResponse
+    from swn_torture.witness.constants import MessageType
+    from swn_torture.witness.messages import AnyRequest, AnyResponse, AsyncNotifyResponse
 
 # What scapy can build: it counts strings in UTF-8 octets.
 ascii_text = st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=20)
 # What it can read: anything that UTF-8 can hold. It cuts no string at a NUL, but takes one off the end.
 unicode_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+
+WRITABLE = kinds_with(ascii_text, ascii_text)
+READABLE = kinds_with(unicode_text, unicode_text)
+NOTIFIED = notified_with(unicode_text)
 
 
 def assert_written_alike(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
@@ -52,16 +57,35 @@ def test_every_shape_of_message(message: AnyRequest | AnyResponse, syntax: Synta
     assert_read_alike(message, syntax)
 
 
-@settings(max_examples=300, deadline=None)
-@given(messages_with(ascii_text, ascii_text), syntaxes)
-def test_we_and_scapy_write_any_message_alike(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
-    assert_written_alike(message, syntax)
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.__name__)
+def test_any_message(kind: type, syntax: SyntaxId) -> None:
+    @settings(max_examples=100)
+    @given(WRITABLE[kind], READABLE[kind])
+    def agree(message: AnyRequest | AnyResponse, other: AnyRequest | AnyResponse) -> None:
+        assert_written_alike(message, syntax)
+        assert_read_alike(other, syntax)
+
+    agree()
 
 
-@settings(max_examples=300, deadline=None)
-@given(messages_with(unicode_text, unicode_text), syntaxes)
-def test_scapy_reads_any_message_of_ours(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
-    assert_read_alike(message, syntax)
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+@pytest.mark.parametrize("kind", NOTIFIED, ids=lambda kind: kind.name)
+def test_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
+    from tests.witness import scapy_notifications
+
+    @settings(max_examples=100)
+    @given(NOTIFIED[kind])
+    def agree(message: AsyncNotifyResponse) -> None:
+        assert_written_alike(message, syntax)
+        assert_read_alike(message, syntax)
+        assert message.response is not None
+        items, octets = message.response.decode().items, message.response.message_buffer
+        assert octets == scapy_notifications.encode_buffer(items)
+        assert octets is not None
+        assert scapy_notifications.decode_buffer(kind, len(items), octets) == items
+
+    agree()
 
 
 def test_scapy_knows_the_six_methods() -> None:
