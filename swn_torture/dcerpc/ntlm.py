@@ -19,7 +19,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from spnego._context import ContextReq
-from spnego._credential import Password
+from spnego._credential import NTLMHash, Password
 from spnego._negotiate import NegotiateProxy
 from spnego._ntlm import NTLMProxy
 from spnego._ntlm_raw.crypto import hmac_md5, ntowfv1, ntowfv2, rc4k
@@ -80,8 +80,12 @@ class NtlmInitiator(NTLMProxy):
     """The calling end of NTLMv2: explicit workstation, anonymous if asked, nothing from the environment."""
 
     def __init__(self, credentials: Credentials, spn: str, context_req: ContextReq) -> None:
-        account = f"{credentials.domain}\\{credentials.username}"
-        super().__init__(Password(account, credentials.password), context_req=context_req, usage="initiate")
+        # The hash, not the password: of a password NTLMProxy would also reckon the LM hash, which NTLMv2 has
+        # no use for and which, in pure Python, costs more than all the rest of the logon.
+        account = NTLMHash(
+            f"{credentials.domain}\\{credentials.username}", nt_hash=ntowfv1(credentials.password).hex()
+        )
+        super().__init__(account, context_req=context_req, usage="initiate")
         self.spn = spn
         self._anonymous = credentials.anonymous
         self._workstation = credentials.workstation
@@ -173,7 +177,7 @@ class NtlmAcceptor(NTLMProxy):
     ) -> None:
         # NTLMProxy refuses to be an acceptor without its credential file. An initiator needs none, so the
         # base is made as one and turned round before its first step.
-        super().__init__(Password("-", "-"), usage="initiate")
+        super().__init__(NTLMHash("-"), usage="initiate")
         self.usage = "accept"
         self._credential = None
         self._accounts = accounts
