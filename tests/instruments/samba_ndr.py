@@ -57,8 +57,7 @@ def plain_interface_list(listed):
     if listed is None:
         return None
     if listed.interfaces is None:
-        assert listed.num_interfaces == 0
-        return {"interfaces": None}
+        return {"interfaces": None, **({"number": listed.num_interfaces} if listed.num_interfaces else {})}
     assert listed.num_interfaces == len(listed.interfaces)
     return {"interfaces": [plain_interface(interface) for interface in listed.interfaces]}
 
