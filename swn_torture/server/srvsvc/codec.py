@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from swn_torture.server.srvsvc.messages import (
+    ShareCheckRequest,
+    ShareCheckResponse,
     ShareEnumRequest,
     ShareEnumResponse,
     ShareGetInfoRequest,
@@ -216,3 +218,28 @@ def read_info_response(reader: Reader) -> ShareGetInfoResponse:
     if level in LEVELS and reader.pointer("ShareInfo"):
         share = read_share_texts(reader, level, read_share(reader, level))
     return ShareGetInfoResponse(level, share, reader.u32("ErrorCode"))
+
+
+# NetrShareCheck
+
+
+def write_check_request(writer: Writer, message: ShareCheckRequest) -> None:
+    """Write the in parameters of NetrShareCheck."""
+    writer.string("ServerName", message.server_name)
+    writer.pointee("Device", message.device)
+
+
+def read_check_request(reader: Reader) -> ShareCheckRequest:
+    """Read the in parameters of NetrShareCheck."""
+    return ShareCheckRequest(reader.string("ServerName"), reader.pointee("Device"))
+
+
+def write_check_response(writer: Writer, message: ShareCheckResponse) -> None:
+    """Write the out parameters of NetrShareCheck."""
+    writer.u32("Type", message.type)
+    writer.u32("ErrorCode", message.result)
+
+
+def read_check_response(reader: Reader) -> ShareCheckResponse:
+    """Read the out parameters of NetrShareCheck."""
+    return ShareCheckResponse(reader.u32("Type"), reader.u32("ErrorCode"))

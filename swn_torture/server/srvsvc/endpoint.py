@@ -1,4 +1,4 @@
-"""The server service on an RPC server: which shares there are (MS-SRVS 3.1.4.8, 3.1.4.10)."""
+"""The server service on an RPC server: which shares there are (MS-SRVS 3.1.4.8 to 3.1.4.10, 3.1.4.16)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from swn_torture.server.shares import EnumerationError, Share, ShareTable, Share
 from swn_torture.server.srvsvc import codec
 from swn_torture.server.srvsvc.messages import (
     MAX_PREFERRED_LENGTH,
+    NERR_DEVICE_NOT_SHARED,
     NERR_NET_NAME_NOT_FOUND,
     SRVSVC,
+    ShareCheckRequest,
+    ShareCheckResponse,
     ShareEnumRequest,
     ShareEnumResponse,
     ShareGetInfoRequest,
@@ -57,6 +60,12 @@ class SrvsvcEndpoint(TableInterface):
                 SrvsvcOpnum.NETR_SHARE_GET_INFO: Operation(
                     codec.read_info_request, self.get_info, codec.write_info_response
                 ),
+                SrvsvcOpnum.NETR_SHARE_CHECK: Operation(
+                    codec.read_check_request, self.check, codec.write_check_response
+                ),
+                SrvsvcOpnum.NETR_SHARE_ENUM_STICKY: Operation(
+                    codec.read_enum_request, self.enumerate_sticky, codec.write_enum_response
+                ),
             },
             transfer_syntaxes,
             reply_byte_order,
@@ -68,7 +77,7 @@ class SrvsvcEndpoint(TableInterface):
         if request.level not in codec.ENUMERATED:
             return ShareEnumResponse(request.level, None, 0, resume, Win32.ERROR_INVALID_LEVEL)
         try:
-            found = [describe(share) for share in (*self.shares.enumerate(), _IPC)]
+            found = self._all()
         except EnumerationError:
             return ShareEnumResponse(request.level, (), 0, resume, Win32.ERROR_GEN_FAILURE)
         start = resume or 0
@@ -79,6 +88,12 @@ class SrvsvcEndpoint(TableInterface):
             resume = start + len(told) if more else 0
         code = Win32.ERROR_MORE_DATA if more else Win32.ERROR_SUCCESS
         return ShareEnumResponse(request.level, tuple(told), len(rest), resume, code)
+
+    def enumerate_sticky(self, call: ServerCall, request: ShareEnumRequest) -> ShareEnumResponse:
+        """NetrShareEnumSticky: shares that outlive the server, as all of a cluster do; not in level 501."""
+        if request.level == 501:
+            return ShareEnumResponse(request.level, None, 0, request.resume_handle, Win32.ERROR_INVALID_LEVEL)
+        return self.enumerate(call, request)
 
     def get_info(self, _call: ServerCall, request: ShareGetInfoRequest) -> ShareGetInfoResponse:
         """NetrShareGetInfo."""
@@ -92,6 +107,20 @@ class SrvsvcEndpoint(TableInterface):
         if share is None:
             return ShareGetInfoResponse(request.level, None, NERR_NET_NAME_NOT_FOUND)
         return ShareGetInfoResponse(request.level, describe(share), Win32.ERROR_SUCCESS)
+
+    def check(self, _call: ServerCall, request: ShareCheckRequest) -> ShareCheckResponse:
+        """NetrShareCheck."""
+        try:
+            found = self._all()
+        except EnumerationError:
+            return ShareCheckResponse(0, Win32.ERROR_GEN_FAILURE)
+        for share in found:
+            if same_name(share.path or "", request.device, ignore_case=True):
+                return ShareCheckResponse(share.type & ~ShareType.SPECIAL, Win32.ERROR_SUCCESS)
+        return ShareCheckResponse(0, NERR_DEVICE_NOT_SHARED)
+
+    def _all(self) -> list[ShareInfo]:
+        return [describe(share) for share in (*self.shares.enumerate(), _IPC)]
 
 
 def describe(share: Share) -> ShareInfo:

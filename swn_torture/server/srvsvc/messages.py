@@ -1,4 +1,4 @@
-"""What NetrShareEnum and NetrShareGetInfo carry, as plain values (MS-SRVS 3.1.4.8, 3.1.4.10)."""
+"""What the methods that tell of shares carry, as plain values (MS-SRVS 3.1.4.8 to 3.1.4.10, 3.1.4.16)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ MAX_PREFERRED_LENGTH: Final = 0xFFFFFFFF
 NERR_NET_NAME_NOT_FOUND: Final = 0x00000906
 """NERR_NetNameNotFound (MS-SRVS 2.2.2.9): there is no such share."""
 
+NERR_DEVICE_NOT_SHARED: Final = 0x00000907
+"""NERR_DeviceNotShared (MS-SRVS 2.2.2.9): no share is of that path."""
+
 UNLIMITED: Final = 0xFFFFFFFF
 """shi*_max_uses without a limit (MS-SRVS 2.2.4.26)."""
 
@@ -27,6 +30,8 @@ class SrvsvcOpnum(IntEnum):
 
     NETR_SHARE_ENUM = 15
     NETR_SHARE_GET_INFO = 16
+    NETR_SHARE_CHECK = 20
+    NETR_SHARE_ENUM_STICKY = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class ShareInfo:
 
 @dataclass(frozen=True, slots=True)
 class ShareEnumRequest:
-    """NetrShareEnum (opnum 15). Entries that a client sends along mean nothing and are not kept."""
+    """NetrShareEnum (opnum 15), NetrShareEnumSticky (36). Entries that a client sends along mean nothing."""
 
     server_name: str | None
     level: int
@@ -70,7 +75,7 @@ class ShareEnumRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareEnumResponse:
-    """NetrShareEnum: `shares` is None where the level has no container to put them into."""
+    """NetrShareEnum, NetrShareEnumSticky: `shares` is None where the level has no container for them."""
 
     level: int
     shares: tuple[ShareInfo, ...] | None
@@ -94,4 +99,20 @@ class ShareGetInfoResponse:
 
     level: int
     share: ShareInfo | None
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCheckRequest:
+    """NetrShareCheck (opnum 20): is this path shared?"""
+
+    server_name: str | None
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCheckResponse:
+    """NetrShareCheck: `type` is shi*_type of the share."""
+
+    type: int
     result: int
