@@ -52,7 +52,7 @@ class NetNames:
     name: str
     aliases: tuple[str, ...] = ()
 
-    def matches(self, name: str, *, ignore_case: bool = True, aliases: bool = True) -> bool:
+    def matches(self, name: str, *, ignore_case: bool, aliases: bool) -> bool:
         """Whether `name` equals ServerGlobalName in the given sense of equal (AMB-6)."""
         own = (self.name, *self.aliases) if aliases else (self.name,)
         return any(same_name(name, candidate, ignore_case=ignore_case) for candidate in own)

@@ -165,9 +165,6 @@ class RegistrationList:
         """All of them; the list may change meanwhile."""
         return iter(tuple(self._by_key.values()))
 
-    def __contains__(self, registration: Registration) -> bool:
-        return registration.key in self._by_key
-
     def add(self, registration: Registration) -> None:
         """Insert a new registration."""
         self._by_key[registration.key] = registration

@@ -150,10 +150,8 @@ class WitnessService(WitnessMethods):
         """Whether a registration is about the name of an interface event (AMB-12)."""
         match self.options.change_concerns:
             case "name-and-address":
-                both_ours = self._admission.is_our_name(net_name) and self._admission.is_our_name(
-                    registration.net_name
-                )
-                return both_ours or same_name(registration.net_name, net_name, ignore_case=True)
+                ours = self._admission.is_our_name
+                return ours(net_name) and ours(registration.net_name)
             case "group-and-address":
                 return same_name(registration.net_name, interface.group_name, ignore_case=True)
             case "address":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+import pytest
+
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState
 from swn_torture.witness.messages import GetInterfaceListRequest, GetInterfaceListResponse, InterfaceInfo
 from swn_torture.witness.notifications import ResourceChange
@@ -81,6 +83,46 @@ def test_a_new_interface_ends_the_wait(bench: Bench) -> None:
     added = bench.answers[waiting].interfaces[-1]
     assert (added.group_name, added.ipv6) == ("NODE4", new)
     assert added.flags == InterfaceFlags.IPV6 | InterfaceFlags.WITNESS
+    assert added.ipv4 == IPv4Address(0)
+
+
+@pytest.mark.parametrize(
+    ("group", "node", "local"),
+    [("NODE1", None, True), ("VIRTUAL", "NODE1", True), ("VIRTUAL", None, False), ("NODE1", "NODE3", False)],
+)
+def test_a_new_interface_belongs_to_the_node_that_is_told_or_else_to_its_groups(
+    bench: Bench, group: str, node: str | None, *, local: bool
+) -> None:
+    new = IPv4Address("192.0.2.77")
+    bench.take(bench.service.interface_event(group, InterfaceState.AVAILABLE, ipv4=new, node=node))
+
+    added = bench.ask(ASK).interfaces[-1]
+    assert added.flags == InterfaceFlags.IPV4 | (0 if local else InterfaceFlags.WITNESS)
+
+
+def test_a_waiting_call_can_be_given_up(bench: Bench) -> None:
+    for address, group in NODES:
+        bench.down(address, group)
+    given_up, other = bench.call(ASK), bench.call(ASK)
+
+    assert bench.service.cancel(given_up, "A")
+    assert not bench.service.cancel(given_up, "A")
+    bench.up()
+
+    assert bench.pending(given_up)
+    assert bench.result(other) == 0
+
+
+def test_the_end_of_an_association_alone_ends_its_waiting_calls(bench: Bench) -> None:
+    for address, group in NODES:
+        bench.down(address, group)
+    lost, other = bench.call(ASK, association="B"), bench.call(ASK)
+
+    bench.service.rundown("B")
+    bench.up()
+
+    assert bench.pending(lost)
+    assert bench.result(other) == 0
 
 
 def test_the_local_interface_is_not_enough_for_a_server_that_counts_witness_ones(
@@ -129,6 +171,27 @@ def test_an_interface_outlives_one_of_two_addresses(bench: Bench) -> None:
     assert bench.pending(second)
     node2 = bench.ask(ASK).interfaces[1]
     assert (node2.group_name, node2.state, node2.flags) == ("NODE2", 1, 0x2 | 0x4)
+
+
+def test_the_ipv6_address_of_an_interface_can_go_alone_too(bench: Bench) -> None:
+    by_v4, by_v6 = bench.register_ex(), bench.register_ex(ip_address="2001:db8::2")
+    first, second = bench.notify(by_v4), bench.notify(by_v6)
+
+    bench.take(bench.service.address_removed("NODE2", IPv6Address("2001:db8::2")))
+
+    assert bench.told(second) == (1, (ResourceChange(0xFF, "NODE2"),))
+    assert bench.pending(first)
+    node2 = bench.ask(ASK).interfaces[1]
+    assert (node2.group_name, node2.flags) == ("NODE2", InterfaceFlags.IPV4 | InterfaceFlags.WITNESS)
+
+
+def test_an_address_that_nobody_had_cannot_go(bench: Bench) -> None:
+    waiting = bench.notify(bench.register_ex())
+
+    bench.take(bench.service.address_removed("NODE2", IPv4Address("192.0.2.3")))
+
+    assert bench.pending(waiting)
+    assert len(bench.ask(ASK).interfaces) == 3
 
 
 def test_a_server_may_announce_another_version(make_bench: Callable[..., Bench]) -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
-from swn_torture.server.interfaces import Interface
+from swn_torture.server.interfaces import Interface, InterfaceTable
+from swn_torture.server.methods import RpcFault
+from swn_torture.server.options import Options
+from swn_torture.server.registrations import Owner, Registration
+from swn_torture.server.responses import Responder
 from swn_torture.server.service import Selection
 from swn_torture.witness.constants import InterfaceState
-from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify, UnRegisterRequest
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    AsyncNotifyResponse,
+    RespAsyncNotify,
+    UnRegisterRequest,
+)
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
 from swn_torture.witness.win32 import Win32
 
@@ -127,6 +137,14 @@ def test_whom_a_change_concerns_by_option(make_bench: Callable[..., Bench]) -> N
     old.down()
     assert old.pending(waiting), "by revision 11.0 the NetName would have to be the group's"
 
+    asked_for_the_group = old.notify(old.register_ex(net_name="swncluster.swn.test"))
+    event = old.service.interface_event
+    old.take(event("SWNCLUSTER.swn.test", InterfaceState.AVAILABLE, ipv4=IPv4Address("192.0.2.2")))
+    assert old.pending(asked_for_the_group), "a new interface is no change"
+    old.take(event("SWNCLUSTER.swn.test", InterfaceState.UNAVAILABLE, ipv4=IPv4Address("192.0.2.2")))
+    assert old.told(asked_for_the_group)[1] == (ResourceChange(0xFF, "SWNCLUSTER.swn.test"),)
+    assert old.pending(waiting)
+
     samba = make_bench(change_concerns="address")
     waiting = samba.notify(samba.register_ex())
     samba.take(samba.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv4=NODE2, net_name="X"))
@@ -143,6 +161,17 @@ def test_aliases_can_share_one_notification(make_bench: Callable[..., Bench]) ->
 
     assert bench.told(by_name) == bench.told(other) == (CHANGE, (DOWN,))
     assert bench.pending(by_alias)
+
+
+def test_an_event_may_name_an_interface_by_its_ipv6_address_alone(bench: Bench) -> None:
+    by_v4 = bench.notify(bench.register_ex())
+    by_v6 = bench.notify(bench.register_ex(ip_address=str(NODE2_V6)))
+
+    bench.take(bench.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv6=NODE2_V6))
+
+    assert bench.told(by_v6) == (CHANGE, (DOWN,))
+    assert bench.pending(by_v4)
+    assert len(bench.service.interfaces) == 3
 
 
 # Moves
@@ -298,6 +327,60 @@ def test_windows_sends_a_client_to_the_owner_of_its_share(make_bench: Callable[.
     assert bench.pending(bench.notify(there))
 
 
+def test_windows_sends_nobody_whose_share_or_address_it_does_not_know(
+    make_bench: Callable[..., Bench],
+) -> None:
+    from swn_torture.server.shares import Share, ShareType
+
+    bench = make_bench(initial_share_move=True, unknown_share="accept", address_check="never")
+    bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS, owner="NODE3"),))
+
+    nowhere = bench.register_ex(share_name="DATA", ip_address="192.0.2.99")
+    nothing = bench.register_ex(share_name="NOSUCH")
+
+    assert bench.pending(bench.notify(nowhere), bench.notify(nothing))
+
+
+def test_a_move_of_no_share_concerns_only_those_who_named_one(bench: Bench) -> None:
+    named = bench.notify(bench.register_ex(share_name="PROFILES"))
+    unnamed = bench.notify(bench.register_ex())
+
+    bench.take(bench.service.share_move(Selection(client_name="CLIENT01"), "NODE3"))
+
+    assert bench.told(named)[0] == SHARE_MOVE
+    assert bench.pending(unnamed)
+
+
+def test_a_state_that_is_unknown_sets_no_flag_of_its_own(bench: Bench) -> None:
+    unknown = InterfaceState.UNKNOWN
+    bench.take(bench.service.interface_event("NODE2", unknown, ipv4=NODE2, ipv6=NODE2_V6))
+    waiting = bench.notify(bench.register_ex(ip_address=str(NODE1)))
+
+    bench.move("NODE2")
+
+    entries = addresses(IpAddrInfo(V4, NODE2), IpAddrInfo(V6, ipv6=NODE2_V6))
+    assert bench.told(waiting) == (CLIENT_MOVE, entries)
+
+
+@pytest.mark.parametrize(("server", "client"), [("V1", 0x10001), ("V1", 0x20000), ("V2", 0x10001)])
+def test_version_1_on_either_side_knows_neither_share_moves_nor_ip_changes(server: str, client: int) -> None:
+    """By 3.1.4.4, whatever came to be pending."""
+    registration = Registration(
+        key=NULL_HANDLE,
+        owner=Owner("A"),
+        version=client,
+        client_name="C",
+        net_name="N",
+        ip_address="192.0.2.2",
+        client_move="NODE3",
+        share_move="NODE3",
+        ip_change="NODE3",
+    )
+    responder = Responder(InterfaceTable(), Options.from_mapping({"version": server}))
+
+    assert responder.deliverable(registration) == ["client-move"]
+
+
 # Several things at once
 
 
@@ -325,6 +408,32 @@ def test_the_last_kind_can_overwrite_the_others(make_bench: Callable[..., Bench]
     bench.down()
     assert bench.told(waiting)[0] == SHARE_MOVE
     assert bench.pending(bench.notify(handle))
+
+
+def test_of_three_kinds_the_last_overwrites_both_others(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(several_kinds="last-overwrites")
+    handle = bench.register_ex(share_name="PROFILES")
+    bench.down()
+    bench.move("NODE3")
+    bench.move_share("NODE3")
+
+    assert bench.told(bench.notify(handle))[0] == SHARE_MOVE
+    assert bench.pending(bench.notify(handle))
+
+
+def test_a_client_move_brings_along_what_ends_no_wait_itself(make_bench: Callable[..., Bench]) -> None:
+    """One event then answers two calls, each in its turn."""
+    order = ["share-move", "client-move", "change", "ip-change"]
+    bench = make_bench(share_and_ip_end_wait=False, pending_order=order)
+    handle = bench.register_ex(share_name="PROFILES")
+    first, second = bench.notify(handle), bench.notify(handle)
+    bench.move_share("NODE3")
+    assert bench.pending(first, second)
+
+    bench.move("NODE3")
+
+    assert bench.told(first)[0] == SHARE_MOVE
+    assert bench.told(second)[0] == CLIENT_MOVE
 
 
 def test_several_calls_are_served_in_turn(bench: Bench) -> None:
@@ -389,13 +498,16 @@ def test_a_registration_can_die_with_its_connection(make_bench: Callable[..., Be
 
 def test_rundown_forgets_the_handles_of_an_association_only(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(unknown_handle="fault")
-    bench.register_ex(association="A")
+    gone = bench.register_ex(association="A")
     kept = bench.register_ex(association="B")
 
     bench.service.rundown("A")
 
     assert len(bench.service.registrations) == 1
     assert bench.ask(UnRegisterRequest(kept), association="B").result == 0
+    # An RPC runtime still knows the handle that it has not been given back, and no other.
+    assert bench.ask(UnRegisterRequest(kept), association="B").result == Win32.ERROR_INVALID_PARAMETER
+    assert isinstance(bench.ask(UnRegisterRequest(gone), association="A"), RpcFault)
 
 
 # By order of an administrator
@@ -438,3 +550,31 @@ def test_a_selection_can_be_narrower_than_a_client(bench: Bench) -> None:
 
     assert bench.told(here)[0] == CLIENT_MOVE
     assert bench.pending(other_address, other_name)
+
+    bench.move("NODE1", net_name="SwnCluster.swn.test")
+
+    assert bench.told(other_name)[0] == CLIENT_MOVE
+    assert bench.pending(other_address)
+
+
+def test_a_selection_by_key_ignores_case_as_uuids_do(bench: Bench) -> None:
+    bench.service.new_uuid = lambda: UUID("abcdefab-cdef-abcd-efab-cdefabcdefab")
+    one = bench.notify(bench.register_ex())
+    bench.service.new_uuid = lambda: UUID(int=1)
+    other = bench.notify(bench.register_ex())
+
+    bench.move("NODE1", key="ABCDEFAB-CDEF-ABCD-EFAB-CDEFABCDEFAB")
+
+    assert bench.told(one)[0] == CLIENT_MOVE
+    assert bench.pending(other)
+
+
+def test_an_address_that_is_none_is_selected_as_it_was_written(bench: Bench) -> None:
+    """Without a scale-out share it does not matter what a client registers for."""
+    somewhere = bench.notify(bench.register_ex(ip_address="somewhere"))
+    elsewhere = bench.notify(bench.register_ex(ip_address="elsewhere"))
+
+    bench.move("NODE1", ip_address="somewhere")
+
+    assert bench.told(somewhere)[0] == CLIENT_MOVE
+    assert bench.pending(elsewhere)

@@ -122,6 +122,17 @@ def test_no_shares_and_no_enumeration(bench: Bench) -> None:
     ("options", "request_", "code"),
     [
         ({"unknown_share": "accept"}, register_ex(share_name="NOSUCH"), 0),
+        ({"unknown_share": "refuse"}, register_ex(share_name="NOSUCH"), Win32.ERROR_INVALID_STATE),
+        ({"unknown_share": "refuse"}, register_ex(share_name="DATA"), 0),
+        ({"share_name_ignores_case": False}, register_ex(share_name="PROFILES"), 0),
+        (
+            {"share_name_ignores_case": False},
+            register_ex(share_name="profiles"),
+            Win32.ERROR_INVALID_STATE,
+        ),
+        ({"address_check": "always"}, register_ex(), 0),
+        ({"undefined_flags": "refuse"}, register_ex(flags=0), 0),
+        ({"undefined_flags": "refuse"}, register_ex(flags=1), 0),
         ({"address_check": "always"}, register_ex(ip_address="192.0.2.99"), Win32.ERROR_INVALID_STATE),
         ({"address_check": "never"}, register(ip_address="192.0.2.99"), 0),
         ({"net_name_ignores_case": False}, register(net_name="swncluster"), Win32.ERROR_INVALID_PARAMETER),
@@ -141,6 +152,51 @@ def test_other_readings_by_option(
     make_bench: Callable[..., Bench], options: dict[str, Any], request_: RegisterRequest, code: int
 ) -> None:
     assert make_bench(**options).ask(request_).result == code
+
+
+def test_a_server_that_wants_every_share_to_exist(make_bench: Callable[..., Bench]) -> None:
+    """Even where no share is scale-out, so that by the text the name would not matter."""
+    bench = make_bench(unknown_share="refuse")
+    bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS),))
+
+    assert bench.ask(register_ex(share_name="DATA")).result == 0
+    assert bench.ask(register_ex(share_name="NOSUCH")).result == Win32.ERROR_INVALID_STATE
+    bench.view.shares.replace(())
+    assert bench.ask(register_ex(share_name="DATA")).result == Win32.ERROR_INVALID_STATE
+
+
+def test_register_can_do_without_the_shares(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(register_without_shares="accept")
+    bench.view.shares.failing = True
+
+    assert bench.ask(register()).result == 0
+    assert bench.ask(register(ip_address="192.0.2.99")).result == 0
+
+
+def test_a_share_that_does_not_matter_can_be_forgotten(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(ignored_share="dropped")
+
+    def share_after(share_name: str | None) -> tuple[str | None, bool]:
+        bench.register_ex(share_name=share_name)
+        registration = list(bench.service.registrations)[-1]
+        return registration.share_name, registration.share_notifications
+
+    assert share_after(None) == (None, False)
+    assert share_after("DATA") == ("DATA", True), "one share is scale-out, so that names matter"
+    bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS),))
+    assert share_after("DATA") == (None, False)
+    bench.view.shares.failing = True
+    assert share_after(None) == (None, False)
+
+
+def test_administrators_see_what_the_client_asked_for(bench: Bench) -> None:
+    bench.register_ex(share_name="PROFILES", flags=0x80000001, keep_alive_timeout=77)
+    bench.register()
+
+    second, first = list(bench.service.registrations)
+
+    assert (second.version, second.flags, second.timeout, second.keepalive) == (0x20000, 0x80000001, 77, 77)
+    assert (first.version, first.flags, first.timeout, first.keepalive) == (0x10001, 0, None, None)
 
 
 def test_every_registration_has_a_key_of_its_own(bench: Bench) -> None:
@@ -168,7 +224,8 @@ def test_unregister_ex_nulls_the_handle(bench: Bench) -> None:
 @pytest.mark.parametrize("handle", [NULL_HANDLE, STRANGER], ids=["null", "never issued"])
 def test_handles_that_were_never_issued(bench: Bench, handle: ContextHandle) -> None:
     assert bench.ask(UnRegisterRequest(handle)).result == Win32.ERROR_INVALID_PARAMETER
-    assert bench.ask(UnRegisterExRequest(handle)).result == Win32.ERROR_INVALID_PARAMETER
+    back = UnRegisterExResponse(handle, Win32.ERROR_INVALID_PARAMETER)
+    assert bench.ask(UnRegisterExRequest(handle)) == back, "it goes back as it came"
     assert bench.ask(AsyncNotifyRequest(handle)).result == Win32.ERROR_NOT_FOUND
 
 

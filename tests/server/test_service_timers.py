@@ -175,6 +175,45 @@ def test_a_server_can_drop_whom_it_sent_away(make_bench: Callable[..., Bench]) -
     assert bench.pending(kept)
 
 
+def test_whom_it_sent_away_it_drops_at_the_chosen_time(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(forced_unregister_after=5)
+    handle = bench.register_ex()
+    told = bench.notify(handle)
+    bench.down()
+    assert not bench.pending(told)
+
+    bench.advance(4)
+    assert not gone(bench)
+    bench.advance(1)
+    assert gone(bench)
+
+
+def test_nothing_expires_between_two_scans(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(scan_interval=10)
+    assert bench.service.tick() == [], "with nobody registered there is nothing to scan"
+    waiting = bench.notify(bench.register_ex(keep_alive_timeout=1))
+    assert bench.service.next_deadline() == 10
+
+    bench.clock.now = 5
+    assert bench.service.tick() == []
+    bench.clock.now = 10
+    bench.take(bench.service.tick())
+    assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+
+    bench.clock.now = 15
+    assert bench.service.next_deadline() == 20, "the next scan follows this one, not the question"
+
+
+def test_a_keep_alive_in_another_unit(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(keepalive_unit=0.5)
+    waiting = bench.notify(bench.register_ex(keep_alive_timeout=20))
+
+    bench.advance(10)
+    assert bench.pending(waiting)
+    bench.advance(1)
+    assert bench.result(waiting) == Win32.ERROR_TIMEOUT
+
+
 def test_time_is_scanned_at_the_chosen_interval(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(scan_interval=0.1, unused_timeout=0.5)
     bench.register_ex()
