@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
@@ -44,7 +45,8 @@ def dissect(capture: Path, fields: Sequence[str], *, password: str = "") -> list
         text=True,
         check=True,
         timeout=60,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(capture.parent), "LC_ALL": "C.UTF-8"},
+        # Without the preferences of whoever runs this.
+        env={**os.environ, "HOME": str(capture.parent), "LC_ALL": "C.UTF-8"},
     )
     rows = [line.split(_SEPARATOR) for line in done.stdout.splitlines()]
     return [
