@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.witness.codec import DecodeError, encode
-from swn_torture.witness.constants import MessageType, Opnum
+from swn_torture.witness.constants import GROUP_NAME_UNITS, MessageType, Opnum, ProtocolVersion
 from swn_torture.witness.messages import (
     AsyncNotifyResponse,
     GetInterfaceListResponse,
+    InterfaceList,
+    RegisterRequest,
     Request,
     RespAsyncNotify,
 )
@@ -31,6 +33,7 @@ from tests.witness.witness_samples import (
     SYNTAXES,
     decode,
     dwords,
+    interfaces,
     kinds_with,
     notified_with,
 )
@@ -169,6 +172,35 @@ def test_we_and_samba_agree_on_any_message(kind: str, syntax: SyntaxId, samba: S
         assert plain(read) == plain(message)
 
     agree()
+
+
+@every_syntax
+def test_we_and_samba_agree_on_long_messages(syntax: SyntaxId, samba: SambaNdr) -> None:
+    for message in (
+        GetInterfaceListResponse(InterfaceList(interfaces(3) * 100), 0),
+        RegisterRequest(ProtocolVersion.V1, "N" * 70_000, "", "C"),
+    ):
+        written = encode(message, syntax)
+        assert samba.pack(message, syntax) == written
+        assert samba.unpack(message, written, syntax) == plain(message)
+
+
+@every_syntax
+def test_a_group_name_that_fills_its_array(syntax: SyntaxId, samba: SambaNdr) -> None:
+    """Samba takes one without the terminator that MS-SWN 2.2.2.5 wants; we refuse it."""
+    (node,) = interfaces(1)
+    full, overfull = (
+        GetInterfaceListResponse(InterfaceList((replace(node, group_name="N" * units),)), 0)
+        for units in (GROUP_NAME_UNITS - 1, GROUP_NAME_UNITS)
+    )
+
+    assert samba.pack(full, syntax) == encode(full, syntax)
+    assert samba.unpack(full, encode(full, syntax), syntax) == plain(full)
+    assert decode(full, encode(full, syntax), syntax) == full
+    assert samba.pack(overfull, syntax) == encode(overfull, syntax)
+    assert samba.unpack(overfull, encode(overfull, syntax), syntax) == plain(overfull)
+    with pytest.raises(DecodeError, match="no terminator among 260"):
+        decode(overfull, encode(overfull, syntax), syntax)
 
 
 @every_syntax
