@@ -86,6 +86,7 @@ def check_move(law: Law, kind: Kind, notice: Notice, home: Home) -> AddressList:
     rule("reserved").equal(told.reserved, 0)
     # One entry for each interface; two for one with both families, if the server keeps them apart (AMB-16).
     rule("instances").equal(told.instances, *dict.fromkeys((len(home.interfaces), len(home.ips))))
+    rule("instances").equal(told.instances, len(told.entries), note="entries that Length has room for")
     rule("info-copied").holds(
         set(notice.addresses) == set(home.addresses),
         expected=f"the addresses of {home.node}: {', '.join(home.addresses)}",

@@ -23,6 +23,7 @@ from swn_torture.harness.registering import (
     with_handle,
 )
 from swn_torture.witness.constants import ProtocolVersion
+from swn_torture.witness.messages import UnRegisterRequest
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
@@ -192,12 +193,18 @@ async def test_same_registration_twice(witness: Witness, law: Law, method: Metho
             observed=with_handle(second),
             note="the same registration once more",
         )
-    keys = {first.uuid, second.response.context.uuid} if succeeded(second) else {first.uuid}
+    handles = [first, second.response.context] if succeeded(second) else [first]
+    keys = {handle.uuid for handle in handles}
     law(method.rule("entry-key-uuid")).holds(
         len(keys) == 2 and not any(key.int == 0 for key in keys),
         expected="two different UUIDs, neither of them nil",
         observed=", ".join(map(str, keys)),
     )
+    for number, handle in enumerate(handles if method is REGISTER else (), 1):
+        ended = await outcome_of(client.start(UnRegisterRequest(handle)))
+        law("SWN-3.1.4.2-duplicates-allowed").allows(
+            ended, returns(Win32.ERROR_SUCCESS), note=f"UnRegister of number {number}: both were there"
+        )
 
 
 REGISTRATIONS = 100

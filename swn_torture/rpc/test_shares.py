@@ -12,6 +12,7 @@ import pytest
 
 from swn_torture.control.base import Capability, ControllerError
 from swn_torture.harness import case, outcome_of, returns
+from swn_torture.harness.listing import interfaces_until, states_of
 from swn_torture.harness.registering import (
     INVALID_STATE,
     REGISTER,
@@ -19,17 +20,21 @@ from swn_torture.harness.registering import (
     Method,
     each_method,
     every_address,
+    methods_of,
     on_share,
     scale_out_share,
     succeeded,
     with_handle,
 )
+from swn_torture.harness.steps import take_down
 from swn_torture.harness.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.witness.constants import InterfaceState, describe
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.control.base import Controller
     from swn_torture.harness import Law
     from swn_torture.harness.witness import Witness
 
@@ -48,6 +53,29 @@ async def test_known_address_on_a_scale_out_share(witness: Witness, law: Law, me
         reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
 
         law(method.rule("sofs-ip-search")).allows(reply, SUCCESS, note=f"IpAddress {address}")
+
+
+@case(
+    "SWN-3.1.4.2-sofs-ip-search",
+    "SWN-3.1.4.5-sofs-ip-search",
+    needs=("scale-out-share", "two-nodes", "disable-node"),
+    disturbs=True,
+    lasts=15,
+)
+async def test_address_of_an_interface_that_is_down(witness: Witness, law: Law, cluster: Controller) -> None:
+    """On a scale-out cluster the address of an interface can be registered though the interface is down."""
+    client = await witness.connect(0)
+    before = states_of(await witness.interfaces())
+
+    await take_down(cluster, witness.nodes[-1].name)
+    down = await interfaces_until(witness, lambda told: states_of(told) != before)
+
+    for address, state in states_of(down).items():
+        for method in methods_of(witness):
+            reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
+            law(method.rule("sofs-ip-search")).allows(
+                reply, SUCCESS, note=f"IpAddress {address}, listed as {describe(InterfaceState, state)}"
+            )
 
 
 @case(

@@ -304,7 +304,7 @@ class DuplicateReplaces(WitnessService):
         return super().register(owner, request)
 
 
-@violates("SWN-3.1.4.5-keepalive-zero")
+@violates("SWN-3.1.4.5-returns-success", near=("SWN-3.1.4.5-keepalive-zero",))
 class KeepAliveZeroRefused(Admission):
     """RegisterEx refuses KeepAliveTimeout 0 by ERROR_INVALID_PARAMETER (0x57)."""
 
