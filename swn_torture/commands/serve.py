@@ -102,6 +102,8 @@ def command(
     if list_options:
         _list_options()
         return
+    if share_root is not None and smb_port is None:
+        raise click.UsageError("--share-root says what is in the shares; --smb-port serves them.")
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
     given |= {"fault": fault, "smb_port": smb_port, "clusapi": clusapi or None}

@@ -111,7 +111,12 @@ class TableInterface(ServerInterface):
     async def _finish(
         self, call: ServerCall, operation: Operation[Any, Response], response: Awaitable[Response]
     ) -> None:
-        self._answer(call, operation, await response)
+        try:
+            done = await response
+        except Exception:
+            call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)  # and the event loop reports the mistake
+            raise
+        self._answer(call, operation, done)
 
     def _answer(self, call: ServerCall, operation: Operation[Any, Response], response: Response) -> None:
         writer = Writer(call.syntax, call.byte_order if self.reply_byte_order == "caller" else "little")

@@ -48,7 +48,7 @@ class FileService:
         """Serve one more address.
 
         Raises:
-            OSError: the port is taken there.
+            OSError: the port is taken there, or not for us.
         """
         if self._pipe is None:
             config = self._config
@@ -60,7 +60,15 @@ class FileService:
             )
             self._pipe = RpcServer([endpoint], acceptor=acceptor, options=config.rpc)
             self._pipe_port = await self._pipe.start(_LOOPBACK)
-        server = SmbServer(
+        try:
+            self._servers[address] = self._serve(address)
+        except OSError as problem:
+            where = f"SMB at {address} port {self.port}"
+            raise OSError(problem.errno, f"{where}: {problem.strerror}") from problem
+        self.port = self._servers[address].port
+
+    def _serve(self, address: str) -> SmbServer:
+        return SmbServer(
             address,
             self.port,
             name=self._node,
@@ -71,8 +79,6 @@ class FileService:
             pipes={"srvsvc": (_LOOPBACK, self._pipe_port)},
             allow_anonymous=self._config.allow_anonymous,
         )
-        self._servers[address] = server
-        self.port = server.port
 
     async def withdraw(self, address: str) -> None:
         """Leave an address; connections to it are reset."""

@@ -19,14 +19,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.server.clusapi.messages import CLUSAPI
 from swn_torture.server.config import ClusterConfig
+from swn_torture.server.dispatch import TableInterface
 from swn_torture.server.embedded import EmbeddedCluster
+from swn_torture.server.endpoint import WitnessEndpoint
 from swn_torture.server.options import Options
+from swn_torture.server.srvsvc.messages import SRVSVC
+from swn_torture.witness.constants import WITNESS
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from swn_torture.dcerpc.interface import ServerCall, ServerInterface
+    from swn_torture.dcerpc.syntax import SyntaxId
     from tests.instruments.samba_tree import SambaTree
 
 pytestmark = pytest.mark.lab
@@ -34,6 +42,25 @@ pytestmark = pytest.mark.lab
 SCALE = 400.0
 PATIENT = Options(time_scale=SCALE, unused_timeout=60 * SCALE)
 SUBTESTS = ["GetInterfaceList", "Register", "UnRegister", "RegisterEx", "AsyncNotify", "AsyncNotify_timeouts"]
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> dict[SyntaxId, set[tuple[SyntaxId, int]]]:
+    """For each interface the transfer syntaxes and levels by which the cluster is called."""
+    calls: dict[SyntaxId, set[tuple[SyntaxId, int]]] = {}
+
+    def listening(kind: type[ServerInterface]) -> None:
+        answer = kind.call
+
+        def call(self: ServerInterface, call: ServerCall) -> None:
+            calls.setdefault(self.syntax, set()).add((call.syntax, call.caller.level))
+            answer(self, call)
+
+        monkeypatch.setattr(kind, "call", call)
+
+    listening(WitnessEndpoint)
+    listening(TableInterface)
+    return calls
 
 
 def smbtorture(tree: SambaTree, ours: Path, binding: str, options: Options) -> tuple[dict[str, str], str]:
@@ -55,25 +82,40 @@ def smbtorture(tree: SambaTree, ours: Path, binding: str, options: Options) -> t
 
 
 @pytest.mark.parametrize(
-    "binding",
+    ("binding", "level", "pipe_level"),
     [
-        "",
-        "sign",
-        "seal",
-        "spnego,sign",
-        "spnego,seal",
-        "ndr64",
-        "sign,ndr64",
-        "seal,ndr64",
-        "spnego,sign,ndr64",
-        "spnego,seal,ndr64",
-        "bigendian,sign",
+        ("", AuthLevel.INTEGRITY, AuthLevel.NONE),
+        ("sign", AuthLevel.INTEGRITY, AuthLevel.INTEGRITY),
+        ("seal", AuthLevel.PRIVACY, AuthLevel.PRIVACY),
+        ("spnego,sign", AuthLevel.INTEGRITY, AuthLevel.INTEGRITY),
+        ("spnego,seal", AuthLevel.PRIVACY, AuthLevel.PRIVACY),
+        ("bigendian,sign", AuthLevel.INTEGRITY, AuthLevel.INTEGRITY),
+        ("ndr64", AuthLevel.INTEGRITY, AuthLevel.NONE),
+        ("sign,ndr64", AuthLevel.INTEGRITY, AuthLevel.INTEGRITY),
+        ("seal,ndr64", AuthLevel.PRIVACY, AuthLevel.PRIVACY),
+        ("spnego,sign,ndr64", AuthLevel.INTEGRITY, AuthLevel.INTEGRITY),
+        ("spnego,seal,ndr64", AuthLevel.PRIVACY, AuthLevel.PRIVACY),
     ],
+    ids=lambda value: value or "plain" if isinstance(value, str) else "",
 )
-def test_every_subtest_passes(tree: SambaTree, tmp_path: Path, binding: str) -> None:
+def test_every_subtest_passes(
+    tree: SambaTree,
+    tmp_path: Path,
+    heard: dict[SyntaxId, set[tuple[SyntaxId, int]]],
+    binding: str,
+    level: AuthLevel,
+    pipe_level: AuthLevel,
+) -> None:
     outcomes, said = smbtorture(tree, tmp_path, binding, PATIENT)
 
     assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
+    syntax = NDR64 if "ndr64" in binding else NDR32
+    # Without a word about it Samba signs over TCP, and leaves the pipe to SMB; ClusAPI it always seals.
+    assert heard == {
+        WITNESS: {(syntax, level)},
+        CLUSAPI: {(syntax, AuthLevel.PRIVACY)},
+        SRVSVC: {(syntax, pipe_level)},
+    }
 
 
 @pytest.mark.parametrize("binding", ["connect", "packet"])

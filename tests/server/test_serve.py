@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,12 +62,49 @@ def test_the_written_profile_leads_to_the_cluster(tmp_path: Path) -> None:
         (["--option", "dual_stack"], "'dual_stack' has to be NAME=VALUE"),
         (["--option", "dual_stack=three"], "dual_stack can be two-entries, one-entry"),
         (["--network", "10.0.0"], "network has to be an IPv4 address"),
+        (["--time-scale", "0"], "time_scale has to be more than 0 and finite, and is 0.0"),
+        (["--time-scale", "-1"], "time_scale has to be more than 0 and finite, and is -1.0"),
+        (["--time-scale", "nan"], "time_scale has to be more than 0 and finite, and is nan"),
+        (["--time-scale", "inf"], "time_scale has to be more than 0 and finite, and is inf"),
+        (["--share-root", "."], "--smb-port serves them"),
+        (["--smb-port", "0"], "0 is not in the range"),
     ],
 )
 def test_wrong_arguments_are_explained(arguments: list[str], problem: str) -> None:
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == 2
     assert problem in " ".join(result.output.split())
+
+
+def test_what_is_served_beside_witness_is_introduced() -> None:
+    lines: list[str] = []
+
+    async def run() -> None:
+        stop = asyncio.Event()
+
+        def ready(cluster: ReferenceCluster, admin: AdminServer) -> None:
+            lines.extend(introduction(cluster, admin, None))
+            node = cluster.nodes["NODE1"]
+            lines.append(f"expected: //{node.address}/SHARE -p {node.smb_port} ")
+            stop.set()
+
+        await serve(ClusterConfig.from_mapping({"smb_port": 0, "clusapi": True}), ready, stop)
+
+    asyncio.run(run())
+    text = "\n".join(lines)
+    assert "the resource is called SWNCLUSTER" in text
+    assert text.count(lines[-1].removeprefix("expected: ")) == 2
+    assert "smbclient //" in text
+
+
+def test_an_smb_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.93.7.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        arguments = ["serve", "--network", "127.93.7.0", "--epm-port", "1135", "--smb-port", str(port)]
+        result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 3
+    assert f"SMB at 127.93.7.1 port {port}: Address already in use" in " ".join(result.output.split())
 
 
 def test_the_choices_can_be_listed() -> None:

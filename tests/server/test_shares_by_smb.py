@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,7 @@ from impacket.dcerpc.v5.rpcrt import RPC_C_AUTHN_LEVEL_PKT_PRIVACY
 from impacket.nmb import NetBIOSError, NetBIOSTimeout
 from impacket.smbconnection import SessionError, SMBConnection
 
-from swn_torture.server.config import ClusterConfig, default_nodes
+from swn_torture.server.config import ClusterConfig, InterfaceConfig, NodeConfig, default_nodes
 from swn_torture.server.embedded import EmbeddedCluster, EmbeddedNode
 from swn_torture.server.shares import Share, ShareType
 
@@ -97,6 +99,15 @@ def test_several_clients_at_once(cluster: EmbeddedCluster) -> None:
 
     assert told == [told[0]] * len(clients)
     for smb in clients:
+        smb.close()
+
+
+def test_a_node_with_nothing_but_ipv6() -> None:
+    nodes = (NodeConfig("NODE1", (InterfaceConfig(None, IPv6Address("::1")),)),)
+    with EmbeddedCluster(ClusterConfig(nodes=nodes, shares=SHARES, smb_port=0)) as cluster:
+        smb = visit(cluster.nodes[0])
+
+        assert [name for name, _, _ in listed(smb)] == ["SHARE", "Mixed Case", "IPC$"]
         smb.close()
 
 
@@ -236,6 +247,20 @@ def test_a_crash_resets_clients_and_a_restart_lets_them_back(cluster: EmbeddedCl
 
     visit(node).close()
     smb.close()
+
+
+def test_the_shares_move_with_an_address(cluster: EmbeddedCluster) -> None:
+    one, two = cluster.nodes
+    smb = visit(one)
+    order(cluster, "move_address", address=one.address, node=two.name)
+
+    with pytest.raises((ConnectionError, NetBIOSError)):
+        smb.connectTree("SHARE")
+    smb.close()
+
+    moved = visit(dataclasses.replace(two, address=one.address))
+    assert moved.getServerName() == two.name
+    moved.close()
 
 
 def test_without_power_nothing_comes_and_afterwards_a_reset(cluster: EmbeddedCluster) -> None:

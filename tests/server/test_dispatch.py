@@ -1,0 +1,118 @@
+"""An RPC interface as a table: what becomes of calls that succeed, fail, and cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from swn_torture.dcerpc.client import connect
+from swn_torture.dcerpc.errors import Fault
+from swn_torture.dcerpc.options import ServerOptions
+from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.server.dispatch import Operation, TableInterface
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.interface import ServerCall
+    from swn_torture.witness.fields import ByteOrder
+    from swn_torture.witness.ndr import Reader, Writer
+
+DOUBLING = SyntaxId(UUID("7d0f3f6a-52c1-4d3a-9c0e-2f8c8f6f1a01"), 1, 0)
+SOON = 5.0
+
+
+def read(reader: Reader) -> int:
+    return reader.u32("number")
+
+
+def write(writer: Writer, number: int) -> None:
+    writer.u32("number", number)
+
+
+def double(_call: ServerCall, number: int) -> int:
+    return 2 * number
+
+
+async def double_later(_call: ServerCall, number: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * number
+
+
+async def fail(_call: ServerCall, number: int) -> int:
+    raise ZeroDivisionError(number)
+
+
+TABLE = {
+    0: Operation(read, double, write),
+    1: Operation(read, double_later, write),
+    2: Operation(read, fail, write),
+}
+
+
+def answers(
+    *calls: tuple[int, bytes], byte_order: ByteOrder = "little", reply_byte_order: Any = "little"
+) -> tuple[list[bytes | int], list[str]]:
+    """The stub or fault status that answers each call, and what the event loop complains of."""
+    complaints: list[str] = []
+
+    async def run() -> list[bytes | int]:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(repr(context["exception"])))
+        interface = TableInterface(DOUBLING, TABLE, (NDR32,), reply_byte_order)
+        server = RpcServer([interface], options=ServerOptions(reply_byte_order=reply_byte_order))
+        port = await server.start("127.0.0.1")
+        found: list[bytes | int] = []
+        async with await connect("127.0.0.1", port) as client:
+            await client.bind(DOUBLING)
+            for opnum, stub in calls:
+                try:
+                    found.append(await client.call(opnum, stub, byte_order=byte_order).reply(SOON))
+                except Fault as fault:
+                    found.append(fault.status)
+        await server.stop()
+        return found
+
+    found = asyncio.run(run())
+    return found, complaints
+
+
+@pytest.mark.parametrize("opnum", [0, 1], ids=["at-once", "later"])
+def test_a_call_is_answered(opnum: int) -> None:
+    assert answers((opnum, b"\x15\0\0\0")) == ([b"\x2a\0\0\0"], [])
+
+
+def test_octets_behind_the_parameters_are_overlooked() -> None:
+    assert answers((0, b"\x15\0\0\0padding")) == ([b"\x2a\0\0\0"], [])
+
+
+def test_what_cannot_be_answered_is_a_fault_and_the_connection_lives() -> None:
+    found, complaints = answers((3, b""), (0, b"\x15\0"), (0, b"\x15\0\0\0"))
+
+    assert found == [FaultStatus.NCA_S_OP_RNG_ERROR, FaultStatus.RPC_X_BAD_STUB_DATA, b"\x2a\0\0\0"]
+    assert complaints == []
+
+
+def test_a_mistake_of_ours_is_a_fault_to_the_client_and_told_to_us() -> None:
+    found, complaints = answers((2, b"\x07\0\0\0"), (0, b"\x15\0\0\0"))
+
+    assert found == [FaultStatus.NCA_S_FAULT_UNSPEC, b"\x2a\0\0\0"]
+    assert complaints == ["ZeroDivisionError(7)"]
+
+
+@pytest.mark.parametrize(("reply", "stub"), [("little", b"\x2a\0\0\0"), ("caller", b"\0\0\0\x2a")])
+def test_a_big_endian_caller_is_understood(reply: str, stub: bytes) -> None:
+    found, _ = answers((0, b"\0\0\0\x15"), byte_order="big", reply_byte_order=reply)
+
+    assert found == [stub]
+
+
+@pytest.mark.parametrize(
+    ("opnum", "stub", "end"), [(0, bytes(4), 4), (0, bytes(20), 4), (0, bytes(3), 0), (9, bytes(20), 0)]
+)
+@pytest.mark.parametrize("syntax", [NDR32, NDR64], ids=["ndr32", "ndr64"])
+def test_where_the_parameters_end(opnum: int, stub: bytes, end: int, syntax: SyntaxId) -> None:
+    assert TableInterface(DOUBLING, TABLE).end_of_parameters(opnum, stub, syntax, "little") == end
