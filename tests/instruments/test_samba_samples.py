@@ -1,4 +1,4 @@
-"""The samples of ``smbtorture local.ndr.witness``, octets that Windows once sent, as our codec has them.
+"""The samples of ``smbtorture local.ndr.witness`` are what our codec writes and reads.
 
 Samba keeps them as arrays in its source, from where they get into the read-only data of ``smbtorture``; what
 each means is asserted beside it. Nothing of that source is repeated here. Our codec is given the values
@@ -65,7 +65,7 @@ def node(name: str, ipv4: str, flags: int) -> InterfaceInfo:
 
 
 CHANGE = ResourceChange(ChangeType.UNAVAILABLE, "SOFS")
-# Only the IPv4 address is valid; what stands in the other field was never cleared by the sender.
+# Only the IPv4 address is valid; the other field holds leftovers.
 MOVE = IpAddrInfoList(
     (IpAddrInfo(AddressFlags.V4, IPv4Address("192.168.3.45"), IPv6Address("::38e8:eb26:8e00:0:9e:6026")),)
 )
