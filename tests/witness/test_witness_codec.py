@@ -304,32 +304,34 @@ class TestStrictness:
             encode(REGISTER, SyntaxId(UUID(int=1), 1, 0))
 
 
-class TestRequestSize:
-    """Where the parameters end is asked when something else may stand behind them (MS-RPCE 2.2.2.13)."""
+@given(
+    messages.filter(lambda message: isinstance(message, Request)),
+    syntaxes,
+    byte_orders,
+    st.binary(max_size=40),
+)
+def test_where_the_parameters_end_whatever_follows(
+    request_: AnyRequest, syntax: SyntaxId, byte_order: ByteOrder, more: bytes
+) -> None:
+    """Asked when something else may stand behind them (MS-RPCE 2.2.2.13)."""
+    octets = encode(request_, syntax, byte_order=byte_order)
 
-    @given(
-        messages.filter(lambda message: isinstance(message, Request)),
-        syntaxes,
-        byte_orders,
-        st.binary(max_size=40),
-    )
-    def test_whatever_follows(
-        self, request_: AnyRequest, syntax: SyntaxId, byte_order: ByteOrder, more: bytes
-    ) -> None:
-        octets = encode(request_, syntax, byte_order=byte_order)
+    size = request_size(request_.opnum, octets + more, syntax, byte_order=byte_order)
 
-        size = request_size(request_.opnum, octets + more, syntax, byte_order=byte_order)
+    assert size == len(octets)
 
-        assert size == len(octets)
 
-    def test_little_endian_unless_told(self) -> None:
-        assert request_size(1, encode(REGISTER, NDR32) + b"more", NDR32) == len(encode(REGISTER, NDR32))
+def test_parameters_are_little_endian_unless_told() -> None:
+    octets = encode(REGISTER, NDR32)
 
-    def test_of_what_is_no_request(self) -> None:
-        with pytest.raises(DecodeError):
-            request_size(1, encode(REGISTER, NDR32)[:-1], NDR32)
-        with pytest.raises(UnknownOpnumError):
-            request_size(6, b"", NDR32)
+    assert request_size(1, octets + b"more", NDR32) == len(octets)
+
+
+def test_what_is_no_request_has_no_end() -> None:
+    with pytest.raises(DecodeError):
+        request_size(1, encode(REGISTER, NDR32)[:-1], NDR32)
+    with pytest.raises(UnknownOpnumError):
+        request_size(6, b"", NDR32)
 
 
 class TestText:
