@@ -155,9 +155,9 @@ class Node:
         ]
 
     async def listen(self, address: str) -> bool:
-        """Listen on one more address, if the host has it; False where it has not."""
-        if self._witness is None or self._mapper is None:
-            return False
+        """Listen on one more address, if the host has it; False where it has not. The node has to run."""
+        assert self._witness is not None
+        assert self._mapper is not None
         try:
             self.port = await self._witness.start(address, self.port)
         except OSError as problem:
