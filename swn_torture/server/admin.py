@@ -267,7 +267,8 @@ class AdminServer:
         assert task is not None
         self._visitors[task] = writer
         try:
-            while line := await reader.readuntil(b"\n"):
+            while True:
+                line = await reader.readuntil(b"\n")
                 writer.write(json.dumps(await self.obey(line)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
