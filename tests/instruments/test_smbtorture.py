@@ -14,18 +14,19 @@ protocol's clock, which runs faster; and registrations go unused for longer than
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from swn_torture.dcerpc.levels import AuthLevel
 from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.server.clusapi.messages import CLUSAPI
-from swn_torture.server.config import ClusterConfig
+from swn_torture.server.config import DEFAULT_SHARES, ClusterConfig
 from swn_torture.server.dispatch import TableInterface
 from swn_torture.server.embedded import EmbeddedCluster
 from swn_torture.server.endpoint import WitnessEndpoint
 from swn_torture.server.options import Options
+from swn_torture.server.shares import Share, ShareType
 from swn_torture.server.srvsvc.messages import SRVSVC
 from swn_torture.witness.constants import WITNESS
 from swn_torture.witness.win32 import Win32
@@ -63,10 +64,13 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> dict[SyntaxId, set[tuple[SyntaxId,
     return calls
 
 
-def smbtorture(tree: SambaTree, ours: Path, binding: str, options: Options) -> tuple[dict[str, str], str]:
+def smbtorture(
+    tree: SambaTree, ours: Path, binding: str, options: Options, shares: tuple[Share, ...] = DEFAULT_SHARES
+) -> tuple[dict[str, str], str]:
     """The outcome of each subtest by name, as smbtorture tells it, and all it said."""
-    with EmbeddedCluster(ClusterConfig(clusapi=True, smb_port=0, options=options)) as cluster:
-        node, config = cluster.nodes[0], cluster.config
+    config = ClusterConfig(clusapi=True, smb_port=0, options=options, shares=shares)
+    with EmbeddedCluster(config) as cluster:
+        node = cluster.nodes[0]
         told = tree.run(
             "smbtorture",
             f"ncacn_ip_tcp:{node.address}[{','.join(filter(None, (str(node.port), binding)))}]",
@@ -130,6 +134,19 @@ def test_lower_levels_pass_where_the_server_asks_for_no_more(
     outcomes, said = smbtorture(tree, tmp_path, binding, options)
 
     assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
+
+
+@pytest.mark.parametrize(("unknown_share", "outcome"), [("text", "failure"), ("refuse", "success")])
+def test_without_a_scale_out_share_an_unknown_one_is_refused_by_option_only(
+    tree: SambaTree, tmp_path: Path, unknown_share: Literal["text", "refuse"], outcome: str
+) -> None:
+    # MS-SWN 3.1.4.5 has ShareName ignored there (AMB-4); smbtorture wants 0x139F whatever the shares are.
+    options = Options(time_scale=SCALE, unused_timeout=PATIENT.unused_timeout, unknown_share=unknown_share)
+
+    outcomes, said = smbtorture(tree, tmp_path, "sign", options, (Share("PLAIN", ShareType.CLUSTER_FS),))
+
+    assert outcomes == dict.fromkeys(SUBTESTS, "success") | {"RegisterEx": outcome}, said
+    assert ("WERR_OK, expected WERR_INVALID_STATE" in said) == (outcome == "failure"), said
 
 
 def test_a_server_of_revision_11_fails_wherever_it_unregisters_twice(tree: SambaTree, tmp_path: Path) -> None:
