@@ -1,15 +1,17 @@
 # Each target does its own set-up and needs nothing before it.
 #
-#   make run      judge the embedded reference cluster; reports/reference/index.html
-#   make test     the project's own tests, the suite against the reference included
-#   make samba    bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
-#   make mutants  run the suite against every fault of the reference: docs/faults.md, reports/mutants/
-#   make check    linters and type checker
+#   make run       judge the embedded reference cluster; reports/reference/index.html
+#   make test      the project's own tests, the suite against the reference included
+#   make samba     bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
+#   make mutants   run the suite against every fault of the reference: docs/faults.md, reports/mutants/
+#   make coverage  how much of each room the tests of `make test` run; fails below the floors in pyproject.toml
+#   make mutation  change codec and state machine in one place at a time, and see that a test notices
+#   make check     linters and type checker
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test samba mutants check lock clean venv
+.PHONY: run test samba mutants coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -28,6 +30,16 @@ samba: venv
 mutants: venv
 	@$(BIN)/python tools/mutants.py $(MUTANTS)
 
+coverage: venv
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -n auto tests
+	@$(BIN)/coverage combine -q
+	@$(BIN)/python tools/covered.py
+
+# Some minutes; writes docs/mutation.md. MUTATION='-j 8' uses more processes.
+mutation: venv
+	@$(BIN)/python tools/mutation.py $(MUTATION)
+
 check: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -39,4 +51,4 @@ lock:
 	    --group dev pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build/mutation
