@@ -123,7 +123,7 @@ class ServerConnection(Connection):
                 if received is None:
                     break
                 header, raw = received
-                check_version(header, raw)
+                self.check_version(header, raw)
                 self._process(unpack(raw), raw)
             except Rejection as rejection:
                 assert header is not None
@@ -196,6 +196,14 @@ class ServerConnection(Connection):
                 raise RemoteProtocolError(
                     f"{type_name(pdu.ptype)} is not for servers", field="ptype", octets=raw
                 )
+
+    def check_version(self, header: Header, raw: bytes) -> None:
+        """Refuse any RPC version but 5.0 (MS-RPCE 3.3.1.5.1).
+
+        Raises:
+            RemoteProtocolError: another version.
+        """
+        check_version(header, raw)
 
     def _violated(self, error: RemoteProtocolError) -> None:
         self._events.append(Violation(error))

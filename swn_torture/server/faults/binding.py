@@ -27,6 +27,7 @@ from swn_torture.witness.constants import WITNESS
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.bind import Bind
+    from swn_torture.dcerpc.header import Header
     from swn_torture.server.config import ClusterConfig
 
 
@@ -154,6 +155,16 @@ class AnyRpcVersion(ServerConnection):
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
         data = bytes(octets)
         super().receive_data(rewrite(data, version=5, version_minor=0) if len(data) >= 16 else data)
+
+
+@violates("RPC-BIND-version-5")
+class RequestsOfAnyRpcVersion(ServerConnection):
+    """On a connection that is bound nobody looks at the version of RPC any more."""
+
+    def check_version(self, header: Header, raw: bytes) -> None:
+        """Refuse any RPC version but 5.0."""
+        if self.association is None:
+            super().check_version(header, raw)
 
 
 @violates("RPC-BIND-no-contexts")

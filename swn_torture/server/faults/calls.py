@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.connection import Negotiated
 from swn_torture.dcerpc.events import CallReceived
-from swn_torture.dcerpc.header import PduType
+from swn_torture.dcerpc.header import HEADER_SIZE, PduType
 from swn_torture.dcerpc.inbox import Inbox, Rejection
 from swn_torture.dcerpc.pdu import Response, unpack
 from swn_torture.dcerpc.server import RpcServer, ServerLink
@@ -23,6 +23,7 @@ from swn_torture.witness.messages import AsyncNotifyResponse
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.dcerpc.bind import AlterContext, Bind
     from swn_torture.dcerpc.events import ServerEvent
     from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.dcerpc.pdu import Pdu, Request
@@ -110,6 +111,40 @@ class StrangePdusIgnored(ServerConnection):
     def _process(self, pdu: Pdu, raw: bytes) -> None:
         if pdu.ptype not in {PduType.RESPONSE, PduType.BIND_ACK, PduType.SHUTDOWN, PduType.FAULT}:
             super()._process(pdu, raw)
+
+
+#: The PDU types of a connection; the others belong to datagrams.
+CONNECTION_TYPES = {
+    PduType.REQUEST,
+    PduType.RESPONSE,
+    PduType.FAULT,
+    *range(PduType.BIND, PduType.ORPHANED + 1),
+}
+
+
+@violates("RPC-PTYPE-unexpected")
+class UnknownPdusIgnored(ServerConnection):
+    """PDUs of types that a connection does not have are passed over."""
+
+    def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
+        data = bytes(octets)
+        if len(data) < HEADER_SIZE or data[2] in CONNECTION_TYPES:
+            super().receive_data(data)
+
+
+@violates("RPC-PTYPE-unexpected")
+class BindsOutOfPlace(ServerConnection):
+    """A connection can be bound again, or by an alter_context."""
+
+    def _bind(self, pdu: Bind) -> None:
+        self.association = None
+        super()._bind(pdu)
+
+    def _alter_context(self, pdu: AlterContext) -> None:
+        if self.association is None:
+            self._bind(pdu)
+        else:
+            super()._alter_context(pdu)
 
 
 @violates("RPC-XFER-ndr64-drep")

@@ -12,7 +12,7 @@ from swn_torture.server.endpoint import WitnessEndpoint
 from swn_torture.server.faults.registry import violates
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.interface import ServerCall
+    from swn_torture.dcerpc.interface import Association, ConnectionInfo, ServerCall
     from swn_torture.dcerpc.pdu import CoCancel
 
 
@@ -82,3 +82,31 @@ class OrphanTakesNextEvent(WitnessEndpoint):
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         if not orphaned:
             super().cancelled(call, orphaned=orphaned)
+
+
+@violates("RPC-ORPHAN-pending")
+class OrphanAndCloseFaultsNext(WitnessEndpoint):
+    """When a connection closes right behind orphaned, whoever calls next gets a fault."""
+
+    upset = False
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.left: set[ConnectionInfo] = set()
+
+    def call(self, call: ServerCall) -> None:
+        self.left.discard(call.connection)
+        if self.upset:
+            self.upset = False
+            call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)
+        else:
+            super().call(call)
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        if orphaned:
+            self.left.add(call.connection)
+        super().cancelled(call, orphaned=orphaned)
+
+    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
+        self.upset |= connection in self.left
+        super().disconnected(connection, association)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
+from weakref import WeakSet
 
 from swn_torture.server.faults.registry import violates
 from swn_torture.server.methods import Reply
@@ -173,6 +175,24 @@ class HandlesWorkEverywhere(WitnessService):
 
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         return self.registrations.find(handle)
+
+
+@violates("RPC-CTXH-scope-association")
+class HandlesWorkOnEveryNode(WitnessService):
+    """A handle works on every node of the cluster."""
+
+    nodes: ClassVar[WeakSet[WitnessService]] = WeakSet()
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.nodes.add(self)
+
+    def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
+        here = self.registrations.find(handle)
+        there = [found for node in self.nodes if (found := node.registrations.find(handle))]
+        if here is None and there:
+            self.enter(replace(there[0], owner=owner, waiting=deque()))
+        return super().find(owner, handle)
 
 
 @violates("RPC-CTXH-shared-in-association")

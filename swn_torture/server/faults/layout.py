@@ -189,6 +189,15 @@ class HandleWithoutAttributes(HandleStubs):
         return {"ppContext.attributes": b""}
 
 
+@violates("SWN-2.2.1-handle-20-bytes")
+class RefusalsWithoutHandle(WitnessEndpoint):
+    """The reply to a registration that is refused is the code alone."""
+
+    def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
+        refused = isinstance(response, RegisterResponse | RegisterExResponse) and response.result
+        return super().encode(call, response)[-4:] if refused else super().encode(call, response)
+
+
 # AsyncNotify
 
 

@@ -166,6 +166,14 @@ class Version2CallsItself1(Listing):
         return replace(info, version=ProtocolVersion.V1)
 
 
+@violates("SWN-3.1.3-version-highest")
+class Version1CallsItself2(Listing):
+    """A server of version 1 announces version 2."""
+
+    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, version=ProtocolVersion.V2)
+
+
 @violates("SWN-3.1.4.1-version")
 class VersionOfOwnInterfacesOnly(Listing):
     """Only the node's own interfaces carry the server's version, the others 0x00010001."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.syntax import NDR64
 from swn_torture.server.endpoint import WitnessEndpoint
 from swn_torture.server.faults.registry import violates
 from swn_torture.server.service import WitnessService
@@ -15,6 +16,8 @@ from swn_torture.witness.fields import DecodeError
 from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.witness.messages import AnyRequest
 
@@ -208,6 +211,47 @@ class StringBoundsNotChecked(WitnessEndpoint):
             if call.opnum == Opnum.REGISTER:
                 return RegisterRequest(ProtocolVersion.V1, "", "", "")
             return RegisterExRequest(ProtocolVersion.V2, "", None, "", "", 0, 120)
+
+
+def counts_of(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int, int, int]]:
+    """What stands before each string of a registration: its referent, max_count, offset and actual_count.
+
+    The referent does so in NDR64 only.
+    """
+    if not isinstance(request, RegisterRequest | RegisterExRequest):
+        return
+    size = 8 if call.syntax == NDR64 else 4
+    for text in filter(None, (request.net_name, request.ip_address, request.client_computer_name)):
+        units = f"{text}\0".encode(
+            "utf-16-le" if call.byte_order == "little" else "utf-16-be", "surrogatepass"
+        )
+        words = call.stub[: call.stub.find(units)][-4 * size :]
+        referent, room, offset, count = (
+            int.from_bytes(words[at : at + size], call.byte_order) for at in range(0, 4 * size, size)
+        )
+        yield referent, room, offset, count
+
+
+@violates("RPC-STUB-string-bounds")
+class RoomyCountsRefused(WitnessEndpoint):
+    """A string has to fill the array that it is in."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if any(room != count for _, room, _, count in counts_of(call, request)):
+            raise DecodeError("NetName.max_count", 0, "more than actual_count")
+        return request
+
+
+@violates("SWN-6-idl-unique-strings")
+class ReferentsOf32Bits(WitnessEndpoint):
+    """A referent of NDR64 has to fit into 32 bits, as it has to for Samba."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if call.syntax == NDR64 and any(words[0] >> 32 for words in counts_of(call, request)):
+            raise DecodeError("NetName.referent", 0, "the upper 32 bits are not 0")
+        return request
 
 
 @violates("SWN-6-idl-keepalive-dword")

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.server.faults.registry import part_of, violates, with_options, with_rpc
+from swn_torture.server.methods import Reply
 from swn_torture.server.service import WitnessService
+from swn_torture.witness.messages import AsyncNotifyResponse
+from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from swn_torture.server.config import ClusterConfig
-    from swn_torture.server.methods import Reply
     from swn_torture.server.registrations import Registration
     from swn_torture.server.responses import Telling
     from swn_torture.witness.messages import ContextHandle
@@ -170,6 +172,17 @@ class OutstandingFromTheStart(RespondedCallsStayOutstanding):
 def keep_alive_in_milliseconds(config: ClusterConfig) -> ClusterConfig:
     """KeepAliveTimeout is taken for milliseconds."""
     return with_options(config, keepalive_unit=0.001)
+
+
+@violates("SWN-3.1.4.5-keepalive-zero")
+class KeepAliveZeroIsAnError(WitnessService):
+    """AsyncNotify for a registration with KeepAliveTimeout 0 ends in ERROR_INVALID_PARAMETER (0x57)."""
+
+    def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
+        registration = self.find(owner, request.context)
+        if registration is None or registration.timeout != 0:
+            return super().async_notify(token, owner, request)
+        return [Reply(token, AsyncNotifyResponse(None, Win32.ERROR_INVALID_PARAMETER))]
 
 
 @violates("SWN-3.1.5.2-timeout-error", "SWN-3.1.4.5-keepalive-meaning")
