@@ -26,7 +26,7 @@ test: venv
 samba: venv
 	@$(BIN)/python tools/samba.py
 
-# MUTANTS=--all runs every case against every fault.
+# MUTANTS='--scope near' is quicker: only the cases that concern a fault; '--scope all' takes hours.
 mutants: venv
 	@$(BIN)/python tools/mutants.py $(MUTANTS)
 

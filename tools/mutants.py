@@ -1,7 +1,8 @@
 """Run the suite against every fault of the reference server and tell what caught which.
 
-    python tools/mutants.py                        the cases of the neighbourhood of each fault
-    python tools/mutants.py --all                  every case on every fault
+    python tools/mutants.py                  all cases that concern it, one of each other function
+    python tools/mutants.py --scope near     only those that concern it or its neighbours
+    python tools/mutants.py --scope all      every case on every fault, which takes hours
     python tools/mutants.py --area timers -j 4     some faults; nothing is written
     python tools/mutants.py --fault NAME --verbose
 
@@ -18,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from swn_torture.mutants.hunt import BUDGET_S, Hunt, hunt_all
+from swn_torture.mutants.hunt import BUDGET_S, Hunt, Scope, hunt_all
 from swn_torture.mutants.matrix import CAUGHT, Catch, Matrix
 from swn_torture.mutants.page import page, summary
 from swn_torture.server.faults import AREAS, UnknownFault, find_fault, load_faults
@@ -51,10 +52,10 @@ def main() -> int:
             print(f"    {case}: {', '.join(hunt.broken[case])}")
 
     reference, *hunts = hunt_all(
-        faults, every_case=options.all, processes=options.processes, budget=options.budget, done=done
+        faults, scope=options.scope, processes=options.processes, budget=options.budget, done=done
     )
     catches = tuple(Catch(fault, hunt) for fault, hunt in zip(faults, hunts, strict=True))
-    matrix = Matrix(catches, reference, options.all, time.monotonic() - began)
+    matrix = Matrix(catches, reference, options.scope, time.monotonic() - began)
     complete = len(faults) == len(load_faults())
     if options.json or complete:
         _write(options.json or Path("reports/mutants/matrix.json"), json.dumps(matrix.to_json(), indent=1))
@@ -66,7 +67,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="every case on every fault")
+    parser.add_argument("--scope", type=Scope, choices=list(Scope), default=Scope.FUNCTIONS)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--area", action="append", choices=AREAS)
     cores = len(os.sched_getaffinity(0))

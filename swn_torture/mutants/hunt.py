@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass, field
+from enum import StrEnum
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,17 @@ if TYPE_CHECKING:
 BUDGET_S = 240.0
 #: Seconds that a hunt may take beyond that until its process is ended: one case and its tear-down.
 _GRACE_S = 150.0
+
+
+class Scope(StrEnum):
+    """Which cases are run against a fault: all that name what it violates, and these."""
+
+    #: Of the cases that name a neighbour of what it violates, one for each test function.
+    NEAR = "near"
+    #: Of all others, one for each test function.
+    FUNCTIONS = "functions"
+    #: All others.
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ def _group(requirement: str) -> str:
 def hunt_all(
     faults: Sequence[Fault],
     *,
-    every_case: bool,
+    scope: Scope,
     processes: int,
     budget: float = BUDGET_S,
     done: Callable[[Hunt], None] = lambda _: None,
@@ -88,8 +100,7 @@ def hunt_all(
 
     Args:
         faults: in the order in which they are started.
-        every_case: all cases for each; otherwise those that name what it violates, and of those that name a
-            neighbour of it one for each test function, whatever its parameters.
+        scope: which cases are run against each. The reference has to pass all of them, with all parameters.
         processes: how many run side by side. Cases mostly wait, so several fit on one processor.
         budget: seconds after which one is cut short.
         done: hears of each when it is over.
@@ -100,10 +111,10 @@ def hunt_all(
     _preload()
     context = multiprocessing.get_context("fork")
     concerned = (name for fault in faults for name in (*fault.violates, *fault.near))
-    chosen = None if every_case else neighbours(concerned)
+    chosen = neighbours(concerned) if scope is Scope.NEAR else None
     tasks: list[tuple[str, tuple[str, ...], frozenset[str] | None]] = [("", (), chosen)]
     for fault in faults:
-        where = None if every_case else neighbours((*fault.violates, *fault.near))
+        where = neighbours((*fault.violates, *fault.near)) if scope is Scope.NEAR else None
         tasks.append((fault.name, fault.violates, where))
     order = [name for name, _, _ in tasks]
     found: dict[str, Hunt] = {}
@@ -115,7 +126,8 @@ def hunt_all(
                 path = Path(directory) / f"{len(tasks)}.json"
                 # The reference runs every case there is for anybody, which no fault has to.
                 limit = budget if name else 20 * budget
-                arguments = (name, violates, requirements, limit, path)
+                thin = bool(name) and scope is not Scope.ALL
+                arguments = (name, violates, requirements, thin, limit, path)
                 process = context.Process(target=_hunt, args=arguments)
                 process.start()
                 running[process.sentinel] = process, name, path, time.monotonic() + limit + _GRACE_S
@@ -158,14 +170,19 @@ def _read(name: str, path: Path, otherwise: str) -> Hunt:
 
 
 def _hunt(
-    fault: str, violates: tuple[str, ...], requirements: frozenset[str] | None, budget: float, path: Path
+    fault: str,
+    violates: tuple[str, ...],
+    requirements: frozenset[str] | None,
+    thin: bool,
+    budget: float,
+    path: Path,
 ) -> None:
     """Run pytest and leave what it found in a file; nothing is printed."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     arguments = [*suite_arguments(), "-n", "0"]
     arguments += [f"--swn-fault={fault}"] if fault else []
     arguments += [f"--swn-requirement={name}" for name in sorted(requirements or ())]
-    watch = _Watch(violates, budget, thin=bool(fault) and requirements is not None)
+    watch = _Watch(violates, budget, thin=thin)
     began = time.monotonic()
     log = path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as sink:

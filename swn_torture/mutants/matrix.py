@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.mutants.hunt import neighbours
+from swn_torture.mutants.hunt import Scope, neighbours
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ class Matrix:
     Attributes:
         catches: one for each fault.
         reference: the run on the server without a fault.
-        every_case: whether all cases were run on each fault, or those of the neighbourhood.
+        scope: which cases were run on each fault.
         duration_s: seconds that it took.
     """
 
     catches: tuple[Catch, ...]
     reference: Hunt
-    every_case: bool
+    scope: Scope
     duration_s: float = 0.0
 
     @property
@@ -135,7 +135,7 @@ class Matrix:
         return [case for case in every if case not in judging]
 
     def _known_as(self, case: str) -> str:
-        return case if self.every_case else case.partition("[")[0]
+        return case if self.scope is Scope.ALL else case.partition("[")[0]
 
     def unguarded(self, levels: Sequence[str] = ("MUST", "MUST NOT")) -> list[str]:
         """The requirements of these levels that a case checks and no fault violates provably."""
@@ -146,8 +146,10 @@ class Matrix:
     def blurred(self, levels: Sequence[str] = ("MUST", "MUST NOT")) -> list[str]:
         """The requirements of these levels whose faults are all caught by strangers, too.
 
-        Means something only where every case was run on every fault.
+        None where only the neighbours were run, for then nobody knows.
         """
+        if self.scope is Scope.NEAR:
+            return []
         clear = {name for c in self.catches if not c.strangers for name in c.fault.violates}
         proven = {name for c in self.catches for name in c.fault.violates if name not in c.unproven}
         return [row.id for row in self._rows(levels) if row.id in proven - clear]
@@ -160,7 +162,7 @@ class Matrix:
         """All of it as plain values."""
         return {
             "schema": "swn-torture-mutants/1",
-            "every_case": self.every_case,
+            "scope": self.scope.value,
             "duration_s": round(self.duration_s, 1),
             "reference": dataclasses.asdict(self.reference),
             "faults": [
@@ -182,5 +184,5 @@ class Matrix:
             "blunt_cases": self.blunt_cases(),
             "recording_cases": self.recording_cases(),
             "unguarded": self.unguarded(),
-            "blurred": self.blurred() if self.every_case else None,
+            "blurred": self.blurred(),
         }

@@ -6,6 +6,8 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from swn_torture.mutants.hunt import Scope
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,16 +35,22 @@ def summary(matrix: Matrix) -> list[str]:
         f"{len(matrix.false_alarms)} of {len(matrix.reference.outcomes)} cases fail the conforming reference",
         f"{len(matrix.blunt_cases())} cases are failed by no fault, and {recording} judge nothing but record",
         f"{len(matrix.unguarded())} MUST requirements have cases and no fault",
+        *(
+            [f"{len(matrix.blurred())} MUST requirements have no fault that only cases for them catch"]
+            if matrix.scope is not Scope.NEAR
+            else []
+        ),
     ]
 
 
 def _head(matrix: Matrix) -> list[str]:
-    scope = "Every case was run against every fault."
-    if not matrix.every_case:
-        scope = (
-            "Each was run against all cases that name these,\nand against one of each function that names "
-            "another requirement of the same section."
-        )
+    scope = {
+        Scope.ALL: "Every case was run against every fault.",
+        Scope.FUNCTIONS: "Each was run against all cases\nthat name these, and against one case of every "
+        "other test function of the suite.",
+        Scope.NEAR: "Each was run against all cases that name these,\nand against one of each function that "
+        "names another requirement of the same section.",
+    }[matrix.scope]
     return [
         "# Faults and what catches them",
         "",
@@ -108,7 +116,7 @@ def _gaps(matrix: Matrix) -> list[str]:
     if gaps := matrix.unguarded():
         lines += ["## MUST requirements with cases and without a fault", ""]
         lines += [f"- {name}" for name in gaps] + [""]
-    if matrix.every_case and (blurred := matrix.blurred()):
+    if blurred := matrix.blurred():
         lines += ["## MUST requirements whose faults cases for other rules catch, too", ""]
         lines += [f"- {name}" for name in blurred] + [""]
     if blunt := matrix.blunt_cases():

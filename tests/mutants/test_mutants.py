@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from swn_torture.mutants.hunt import Hunt, neighbours
+from swn_torture.mutants.hunt import Hunt, Scope, neighbours
 from swn_torture.mutants.matrix import Catch, Matrix
 from swn_torture.mutants.page import page
 from swn_torture.server.faults import Fault
@@ -23,7 +23,7 @@ def hunt(broken: dict[str, tuple[str, ...]], outcome: str = "failed") -> Hunt:
 
 
 def matrix(found: Hunt, reference: Hunt = REFERENCE) -> Matrix:
-    return Matrix((Catch(FAULT, found),), reference, every_case=False)
+    return Matrix((Catch(FAULT, found),), reference, Scope.NEAR)
 
 
 def test_caught_for_all_that_it_violates() -> None:
