@@ -289,17 +289,19 @@ class HandlesCutShort(WitnessEndpoint):
 
 
 @violates("RPC-CONN-independent", near=("SWN-3.1.4.2-returns-success",))
-class EmptyNameWedgesServer(WitnessEndpoint):
-    """After an empty client name no call is answered any more."""
+class EmptyNameSilencesServer(WitnessEndpoint):
+    """After an empty client name three calls get no answer, whoever makes them."""
 
-    wedged = False
+    silent = 0
 
     def call(self, call: ServerCall) -> None:
-        if not self.wedged:
+        if self.silent:
+            self.silent -= 1
+        else:
             super().call(call)
 
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
-        if isinstance(request, RegisterRequest | RegisterExRequest):
-            self.wedged = request.client_computer_name == ""
+        if isinstance(request, RegisterRequest | RegisterExRequest) and request.client_computer_name == "":
+            self.silent = 3
         return request
