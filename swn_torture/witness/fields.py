@@ -10,7 +10,7 @@ notification buffers (MS-SWN 2.2.2.1-2.2.2.3); ``ndr`` adds alignment, pointers 
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 __all__ = ["ByteOrder", "DecodeError", "EncodeError", "FieldReader", "FieldWriter", "Wrong"]
 
@@ -64,7 +64,10 @@ class FieldWriter:
         starts: for each of them, the octet it begins at.
     """
 
-    def __init__(self, byte_order: ByteOrder = "little", wrong: Wrong | None = None) -> None:
+    always: ClassVar[tuple[str, ...]] = ("trailing",)
+    """What ``wrong`` may name for any message, beside the fields."""
+
+    def __init__(self, byte_order: ByteOrder, wrong: Wrong | None = None) -> None:
         self.byte_order: Final = byte_order
         self.names: Final[list[str]] = []
         self.starts: Final[list[int]] = []
@@ -111,7 +114,7 @@ class FieldWriter:
             self.octets("trailing", b"")
         strangers = sorted(self._wrong.keys() - self._told)
         if strangers:
-            known = ", ".join(dict.fromkeys([*self.names, *sorted(self._told), "trailing"]))
+            known = ", ".join(dict.fromkeys([*self.names, *self.always]))
             raise EncodeError(
                 strangers[0], f"no field named {', '.join(map(repr, strangers))} here; there are: {known}"
             )

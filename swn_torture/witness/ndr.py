@@ -48,6 +48,8 @@ class Writer(FieldWriter):
             ``NAME.padding``, where they may also be longer, shorter or stand where no gap should be.
     """
 
+    always = ("padding", "trailing")
+
     def __init__(
         self, syntax: SyntaxId, byte_order: ByteOrder = "little", wrong: Wrong | None = None
     ) -> None:

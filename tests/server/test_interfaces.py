@@ -8,7 +8,7 @@ import pytest
 
 from swn_torture.server.interfaces import Interface, InterfaceTable
 from swn_torture.server.names import same_address, same_address_text
-from swn_torture.server.shares import Share, ShareTable
+from swn_torture.server.shares import EnumerationError, Share, ShareTable
 from swn_torture.witness.constants import InterfaceState
 
 V4, OTHER_V4 = IPv4Address("192.0.2.2"), IPv4Address("192.0.2.3")
@@ -65,6 +65,12 @@ def test_a_destination_in_any_form_and_case(name: str) -> None:
     assert InterfaceTable([BOTH, ONLY_V4]).destination(name) == (ONLY_V4,)
 
 
+def test_a_group_need_not_be_called_as_its_node() -> None:
+    virtual = Interface("VIRTUAL", OTHER_V4, node="NODE3")
+
+    assert InterfaceTable([BOTH, virtual]).destination("virtual") == (virtual,)
+
+
 def test_a_state_belongs_to_one_interface() -> None:
     table = InterfaceTable([BOTH, ONLY_V4])
 
@@ -82,6 +88,11 @@ def test_addresses_are_compared_as_addresses_and_other_texts_as_texts() -> None:
     assert same_address_text("somewhere", "somewhere")
     assert not same_address_text("somewhere", "elsewhere")
     assert not same_address_text("192.0.2.2", "somewhere")
+
+
+def test_shares_cannot_be_enumerated_where_that_is_configured() -> None:
+    with pytest.raises(EnumerationError, match=r"^the enumeration of shares was told to fail$"):
+        ShareTable((Share("PROFILES"),), failing=True).enumerate()
 
 
 def test_shares_are_found_without_regard_to_case_unless_told() -> None:

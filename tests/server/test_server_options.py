@@ -59,5 +59,8 @@ def test_a_scaled_clock_runs_faster_and_starts_at_zero() -> None:
     assert fast() == 0.0
     base.advance(1.5)
     assert fast() == 150.0
+    base.advance(0)
+    base.advance(0.5)
+    assert fast() == 200.0
     with pytest.raises(ValueError, match="does not go back"):
         base.advance(-1)

@@ -100,6 +100,16 @@ def test_an_unused_registration_goes_after_thirty_seconds(bench: Bench) -> None:
     assert bench.service.next_deadline() is None
 
 
+def test_a_registration_has_been_used_when_it_was_made(bench: Bench) -> None:
+    bench.clock.now = 1000
+    bench.register_ex()
+
+    bench.advance(30)
+    assert not gone(bench)
+    bench.advance(1)
+    assert gone(bench)
+
+
 def test_a_waiting_registration_is_in_use_however_long(bench: Bench) -> None:
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=1000))
     bench.advance(999)

@@ -38,7 +38,7 @@ from swn_torture.witness.messages import (
     UnRegisterRequest,
     UnRegisterResponse,
 )
-from swn_torture.witness.ndr import wide_size
+from swn_torture.witness.ndr import Reader, wide_size
 from tests.witness.witness_samples import (
     EVERY_KIND,
     HANDLE,
@@ -332,6 +332,15 @@ def test_what_is_no_request_has_no_end() -> None:
         request_size(1, encode(REGISTER, NDR32)[:-1], NDR32)
     with pytest.raises(UnknownOpnumError):
         request_size(6, b"", NDR32)
+
+
+@both_syntaxes
+def test_what_is_read_by_itself_is_named_in_its_error(syntax: SyntaxId) -> None:
+    """Where no look at a size has gone before, as it has in a list of interfaces."""
+    with pytest.raises(DecodeError, match=r"^State at offset 0: needs 2 octets, but only 1 are left$"):
+        Reader(b"\0", syntax, "little").u16("State")
+    with pytest.raises(DecodeError, match=r"^GroupName at offset 0: needs 520 octets, but only 8 are left$"):
+        Reader(bytes(8), syntax, "little").wide_chars("GroupName", 260)
 
 
 class TestText:

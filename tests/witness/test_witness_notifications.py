@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
-from swn_torture.witness.fields import DecodeError, EncodeError
+from swn_torture.witness.fields import DecodeError, EncodeError, FieldReader
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import (
     IpAddrInfo,
@@ -135,8 +135,24 @@ def test_more_messages_than_there_are() -> None:
 
 @pytest.mark.parametrize("kind", [0, 5, 2**32 - 1])
 def test_kinds_that_do_not_exist(kind: int) -> None:
-    with pytest.raises(DecodeError, match=f"{kind} is no known kind of notification"):
+    with pytest.raises(DecodeError, match=f"{kind} is no known kind of notification") as caught:
         decode_buffer(kind, 1, bytes(64))
+    assert (caught.value.field, caught.value.offset) == ("MessageType", 0)
+
+
+def test_every_field_has_its_name() -> None:
+    """Those of the text, which an unknown one is answered by."""
+    with pytest.raises(EncodeError) as changes:
+        encode_buffer([NODE, ODD], wrong={"?": 0})
+    with pytest.raises(EncodeError) as lists:
+        encode_buffer([IpAddrInfoList((v4(1, "192.0.2.1"), v4(1, "192.0.2.2")))], wrong={"?": 0})
+
+    names = [f"[{n}].{name}" for n in (0, 1) for name in ("Length", "ChangeType", "ResourceName")]
+    names.insert(3, "[0].ResourceName.terminator")
+    assert str(changes.value).endswith(f": {', '.join(names)}, [1].ResourceName.terminator, trailing")
+    header = "[0].Length, [0].Reserved, [0].IPAddrInstances"
+    entries = [f"[0].IPAddrInfo[{m}].{name}" for m in (0, 1) for name in ("Flags", "IPV4", "IPV6")]
+    assert str(lists.value).endswith(f": {header}, {', '.join(entries)}, trailing")
 
 
 def test_an_address_that_is_not_valid_is_zero() -> None:
@@ -165,6 +181,16 @@ def test_values_that_do_not_fit() -> None:
         encode_buffer([NODE], wrong={"[1].Length": 0})
 
 
+def test_of_what_is_left_nothing_is_left() -> None:
+    reader = FieldReader(b"\1\0left")
+    assert reader.integer("Number", 2) == 1
+
+    assert reader.rest() == b"left"
+
+    assert (reader.left, reader.rest()) == (0, b"")
+    reader.finish()
+
+
 class TestRespAsyncNotify:
     def test_changes_say_what_they_are(self) -> None:
         assert RespAsyncNotify.of(ODD, NODE) == RespAsyncNotify(1, 2, encode_buffer([ODD, NODE]))
@@ -176,7 +202,8 @@ class TestRespAsyncNotify:
             RespAsyncNotify.of(MOVE)
 
     def test_nothing_has_no_kind(self) -> None:
-        with pytest.raises(ValueError, match="say message_type"):
+        problem = "address lists may be a client move, a share move or an IP change: say message_type"
+        with pytest.raises(ValueError, match=f"^{problem}$"):
             RespAsyncNotify.of()
 
     def test_decoding(self) -> None:
