@@ -22,6 +22,7 @@ from pathlib import Path
 from swn_torture.mutants.hunt import BUDGET_S, Hunt, Scope, hunt_all
 from swn_torture.mutants.matrix import CAUGHT, Catch, Matrix
 from swn_torture.mutants.page import page, summary
+from swn_torture.mutants.picture import picture
 from swn_torture.server.faults import AREAS, UnknownFault, find_fault, load_faults
 
 USAGE = 2
@@ -61,6 +62,8 @@ def main() -> int:
         _write(options.json or Path("reports/mutants/matrix.json"), json.dumps(matrix.to_json(), indent=1))
     if options.page or complete:
         _write(options.page or Path("docs/faults.md"), page(matrix))
+    if options.picture or complete:
+        _write(options.picture or Path("reports/mutants/index.html"), picture(matrix))
     _tell(matrix)
     return 0 if matrix.in_order else 1
 
@@ -75,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for one fault")
     parser.add_argument("--json", type=Path, help="default for a whole run: reports/mutants/matrix.json")
     parser.add_argument("--page", type=Path, help="default for a whole run: docs/faults.md")
+    parser.add_argument("--picture", type=Path, help="default for a whole run: reports/mutants/index.html")
     parser.add_argument("--verbose", action="store_true", help="name the cases that catch a fault")
     return parser.parse_args()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from swn_torture.mutants.hunt import Hunt, Scope, neighbours
 from swn_torture.mutants.matrix import Catch, Matrix
 from swn_torture.mutants.page import page
+from swn_torture.mutants.picture import areas, picture
 from swn_torture.server.faults import Fault
 
 TOOL = Path(__file__).parent.parent.parent / "tools" / "mutants.py"
@@ -79,6 +80,25 @@ def test_the_page_tells_what_is_not_in_order() -> None:
 
     assert "**not found:** SWN-2.1-if-version" in text
     assert "## Cases that no fault fails\n\n- `b`" in text
+
+
+def test_the_picture_shows_what_each_function_said() -> None:
+    """Law, neighbour and stranger are told apart, and cases with parameters counted together."""
+    found = {
+        "a[one]": FAULT.violates,
+        "a[two]": FAULT.violates,
+        "b": ("SWN-3.1.4.1-empty-list",),
+    }
+
+    (area,) = areas(matrix(hunt(found)))
+    (row,) = area.rows
+
+    assert area.functions == ("a", "b")
+    assert (row.cells["a"].kind, row.cells["a"].cases) == ("law", 2)
+    assert (row.cells["b"].kind, row.cells["b"].title) == ("stranger", "b: SWN-3.1.4.1-empty-list")
+    shown = picture(matrix(hunt(found)))
+    assert '<td class="law" title="a[one]: SWN-1.9-uuid, SWN-2.1-if-version' in shown
+    assert '<td class="stranger" title="b: SWN-3.1.4.1-empty-list">1</td>' in shown
 
 
 def test_neighbours_are_of_one_section_or_one_topic() -> None:
