@@ -1,8 +1,8 @@
 """Run the suite against every fault of the reference server and tell what caught which.
 
-    python tools/mutants.py                  all cases that concern it, one of each other function
-    python tools/mutants.py --scope near     only those that concern it or its neighbours
-    python tools/mutants.py --scope all      every case on every fault, which takes hours
+    python tools/mutants.py                        the cases that concern each fault, or its neighbours
+    python tools/mutants.py --scope functions      and one case of each other function: half an hour
+    python tools/mutants.py --scope all            every case on every fault: hours
     python tools/mutants.py --area timers -j 4     some faults; nothing is written
     python tools/mutants.py --fault NAME --verbose
 
@@ -70,11 +70,11 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--scope", type=Scope, choices=list(Scope), default=Scope.FUNCTIONS)
+    parser.add_argument("--scope", type=Scope, choices=list(Scope), default=Scope.NEAR)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--area", action="append", choices=AREAS)
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("-j", dest="processes", type=int, default=5 * cores, help="how many side by side")
+    parser.add_argument("-j", dest="processes", type=int, default=12 * cores, help="how many side by side")
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for one fault")
     parser.add_argument("--json", type=Path, help="default for a whole run: reports/mutants/matrix.json")
     parser.add_argument("--page", type=Path, help="default for a whole run: docs/faults.md")
