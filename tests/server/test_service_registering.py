@@ -189,6 +189,13 @@ def test_a_share_that_does_not_matter_can_be_forgotten(make_bench: Callable[...,
     assert share_after(None) == (None, False)
 
 
+def test_empty_names_stay_empty(bench: Bench) -> None:
+    bench.register_ex(ip_address="", client="")
+
+    (registration,) = bench.service.registrations
+    assert (registration.ip_address, registration.client_name) == ("", "")
+
+
 def test_administrators_see_what_the_client_asked_for(bench: Bench) -> None:
     bench.register_ex(share_name="PROFILES", flags=0x80000001, keep_alive_timeout=77)
     bench.register()
