@@ -1,0 +1,82 @@
+"""The floors of coverage count branches, room by room."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WANTED = {"floors": {"witness": 95, "server": 95}, "apart": {"server/faults": "they are wrong on purpose"}}
+
+
+def load_tool() -> Any:
+    spec = importlib.util.spec_from_file_location("covered_tool", ROOT / "tools" / "covered.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+covered = load_tool()
+
+
+def summary(taken: int, branches: int = 100) -> dict[str, int]:
+    return {
+        "num_statements": 10,
+        "covered_lines": 10,
+        "num_branches": branches,
+        "covered_branches": taken,
+    }
+
+
+def problems(**taken: int) -> list[str]:
+    files = {f"swn_torture/{room.replace('__', '/')}/a.py": summary(n) for room, n in taken.items()}
+    _, found = covered.judge(files, WANTED)
+    assert isinstance(found, list)
+    return found
+
+
+def test_every_floor_is_passed_or_told() -> None:
+    assert problems(witness=96, server=100) == []
+    assert problems(witness=95, server=96) == ["95.0 % of the branches of witness were taken"]
+    assert problems(witness=96) == ["nothing of server was measured"]
+
+
+def test_what_is_told_apart_neither_lowers_a_room_nor_lifts_it() -> None:
+    assert problems(witness=100, server=96, server__faults=0) == []
+    assert problems(witness=100, server=90, server__faults=100) != []
+
+
+def test_a_room_is_all_of_its_files() -> None:
+    files = {
+        "swn_torture/witness/a.py": summary(0, 2),
+        "swn_torture/witness/b.py": summary(98, 98),
+        "swn_torture/server/a/b.py": summary(0, 0),
+        "swn_torture/target.py": summary(1, 4),
+    }
+
+    lines, found = covered.judge(files, WANTED)
+
+    assert found == []
+    assert [line.split()[0] for line in lines[1:4]] == [".", "server", "witness"]
+    assert "98 of 100" in lines[3]
+    assert lines[3].endswith("98.0 %  > 95 %")
+
+
+@pytest.mark.parametrize(
+    ("path", "room"),
+    [
+        ("swn_torture/witness/codec.py", "witness"),
+        ("swn_torture/server/clusapi/codec.py", "server"),
+        ("swn_torture/server/faults/timers.py", "server/faults"),
+        ("swn_torture/cli.py", "."),
+    ],
+)
+def test_rooms(path: str, room: str) -> None:
+    assert covered.room_of(path, WANTED["apart"]) == room
