@@ -144,8 +144,9 @@ def hunt_all(
 
 
 def _preload() -> None:
-    """Import what every hunt needs, once."""
+    """Import what every hunt needs, once, and see to it that pytest loads no plugin by itself."""
     import spnego._ntlm  # noqa: F401 - every logon
+    from impacket.dcerpc.v5 import epm, mgmt, transport  # noqa: F401 - the second opinion
 
     from swn_torture.server.faults import load_faults
 
@@ -155,6 +156,8 @@ def _preload() -> None:
         directory = Path(importlib.import_module(package).__path__[0])
         for path in sorted(directory.glob("test_*.py")):
             importlib.import_module(f"{package}.{path.stem}")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    pytest.main([*suite_arguments(), "-n", "0", "--collect-only"])  # and with it all of pytest
 
 
 def _read(name: str, path: Path, otherwise: str) -> Hunt:
@@ -178,7 +181,6 @@ def _hunt(
     path: Path,
 ) -> None:
     """Run pytest and leave what it found in a file; nothing is printed."""
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     arguments = [*suite_arguments(), "-n", "0"]
     arguments += [f"--swn-fault={fault}"] if fault else []
     arguments += [f"--swn-requirement={name}" for name in sorted(requirements or ())]
