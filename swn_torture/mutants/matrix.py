@@ -119,6 +119,11 @@ class Matrix:
         """Whether every fault is caught for what it is, and the reference is not."""
         return all(c.in_order for c in self.catches) and not self.false_alarms and not self.reference.crashes
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a case is failed by no fault, or a MUST broken by none. Makes sense of all faults only."""
+        return bool(self.blunt_cases() or self.unguarded() or self.blurred())
+
     def blunt_cases(self) -> list[str]:
         """The cases that no fault fails; with other parameters either, where not every case was run.
 
