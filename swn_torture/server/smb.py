@@ -90,8 +90,8 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         self._own = _settings(name, domain)
         self._allow_anonymous = allow_anonymous
         self._visits: dict[threading.Thread, socket.socket] = {}
-        self._awake = threading.Event()
-        self._awake.set()
+        self._frozen = False
+        self._ended = threading.Event()
         super().__init__((address, port), _Visit, config_parser=self._own, ipv6=":" in address)
         self.port: int = self.socket.getsockname()[1]
         self.processConfigFile()
@@ -110,8 +110,8 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         self._thread.start()
 
     def freeze(self) -> None:
-        """Answer nobody any more; the kernel still takes connections."""
-        self._awake.clear()
+        """Carry nothing out and answer nobody any more; the kernel still takes connections."""
+        self._frozen = True
 
     def end(self, *, reset: bool) -> None:
         """Stop listening and end all connections; blocks for a moment, so not for an event loop."""
@@ -124,9 +124,17 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
                 if reset:
                     visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 visitor.shutdown(socket.SHUT_RD)
-        self._awake.set()
+        self._ended.set()
         for visit in visits:
             visit.join(_PATIENCE)
+
+    def process_request(self, request: socket.socket, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, known before it runs, so that `end` misses none."""
+        visit = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        self._visits[visit] = request
+        visit.start()
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection, by RST if `end` was told so (socketserver would send a FIN first)."""
@@ -154,10 +162,6 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         del level, connData
         _LOG.debug("%s", msg)
 
-    def greet(self, visitor: socket.socket) -> None:
-        """Know a connection, to be able to end it."""
-        self._visits[threading.current_thread()] = visitor
-
     def dismiss(self, name: str) -> None:
         """Forget the connection of this thread, and close what it had open."""
         del self._visits[threading.current_thread()]
@@ -169,9 +173,11 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
                 os.close(opened["FileHandle"])
         self.removeConnection(name)
 
-    def wait_awake(self) -> None:
-        """Hold a connection up while the node is without power."""
-        self._awake.wait()
+    def wait_for_power(self) -> bool:
+        """Whether to carry a request out; in a node without power that is told, with a no, at the end."""
+        if self._frozen:
+            self._ended.wait()
+        return not self._frozen
 
     def _leave_smb1(self) -> None:
         """Of SMB 1 only its NEGOTIATE is answered, which leads to SMB 2 (MS-SMB2 3.3.5.3)."""
@@ -198,7 +204,6 @@ class _Visit(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         """Answer requests until the client leaves."""
         name, (host, port) = threading.current_thread().name, self.client_address[:2]
-        self.server.greet(self.request)
         self.server.addConnection(name, host, port)
         try:
             session = nmb.NetBIOSTCPSession(
@@ -206,7 +211,8 @@ class _Visit(socketserver.BaseRequestHandler):
             )
             while True:
                 request = session.recv_packet(None)
-                self.server.wait_awake()
+                if not self.server.wait_for_power():
+                    break
                 for answer in self.server.processRequest(name, request.get_trailer()):
                     session.send_packet(answer.getData() if hasattr(answer, "getData") else answer)
         except (nmb.NetBIOSError, OSError) as gone:

@@ -281,6 +281,23 @@ def test_without_power_nothing_comes_and_afterwards_a_reset(cluster: EmbeddedClu
     smb.close()
 
 
+def test_what_was_asked_of_a_node_without_power_is_not_done_when_it_is_back(cluster: EmbeddedCluster) -> None:
+    node = cluster.nodes[0]
+    smb = visit(node)
+    share = smb.connectTree("SHARE")
+    smb.setTimeout(0.3)
+    order(cluster, "power_off", node=node.name)
+    with pytest.raises(NetBIOSTimeout):
+        smb.createFile(share, "too late")
+
+    order(cluster, "recover", node=node.name)
+
+    again = visit(node)
+    assert {entry.get_longname() for entry in again.listPath("SHARE", "*")} <= {".", ".."}
+    again.close()
+    smb.close()
+
+
 def test_the_files_go_with_the_cluster_unless_they_have_a_place_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "SHARE").mkdir()
     (tmp_path / "SHARE" / "kept").write_text("before")
