@@ -8,6 +8,7 @@ of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from swn_torture.witness.fields import ByteOrder, DecodeError
 from swn_torture.witness.ndr import Reader, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.dcerpc.syntax import SyntaxId
@@ -88,13 +89,14 @@ class TableInterface(ServerInterface):
             _LOG.debug("bad stub for opnum %d of %s: %s", call.opnum, self.syntax, problem)
             call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
             return
-        response = operation.run(call, request)
-        if inspect.isawaitable(response):
-            task = asyncio.ensure_future(self._finish(call, operation, response))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        else:
-            self._answer(call, operation, response)
+        with _mistakes_as_faults(call):
+            response = operation.run(call, request)
+            if inspect.isawaitable(response):
+                task = asyncio.ensure_future(self._finish(call, operation, response))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+            else:
+                self._answer(call, operation, response)
 
     def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
         """Where a verification trailer may begin at the earliest."""
@@ -111,14 +113,21 @@ class TableInterface(ServerInterface):
     async def _finish(
         self, call: ServerCall, operation: Operation[Any, Response], response: Awaitable[Response]
     ) -> None:
-        try:
-            done = await response
-        except Exception:
-            call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)  # and the event loop reports the mistake
-            raise
-        self._answer(call, operation, done)
+        with _mistakes_as_faults(call):
+            self._answer(call, operation, await response)
 
     def _answer(self, call: ServerCall, operation: Operation[Any, Response], response: Response) -> None:
         writer = Writer(call.syntax, call.byte_order if self.reply_byte_order == "caller" else "little")
         operation.write(writer, response)
         call.reply(writer.finish())
+
+
+@contextlib.contextmanager
+def _mistakes_as_faults(call: ServerCall) -> Iterator[None]:
+    """Let no client wait for the answer to a call that a mistake of ours has ended; we are told of it."""
+    try:
+        yield
+    except Exception as mistake:  # noqa: BLE001 - whatever it is, it goes on to whoever reports it
+        call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)
+        loop = asyncio.get_running_loop()
+        loop.call_exception_handler({"message": f"opnum {call.opnum} ended badly", "exception": mistake})

@@ -46,10 +46,20 @@ async def fail(_call: ServerCall, number: int) -> int:
     raise ZeroDivisionError(number)
 
 
+def fail_at_once(_call: ServerCall, number: int) -> int:
+    raise ZeroDivisionError(number)
+
+
+def fail_to_write(_writer: Writer, number: int) -> None:
+    raise ZeroDivisionError(number)
+
+
 TABLE = {
     0: Operation(read, double, write),
     1: Operation(read, double_later, write),
     2: Operation(read, fail, write),
+    3: Operation(read, fail_at_once, write),
+    4: Operation(read, lambda _call, number: number, fail_to_write),
 }
 
 
@@ -90,14 +100,15 @@ def test_octets_behind_the_parameters_are_overlooked() -> None:
 
 
 def test_what_cannot_be_answered_is_a_fault_and_the_connection_lives() -> None:
-    found, complaints = answers((3, b""), (0, b"\x15\0"), (0, b"\x15\0\0\0"))
+    found, complaints = answers((5, b""), (0, b"\x15\0"), (0, b"\x15\0\0\0"))
 
     assert found == [FaultStatus.NCA_S_OP_RNG_ERROR, FaultStatus.RPC_X_BAD_STUB_DATA, b"\x2a\0\0\0"]
     assert complaints == []
 
 
-def test_a_mistake_of_ours_is_a_fault_to_the_client_and_told_to_us() -> None:
-    found, complaints = answers((2, b"\x07\0\0\0"), (0, b"\x15\0\0\0"))
+@pytest.mark.parametrize("opnum", [2, 3, 4], ids=["later", "at-once", "in-the-answer"])
+def test_a_mistake_of_ours_is_a_fault_to_the_client_and_told_to_us(opnum: int) -> None:
+    found, complaints = answers((opnum, b"\x07\0\0\0"), (0, b"\x15\0\0\0"))
 
     assert found == [FaultStatus.NCA_S_FAULT_UNSPEC, b"\x2a\0\0\0"]
     assert complaints == ["ZeroDivisionError(7)"]
