@@ -21,6 +21,7 @@ from impacket.smbconnection import SessionError, SMBConnection
 from swn_torture.server.config import ClusterConfig, InterfaceConfig, NodeConfig, default_nodes
 from swn_torture.server.embedded import EmbeddedCluster, EmbeddedNode
 from swn_torture.server.shares import Share, ShareType
+from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,6 +208,53 @@ def test_what_is_not_told(cluster: EmbeddedCluster, name: str, level: int, code:
         srvs.hNetrShareGetInfo(dce, name, level)
 
     assert refused.value.get_error_code() == code
+    dce.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("device", "code"),
+    [("c:\\clusterstorage\\Mixed Case", 0), ("C:\\ClusterStorage", 0x907), ("", 0x907)],
+    ids=["shared", "not-shared", "nothing"],
+)
+def test_whether_a_path_is_shared(cluster: EmbeddedCluster, device: str, code: int) -> None:
+    dce = pipe(cluster.nodes[0])
+    request = srvs.NetrShareCheck()
+    request["ServerName"] = "\0"
+    request["Device"] = f"{device}\0"
+
+    told = dce.request(request, checkError=False)
+
+    # MS-SRVS 3.1.4.16: here, too, without the cluster bits.
+    assert (told["Type"], told["ErrorCode"]) == (0, code)
+    dce.disconnect()
+
+
+@pytest.mark.parametrize(("level", "code"), [(1, 0), (501, 0x7C)])
+def test_the_shares_that_outlive_the_server_are_told_but_not_in_level_501(
+    cluster: EmbeddedCluster, level: int, code: int
+) -> None:
+    dce = pipe(cluster.nodes[0])
+    request = srvs.NetrShareEnumSticky()
+    request["ServerName"] = "\0"
+    request["PreferedMaximumLength"] = 0xFFFFFFFF
+    request["ResumeHandle"] = 0
+    request["InfoStruct"]["Level"] = request["InfoStruct"]["ShareInfo"]["tag"] = level
+    request["InfoStruct"]["ShareInfo"][f"Level{level}"]["Buffer"] = b""
+
+    told = dce.request(request, checkError=False)
+
+    assert (told["TotalEntries"], told["ErrorCode"]) == (0 if code else 3, code)
+    dce.disconnect()
+
+
+def test_shares_that_cannot_be_enumerated_are_not_told_of(cluster: EmbeddedCluster) -> None:
+    order(cluster, "fail_share_enumeration", failing=True)
+    dce = pipe(cluster.nodes[0])
+
+    with pytest.raises(srvs.DCERPCSessionError) as refused:
+        srvs.hNetrShareEnum(dce, 1)
+
+    assert refused.value.get_error_code() == Win32.ERROR_GEN_FAILURE
     dce.disconnect()
 
 
