@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--share-root",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="What is in the shares: a directory, with one for each share in it (default: empty and temporary).",
+    help="What is in the shares: for each a directory in here, in capitals (default: empty and temporary).",
 )
 @click.option(
     "--clusapi",

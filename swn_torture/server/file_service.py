@@ -27,7 +27,7 @@ class FileService:
         node: its name.
         config: the cluster's: users, domain, syntaxes.
         shares: those there are at any moment.
-        root: a directory for what is in them; all nodes have the same.
+        root: a directory for what is in them, see `SmbServer`; all nodes have the same.
         port: of SMB; 0 for any free one.
 
     Attributes:

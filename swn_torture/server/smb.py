@@ -58,7 +58,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         domain: of the users.
         users: passwords by account name, as `Acceptor` takes them.
         shares: those there are at any moment.
-        root: a directory for what is in the shares.
+        root: a directory for what is in the shares: of each in one of its name, in capitals.
         pipes: for each named pipe the (host, port) that it leads to.
         allow_anonymous: let in logons without a name.
 
@@ -144,7 +144,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
 
     def getServerConfig(self) -> configparser.ConfigParser:  # noqa: N802 - impacket's name
         """The shares as they are now, each a section, as impacket looks them up."""
-        settings = configparser.ConfigParser(interpolation=None)
+        settings = _sections()
         settings.read_dict(self._own)
         _add_share(settings, "IPC$", ShareType.IPC, self._root / _PIPES)
         try:
@@ -152,7 +152,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         except EnumerationError:
             shares = ()  # told to fail: nothing can be connected to either
         for share in shares:
-            path = self._root / quote(share.name.upper(), safe="")
+            path = self._root / _directory(share.name)
             path.mkdir(exist_ok=True)
             _add_share(settings, share.name.upper(), share.type, path)
         return settings
@@ -223,8 +223,19 @@ class _Visit(socketserver.BaseRequestHandler):
             self.server.dismiss(name)
 
 
+def _sections() -> configparser.ConfigParser:
+    # A share may be called DEFAULT, and would then be the defaults of all others.
+    return configparser.ConfigParser(interpolation=None, default_section="")
+
+
+def _directory(share: str) -> str:
+    """What its directory is called: capitals, for case does not matter, and nothing that leads out."""
+    name = quote(share.upper(), safe="")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
 def _settings(name: str, domain: str) -> configparser.ConfigParser:
-    settings = configparser.ConfigParser(interpolation=None)
+    settings = _sections()
     settings.read_dict(
         {
             "global": {

@@ -91,6 +91,28 @@ def test_what_one_node_was_given_another_one_has(cluster: EmbeddedCluster) -> No
     two.close()
 
 
+def test_a_share_may_have_a_name_that_means_something_else_elsewhere(tmp_path: Path) -> None:
+    """In configuration files, to impacket and in paths; and no name leads out of where the shares are."""
+    names = ("DEFAULT", "global", "..", "..hidden", "50%")
+    (tmp_path / "of the host").touch()
+    (tmp_path / "shares").mkdir()
+    config = ClusterConfig(
+        nodes=default_nodes(1),
+        shares=tuple(map(Share, names)),
+        smb_port=0,
+        share_root=str(tmp_path / "shares"),
+    )
+    with EmbeddedCluster(config) as cluster:
+        smb = visit(cluster.nodes[0])
+        for name in names:
+            smb.putFile(name, "mine", io.BytesIO(name.encode()).read)
+
+        found = {name: [entry.get_longname() for entry in smb.listPath(name, "*")] for name in names}
+
+        assert all(set(files) - {".", ".."} == {"mine"} for files in found.values()), found
+        smb.close()
+
+
 def test_several_clients_at_once(cluster: EmbeddedCluster) -> None:
     node = cluster.nodes[0]
     clients = [visit(node) for _ in range(8)]
