@@ -234,11 +234,17 @@ def test_what_is_not_told(cluster: EmbeddedCluster, name: str, level: int, code:
 
 
 @pytest.mark.parametrize(
-    ("device", "code"),
-    [("c:\\clusterstorage\\Mixed Case", 0), ("C:\\ClusterStorage", 0x907), ("", 0x907)],
-    ids=["shared", "not-shared", "nothing"],
+    ("device", "kind", "code"),
+    [
+        # MS-SRVS 3.1.4.16: here, too, without the cluster bits, and without STYPE_SPECIAL.
+        ("c:\\clusterstorage\\Mixed Case", 0, 0),
+        # What NetrShareEnum tells as the path of IPC$; smbtorture asks for each path that it was told.
+        ("", 3, 0),
+        ("C:\\ClusterStorage", 0, 0x907),
+    ],
+    ids=["share", "ipc", "nothing"],
 )
-def test_whether_a_path_is_shared(cluster: EmbeddedCluster, device: str, code: int) -> None:
+def test_whether_a_path_is_shared(cluster: EmbeddedCluster, device: str, kind: int, code: int) -> None:
     dce = pipe(cluster.nodes[0])
     request = srvs.NetrShareCheck()
     request["ServerName"] = "\0"
@@ -246,8 +252,7 @@ def test_whether_a_path_is_shared(cluster: EmbeddedCluster, device: str, code: i
 
     told = dce.request(request, checkError=False)
 
-    # MS-SRVS 3.1.4.16: here, too, without the cluster bits.
-    assert (told["Type"], told["ErrorCode"]) == (0, code)
+    assert (told["Type"], told["ErrorCode"]) == (kind, code)
     dce.disconnect()
 
 

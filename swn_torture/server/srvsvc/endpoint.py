@@ -115,8 +115,7 @@ class SrvsvcEndpoint(TableInterface):
         except EnumerationError:
             return ShareCheckResponse(0, Win32.ERROR_GEN_FAILURE)
         for share in found:
-            # IPC$ has no path, so that no device is behind it.
-            if share.path and same_name(share.path, request.device, ignore_case=True):
+            if same_name(share.path or "", request.device, ignore_case=True):
                 return ShareCheckResponse(share.type & ~ShareType.SPECIAL, Win32.ERROR_SUCCESS)
         return ShareCheckResponse(0, NERR_DEVICE_NOT_SHARED)
 
