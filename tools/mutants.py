@@ -3,6 +3,7 @@
     python tools/mutants.py                        the cases that concern each fault, or its neighbours
     python tools/mutants.py --scope functions      and one case of each other function: half an hour
     python tools/mutants.py --scope all            every case on every fault: hours
+    python tools/mutants.py --resume               what is left of a run that was interrupted
     python tools/mutants.py --area timers -j 4     some faults; nothing is written
     python tools/mutants.py --fault NAME --verbose
 
@@ -16,7 +17,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from swn_torture.mutants.picture import picture
 from swn_torture.server.faults import AREAS, UnknownFault, find_fault, load_faults
 
 USAGE = 2
+KEPT = Path("reports/mutants/hunts")
 
 
 def main() -> int:
@@ -53,12 +57,22 @@ def main() -> int:
         for case in guilty if options.verbose else ():
             print(f"    {case}: {', '.join(hunt.broken[case])}")
 
-    reference, *hunts = hunt_all(
-        faults, scope=options.scope, processes=options.processes, budget=options.budget, done=done
-    )
+    complete = len(faults) == len(load_faults())
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Path(options.keep or (KEPT if complete else scratch)) / options.scope
+        if not options.resume:
+            shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True, exist_ok=True)
+        reference, *hunts = hunt_all(
+            faults,
+            scope=options.scope,
+            processes=options.processes,
+            directory=kept,
+            budget=options.budget,
+            done=done,
+        )
     catches = tuple(Catch(fault, hunt) for fault, hunt in zip(faults, hunts, strict=True))
     matrix = Matrix(catches, reference, options.scope, time.monotonic() - began)
-    complete = len(faults) == len(load_faults())
     if options.json or complete:
         _write(options.json or Path("reports/mutants/matrix.json"), json.dumps(matrix.to_json(), indent=1))
     if options.page or complete:
@@ -76,6 +90,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--area", action="append", choices=AREAS)
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("-j", dest="processes", type=int, default=12 * cores, help="how many side by side")
+    parser.add_argument("--keep", type=Path, help=f"where to keep what came of each; a whole run: {KEPT}")
+    parser.add_argument("--resume", action="store_true", help="do not try again what is kept there")
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for one fault")
     parser.add_argument("--json", type=Path, help="default for a whole run: reports/mutants/matrix.json")
     parser.add_argument("--page", type=Path, help="default for a whole run: docs/faults.md")

@@ -12,7 +12,6 @@ import json
 import logging
 import multiprocessing
 import os
-import tempfile
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,10 +23,11 @@ import pytest
 
 from swn_torture.commands.run import SUITES, suite_arguments
 from swn_torture.harness.case import mark_of, slug_of
+from swn_torture.mutants.kin import neighbours
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.context import ForkProcess
 
     from swn_torture.server.faults import Fault
@@ -74,25 +74,12 @@ class Hunt:
     duration_s: float = 0.0
 
 
-def neighbours(requirements: Iterable[str]) -> frozenset[str]:
-    """These requirements and those of the same sections: a fault may show where it was not expected."""
-    rows = load_catalogue().requirements
-    groups = {_group(name) for name in requirements}
-    return frozenset(name for name in rows if _group(name) in groups)
-
-
-def _group(requirement: str) -> str:
-    """The section of MS-SWN; of the transport's rows, whose sections overlap, the topic: ``RPC-FRAG``."""
-    if requirement.startswith("RPC-"):
-        return "-".join(requirement.split("-")[:2])
-    return load_catalogue().requirements[requirement].section
-
-
 def hunt_all(
     faults: Sequence[Fault],
     *,
     scope: Scope,
     processes: int,
+    directory: Path,
     budget: float = BUDGET_S,
     done: Callable[[Hunt], None] = lambda _: None,
 ) -> list[Hunt]:
@@ -102,6 +89,7 @@ def hunt_all(
         faults: in the order in which they are started.
         scope: which cases are run against each. The reference has to pass all of them, with all parameters.
         processes: how many run side by side. Cases mostly wait, so several fit on one processor.
+        directory: where what came of each is kept. What is there already is not hunted again.
         budget: seconds after which one is cut short.
         done: hears of each when it is over.
 
@@ -117,30 +105,35 @@ def hunt_all(
         where = neighbours((*fault.violates, *fault.near)) if scope is Scope.NEAR else None
         tasks.append((fault.name, fault.violates, where))
     order = [name for name, _, _ in tasks]
-    found: dict[str, Hunt] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        running: dict[int, tuple[ForkProcess, str, Path, float]] = {}
-        while tasks or running:
-            while tasks and len(running) < processes:
-                name, violates, requirements = tasks.pop(0)
-                path = Path(directory) / f"{len(tasks)}.json"
-                # The reference runs every case there is for anybody, which no fault has to.
-                limit = budget if name else 20 * budget
-                thin = bool(name) and scope is not Scope.ALL
-                arguments = (name, violates, requirements, thin, limit, path)
-                process = context.Process(target=_hunt, args=arguments)
-                process.start()
-                running[process.sentinel] = process, name, path, time.monotonic() + limit + _GRACE_S
-            for sentinel in wait(list(running), timeout=1.0):
-                assert isinstance(sentinel, int)
-                process, name, path, _ = running.pop(sentinel)
-                process.join()
-                found[name] = _read(name, path, f"the process ended with {process.exitcode}")
-                done(found[name])
-            for sentinel, (process, _, _, deadline) in list(running.items()):
-                if time.monotonic() > deadline and sentinel in running:
-                    process.kill()
+    found = {name: read_hunt(path) for name in order if (path := _kept(directory, name)).is_file()}
+    tasks = [task for task in tasks if task[0] not in found]
+    running: dict[int, tuple[ForkProcess, str, Path, float]] = {}
+    while tasks or running:
+        while tasks and len(running) < processes:
+            name, violates, requirements = tasks.pop(0)
+            path = _kept(directory, name)
+            # The reference runs every case there is for anybody, which no fault has to.
+            limit = budget if name else 20 * budget
+            thin = bool(name) and scope is not Scope.ALL
+            arguments = (name, violates, requirements, thin, limit, path)
+            process = context.Process(target=_hunt, args=arguments)
+            process.start()
+            running[process.sentinel] = process, name, path, time.monotonic() + limit + _GRACE_S
+        for sentinel in wait(list(running), timeout=1.0):
+            assert isinstance(sentinel, int)
+            process, name, path, _ = running.pop(sentinel)
+            process.join()
+            dead = Hunt(name, cut=f"the process ended with {process.exitcode}")
+            found[name] = read_hunt(path) if path.is_file() else dead
+            done(found[name])
+        for sentinel, (process, _, _, deadline) in list(running.items()):
+            if time.monotonic() > deadline and sentinel in running:
+                process.kill()
     return [found[name] for name in order]
+
+
+def _kept(directory: Path, fault: str) -> Path:
+    return directory / f"{fault or 'reference'}.json"
 
 
 def _preload() -> None:
@@ -160,9 +153,8 @@ def _preload() -> None:
     pytest.main([*suite_arguments(), "-n", "0", "--collect-only"])  # and with it all of pytest
 
 
-def _read(name: str, path: Path, otherwise: str) -> Hunt:
-    if not path.is_file():
-        return Hunt(name, cut=otherwise)
+def read_hunt(path: Path) -> Hunt:
+    """What came of one hunt, as its process has left it."""
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for table in ("named", "judged", "broken"):
         data[table] = {case: tuple(names) for case, names in data[table].items()}
@@ -207,6 +199,7 @@ def _hunt(
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.rename(path)
+    log.unlink()
 
 
 class _Watch:

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.mutants.hunt import Scope, neighbours
+from swn_torture.mutants.hunt import Scope
+from swn_torture.mutants.kin import kin
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Catch:
 
     @property
     def strangers(self) -> tuple[str, ...]:
-        """The cases that caught it though they name nothing near what it violates."""
-        near = neighbours((*self.fault.violates, *self.fault.near))
+        """The cases that caught it though they name nothing akin to what it violates."""
+        near = kin((*self.fault.violates, *self.fault.near))
         return tuple(case for case in self.killers if not near & set(self.hunt.named[case]))
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from swn_torture.mutants.hunt import neighbours
+from swn_torture.mutants.kin import kin
 from swn_torture.mutants.page import summary
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 #: What a case of a function said of a fault, the strongest first.
 MEANINGS = {
     "law": "a case found a requirement broken that the fault violates",
-    "near": "a case that names such a requirement, or one beside it, found something else broken",
-    "stranger": "a case for another rule failed",
+    "near": "a case for such a requirement, or for one of the same subject, found something else broken",
+    "stranger": "a case for another subject failed",
 }
 
 
@@ -94,7 +94,7 @@ def picture(matrix: Matrix) -> str:
 
 def _cells(catch: Catch) -> dict[str, Cell]:
     violated = set(catch.fault.violates)
-    beside = neighbours((*catch.fault.violates, *catch.fault.near))
+    beside = kin((*catch.fault.violates, *catch.fault.near))
     by_function: dict[str, list[str]] = defaultdict(list)
     for case in catch.killers:
         by_function[case.partition("[")[0]].append(case)

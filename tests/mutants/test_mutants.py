@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from swn_torture.mutants.hunt import Hunt, Scope, neighbours
+from swn_torture.mutants.hunt import Hunt, Scope
+from swn_torture.mutants.kin import SUBJECTS, kin, neighbours, place
 from swn_torture.mutants.matrix import Catch, Matrix
 from swn_torture.mutants.page import page
 from swn_torture.mutants.picture import areas, picture
 from swn_torture.server.faults import Fault
+from swn_torture.spec import load_catalogue
 
 TOOL = Path(__file__).parent.parent.parent / "tools" / "mutants.py"
 FAULT = Fault("wrong", "It is wrong.", ("SWN-1.9-uuid", "SWN-2.1-if-version"), "codes")
@@ -106,6 +108,16 @@ def test_neighbours_are_of_one_section_or_one_topic() -> None:
     assert "SWN-3.1.4.5-null-netname" not in neighbours(["SWN-3.1.4.2-null-netname"])
     assert "RPC-FRAG-oversize" in neighbours(["RPC-FRAG-request"])
     assert "RPC-CTXH-rundown" not in neighbours(["RPC-FRAG-request"])
+
+
+def test_kin_speak_of_one_subject() -> None:
+    assert "SWN-3.1.4.5-null-netname" in kin(["SWN-3.1.4.2-null-netname"])
+    assert "SWN-3.1.4.1-groupname" not in kin(["SWN-3.1.4.2-null-netname"])
+    assert neighbours(["RPC-OPNUM-unknown"]) == kin(["RPC-OPNUM-unknown"]), (
+        "a topic that is a subject by itself"
+    )
+    known = {place(name) for name in load_catalogue().requirements}
+    assert not {where for subject in SUBJECTS.values() for where in subject} - known
 
 
 def test_a_hunt(tmp_path: Path) -> None:
