@@ -61,7 +61,8 @@ def name(lab_host: None, lab_name: str) -> Iterator[str]:
 
 def start_up(name: str) -> subprocess.Popen[str]:
     """Another process that brings the lab up."""
-    argv = [sys.executable, "-c", textwrap.dedent(_UP), name]
+    # A shell without job control has what it starts in the background ignore interruptions.
+    argv = ["env", "--default-signal=INT", sys.executable, "-c", textwrap.dedent(_UP), name]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -77,7 +77,7 @@ def test_hopeless():
 
 def _comparable(text: str) -> list[str]:
     """Output without what differs from run to run, and without the line that lists the plugins."""
-    lines = [re.sub(r"\d+\.\d+s", "TIME", line) for line in text.splitlines()]
+    lines = [re.sub(r"\d+\.\d+s( \(.*?\))?", "TIME", line).strip("= ") for line in text.splitlines()]
     return [line for line in lines if not line.startswith("plugins:")]
 
 
