@@ -16,7 +16,6 @@ from swn_torture.dcerpc.bind import (
     ResultCode,
 )
 from swn_torture.dcerpc.connection import Negotiated
-from swn_torture.dcerpc.header import rewrite
 from swn_torture.dcerpc.negotiation import Outcome, refused_without_reason
 from swn_torture.dcerpc.pdu import unpack
 from swn_torture.dcerpc.server_connection import ServerConnection
@@ -152,9 +151,8 @@ class UnknownInterfaceWithoutReason(Negotiating):
 class AnyRpcVersion(ServerConnection):
     """The version in the header of a PDU is not looked at."""
 
-    def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
-        data = bytes(octets)
-        super().receive_data(rewrite(data, version=5, version_minor=0) if len(data) >= 16 else data)
+    def check_version(self, header: Header, raw: bytes) -> None:
+        """Refuse any RPC version but 5.0: none."""
 
 
 @violates("RPC-BIND-version-5")

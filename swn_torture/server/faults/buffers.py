@@ -26,7 +26,7 @@ def each_move(suffix: str) -> tuple[str, str, str]:
 # RESP_ASYNC_NOTIFY
 
 
-@violates("SWN-2.2.2.4-type-defined", "SWN-3.1.4.4-change-type")
+@violates("SWN-2.2.2.4-type-defined", "SWN-3.1.4.4-change-type", near=("SWN-3.1.4.3-no-more-notifications",))
 class TypesCountFromZero(Buffers):
     """MessageType counts from 0."""
 
@@ -34,7 +34,7 @@ class TypesCountFromZero(Buffers):
         return replace(told, message_type=told.message_type - 1)
 
 
-@violates("SWN-3.1.4.4-move-type")
+@violates("SWN-3.1.4.4-move-type", near=("SWN-3.1.4.3-no-more-notifications",))
 class ClientMoveTypedShareMove(Lists):
     """A client move is called SHARE_MOVE_NOTIFICATION (3)."""
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.connection import Negotiated
 from swn_torture.dcerpc.events import CallReceived
-from swn_torture.dcerpc.header import HEADER_SIZE, PduType
+from swn_torture.dcerpc.framing import Framer
+from swn_torture.dcerpc.header import PduType
 from swn_torture.dcerpc.inbox import Inbox, Rejection
 from swn_torture.dcerpc.pdu import Response, unpack
 from swn_torture.dcerpc.server import RpcServer, ServerLink
@@ -25,6 +26,7 @@ from swn_torture.witness.win32 import Win32
 if TYPE_CHECKING:
     from swn_torture.dcerpc.bind import AlterContext, Bind
     from swn_torture.dcerpc.events import ServerEvent
+    from swn_torture.dcerpc.header import Header
     from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.dcerpc.pdu import Pdu, Request
     from swn_torture.dcerpc.security import SecurityEntry
@@ -122,14 +124,23 @@ CONNECTION_TYPES = {
 }
 
 
+class KnownTypes(Framer):
+    """Hands out PDUs of those types only."""
+
+    def next_pdu(self) -> tuple[Header, bytes] | None:
+        found = super().next_pdu()
+        while found is not None and found[0].ptype not in CONNECTION_TYPES:
+            found = super().next_pdu()
+        return found
+
+
 @violates("RPC-PTYPE-unexpected")
 class UnknownPdusIgnored(ServerConnection):
     """PDUs of types that a connection does not have are passed over."""
 
-    def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
-        data = bytes(octets)
-        if len(data) < HEADER_SIZE or data[2] in CONNECTION_TYPES:
-            super().receive_data(data)
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.framer = KnownTypes(self._limit)
 
 
 @violates("RPC-PTYPE-unexpected")

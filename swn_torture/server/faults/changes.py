@@ -82,7 +82,7 @@ class NewInterfaces(WitnessService):
         return new
 
 
-@violates("SWN-3.1.6.1-new-name")
+@violates("SWN-3.1.6.1-new-name", near=("SWN-3.1.4.1-groupname",))
 class NewInterfaceNamedForItsAddress(NewInterfaces):
     """A new interface is called by its address instead of its group."""
 
@@ -98,7 +98,8 @@ class NewInterfaceUnknown(NewInterfaces):
         return replace(new, state=InterfaceState.UNKNOWN)
 
 
-@violates("SWN-3.1.6.1-new-ipv4")
+# The list is wrong from then on.
+@violates("SWN-3.1.6.1-new-ipv4", near=("SWN-3.1.4.1-groupname",))
 class NewInterfaceGainsIpv4(NewInterfaces):
     """A new interface with an IPv6 address alone is added with an IPv4 address as well."""
 
@@ -106,7 +107,7 @@ class NewInterfaceGainsIpv4(NewInterfaces):
         return new if new.ipv4 else replace(new, ipv4=IPv4Address("192.0.2.77"))
 
 
-@violates("SWN-3.1.6.1-new-ipv6")
+@violates("SWN-3.1.6.1-new-ipv6", near=("SWN-3.1.4.1-groupname",))
 class NewInterfaceGainsIpv6(NewInterfaces):
     """A new interface with an IPv4 address alone is added with an IPv6 address as well."""
 

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 AnyRegister = RegisterRequest | RegisterExRequest
 
+
+@violates("SWN-3.1.4.2-returns-success")
+class LongClientNamesRefused(Admission):
+    """Register refuses a ClientComputerName of more than 128 characters by ERROR_INVALID_PARAMETER (0x57)."""
+
+    def register(self, request: RegisterRequest) -> Win32:
+        if len(request.client_computer_name or "") > 128:
+            return Win32.ERROR_INVALID_PARAMETER
+        return super().register(request)
+
+
 # Version
 
 
@@ -199,6 +210,17 @@ class UnavailableAddressRefused(Admission):
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
         interface = self.interfaces.by_address(ip_address or "")
         if must_exist and interface is not None and interface.state != 1:
+            return Win32.ERROR_INVALID_STATE
+        return super().address(ip_address, must_exist=must_exist)
+
+
+@violates("SWN-3.1.4.2-sofs-ip-search", "SWN-3.1.4.5-sofs-ip-search")
+class FirstAddressesSearched(Admission):
+    """Of an interface with two addresses only the IPv4 address is looked for."""
+
+    def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
+        interface = self.interfaces.by_address(ip_address or "")
+        if must_exist and interface is not None and interface.ipv4 and ":" in (ip_address or ""):
             return Win32.ERROR_INVALID_STATE
         return super().address(ip_address, must_exist=must_exist)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from swn_torture.server.admission import Admission
 from swn_torture.server.faults.answers import Answer, Answers, recode
 from swn_torture.server.faults.registry import violates, with_options
-from swn_torture.server.methods import RpcFault
+from swn_torture.server.methods import Reply, RpcFault
+from swn_torture.server.service import WitnessService
+from swn_torture.witness.constants import MessageType, ProtocolVersion
 from swn_torture.witness.messages import (
     AsyncNotifyResponse,
     GetInterfaceListResponse,
@@ -22,8 +24,12 @@ from swn_torture.witness.messages import (
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.server.config import ClusterConfig
+    from swn_torture.server.registrations import Owner
+    from swn_torture.witness.messages import UnRegisterRequest
 
 # All methods
 
@@ -228,7 +234,24 @@ class UnregisterExUnknownSucceeds(Answers):
         return recode(response, UnRegisterExResponse, old, new)
 
 
-@violates("SWN-V14-3.1.4.6-success")
+@violates("SWN-3.1.4.3-returns-success")
+class UnregisterOfSecondVersionReturnsOne(WitnessService):
+    """UnRegister of what RegisterEx has made does its work and returns 1."""
+
+    def unregister(self, token: Hashable, owner: Owner, request: UnRegisterRequest) -> list[Reply]:
+        found = self.find(owner, request.context)
+        replies = super().unregister(token, owner, request)
+        if found is None or found.version != ProtocolVersion.V2:
+            return replies
+        return [
+            reply._replace(response=recode(reply.response, UnRegisterResponse, 0, 1))
+            if reply.token is token
+            else reply
+            for reply in replies
+        ]
+
+
+@violates("SWN-V14-3.1.4.6-success", near=("RPC-NDR-drep",))
 class UnregisterExReturnsOne(Answers):
     """UnRegisterEx returns 1 for success."""
 
@@ -239,7 +262,16 @@ class UnregisterExReturnsOne(Answers):
 # AsyncNotify
 
 
-@violates("SWN-3.1.4.4-unknown-handle")
+# By this answer it is seen that a registration has gone, whatever took it away.
+@violates(
+    "SWN-3.1.4.4-unknown-handle",
+    near=(
+        "RPC-CTXH-mismatch",
+        "RPC-NDR-drep",
+        "SWN-3.1.2.1-timer-implemented",
+        "SWN-3.1.3-registrations-empty",
+    ),
+)
 class NotifyUnknownInvalidParameter(Answers):
     """AsyncNotify of a handle without registration is ERROR_INVALID_PARAMETER (0x57)."""
 
@@ -256,6 +288,17 @@ class NotificationWithMoreData(Answers):
         return recode(response, AsyncNotifyResponse, Win32.ERROR_SUCCESS, 0xEA)
 
 
+@violates("SWN-3.1.4.4-returns-success")
+class ChangedAddressesWithMoreData(Answers):
+    """The notification of changed addresses comes with ERROR_MORE_DATA (0xEA)."""
+
+    def other(self, call: ServerCall, response: Answer) -> Answer:
+        told = response.response if isinstance(response, AsyncNotifyResponse) else None
+        if told is None or told.message_type != MessageType.IP_CHANGE:
+            return response
+        return recode(response, AsyncNotifyResponse, Win32.ERROR_SUCCESS, 0xEA)
+
+
 @violates("SWN-3.1.5.2-timeout-error")
 class TimeoutAsWaitTimeout(Answers):
     """A call that has waited too long ends in WAIT_TIMEOUT (0x102)."""
@@ -264,7 +307,10 @@ class TimeoutAsWaitTimeout(Answers):
         return recode(response, AsyncNotifyResponse, Win32.ERROR_TIMEOUT, 0x102)
 
 
-@violates("SWN-3.1.5.2-timeout-error")
+@violates(
+    "SWN-3.1.5.2-timeout-error",
+    near=("SWN-3.1.4.5-keepalive-zero", "RPC-CONN-long-pending", "SWN-3.1.4.4-v2-lastuse-on-entry"),
+)
 class TimeoutAsNotFound(Answers):
     """A call that has waited too long ends in ERROR_NOT_FOUND (0x490)."""
 

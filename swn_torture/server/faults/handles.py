@@ -191,7 +191,7 @@ class HandlesWorkOnEveryNode(WitnessService):
         here = self.registrations.find(handle)
         there = [found for node in self.nodes if (found := node.registrations.find(handle))]
         if here is None and there:
-            self.enter(replace(there[0], owner=owner, waiting=deque()))
+            self.enter(replace(there[0], owner=owner, changes=deque(), forced=deque(), waiting=deque()))
         return super().find(owner, handle)
 
 

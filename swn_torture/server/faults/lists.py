@@ -96,7 +96,7 @@ class OnlyWitnessInterfacesListed(Listing):
         return tuple(info for info in infos if info.flags & InterfaceFlags.WITNESS)
 
 
-@violates("SWN-3.1.3-interfaces-from-config", "SWN-3.1.4.1-all-copied")
+@violates("SWN-3.1.3-interfaces-from-config", "SWN-3.1.4.1-all-copied", near=("SWN-3.1.6.1-new-name",))
 class LastInterfaceMissing(Listing):
     """The loop over the interfaces ends one too early."""
 
@@ -112,7 +112,7 @@ class FirstInterfaceTwice(Listing):
         return (*infos[:1], *infos)
 
 
-@violates("SWN-3.1.4.1-out-param")
+@violates("SWN-3.1.4.1-out-param", near=("RPC-FRAG-response",))
 class ListIsNull(Listing):
     """The method succeeds and returns no list."""
 
@@ -139,7 +139,7 @@ class GroupNameIsLong(Listing):
         return replace(info, group_name=f"{info.group_name}.cluster.example.org")
 
 
-@violates("SWN-3.1.4.1-groupname")
+@violates("SWN-3.1.4.1-groupname", near=("SWN-3.1.6.1-new-name",))
 class GroupNamesRotated(Listing):
     """Each interface is told under the group name of the next."""
 
@@ -150,7 +150,12 @@ class GroupNamesRotated(Listing):
         )
 
 
-@violates("SWN-3.1.4.1-version", "SWN-2.2.2.5-version", "SWN-3.1.1.1-service-version-listed")
+@violates(
+    "SWN-3.1.4.1-version",
+    "SWN-2.2.2.5-version",
+    "SWN-3.1.1.1-service-version-listed",
+    near=("SWN-3.1.4.4-unreported-kept",),
+)
 class VersionIsInterfaceVersion(Listing):
     """Version is that of the RPC interface, 1.1 as a single number (0x00010001 shifted to 0x0101)."""
 
@@ -241,6 +246,46 @@ class ListedIpv6FlagMissing(Listing):
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         dual = info.flags & 3 == 3
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6) if dual else info
+
+
+class LastListed(Listing):
+    """A server that has the last interface with both families pass through `element`, and no other."""
+
+    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+        last = max((n for n, info in enumerate(infos) if info.flags & 3 == 3), default=None)
+        return tuple(self.element(info) if n == last else info for n, info in enumerate(infos))
+
+
+@violates("SWN-3.1.4.1-ipv4-flag")
+class LastIpv4FlagMissing(LastListed):
+    """The last interface is announced with IPv6 alone, though it has both families."""
+
+    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
+
+
+@violates("SWN-3.1.4.1-ipv6-flag")
+class LastIpv6FlagMissing(LastListed):
+    """The last interface is announced with IPv4 alone, though it has both families."""
+
+    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, flags=info.flags & ~InterfaceFlags.IPV6)
+
+
+@violates("SWN-3.1.4.1-ipv4-value")
+class LastIpv4Reversed(LastListed):
+    """IPV4 of the last interface is in the byte order of the host."""
+
+    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
+
+
+@violates("SWN-3.1.4.1-ipv6-value")
+class LastIpv6UnitsSwapped(LastListed):
+    """The USHORTs of IPV6 of the last interface are in the byte order of the host."""
+
+    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, ipv6=units_swapped(info.ipv6))
 
 
 @violates("SWN-3.1.4.1-no-address-no-flag")

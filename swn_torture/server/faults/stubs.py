@@ -221,11 +221,16 @@ def counts_of(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int,
     if not isinstance(request, RegisterRequest | RegisterExRequest):
         return
     size = 8 if call.syntax == NDR64 else 4
-    for text in filter(None, (request.net_name, request.ip_address, request.client_computer_name)):
+    share = request.share_name if isinstance(request, RegisterExRequest) else None
+    end = 0
+    # In their order in the stub, for one may be the end of another.
+    for text in filter(None, (request.net_name, share, request.ip_address, request.client_computer_name)):
         units = f"{text}\0".encode(
             "utf-16-le" if call.byte_order == "little" else "utf-16-be", "surrogatepass"
         )
-        words = call.stub[: call.stub.find(units)][-4 * size :]
+        begin = call.stub.find(units, end)
+        end = begin + len(units)
+        words = call.stub[:begin][-4 * size :]
         referent, room, offset, count = (
             int.from_bytes(words[at : at + size], call.byte_order) for at in range(0, 4 * size, size)
         )
