@@ -24,6 +24,7 @@ import pytest
 from swn_torture.commands.run import SUITES, suite_arguments
 from swn_torture.harness.case import mark_of, slug_of
 from swn_torture.mutants.kin import neighbours
+from swn_torture.server.faults import load_faults
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def hunt_all(
 
     Args:
         faults: in the order in which they are started.
-        scope: which cases are run against each. The reference has to pass all of them, with all parameters.
+        scope: which cases are run against each. The reference has to pass all of them, with all parameters;
+            where every fault is tried, the whole suite.
         processes: how many run side by side. Cases mostly wait, so several fit on one processor.
         directory: where what came of each is kept. What is there already is not hunted again.
         budget: seconds after which one is cut short.
@@ -98,9 +100,9 @@ def hunt_all(
     """
     _preload()
     context = multiprocessing.get_context("fork")
-    concerned = (name for fault in faults for name in (*fault.violates, *fault.near))
-    chosen = neighbours(concerned) if scope is Scope.NEAR else None
-    tasks: list[tuple[str, tuple[str, ...], frozenset[str] | None]] = [("", (), chosen)]
+    concerned = neighbours(name for fault in faults for name in (*fault.violates, *fault.near))
+    few = scope is Scope.NEAR and len(faults) < len(load_faults())
+    tasks: list[tuple[str, tuple[str, ...], frozenset[str] | None]] = [("", (), concerned if few else None)]
     for fault in faults:
         where = neighbours((*fault.violates, *fault.near)) if scope is Scope.NEAR else None
         tasks.append((fault.name, fault.violates, where))
@@ -140,8 +142,6 @@ def _preload() -> None:
     """Import what every hunt needs, once, and see to it that pytest loads no plugin by itself."""
     import spnego._ntlm  # noqa: F401 - every logon
     from impacket.dcerpc.v5 import epm, mgmt, transport  # noqa: F401 - the second opinion
-
-    from swn_torture.server.faults import load_faults
 
     load_faults()
     load_catalogue()

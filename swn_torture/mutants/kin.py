@@ -43,6 +43,11 @@ SUBJECTS = {
     "calls on a connection": ("RPC-FRAG", "RPC-CALLID", "RPC-MPX", "RPC-REQ", "RPC-CANCEL", "RPC-ORPHAN"),
 }
 
+#: What every case stands on, and why: on a server that breaks one of these everything fails.
+FOUNDATIONS = {
+    "SWN-3.1.4.1-returns-success": "every case that registers reads an address of the interface list before",
+}
+
 
 def place(requirement: str) -> str:
     """The section of MS-SWN; of the transport's rows, whose sections overlap, the topic: ``RPC-FRAG``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.mutants.hunt import Scope
-from swn_torture.mutants.kin import kin
+from swn_torture.mutants.kin import FOUNDATIONS, kin
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -117,8 +117,9 @@ class Matrix:
 
     @property
     def in_order(self) -> bool:
-        """Whether every fault is caught for what it is, and the reference is not."""
-        return all(c.in_order for c in self.catches) and not self.false_alarms and not self.reference.crashes
+        """Whether every fault is caught for what it is, and the reference, run to the end, is not."""
+        sound = bool(self.reference.outcomes) and not (self.reference.cut or self.reference.crashes)
+        return sound and not self.false_alarms and all(c.in_order for c in self.catches)
 
     @property
     def has_gaps(self) -> bool:
@@ -152,13 +153,13 @@ class Matrix:
     def blurred(self, levels: Sequence[str] = ("MUST", "MUST NOT")) -> list[str]:
         """The requirements of these levels whose faults are all caught by strangers, too.
 
-        None where only the neighbours were run, for then nobody knows.
+        None where only the neighbours were run, for then nobody knows; and none of the foundations.
         """
         if self.scope is Scope.NEAR:
             return []
         clear = {name for c in self.catches if not c.strangers for name in c.fault.violates}
         proven = {name for c in self.catches for name in c.fault.violates if name not in c.unproven}
-        return [row.id for row in self._rows(levels) if row.id in proven - clear]
+        return [row.id for row in self._rows(levels) if row.id in proven - clear - FOUNDATIONS.keys()]
 
     def _rows(self, levels: Sequence[str]) -> list[Requirement]:
         rows = load_catalogue().requirements.values()

@@ -68,6 +68,12 @@ def test_a_case_that_fails_the_reference_is_told() -> None:
     assert not judged.in_order
 
 
+def test_a_reference_that_dies_proves_nothing() -> None:
+    died = Hunt("", cut="the process ended with -9")
+
+    assert not matrix(hunt({"a": FAULT.violates}), died).in_order
+
+
 def test_a_case_that_only_records_is_not_called_blunt() -> None:
     recording = Hunt("", REFERENCE.outcomes, NAMED, {"a": FAULT.violates, "b": ()})
 
