@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from swn_torture.mutants.hunt import Scope
+from swn_torture.mutants.kin import FOUNDATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,6 +120,9 @@ def _gaps(matrix: Matrix) -> list[str]:
     if blurred := matrix.blurred():
         lines += ["## MUST requirements whose faults cases for other rules catch, too", ""]
         lines += [f"- {name}" for name in blurred] + [""]
+    if matrix.scope is not Scope.NEAR:
+        lines += ["## What every case stands on", "", "A fault in these is seen by everybody.", ""]
+        lines += [f"- {name}: {why}" for name, why in FOUNDATIONS.items()] + [""]
     if blunt := matrix.blunt_cases():
         lines += ["## Cases that no fault fails", ""]
         lines += [f"- `{case}`" for case in blunt] + [""]
