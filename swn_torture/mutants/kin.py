@@ -14,8 +14,8 @@ from swn_torture.spec import load_catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Sections of MS-SWN, and topics of the transport, that say different things of one subject. `ENTRY` stands for
-#: those rows of registering that say what an entry holds, which shows only in what becomes of it.
+#: Sections of MS-SWN, and topics of the transport, that say different things of one subject. `ENTRY` stands
+#: for those rows of registering that say what an entry holds, which shows only in what becomes of it.
 ENTRY = "entry"
 SUBJECTS = {
     "registering: two methods, their stubs, and the entry they make": (
