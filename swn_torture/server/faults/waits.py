@@ -1,0 +1,136 @@
+"""Calls that wait, and what ends their wait, wrong in one circumstance: when several wait, or not long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.server.faults.layout import NotifyStubs
+from swn_torture.server.faults.registry import violates
+from swn_torture.server.methods import Reply
+from swn_torture.server.registrations import WaitingCall
+from swn_torture.server.service import WitnessService
+from swn_torture.witness.constants import MessageType
+from swn_torture.witness.messages import AsyncNotifyResponse
+from swn_torture.witness.win32 import Win32
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from typing import ClassVar
+
+    from swn_torture.server.registrations import Owner, Registration, Selection
+    from swn_torture.witness.fields import Wrong
+    from swn_torture.witness.messages import AnyResponse, AsyncNotifyRequest
+
+# Which registration, and for how long
+
+
+@violates("SWN-3.1.4.4-search-by-key")
+class SecondCallServesTheFirst(WitnessService):
+    """A call of a caller that has one waiting already, for the same address, waits where that one does."""
+
+    def async_notify(self, token: Hashable, owner: Owner, request: AsyncNotifyRequest) -> list[Reply]:
+        asked = self.find(owner, request.context)
+        first = next((r for r in self.registrations.of(owner.association) if r.waiting), None)
+        if asked is None or first is None or asked.pending_kinds() or not self.alike(first, asked):
+            return super().async_notify(token, owner, request)
+        first.waiting.append(WaitingCall(token, owner, self.clock()))
+        return []
+
+    def alike(self, first: Registration, asked: Registration) -> bool:
+        """Whether it takes one registration for the other."""
+        return (first.ip_address, first.timeout) == (asked.ip_address, asked.timeout)
+
+
+@violates("SWN-3.1.4.4-waits")
+class CallsEndTogether(WitnessService):
+    """When the KeepAliveTime of one call is over, all calls of the connection are answered."""
+
+    def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
+        replies = super().expire_calls(registration, now)
+        for mate in self.registrations.of(registration.owner.association) if replies else ():
+            calls = [call for call in mate.waiting if call.owner == registration.owner]
+            for call in calls:
+                mate.waiting.remove(call)
+            replies += [Reply(call.token, AsyncNotifyResponse(None, Win32.ERROR_TIMEOUT)) for call in calls]
+        return replies
+
+
+@violates("SWN-3.1.4.4-v2-async-registered-on-entry")
+class ShortWaitsAreNoUse(WitnessService):
+    """A call that waits keeps its registration from being unused only if it may wait for an hour."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        short = registration.keepalive is not None and registration.keepalive < 3600
+        idle = registration.last_use + self.options.unused_timeout < now
+        return (idle and short) or super().is_unused(registration, now)
+
+
+@violates("SWN-3.1.6.2-wake")
+class OneConnectionWoken(WitnessService):
+    """A client that is moved is told on the connection where it registered first; its others wait on."""
+
+    def client_move(self, selection: Selection, destination: str) -> list[Reply]:
+        first_of: dict[str, Hashable] = {}
+        replies: list[Reply] = []
+        for registration in self.selected(selection):
+            registration.client_move = destination
+            association = registration.owner.association
+            if first_of.setdefault(registration.client_name, association) == association:
+                replies += self.deliver(registration)
+        return replies
+
+
+# Length of what is told
+
+
+class LengthsWrong(NotifyStubs):
+    """A server that tells one more than the length of some notifications of one kind."""
+
+    kind: ClassVar[MessageType]
+
+    def wrong(self, response: AnyResponse) -> Wrong | None:
+        """What to write instead."""
+        told = response.response if isinstance(response, AsyncNotifyResponse) else None
+        return super().wrong(response) if told and told.message_type == self.kind else None
+
+    def wrong_notification(self, length: int) -> Wrong:
+        """What to write instead where the buffer has `length` octets."""
+        return {"Length": length + 1} if self.concerns(length) else {}
+
+    def concerns(self, length: int) -> bool:
+        """Whether it is wrong for buffers of this length."""
+        return True
+
+
+@violates("SWN-3.1.4.4-change-total-length")
+class ChangeLengthOneMore(LengthsWrong):
+    """Length of a state change is one more than its buffer has, if that is a whole number of characters."""
+
+    kind = MessageType.RESOURCE_CHANGE
+
+    def concerns(self, length: int) -> bool:
+        return length % 2 == 0
+
+
+@violates("SWN-3.1.4.4-move-total-length")
+class MoveLengthOneMore(LengthsWrong):
+    """Length of a client move that tells several addresses is one more than its buffer has."""
+
+    kind = MessageType.CLIENT_MOVE
+
+    def concerns(self, length: int) -> bool:
+        return length > 12 + 24
+
+
+@violates("SWN-3.1.4.4-share-total-length")
+class ShareMoveLengthOneMore(LengthsWrong):
+    """Length of a share move is one more than its buffer has."""
+
+    kind = MessageType.SHARE_MOVE
+
+
+@violates("SWN-3.1.4.4-ip-total-length")
+class IpChangeLengthOneMore(LengthsWrong):
+    """Length of an IP change is one more than its buffer has."""
+
+    kind = MessageType.IP_CHANGE
