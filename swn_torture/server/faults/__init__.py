@@ -39,6 +39,7 @@ AREAS = (
     "cancels",
     "security",
     "mapper",
+    "corners",
 )
 
 
