@@ -54,8 +54,15 @@ SUBJECTS = {
 _OF_AN_ENTRY = re.compile(r"SWN-3\.1\.4\.[25]-.*(entry|initial|pending|share-flag|ip-flag|ppcontext|v2-no)")
 
 
-#: What every case stands on, and why: on a server that breaks one of these everything fails.
+#: What cases of every subject stand on, and why: there is no way to break it that only its own cases see.
 FOUNDATIONS = {
+    "RPC-BTF-no-request": (
+        "a bind without features has the same octets whichever case sends it, so that no server can tell one "
+        "from the other, and no client takes a bind_ack with more results than it has proposed contexts"
+    ),
+    "SWN-3.1.4.1-count": (
+        "a list whose count and array disagree cannot be read, and every case that registers reads one before"
+    ),
     "SWN-3.1.4.1-returns-success": "every case that registers reads an address of the interface list before",
 }
 

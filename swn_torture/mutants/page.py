@@ -121,7 +121,7 @@ def _gaps(matrix: Matrix) -> list[str]:
         lines += ["## MUST requirements whose faults cases for other rules catch, too", ""]
         lines += [f"- {name}" for name in blurred] + [""]
     if matrix.scope is not Scope.NEAR:
-        lines += ["## What every case stands on", "", "A fault in these is seen by everybody.", ""]
+        lines += ["## What every case stands on", "", "A fault in these is seen from everywhere.", ""]
         lines += [f"- {name}: {why}" for name, why in FOUNDATIONS.items()] + [""]
     if blunt := matrix.blunt_cases():
         lines += ["## Cases that no fault fails", ""]
