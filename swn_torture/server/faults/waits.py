@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swn_torture.dcerpc.syntax import NDR64
+from swn_torture.server.endpoint import WitnessEndpoint
 from swn_torture.server.faults.layout import NotifyStubs
 from swn_torture.server.faults.registry import violates
 from swn_torture.server.methods import Reply
 from swn_torture.server.registrations import WaitingCall
 from swn_torture.server.service import WitnessService
-from swn_torture.witness.constants import MessageType
+from swn_torture.witness.constants import ChangeType, MessageType
 from swn_torture.witness.messages import AsyncNotifyResponse
+from swn_torture.witness.notifications import ResourceChange
 from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from typing import ClassVar
 
+    from swn_torture.dcerpc.interface import ServerCall
     from swn_torture.server.registrations import Owner, Registration, Selection
     from swn_torture.witness.fields import Wrong
-    from swn_torture.witness.messages import AnyResponse, AsyncNotifyRequest
+    from swn_torture.witness.messages import AnyResponse, AsyncNotifyRequest, RespAsyncNotify
 
 # Which registration, and for how long
 
@@ -38,7 +42,11 @@ class SecondCallServesTheFirst(WitnessService):
 
     def alike(self, first: Registration, asked: Registration) -> bool:
         """Whether it takes one registration for the other."""
-        return (first.ip_address, first.timeout) == (asked.ip_address, asked.timeout)
+        return (first.owner, first.ip_address, first.timeout) == (
+            asked.owner,
+            asked.ip_address,
+            asked.timeout,
+        )
 
 
 @violates("SWN-3.1.4.4-waits")
@@ -91,35 +99,39 @@ class LengthsWrong(NotifyStubs):
     def wrong(self, response: AnyResponse) -> Wrong | None:
         """What to write instead."""
         told = response.response if isinstance(response, AsyncNotifyResponse) else None
-        return super().wrong(response) if told and told.message_type == self.kind else None
+        concerned = told is not None and told.message_type == self.kind and self.concerns(told)
+        return super().wrong(response) if concerned else None
 
     def wrong_notification(self, length: int) -> Wrong:
         """What to write instead where the buffer has `length` octets."""
-        return {"Length": length + 1} if self.concerns(length) else {}
+        return {"Length": length + 1}
 
-    def concerns(self, length: int) -> bool:
-        """Whether it is wrong for buffers of this length."""
+    def concerns(self, told: RespAsyncNotify) -> bool:
+        """Whether it is wrong for this one of the kind."""
         return True
 
 
 @violates("SWN-3.1.4.4-change-total-length")
-class ChangeLengthOneMore(LengthsWrong):
-    """Length of a state change is one more than its buffer has, if that is a whole number of characters."""
+class UnavailableLengthOneMore(LengthsWrong):
+    """Length of a change to UNAVAILABLE is one more than its buffer has."""
 
     kind = MessageType.RESOURCE_CHANGE
 
-    def concerns(self, length: int) -> bool:
-        return length % 2 == 0
+    def concerns(self, told: RespAsyncNotify) -> bool:
+        changes = (item for item in told.decode().items if isinstance(item, ResourceChange))
+        return any(change.change_type == ChangeType.UNAVAILABLE for change in changes)
 
 
 @violates("SWN-3.1.4.4-move-total-length")
 class MoveLengthOneMore(LengthsWrong):
-    """Length of a client move that tells several addresses is one more than its buffer has."""
+    """Length of a client move is one more than its buffer has, in NDR64."""
 
     kind = MessageType.CLIENT_MOVE
 
-    def concerns(self, length: int) -> bool:
-        return length > 12 + 24
+    def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
+        if call.syntax == NDR64:
+            return super().encode(call, response)
+        return WitnessEndpoint.encode(self, call, response)
 
 
 @violates("SWN-3.1.4.4-share-total-length")
