@@ -17,7 +17,7 @@ from swn_torture.dcerpc.syntax import NDR32, NDR64
 from swn_torture.server.faults.answers import Answer, Answers
 from swn_torture.server.faults.binding import Negotiating
 from swn_torture.server.faults.layout import GROUP_NAME, ListStubs, NotifyStubs
-from swn_torture.server.faults.lists import Listing, units_swapped
+from swn_torture.server.faults.lists import Listing
 from swn_torture.server.faults.registry import violates
 from swn_torture.server.service import WitnessService
 from swn_torture.witness.constants import WITNESS, InterfaceFlags, Opnum
@@ -163,11 +163,19 @@ class LongBufferReturnUnaligned(NotifyStubs):
 
 
 class ToldElsewhere(Listing):
-    """A server whose nodes but the first have others' dual-stack interfaces pass through `element`."""
+    """A server whose nodes but the first have others' dual-stack interfaces pass through `element`.
+
+    Until an interface is added: what has changed is told from another source.
+    """
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._at_start = len(self.interfaces)
 
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         """The elements to tell instead."""
-        if all(interface.node == self.node for interface in tuple(self.interfaces)[:1]):
+        is_first = all(interface.node == self.node for interface in tuple(self.interfaces)[:1])
+        if is_first or len(self.interfaces) != self._at_start:
             return infos
         return tuple(self.element(info) if is_remote_dual(info) else info for info in infos)
 
@@ -188,6 +196,10 @@ class Ipv4FlagMissingElsewhere(ToldElsewhere):
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
 
 
+MEASURED_BY_THE_LIST = ("SWN-3.1.4.4-move-info-copied", "SWN-3.1.6.1-new-ipv6")
+"""What says that others' addresses are told as they are listed, so that its cases ask for the list first."""
+
+
 class ToldToNobody(Listing):
     """A server that has others' dual-stack interfaces pass through `element` while nobody is registered."""
 
@@ -198,15 +210,15 @@ class ToldToNobody(Listing):
         return tuple(self.element(info) if is_remote_dual(info) else info for info in infos)
 
 
-@violates("SWN-3.1.4.1-ipv6-value")
-class Ipv6SwappedBeforeRegistrations(ToldToNobody):
-    """While nobody is registered, IPV6 of others' dual-stack interfaces is in the byte order of the host."""
+@violates("SWN-3.1.4.1-ipv6-value", near=MEASURED_BY_THE_LIST)
+class Ipv6LeftOutBeforeRegistrations(ToldToNobody):
+    """While nobody is registered, others' dual-stack interfaces are told without their IPv6 address."""
 
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
-        return replace(info, ipv6=units_swapped(info.ipv6))
+        return replace(info, flags=info.flags & ~InterfaceFlags.IPV6, ipv6=IPv6Address(0))
 
 
-@violates("SWN-3.1.4.1-ipv6-flag")
+@violates("SWN-3.1.4.1-ipv6-flag", near=MEASURED_BY_THE_LIST)
 class Ipv6FlagMissingBeforeRegistrations(ToldToNobody):
     """While nobody is registered, others' dual-stack interfaces are announced with IPv4 alone."""
 
