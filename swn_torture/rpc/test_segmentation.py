@@ -35,6 +35,24 @@ async def test_octet_by_octet(witness: Witness, law: Law) -> None:
 
 
 @case("RPC-FRAG-tcp-segmentation")
+@pytest.mark.parametrize("size", [1, 12, 20])
+async def test_request_in_two_parts(witness: Witness, law: Law, size: int) -> None:
+    """A request is answered whose second part comes when the server has served others behind the first."""
+    client = await witness.connect()
+    number, (octets,) = client.rpc.core.request(Opnum.GET_INTERFACE_LIST, b"")
+    call = client.rpc.expect(number, Opnum.GET_INTERFACE_LIST)
+
+    client.rpc.write(octets[:size])
+    await witness.alive(law)  # by then the first part has been read by itself
+    client.rpc.write(octets[size:])
+    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+
+    law("RPC-FRAG-tcp-segmentation").holds(
+        answer.kind == "pdu", expected="a response", observed=answer, note=f"cut behind octet {size}"
+    )
+
+
+@case("RPC-FRAG-tcp-segmentation")
 async def test_two_requests_in_one_segment(witness: Witness, law: Law) -> None:
     """Two requests in one TCP segment are both answered."""
     client = await witness.connect()
