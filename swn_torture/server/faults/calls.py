@@ -11,7 +11,7 @@ from swn_torture.dcerpc.connection import Negotiated
 from swn_torture.dcerpc.events import CallReceived
 from swn_torture.dcerpc.framing import Framer
 from swn_torture.dcerpc.header import PduType
-from swn_torture.dcerpc.inbox import Inbox, Rejection
+from swn_torture.dcerpc.inbox import Inbox, Incoming, Rejection
 from swn_torture.dcerpc.pdu import Response, unpack
 from swn_torture.dcerpc.server import RpcServer, ServerLink
 from swn_torture.dcerpc.server_connection import ServerConnection
@@ -194,6 +194,17 @@ class OneCallAtATime(ServerConnection):
         return call.call_id == min(self.calls, default=call.call_id)
 
 
+# Those near ask for the list beside a waiting call, too, to see what becomes of either.
+@violates(
+    "RPC-MPX-parallel-calls", near=("RPC-AUTH-level-of-response-to-pending", "SWN-3.1.6.5-silent-death")
+)
+class ListBehindWaitingCalls(OneCallAtATime):
+    """GetInterfaceList waits until all earlier calls of its connection are answered."""
+
+    def _first(self, call: ServerCall) -> bool:
+        return call.opnum != Opnum.GET_INTERFACE_LIST or super()._first(call)
+
+
 @violates("SWN-3.1.4.4-concurrent-registrations", "RPC-MPX-out-of-order")
 class NewNotifyEndsOthers(WitnessEndpoint):
     """An AsyncNotify ends those that are outstanding on its connection, whatever their registration."""
@@ -334,6 +345,14 @@ class UnknownOpnumUnanswered(WitnessEndpoint):
     def call(self, call: ServerCall) -> None:
         if self.service.supports(call.opnum):
             super().call(call)
+
+
+@violates("RPC-FAULT-or-close")
+class AnnouncedGigabytesAwaited(Inbox):
+    """A request that announces more than a gigabyte (alloc_hint) is waited for behind its last fragment."""
+
+    def add(self, pdu: Request) -> Incoming | None:
+        return None if (pdu.alloc_hint or 0) > 1 << 30 else super().add(pdu)
 
 
 # The server

@@ -30,7 +30,7 @@ Opened = tuple["SecurityEntry | None", Request, "Rejection | None"]
 # Requests
 
 
-@violates("RPC-AUTH-bad-signature", "RPC-AUTH-header-signing-scope")
+@violates("RPC-AUTH-bad-signature", "RPC-AUTH-header-signing-scope", near=("RPC-FAULT-early",))
 class SignaturesNotVerified(SecurityDesk):
     """A verifier has to be there, and may be anything."""
 
