@@ -3,7 +3,7 @@
 #   make run       judge the embedded reference cluster; reports/reference/index.html
 #   make test      the project's own tests, the suite against the reference included
 #   make samba     bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
-#   make mutants   run the suite against every fault of the reference: docs/faults.md, reports/mutants/
+#   make mutants   run the suite against every fault of the reference: reports/mutants/index.html
 #   make coverage  how much of each room the tests of `make test` run; fails below the floors in pyproject.toml
 #   make mutation  change codec and state machine in one place at a time, and see that a test notices
 #   make check     linters and type checker
@@ -26,7 +26,8 @@ test: venv
 samba: venv
 	@$(BIN)/python tools/samba.py
 
-# MUTANTS='--scope functions' tries one case of every other function, too, which takes half an hour.
+# MUTANTS='--scope functions' tries one case of every other function, too, and writes docs/faults.md: half an hour,
+# or with --resume only what is new.
 mutants: venv
 	@$(BIN)/python tools/mutants.py $(MUTANTS)
 

@@ -76,7 +76,8 @@ def main() -> int:
     if options.json or complete:
         _write(options.json or Path("reports/mutants/matrix.json"), json.dumps(matrix.to_json(), indent=1))
     if options.page or complete:
-        _write(options.page or Path("docs/faults.md"), page(matrix))
+        docs = Path("reports/mutants/faults.md" if options.scope is Scope.NEAR else "docs/faults.md")
+        _write(options.page or docs, page(matrix))
     if options.picture or complete:
         _write(options.picture or Path("reports/mutants/index.html"), picture(matrix))
     _tell(matrix)
@@ -85,7 +86,14 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--scope", type=Scope, choices=list(Scope), default=Scope.NEAR)
+    parser.add_argument(
+        "--scope",
+        type=Scope,
+        choices=list(Scope),
+        default=Scope.NEAR,
+        help="the cases for each fault: those that concern it or a neighbour (near, the default),\n"
+        "one of each other function as well (functions), or all (all)",
+    )
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--area", action="append", choices=AREAS)
     cores = len(os.sched_getaffinity(0))
@@ -94,7 +102,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="do not try again what is kept there")
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for one fault")
     parser.add_argument("--json", type=Path, help="default for a whole run: reports/mutants/matrix.json")
-    parser.add_argument("--page", type=Path, help="default for a whole run: docs/faults.md")
+    parser.add_argument(
+        "--page", type=Path, help="default for a whole run of more than --scope near: docs/faults.md"
+    )
     parser.add_argument("--picture", type=Path, help="default for a whole run: reports/mutants/index.html")
     parser.add_argument("--verbose", action="store_true", help="name the cases that catch a fault")
     return parser.parse_args()

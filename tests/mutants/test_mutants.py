@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ from swn_torture.mutants.kin import ENTRY, SUBJECTS, kin, neighbours, place
 from swn_torture.mutants.matrix import Catch, Matrix
 from swn_torture.mutants.page import page
 from swn_torture.mutants.picture import areas, picture
-from swn_torture.server.faults import Fault
+from swn_torture.server.faults import Fault, load_faults
 from swn_torture.spec import load_catalogue
 
+DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
 TOOL = Path(__file__).parent.parent.parent / "tools" / "mutants.py"
 FAULT = Fault("wrong", "It is wrong.", ("SWN-1.9-uuid", "SWN-2.1-if-version"), "codes")
 NAMED = {"a": FAULT.violates, "b": ("SWN-3.1.4.1-empty-list",)}
@@ -107,6 +109,14 @@ def test_the_picture_shows_what_each_function_said() -> None:
     shown = picture(matrix(hunt(found)))
     assert '<td class="law" title="a[one]: SWN-1.9-uuid, SWN-2.1-if-version' in shown
     assert '<td class="stranger" title="b: SWN-3.1.4.1-empty-list">1</td>' in shown
+
+
+def test_the_page_in_the_docs_has_every_fault() -> None:
+    named = re.findall(r"^\| `([a-z0-9-]+)` \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert sorted(named) == sorted(fault.name for fault in load_faults()), (
+        "docs/faults.md is old: make mutants MUTANTS='--scope functions --resume'"
+    )
 
 
 def test_neighbours_are_of_one_section_or_one_topic() -> None:
