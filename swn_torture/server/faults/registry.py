@@ -202,7 +202,7 @@ def part_of(fault: Callable[..., Any]) -> Callable[[type], type]:
 
 def name_of(deviation: Callable[..., Any]) -> str:
     """``NullNameTaken`` and ``null_name_taken`` are both called ``null-name-taken``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", deviation.__name__).replace("_", "-").lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", deviation.__name__).replace("_", "-").lower()
 
 
 def seam_of(part: type) -> type:
