@@ -202,7 +202,8 @@ def part_of(fault: Callable[..., Any]) -> Callable[[type], type]:
 
 def name_of(deviation: Callable[..., Any]) -> str:
     """``NullNameTaken`` and ``null_name_taken`` are both called ``null-name-taken``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", deviation.__name__).replace("_", "-").lower()
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", deviation.__name__)
+    return parted.replace("_", "-").lower()
 
 
 def seam_of(part: type) -> type:
