@@ -129,11 +129,13 @@ class Matrix:
     def blunt_cases(self) -> list[str]:
         """The cases that no fault fails; with other parameters either, where not every case was run.
 
-        Without those that only record, which nothing can fail but a server that dies of them.
+        Where only neighbours were run, without those that only record: what fails these is that the server
+        dies of them, or of something else before.
         """
         sharp = {self._known_as(case) for catch in self.catches for case in catch.killers}
-        judging = dict.fromkeys(self._known_as(case) for case, ids in self.reference.judged.items() if ids)
-        return [case for case in judging if case not in sharp]
+        every = self.scope is not Scope.NEAR
+        known = dict.fromkeys(self._known_as(c) for c, ids in self.reference.judged.items() if ids or every)
+        return [case for case in known if case not in sharp]
 
     def recording_cases(self) -> list[str]:
         """The cases that judge nothing: they put down what a server does where it may do as it likes."""

@@ -131,6 +131,7 @@ async def test_services(witness: Witness, law: Law) -> None:
             told = str(ending_of(error))
         law("SWN-B3-accepted-services").record(told, f"{service.name} ({int(service)})")
     law("RPC-AUTH-spn-cifs").record(told, f"cifs/{witness.place.profile.spn_host or witness.net_name}")
+    await witness.alive(law)
 
 
 async def _two_users(witness: Witness, law: Law) -> tuple[WitnessClient, dict[str, int]]:

@@ -45,6 +45,7 @@ async def test_negotiation(witness: Witness, law: Law) -> None:
         flags = bound.bind_ack.flags
         confirmed = "confirmed" if flags & PfcFlags.CONC_MPX else "not confirmed"
         law("RPC-MPX-negotiate").record(f"pfc_flags 0x{flags:02X}: {confirmed}", f"level {level.name}")
+    await witness.alive(law)
 
 
 @case("RPC-MPX-parallel-calls", syntaxes="both")

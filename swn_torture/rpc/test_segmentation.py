@@ -130,3 +130,4 @@ async def test_maybe(witness: Witness, law: Law) -> None:
     after = await outcome_of(client.start(GetInterfaceListRequest()))
 
     law("RPC-MAYBE").record(f"{answer}; the next request: {after}")
+    await witness.alive(law)

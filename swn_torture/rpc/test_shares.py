@@ -193,6 +193,7 @@ async def test_unknown_address_without_scale_out(
 
     law("SWN-3.1.4.2-non-sofs-ip-unchecked").record(reply)
     law.choice("AMB-5", f"Register, unknown address, no scale-out share: {reply}")
+    await plain.alive(law)
 
 
 @case("SWN-3.1.4.5-non-sofs-share-ip-unchecked", needs=("version-2", "plain-share"))
@@ -205,6 +206,7 @@ async def test_unknown_address_on_a_plain_share(witness: Witness, law: Law) -> N
 
     law("SWN-3.1.4.5-non-sofs-share-ip-unchecked").record(reply)
     law.choice("AMB-5", f"RegisterEx, unknown address, share that is not scale-out: {reply}")
+    await witness.alive(law)
 
 
 @case("SWN-3.1.4.5-null-share-ip-check", needs=("version-2",))
@@ -216,3 +218,4 @@ async def test_unknown_address_without_a_share(witness: Witness, law: Law) -> No
 
     law("SWN-3.1.4.5-null-share-ip-check").record(reply)
     law.choice("AMB-5", f"RegisterEx, unknown address, no share named: {reply}")
+    await witness.alive(law)

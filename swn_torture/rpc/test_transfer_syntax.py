@@ -77,6 +77,7 @@ async def test_ndr64_alone(witness: Witness, law: Law) -> None:
     _, bound = await _offer(witness, NDR64)
 
     law("RPC-XFER-ndr64").record(bound)
+    await witness.alive(law)
 
 
 @case("RPC-XFER-ndr64-negotiation")

@@ -40,6 +40,7 @@ AREAS = (
     "security",
     "mapper",
     "corners",
+    "aftermath",
 )
 
 

@@ -288,25 +288,3 @@ class HandlesCutShort(WitnessEndpoint):
         if len(call.stub) == 19:
             call.stub += b"\0"
         return super().decode(call)
-
-
-# What a server does not get over
-
-
-@violates("RPC-CONN-independent", near=("SWN-3.1.4.2-returns-success",))
-class EmptyNameSilencesServer(WitnessEndpoint):
-    """After an empty client name three calls get no answer, whoever makes them."""
-
-    silent = 0
-
-    def call(self, call: ServerCall) -> None:
-        if self.silent:
-            self.silent -= 1
-        else:
-            super().call(call)
-
-    def decode(self, call: ServerCall) -> AnyRequest:
-        request = super().decode(call)
-        if isinstance(request, RegisterRequest | RegisterExRequest) and request.client_computer_name == "":
-            self.silent = 3
-        return request
