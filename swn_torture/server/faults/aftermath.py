@@ -30,19 +30,19 @@ class Stunned(WitnessEndpoint):
         else:
             super().call(call)
 
-    def stun(self) -> None:
-        """Leave the next two calls unanswered, whoever makes them."""
-        self.calls_missed = 2
+    def stun(self, calls: int = 2) -> None:
+        """Leave the next calls unanswered, whoever makes them."""
+        self.calls_missed = calls
 
 
 class Stunning(ServerConnection):
     """A connection by which that is done."""
 
-    def stun(self) -> None:
+    def stun(self, calls: int = 2) -> None:
         """Stun the server."""
         for interface in self._interfaces:
             if isinstance(interface, Stunned):
-                interface.stun()
+                interface.stun(calls)
 
 
 @violates("RPC-CONN-independent", near=("SWN-3.1.4.2-returns-success",))
@@ -83,7 +83,7 @@ class MaybeSilencesServer(Stunning):
     def _request(self, pdu: Request, raw: bytes) -> None:
         super()._request(pdu, raw)
         if pdu.flags & PfcFlags.MAYBE:
-            self.stun()
+            self.stun(3)  # and with them the request itself
 
 
 @violates("RPC-CONN-independent", near=("SWN-B3-accepted-services",))
