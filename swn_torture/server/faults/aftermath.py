@@ -69,11 +69,24 @@ class UnknownAddressSilencesServer(Stunned):
 
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
-        if isinstance(request, RegisterRequest | RegisterExRequest):
+        if isinstance(request, RegisterRequest | RegisterExRequest) and self.means_trouble(request):
             address = request.ip_address
             if address and self.service.interfaces.by_address(address) is None:
                 self.stun()
         return request
+
+    def means_trouble(self, request: RegisterRequest | RegisterExRequest) -> bool:
+        """Whether this registration has that effect, its address being unknown."""
+        del request
+        return True
+
+
+@violates("RPC-CONN-independent", near=("SWN-3.1.4.5-null-share-ip-check",))
+class UnknownAddressWithoutShareSilencesServer(UnknownAddressSilencesServer):
+    """After RegisterEx without a share and with an unknown IpAddress two calls get no answer."""
+
+    def means_trouble(self, request: RegisterRequest | RegisterExRequest) -> bool:
+        return isinstance(request, RegisterExRequest) and request.share_name is None
 
 
 @violates("RPC-CONN-independent", near=("RPC-MAYBE",))
