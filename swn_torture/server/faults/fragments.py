@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.dcerpc.header import PfcFlags
+from swn_torture.dcerpc.header import PduType, PfcFlags
 from swn_torture.dcerpc.inbox import Inbox, Incoming, Rejection
 from swn_torture.dcerpc.pdu import Response, unpack
 from swn_torture.dcerpc.server_connection import ServerConnection
@@ -165,12 +165,15 @@ class OldFragmentsRefused(Inbox):
 
 @violates("RPC-FRAG-tcp-segmentation")
 class SegmentsArePdus(ServerConnection):
-    """What arrives at once is taken for one PDU, and what is not whole is dropped."""
+    """A PDU that does not arrive whole at once is dropped, as is what arrives at once behind a request."""
 
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
         data = bytes(octets)
-        if len(data) >= 16 and len(data) >= (length := int.from_bytes(data[8:10], "little")):
-            super().receive_data(data[: max(16, length)])
+        while len(data) >= 16 and len(data) >= (length := int.from_bytes(data[8:10], "little")):
+            first, data = data[: max(16, length)], data[max(16, length) :]
+            super().receive_data(first)
+            if first[2] == PduType.REQUEST:
+                return
 
 
 @violates("RPC-FRAG-short-header")
