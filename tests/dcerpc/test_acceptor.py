@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +13,8 @@ from spnego._ntlm_raw.messages import AvFlags, AvId, Challenge, NegotiateFlags, 
 from swn_torture.dcerpc.acceptor import Acceptor
 from swn_torture.dcerpc.auth import Credentials, SecurityContext, initiator
 from swn_torture.dcerpc.errors import AuthenticationError
-from swn_torture.dcerpc.interface import ServerCall, ServerInterface
 from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.server import RpcServer
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from tests.dcerpc.impacket_client import ImpacketClient
 
 USERS = {"witness": "Passw0rd!", "OTHER\\guest": "guest", "Ünï": "pässwörd"}
 ACCEPTOR = Acceptor(USERS, "SWNTEST", "node1.swn.test")
@@ -307,147 +303,6 @@ class TestSpnego:
         challenge = answerer.step(self.offer([self.NTLM, self.KERBEROS], ntlm))
         with pytest.raises(AuthenticationError):
             answerer.step(caller.step(challenge))
-
-
-class ImpacketClient:
-    """NTLM as impacket's DCE/RPC client does it, by impacket's own functions."""
-
-    def __init__(
-        self, user: str, password: str, domain: str = "SWNTEST", *, sign: bool = True, seal: bool = False
-    ) -> None:
-        from impacket import ntlm
-
-        self.ntlm = ntlm
-        self.account = (user, password, domain)
-        self.type1 = ntlm.getNTLMSSPType1("", "", signingRequired=sign, use_ntlmv2=True)
-        if not seal:  # impacket asks for it whenever it signs
-            self.type1["flags"] &= ~ntlm.NTLMSSP_NEGOTIATE_SEAL
-        self.sent = self.received = 0
-
-    def negotiate(self) -> bytes:
-        octets: bytes = self.type1.getData()
-        return octets
-
-    def authenticate(self, challenge: bytes) -> bytes:
-        from Cryptodome.Cipher import ARC4
-
-        ntlm = self.ntlm
-        type3, key = ntlm.getNTLMSSPType3(self.type1, challenge, *self.account, use_ntlmv2=True)
-        self.flags = flags = type3["flags"]
-        self.sign_out, self.sign_in = ntlm.SIGNKEY(flags, key), ntlm.SIGNKEY(flags, key, "Server")
-        self.out = ARC4.new(ntlm.SEALKEY(flags, key)).encrypt
-        self.into = ARC4.new(ntlm.SEALKEY(flags, key, "Server")).encrypt
-        octets: bytes = type3.getData()
-        return octets
-
-    def sign(self, data: bytes) -> bytes:
-        signature: bytes = self.ntlm.SIGN(self.flags, self.sign_out, data, self.sent, self.out).getData()
-        self.sent += 1
-        return signature
-
-    def expected(self, data: bytes) -> bytes:
-        signature: bytes = self.ntlm.SIGN(self.flags, self.sign_in, data, self.received, self.into).getData()
-        self.received += 1
-        return signature
-
-    def seal(self, header: bytes, body: bytes, trailer: bytes) -> tuple[bytes, bytes]:
-        whole = header + body + trailer
-        sealed, signature = self.ntlm.SEAL(
-            self.flags, self.sign_out, self.sign_out, whole, body, self.sent, self.out
-        )
-        self.sent += 1
-        return sealed, signature.getData()
-
-
-class TestImpacket:
-    """Its client leaves out the four octets behind AV_EOL that stock pyspnego wants, and makes no MIC."""
-
-    def test_sign(self) -> None:
-        client = ImpacketClient("witness", "Passw0rd!")
-        answerer = ACCEPTOR.new(10, AuthLevel.INTEGRITY)
-        answerer.step(client.authenticate(answerer.step(client.negotiate())))
-        assert answerer.principal == "SWNTEST\\witness"
-        for number in range(3):
-            body = bytes([number]) * 16
-            signature = client.sign(b"header" + body + b"trailer.")
-            assert answerer.unprotect(5, b"header", body, b"trailer.", signature) == body
-            _, signature = answerer.protect(5, b"header", body, b"trailer.")
-            assert signature == client.expected(b"header" + body + b"trailer.")
-
-    def test_seal(self) -> None:
-        client = ImpacketClient("witness", "Passw0rd!", seal=True)
-        answerer = ACCEPTOR.new(10, AuthLevel.PRIVACY)
-        answerer.step(client.authenticate(answerer.step(client.negotiate())))
-        for number in range(3):
-            body = bytes([number]) * 16
-            sealed, signature = client.seal(b"header", body, b"trailer.")
-            assert answerer.unprotect(6, b"header", sealed, b"trailer.", signature) == body
-
-    def test_wrong_password(self) -> None:
-        client = ImpacketClient("witness", "wrong")
-        answerer = ACCEPTOR.new(10)
-        with pytest.raises(AuthenticationError, match="does not match the password"):
-            answerer.step(client.authenticate(answerer.step(client.negotiate())))
-
-
-class Echo(ServerInterface):
-    """Answers each call with its own stub and with who made it."""
-
-    def __init__(self) -> None:
-        self.syntax = SyntaxId(UUID("11111111-2222-3333-4444-555555555555"), 1, 0)
-        self.transfer_syntaxes = (NDR32,)
-
-    def call(self, call: ServerCall) -> None:
-        call.reply(f"{call.caller.principal} {call.caller.level}".encode().ljust(32) + call.stub)
-
-
-class TestImpacketOverTheNetwork:
-    """impacket's DCE/RPC client against our server; it signs and seals, but verifies nothing itself."""
-
-    @staticmethod
-    def call(port: int, level: int, password: str, stubs: list[bytes]) -> list[bytes]:
-        from impacket.dcerpc.v5.transport import DCERPCTransportFactory
-        from impacket.uuid import uuidtup_to_bin
-
-        transport = DCERPCTransportFactory(f"ncacn_ip_tcp:127.0.0.1[{port}]")
-        transport.set_credentials("witness", password, "SWNTEST")
-        dce = transport.get_dce_rpc()
-        dce.set_auth_level(level)
-        dce.connect()
-        try:
-            dce.bind(uuidtup_to_bin(("11111111-2222-3333-4444-555555555555", "1.0")))
-            answers = []
-            for stub in stubs:
-                dce.call(0, stub)
-                answers.append(dce.recv())
-            return answers
-        finally:
-            dce.disconnect()
-
-    def visit(self, level: int, password: str = "Passw0rd!", stubs: list[bytes] | None = None) -> list[bytes]:
-        async def main() -> list[bytes]:
-            server = RpcServer([Echo()], acceptor=ACCEPTOR)
-            port = await server.start("127.0.0.1")
-            try:
-                return await asyncio.to_thread(self.call, port, level, password, stubs or [b"stub"])
-            finally:
-                await server.stop(reset=True)
-
-        return asyncio.run(main())
-
-    @pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
-    def test_calls(self, level: AuthLevel) -> None:
-        stubs = [bytes([number]) * size for number, size in enumerate([0, 1, 15, 16, 17, 4000])]
-        who = f"SWNTEST\\witness {level:d}".encode().ljust(32)
-        assert self.visit(level, stubs=stubs) == [who + stub for stub in stubs]
-
-    @pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
-    def test_wrong_password(self, level: AuthLevel) -> None:
-        """NTLM's last leg has no answer: the refusal is at the first call."""
-        from impacket.dcerpc.v5.rpcrt import DCERPCException
-
-        with pytest.raises(DCERPCException, match="access_denied"):
-            self.visit(level, password="wrong")
 
 
 class TestPrivateParts:
