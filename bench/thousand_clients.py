@@ -23,9 +23,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.dcerpc.endpoint_mapper import ept_map
-from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.target import load_profile, make_controller
 from swn_torture.witness.client import WitnessClient, connect
 from swn_torture.witness.constants import WITNESS, ChangeType
@@ -57,8 +57,8 @@ class Client:
         told_at = time.perf_counter()
         assert answer.result == 0, answer
         assert answer.response is not None
-        told = answer.response.decode().items
-        assert told == (ResourceChange(change, "NODE2"),), told
+        notified = answer.response.decode().items
+        assert notified == (ResourceChange(change, "NODE2"),), notified
         self.call = self.rpc.async_notify(self.handle)
         return told_at
 

@@ -15,12 +15,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
 
+    from swn_torture.casekit.checks import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness.law import Law
-    from swn_torture.harness.place import Place
+    from swn_torture.harness.case_run import CaseRun
+    from swn_torture.harness.live_target import LiveTarget
     from swn_torture.harness.recorder import Recorder
-    from swn_torture.harness.run import CaseRun
-    from swn_torture.harness.witness import Witness
     from swn_torture.report.model import Results
     from swn_torture.target import Profile
 
@@ -77,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known, whatever strictness the user's own configuration has."""
     config.addinivalue_line("markers", f"{_MARK}(CaseMark): a conformance case for a witness server")
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Sink(config), "swn_torture_sink")
+        config.pluginmanager.register(_Sink(config), "swn_torture_results")
     config.addinivalue_line(
         "markers", "lab: needs the Samba lab (root, network namespaces, a Debian base tree)"
     )
@@ -96,17 +96,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     cases = [item for item in items if item.get_closest_marker(_MARK)]
     if not cases:
         return
-    from swn_torture.harness.select import select
+    from swn_torture.harness.selection import select
 
     select(config, items, cases)
 
 
 @pytest.fixture(scope="session")
-def swn_place(pytestconfig: pytest.Config) -> Iterator[Place]:
+def swn_live_target(pytestconfig: pytest.Config) -> Iterator[LiveTarget]:
     """The target of this test process, running."""
-    from swn_torture.harness.place import Place
+    from swn_torture.harness.live_target import LiveTarget
 
-    with Place(target_profile(pytestconfig)) as place:
+    with LiveTarget(target_profile(pytestconfig)) as place:
         yield place
 
 
@@ -142,9 +142,9 @@ def syntax(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def swn_run(request: pytest.FixtureRequest, swn_place: Place) -> Iterator[CaseRun]:
+def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iterator[CaseRun]:
     """The case being run: its law, its connections, its event loop, its hold on the target."""
-    from swn_torture.harness.run import CaseRun
+    from swn_torture.harness.case_run import CaseRun
 
     callspec = getattr(request.node, "callspec", None)
     syntax = callspec.params.get("syntax", "ndr32") if callspec else "ndr32"
@@ -152,15 +152,15 @@ def swn_run(request: pytest.FixtureRequest, swn_place: Place) -> Iterator[CaseRu
         from swn_torture.harness.allure_labels import label
 
         label(request.node)
-    with CaseRun(request.node, swn_place, syntax) as run:
+    with CaseRun(request.node, swn_live_target, syntax) as run:
         request.node.stash[_RUN] = run
         yield run
 
 
 @pytest.fixture
-def law(swn_run: CaseRun) -> Law:
+def spec(swn_run: CaseRun) -> Spec:
     """What the case holds its observations against."""
-    return swn_run.law
+    return swn_run.spec
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
         if pyfuncitem.config.getoption("allure_report_dir", None):
             from swn_torture.harness.allure_labels import attach_findings
 
-            attach_findings(run.law)
+            attach_findings(run.spec)
     return True
 
 
@@ -204,9 +204,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     if not item.get_closest_marker(_MARK):
         return
-    from swn_torture.harness.settle import settle
+    from swn_torture.harness.case_result import attach_result
 
-    settle(item, call, outcome.get_result(), item.stash.get(_RUN, None))
+    attach_result(item, call, outcome.get_result(), item.stash.get(_RUN, None))
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -58,7 +58,7 @@ class NodeAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ExpectedShare:
     """A share; ``scale_out`` is STYPE_CLUSTER_SOFS, which no client can see for itself (AMB-37)."""
 
     name: str
@@ -93,7 +93,7 @@ class Expectations:
     quiet_time: float = 2.0
     long_call: float = 120.0
     silence_timeout: float = 0.0
-    shares: tuple[Share, ...] = ()
+    shares: tuple[ExpectedShare, ...] = ()
     spare_addresses: tuple[str, ...] = ()
 
 
@@ -135,12 +135,12 @@ class Profile:
 
 
 def with_fault(profile: Profile, name: str) -> Profile:
-    """The profile of an embedded cluster with one that misbehaves on purpose (`swn_torture.server.faults`).
+    """The profile of an embedded cluster with one that misbehaves on purpose (`swn_torture.faults.library`).
 
     Raises:
         ProfileError: there is no such fault, or the target is not ours to spoil.
     """
-    from swn_torture.server.faults import UnknownFault, find_fault
+    from swn_torture.faults.library import UnknownFault, find_fault
 
     if profile.embedded is None:
         raise ProfileError(f"A fault can be given to an embedded cluster only, and {profile.name} is none.")
@@ -225,7 +225,8 @@ class _Reader:
             fields["second_account"] = self.account(data.pop("second_account"), "[second_account]")
         expect = dict(data.pop("expect", {}))
         shares = tuple(
-            self.build(Share, row, f"expect.shares {n}") for n, row in enumerate(expect.pop("shares", ()), 1)
+            self.build(ExpectedShare, row, f"expect.shares {n}")
+            for n, row in enumerate(expect.pop("shares", ()), 1)
         )
         spare = self.addresses(expect.pop("spare_addresses", ()), "spare_addresses in [expect]")
         fields["expect"] = dataclasses.replace(

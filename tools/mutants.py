@@ -23,11 +23,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from swn_torture.mutants.hunt import BUDGET_S, Hunt, Scope, hunt_all
-from swn_torture.mutants.matrix import CAUGHT, Catch, Matrix
-from swn_torture.mutants.page import page, summary
-from swn_torture.mutants.picture import picture
-from swn_torture.server.faults import AREAS, UnknownFault, find_fault, load_faults
+from swn_torture.faults.library import AREAS, UnknownFault, find_fault, load_faults
+from swn_torture.faults.matrix.matrix import CAUGHT, FaultResult, Matrix
+from swn_torture.faults.matrix.page import page, summary
+from swn_torture.faults.matrix.picture import picture
+from swn_torture.faults.matrix.trials import BUDGET_S, Scope, Trial, run_trials
 
 USAGE = 2
 KEPT = Path("reports/mutants/hunts")
@@ -45,17 +45,17 @@ def main() -> int:
     began = time.monotonic()
     seen = 0
 
-    def done(hunt: Hunt) -> None:
+    def done(trial: Trial) -> None:
         nonlocal seen
         seen += 1
-        guilty = [case for case, outcome in hunt.outcomes.items() if outcome in CAUGHT]
+        guilty = [case for case, outcome in trial.outcomes.items() if outcome in CAUGHT]
         print(
-            f"[{seen}/{len(faults) + 1}] {hunt.fault or 'the reference'}: {len(guilty)} of "
-            f"{len(hunt.outcomes)} cases in {hunt.duration_s:.0f} s {hunt.cut}",
+            f"[{seen}/{len(faults) + 1}] {trial.fault or 'the reference'}: {len(guilty)} of "
+            f"{len(trial.outcomes)} cases in {trial.duration_s:.0f} s {trial.cut}",
             flush=True,
         )
         for case in guilty if options.verbose else ():
-            print(f"    {case}: {', '.join(hunt.broken[case])}")
+            print(f"    {case}: {', '.join(trial.broken[case])}")
 
     complete = len(faults) == len(load_faults())
     with tempfile.TemporaryDirectory() as scratch:
@@ -63,7 +63,7 @@ def main() -> int:
         if not options.resume:
             shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True, exist_ok=True)
-        reference, *hunts = hunt_all(
+        reference, *trials = run_trials(
             faults,
             scope=options.scope,
             processes=options.processes,
@@ -71,8 +71,8 @@ def main() -> int:
             budget=options.budget,
             done=done,
         )
-    catches = tuple(Catch(fault, hunt) for fault, hunt in zip(faults, hunts, strict=True))
-    matrix = Matrix(catches, reference, options.scope, time.monotonic() - began)
+    results = tuple(FaultResult(fault, trial) for fault, trial in zip(faults, trials, strict=True))
+    matrix = Matrix(results, reference, options.scope, time.monotonic() - began)
     if options.json or complete:
         _write(options.json or Path("reports/mutants/matrix.json"), json.dumps(matrix.to_json(), indent=1))
     if options.page or complete:
@@ -111,15 +111,15 @@ def _options() -> argparse.Namespace:
 
 
 def _tell(matrix: Matrix) -> None:
-    for catch in matrix.catches:
-        if not catch.hunt.outcomes:
-            print(f"NOT RUN {catch.fault.name}: {catch.hunt.cut}")
+    for catch in matrix.results:
+        if not catch.trial.outcomes:
+            print(f"NOT RUN {catch.fault.name}: {catch.trial.cut}")
         elif catch.survived:
             print(f"SURVIVED {catch.fault.name}: {', '.join(catch.fault.violates)}")
         elif catch.unproven:
             print(f"not found broken by {catch.fault.name}: {', '.join(catch.unproven)}")
-        if catch.hunt.crashes:
-            print(f"BROKE {catch.fault.name}: {'; '.join(catch.hunt.crashes)}")
+        if catch.trial.crashes:
+            print(f"BROKE {catch.fault.name}: {'; '.join(catch.trial.crashes)}")
     for case in matrix.false_alarms:
         print(f"FAILS THE REFERENCE {case}: {', '.join(matrix.reference.broken[case])}")
     for crash in matrix.reference.crashes:

@@ -1,7 +1,7 @@
 """Change the codec and the state machine in one place at a time, and see which changes no test notices.
 
     python tools/mutation.py              every change; writes docs/mutation.md
-    python tools/mutation.py -j 4 'swn_torture.witness.ndr*'
+    python tools/mutation.py -j 4 'swn_torture.stubdata.ndr*'
 
 What is changed, by which tests it has to be noticed, and which changes are known to make no difference, and
 why, stands in tools/mutation.toml. mutmut lives in a virtual environment of its own under build/mutation,
@@ -135,7 +135,7 @@ def _change(name: str) -> Change:
     shown = subprocess.run([MUTMUT, "show", name], cwd=TREE, capture_output=True, text=True, check=True)
     lines = [line for line in shown.stdout.splitlines() if not line.startswith(("---", "+++"))]
     was, now = (" ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
-    # swn_torture.witness.ndr.xǁReaderǁu16__mutmut_3, and for a plain function ...ndr.x_wide_size__mutmut_1
+    # swn_torture.stubdata.ndr.xǁReaderǁu16__mutmut_3, and for a plain function ...ndr.x_wide_size__mutmut_1
     module, _, function = name.removeprefix("swn_torture.").rpartition(".")
     function = re.sub(r"^x_?|__mutmut_\d+$", "", function).strip("ǁ").replace("ǁ", ".")
     return Change(f"{module}.{function}", was, now)

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.harness import case
-from swn_torture.harness.registering import listed, show_listed, until_gone
-from swn_torture.harness.steps import listen, versions
+from swn_torture.casekit import case
+from swn_torture.casekit.steps.listeners import listen, versions
+from swn_torture.casekit.steps.registering import listed, show_listed, until_gone
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 
 @case("SWN-3.1.6.5-delete-on-timeout", needs=("list-registrations",))
 @pytest.mark.parametrize("ending", ["fin", "reset"])
-async def test_connection_ends(witness: Witness, law: Law, cluster: Controller, ending: str) -> None:
+async def test_connection_ends(witness: Witness, spec: Spec, cluster: Controller, ending: str) -> None:
     """A client whose only connection ends is not on the list of registrations any more."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     gone = [
         await listen(witness, client, version=version, asks=version == 1) for version in versions(witness)
@@ -33,13 +33,13 @@ async def test_connection_ends(witness: Witness, law: Law, cluster: Controller, 
     await client.rpc.close(abort=ending == "reset")
     left = await until_gone(cluster, names, expect.reply_deadline)
 
-    law("SWN-3.1.6.5-delete-on-timeout").holds(
+    spec("SWN-3.1.6.5-delete-on-timeout").holds(
         len(before) == len(gone) + 1 and not left,
         expected=f"{len(gone)} registrations on the list before, none after the connection ended",
         observed=f"{len(before) - 1} before, after: {show_listed(left)}",
         note="they were made on one connection, the only one of its association",
     )
-    law("SWN-3.1.6.5-delete-on-timeout").holds(
+    spec("SWN-3.1.6.5-delete-on-timeout").holds(
         len(await listed(cluster, stays.name)) == 1,
         expected="the registration of another connection is still there",
         observed=show_listed(await listed(cluster, stays.name)),
@@ -52,9 +52,9 @@ async def test_connection_ends(witness: Witness, law: Law, cluster: Controller, 
     needs=("version-2", "list-registrations"),
     lasts=60,
 )
-async def test_client_falls_silent(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_client_falls_silent(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client that vanishes without a word is not on the list of registrations for ever."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     keep_alive = 1
     silent = await listen(witness, keep_alive_timeout=keep_alive)
     old = await listen(witness, version=1)
@@ -70,7 +70,7 @@ async def test_client_falls_silent(witness: Witness, law: Law, cluster: Controll
     began = time.monotonic()
     left = await until_gone(cluster, [silent.name], by_timers)
     seen = f"{show_listed(left)} after {time.monotonic() - began:.1f} s"
-    law("SWN-3.1.6.5-silent-death").holds(
+    spec("SWN-3.1.6.5-silent-death").holds(
         not left,
         expected=f"a registration of version 2 is gone after {by_timers:g} s, by its timers at the latest",
         observed=seen,
@@ -79,7 +79,7 @@ async def test_client_falls_silent(witness: Witness, law: Law, cluster: Controll
 
     left = await until_gone(cluster, [old.name], began + by_transport - time.monotonic())
     seen = f"{show_listed(left)} after {time.monotonic() - began:.1f} s"
-    rule, note = law("SWN-3.1.6.5-delete-on-timeout"), "registration of version 1, its client fell silent"
+    rule, note = spec("SWN-3.1.6.5-delete-on-timeout"), "registration of version 1, its client fell silent"
     if expect.silence_timeout:
         rule.holds(
             not left,
@@ -89,4 +89,4 @@ async def test_client_falls_silent(witness: Witness, law: Law, cluster: Controll
         )
     else:
         rule.record(seen, f"{note}; when the transport notices is not known (expect.silence_timeout)")
-    law.choice("AMB-14", f"a client of version 1 that fell silent is {'listed' if left else 'gone'} by then")
+    spec.choice("AMB-14", f"a client of version 1 that fell silent is {'listed' if left else 'gone'} by then")

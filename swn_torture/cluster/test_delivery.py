@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.buffer_rules import naming
-from swn_torture.harness.steps import (
+from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     destination,
-    hear,
-    hear_late,
-    hear_nothing,
-    hear_out,
+    drain_notifications,
     listen,
     share_of,
+    wait_for_notifications,
+    wait_or_move_client,
+    wait_quiet_time,
 )
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import MessageType
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 _MOVES = ("move-client", "list-nodes", "two-nodes")
 
@@ -40,7 +40,7 @@ _MOVES = ("move-client", "list-nodes", "two-nodes")
     "SWN-3.1.4.2-v2-pending-share-empty",
     needs=("version-2", "any-share", "move-share", *_MOVES),
 )
-async def test_registered_afterwards(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_registered_afterwards(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A registration made after moves under its client name starts with nothing pending."""
     share = share_of(witness)
     mine: dict[str, Any] = {
@@ -49,21 +49,21 @@ async def test_registered_afterwards(witness: Witness, law: Law, cluster: Contro
     }
     early = await listen(witness, share_name=share, **mine)
     home = await destination(witness, cluster, beside=early.address)
-    (unprompted,) = await hear_nothing(early)
-    law.choice(
+    (unprompted,) = await wait_quiet_time(early)
+    spec.choice(
         "AMB-33",
         "nothing is told straight after registering for a share"
         if unprompted == SILENCE
         else f"straight after registering for a share: {unprompted}",
     )
     await cluster.move_client(early.name, home.node)
-    await hear(early)
+    await wait_for_notifications(early)
     await cluster.move_share(share, home.node, client=early.name)
-    await hear_late(law, cluster, early, MessageType.SHARE_MOVE, home)
+    await wait_or_move_client(spec, cluster, early, MessageType.SHARE_MOVE, home)
 
     late_1 = await listen(witness, version=1, **mine)
     late_2 = await listen(witness, share_name=share, **mine)
-    await hear_out(late_1, late_2)
+    await drain_notifications(late_1, late_2)
 
     for listener, kind, requirement in (
         (late_1, MessageType.CLIENT_MOVE, "SWN-3.1.4.2-no-initial-move"),
@@ -72,12 +72,12 @@ async def test_registered_afterwards(witness: Witness, law: Law, cluster: Contro
         (late_2, MessageType.SHARE_MOVE, "SWN-3.1.4.5-no-initial-share"),
     ):
         if kind == MessageType.SHARE_MOVE and listener is late_2 and unprompted == SUCCESS:
-            law(requirement).record("every registration for the share is told to move at once (AMB-33)")
+            spec(requirement).record("every registration for the share is told to move at once (AMB-33)")
             continue
-        law(requirement).holds(
-            not listener.told_of(kind),
+        spec(requirement).holds(
+            not listener.notifications_of(kind),
             expected=f"no {kind.name}: it was told to the registration of that time",
-            observed="; ".join(map(str, listener.told)) or listener.outcome,
+            observed="; ".join(map(str, listener.notified)) or listener.outcome,
         )
 
 
@@ -85,7 +85,7 @@ async def test_registered_afterwards(witness: Witness, law: Law, cluster: Contro
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("asks", [False, True], ids=["idle", "outstanding"])
 async def test_nothing_after_unregister(
-    witness: Witness, law: Law, cluster: Controller, version: int, *, asks: bool
+    witness: Witness, spec: Spec, cluster: Controller, version: int, *, asks: bool
 ) -> None:
     """A registration that was removed is told nothing of a move; another one of the client is."""
     name, address = witness.client_name(), await witness.address_of(0)
@@ -99,7 +99,7 @@ async def test_nothing_after_unregister(
     home = await destination(witness, cluster, beside=address)
     unregistered = await outcome_of(client.start(UnRegisterRequest(gone.handle)))
     if unregistered != SUCCESS:
-        raise law.broken(
+        raise spec.precondition_failed(
             "SWN-3.1.4.3-returns-success",
             expected=str(SUCCESS),
             observed=unregistered,
@@ -107,12 +107,12 @@ async def test_nothing_after_unregister(
         )
 
     await cluster.move_client(name, home.node)
-    await hear(stays)
-    (outcome,) = await hear_nothing(gone)
+    await wait_for_notifications(stays)
+    (outcome,) = await wait_quiet_time(gone)
 
-    rule = law("SWN-3.1.4.3-no-more-notifications")
+    rule = spec("SWN-3.1.4.3-no-more-notifications")
     rule.equal(
-        stays.notice(law, "SWN-3.1.4.3-no-more-notifications").message_type,
+        stays.notification(spec, "SWN-3.1.4.3-no-more-notifications").message_type,
         MessageType.CLIENT_MOVE,
         show=naming(MessageType),
         note="the registration that stays",
@@ -131,26 +131,26 @@ async def test_nothing_after_unregister(
     needs=_MOVES,
     syntaxes="both",
 )
-async def test_calls_are_told_apart(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_calls_are_told_apart(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Of two calls on one connection a move answers the one whose registration it concerns."""
     client = await witness.connect()
     address = await witness.address_of(0)
     first, second = [await listen(witness, client, ip_address=address) for _ in range(2)]
     home = await destination(witness, cluster, beside=address)
-    rule = law("SWN-3.1.4.4-search-by-key", "SWN-3.1.4.4-concurrent-registrations")
+    rule = spec("SWN-3.1.4.4-search-by-key", "SWN-3.1.4.4-concurrent-registrations")
 
     await cluster.move_client(second.name, home.node)
-    answered, other = await asyncio.gather(hear(second), hear_nothing(first))
+    answered, other = await asyncio.gather(wait_for_notifications(second), wait_quiet_time(first))
     rule.allows(answered[0], SUCCESS, note="the call of the client that was moved")
     rule.allows(other[0], SILENCE, note="the call that was sent before it, of another client")
 
     await cluster.move_client(first.name, home.node)
-    (answered,) = [await hear(first)]
+    (answered,) = [await wait_for_notifications(first)]
     rule.allows(answered[0], SUCCESS, note="that call, when its client was moved as well")
 
 
 @case("SWN-3.1.1.3-key-unique", lasts=5)
-async def test_a_hundred_handles(witness: Witness, law: Law) -> None:
+async def test_a_hundred_handles(witness: Witness, spec: Spec) -> None:
     """A hundred registrations that are alike have a hundred handles, each of which can be unregistered."""
     client = await witness.connect()
     request = witness.registration(ip_address=await witness.address_of(0))
@@ -159,12 +159,12 @@ async def test_a_hundred_handles(witness: Witness, law: Law) -> None:
     handles = [outcome.response.context for outcome in registered if outcome == SUCCESS]
     ended = [await outcome_of(client.start(UnRegisterRequest(handle))) for handle in handles]
 
-    law("SWN-3.1.1.3-key-unique").holds(
+    spec("SWN-3.1.1.3-key-unique").holds(
         len(set(handles)) == len(registered),
         expected="100 different handles",
         observed=f"{len(set(handles))} different handles of {len(handles)}",
     )
-    law("SWN-3.1.1.3-key-unique").holds(
+    spec("SWN-3.1.1.3-key-unique").holds(
         all(outcome == SUCCESS for outcome in ended),
         expected=f"{SUCCESS} for each UnRegister",
         observed=", ".join(sorted({str(outcome) for outcome in ended})) or "none was possible",
@@ -172,32 +172,32 @@ async def test_a_hundred_handles(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-3.1.4.4-registration-survives", needs=_MOVES, lasts=12)
-async def test_life_after_a_move(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_life_after_a_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A registration that was told of a move is still there a while later, or is not."""
     listener = await listen(witness)
     home = await destination(witness, cluster, beside=listener.address)
 
     await cluster.move_client(listener.name, home.node)
-    await hear(listener)
+    await wait_for_notifications(listener)
     # A third of the time that an unused registration lives: long enough for a server that ends it (AMB-30).
-    (later,) = await hear(listener, timeout=witness.place.profile.expect.unused_timeout / 3)
+    (later,) = await wait_for_notifications(listener, timeout=witness.expect.unused_timeout / 3)
     ended = await outcome_of(listener.client.start(UnRegisterRequest(listener.handle)))
 
-    law("SWN-3.1.4.4-registration-survives").record(
+    spec("SWN-3.1.4.4-registration-survives").record(
         f"the next AsyncNotify: {later}; then UnRegister: {ended}"
     )
-    law.choice("AMB-30", "kept" if later == SILENCE else f"ended after it was told to move: {later}")
+    spec.choice("AMB-30", "kept" if later == SILENCE else f"ended after it was told to move: {later}")
 
 
 @case("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname", needs=("version-2", "list-registrations"))
-async def test_net_name_is_kept(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_net_name_is_kept(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """The cluster's own list of registrations shows the NetName that a client gave."""
     listeners = [await listen(witness, version=version) for version in (1, 2)]
 
     known = {each.client_computer_name: each.net_name for each in await cluster.registrations()}
 
     for section, listener in zip((2, 5), listeners, strict=True):
-        law(f"SWN-3.1.4.{section}-entry-netname").equal(known.get(listener.name), witness.net_name)
+        spec(f"SWN-3.1.4.{section}-entry-netname").equal(known.get(listener.name), witness.net_name)
 
 
 @case(
@@ -208,30 +208,30 @@ async def test_net_name_is_kept(witness: Witness, law: Law, cluster: Controller)
     needs=("variant:version-1", "any-share", "move-share", "change-address"),
     syntaxes="both",
 )
-async def test_version_1_server(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+async def test_version_1_server(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """A server of version 1 tells neither of share moves nor of address changes, yet of client moves."""
     witness = await variant("version-1")
     cluster = witness.cluster
     assert cluster is not None
     listener = await listen(witness, version=1)
     home = await destination(witness, cluster, beside=listener.address)
-    spare = witness.place.profile.expect.spare_addresses[0]
+    spare = witness.expect.spare_addresses[0]
 
     await cluster.move_share(share_of(witness), home.node, client=listener.name)
     await cluster.add_address(home.node, spare)
     await cluster.remove_address(home.node, spare)
-    await hear_out(listener)
+    await drain_notifications(listener)
     await cluster.move_client(listener.name, home.node)
-    await hear_out(listener)
+    await drain_notifications(listener)
 
     for kind, *ids in (
         (MessageType.SHARE_MOVE, "SWN-3.1.4.4-share-needs-v2-server", "SWN-2.2.2.4-share-move-v2-only"),
         (MessageType.IP_CHANGE, "SWN-3.1.4.4-ip-needs-v2-server", "SWN-2.2.2.4-ip-change-v2-only"),
     ):
-        law(*ids).holds(
-            bool(listener.told_of(MessageType.CLIENT_MOVE)) and not listener.told_of(kind),
+        spec(*ids).holds(
+            bool(listener.notifications_of(MessageType.CLIENT_MOVE)) and not listener.notifications_of(kind),
             expected=f"CLIENT_MOVE, but no {kind.name}",
-            observed="; ".join(map(str, listener.told)) or listener.outcome,
+            observed="; ".join(map(str, listener.notified)) or listener.outcome,
         )
 
 
@@ -249,7 +249,7 @@ async def test_version_1_server(law: Law, variant: Callable[[str], Awaitable[Wit
     ids=["failing", "empty"],
 )
 async def test_shares_that_cannot_be_listed(
-    law: Law, variant: Callable[[str], Awaitable[Witness]], name: str, requirement: str
+    spec: Spec, variant: Callable[[str], Awaitable[Witness]], name: str, requirement: str
 ) -> None:
     """RegisterEx for a share is refused while the server can list no share; what Register does is open."""
     witness = await variant(name)
@@ -259,5 +259,5 @@ async def test_shares_that_cannot_be_listed(
     reply = await outcome_of(client.start(witness.registration_ex(share_name="SHARE", ip_address=address)))
     version_1 = await outcome_of(client.start(witness.registration(ip_address=address)))
 
-    law(requirement).allows(reply, returns(Win32.ERROR_INVALID_STATE))
-    law.choice("AMB-31", f"Register, {name}: {version_1}")
+    spec(requirement).allows(reply, returns(Win32.ERROR_INVALID_STATE))
+    spec.choice("AMB-31", f"Register, {name}: {version_1}")

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.harness import SILENCE, case, outcome_of
-from swn_torture.harness.buffer_rules import name_form, naming
-from swn_torture.harness.listing import interfaces_until, show_states, states_of
-from swn_torture.harness.steps import (
+from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.raw.notification_rules import name_form, naming
+from swn_torture.casekit.steps.interface_list import interfaces_until, show_states, states_of
+from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    Home,
+    HostNode,
     Listener,
+    answered_when_called_again,
     bring_up,
     destinations,
-    hear,
-    hear_nothing,
-    hear_out,
-    heard_when_asked_again,
+    drain_notifications,
     listen,
     take_down,
     versions,
+    wait_for_notifications,
+    wait_quiet_time,
 )
 from swn_torture.witness.constants import ChangeType, InterfaceState, MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.messages import InterfaceInfo
 
 _EVENT_RULES = (
@@ -52,20 +52,20 @@ _EVENT_RULES = (
     disturbs=True,
     lasts=20,
 )
-async def test_down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An interface that goes down and comes up changes in the list, and those who registered for it hear."""
-    await down_and_up(witness, law, cluster)
+    await down_and_up(witness, spec, cluster)
 
 
 @case(*_EVENT_RULES, needs=("variant:one-group",), lasts=5)
-async def test_down_and_up_in_one_group(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+async def test_down_and_up_in_one_group(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """The same where all interfaces have one group name: its address tells which interface is meant."""
     witness = await variant("one-group")
     assert witness.cluster is not None
-    await down_and_up(witness, law, witness.cluster)
+    await down_and_up(witness, spec, witness.cluster)
 
 
-async def down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
+async def down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Take an interface down, announce that again, bring it up; lists and listeners are watched."""
     here = await witness.address_of(0)
     home = max(await destinations(witness, cluster, beside=here), key=lambda each: len(each.addresses))
@@ -82,23 +82,23 @@ async def down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
     ]
 
     await take_down(cluster, home.node)
-    await hear(*affected)
+    await wait_for_notifications(*affected)
 
     group = home.interfaces[0].group_name
     for listener in affected:
-        await check_told(law, listener, ChangeType.UNAVAILABLE, group)
-    await check_states(witness, law, home, before, InterfaceState.UNAVAILABLE)
+        await check_told(spec, listener, ChangeType.UNAVAILABLE, group)
+    await check_states(witness, spec, home, before, InterfaceState.UNAVAILABLE)
     repeated = await listen(witness, version=1, ip_address=home.addresses[0])
     await take_down(cluster, home.node)
-    await hear_out(repeated, *others)
-    law("SWN-3.1.6.1-repeat-state").record(
-        f"UNAVAILABLE announced once more: {'; '.join(map(str, repeated.told)) or 'nothing is told'}"
+    await drain_notifications(repeated, *others)
+    spec("SWN-3.1.6.1-repeat-state").record(
+        f"UNAVAILABLE announced once more: {'; '.join(map(str, repeated.notified)) or 'nothing is told'}"
     )
     for listener in others:
-        law("SWN-3.1.6.1-other-ip-untouched").holds(
-            not listener.told_of(MessageType.RESOURCE_CHANGE),
+        spec("SWN-3.1.6.1-other-ip-untouched").holds(
+            not listener.notifications_of(MessageType.RESOURCE_CHANGE),
             expected="no RESOURCE_CHANGE",
-            observed="; ".join(map(str, listener.told)) or listener.outcome,
+            observed="; ".join(map(str, listener.notified)) or listener.outcome,
             note=f"registered for {listener.address}, while {' and '.join(home.addresses)} went down",
         )
 
@@ -108,44 +108,46 @@ async def down_and_up(witness: Witness, law: Law, cluster: Controller) -> None:
         for address in home.addresses
         for version in versions(witness)
     ]
-    other_name = await listen_under_another_name(witness, law, home)
+    other_name = await listen_under_another_name(witness, spec, home)
     await bring_up(cluster, home.node)
-    await hear(*affected)
-    await hear_nothing(*other_name)
+    await wait_for_notifications(*affected)
+    await wait_quiet_time(*other_name)
 
     for listener in affected:
-        await check_told(law, listener, ChangeType.AVAILABLE, group)
-    await check_states(witness, law, home, before, InterfaceState.AVAILABLE)
+        await check_told(spec, listener, ChangeType.AVAILABLE, group)
+    await check_states(witness, spec, home, before, InterfaceState.AVAILABLE)
     for listener in other_name:
-        told = "; ".join(map(str, listener.told)) or str(listener.outcome)
-        law("SWN-3.1.6.1-other-name-untouched").record(f"registered as {listener.fields['net_name']}: {told}")
+        notified = "; ".join(map(str, listener.notified)) or str(listener.outcome)
+        spec("SWN-3.1.6.1-other-name-untouched").record(
+            f"registered as {listener.fields['net_name']}: {notified}"
+        )
 
 
-async def check_told(law: Law, listener: Listener, change_type: ChangeType, group: str) -> None:
+async def check_told(spec: Spec, listener: Listener, change_type: ChangeType, group: str) -> None:
     """A registration was told of a change of its interface, by the call that was outstanding."""
     note = f"registered for {listener.address} as {listener.fields['net_name']}, interface of group {group}"
-    queued = law("SWN-3.1.6.1-queues-change", "SWN-V14-3.1.6.1-network-name")
-    if listener.outcome == SILENCE and await heard_when_asked_again(listener):
-        law("SWN-3.1.6.1-wake-async").allows(SILENCE, SUCCESS, note=f"{note}; answered after a second call")
-        raise law.stop()
+    queued = spec("SWN-3.1.6.1-queues-change", "SWN-V14-3.1.6.1-network-name")
+    if listener.outcome == SILENCE and await answered_when_called_again(listener):
+        spec("SWN-3.1.6.1-wake-async").allows(SILENCE, SUCCESS, note=f"{note}; answered after a second call")
+        raise spec.stop()
     if not queued.allows(listener.outcome or SILENCE, SUCCESS, note=note):
-        law.choice("AMB-12", f"group {group}, NetName {listener.fields['net_name']}: nothing is told")
+        spec.choice("AMB-12", f"group {group}, NetName {listener.fields['net_name']}: nothing is told")
         return
-    law("SWN-3.1.6.1-wake-async").allows(listener.outcome or SILENCE, SUCCESS, note=note)
-    notice = listener.notice(law, "SWN-3.1.6.1-queues-change")
-    queued.equal(notice.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType), note=note)
-    for change in notice.changes[-1:]:
-        law("SWN-3.1.6.1-change-state").equal(
+    spec("SWN-3.1.6.1-wake-async").allows(listener.outcome or SILENCE, SUCCESS, note=note)
+    notification = listener.notification(spec, "SWN-3.1.6.1-queues-change")
+    queued.equal(notification.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType), note=note)
+    for change in notification.changes[-1:]:
+        spec("SWN-3.1.6.1-change-state").equal(
             change.change_type, change_type, show=naming(ChangeType), note=note
         )
-        law("SWN-3.1.6.1-change-name").equal(change.text, group, note=note)
-        law.choice("AMB-11", name_form(change.text, listener, {group}) or f"another name: {change.text}")
+        spec("SWN-3.1.6.1-change-name").equal(change.text, group, note=note)
+        spec.choice("AMB-11", name_form(change.text, listener, {group}) or f"another name: {change.text}")
     same = group.casefold() == str(listener.fields["net_name"]).casefold()
-    law.choice("AMB-12", f"told, the group name being {'equal to' if same else 'other than'} the NetName")
+    spec.choice("AMB-12", f"told, the group name being {'equal to' if same else 'other than'} the NetName")
 
 
 async def check_states(
-    witness: Witness, law: Law, home: Home, before: tuple[InterfaceInfo, ...], state: InterfaceState
+    witness: Witness, spec: Spec, home: HostNode, before: tuple[InterfaceInfo, ...], state: InterfaceState
 ) -> None:
     """Every other node lists the interfaces of a node in this state, and the rest as before."""
     wanted = {**states_of(before), **dict.fromkeys(home.addresses, int(state))}
@@ -154,26 +156,26 @@ async def check_states(
         if node.name.casefold() == home.node.casefold():
             continue
         listed = states_of(
-            await interfaces_until(witness, lambda told: states_of(told) == wanted, node=index)
+            await interfaces_until(witness, lambda notified: states_of(notified) == wanted, node=index)
         )
         note = f"as {node.name} tells it, after {home.node} became {state.name}"
         if not listed:
-            law("SWN-3.1.6.1-lookup").holds(
+            spec("SWN-3.1.6.1-lookup").holds(
                 False,  # noqa: FBT003 - the other interfaces are concerned, too
                 expected="an answer, for the interfaces of other nodes are still AVAILABLE",
                 observed="no answer, as while no interface is AVAILABLE",
                 note=note,
             )
-            raise law.stop()
+            raise spec.stop()
         own = {address: listed[address] for address in home.addresses if address in listed}
         others = {address: state for address, state in listed.items() if address not in home.addresses}
-        law("SWN-3.1.4.1-state", "SWN-3.1.6.1-sets-state").equal(
+        spec("SWN-3.1.4.1-state", "SWN-3.1.6.1-sets-state").equal(
             own, {address: int(state) for address in home.addresses}, show=show_states, note=note
         )
-        law("SWN-3.1.6.1-lookup").equal(others, rest, show=show_states, note=note)
+        spec("SWN-3.1.6.1-lookup").equal(others, rest, show=show_states, note=note)
 
 
-async def listen_under_another_name(witness: Witness, law: Law, home: Home) -> list[Listener]:
+async def listen_under_another_name(witness: Witness, spec: Spec, home: HostNode) -> list[Listener]:
     """The same under another name of the cluster, if it has one; who has not says so."""
     fields = {
         "ip_address": home.addresses[0],
@@ -183,7 +185,7 @@ async def listen_under_another_name(witness: Witness, law: Law, home: Home) -> l
     client = await witness.connect()
     outcome = await outcome_of(client.start(witness.registration(**fields)))
     if outcome != SUCCESS:
-        law("SWN-3.1.6.1-other-name-untouched").record(f"no registration as {fields['net_name']}: {outcome}")
+        spec("SWN-3.1.6.1-other-name-untouched").record(f"no registration as {fields['net_name']}: {outcome}")
         return []
     listener = Listener(witness, client, outcome.response.context, fields)
     listener.ask()

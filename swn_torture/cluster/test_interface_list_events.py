@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit import CLOSED, SILENCE, case, outcome_of, returns
+from swn_torture.casekit.steps.interface_list import show_states, states_of
+from swn_torture.casekit.steps.listeners import (
+    SUCCESS,
+    bring_up,
+    either_syntax,
+    host_nodes,
+    index_of,
+    take_down,
+)
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability
-from swn_torture.harness import CLOSED, SILENCE, case, outcome_of, returns
-from swn_torture.harness.listing import show_states, states_of
-from swn_torture.harness.steps import SUCCESS, bring_up, either_syntax, homes, index_of, take_down
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import PendingCall, WitnessClient
     from swn_torture.witness.messages import GetInterfaceListResponse
 
@@ -33,9 +40,9 @@ if TYPE_CHECKING:
     disturbs=True,
     lasts=30,
 )
-async def test_no_interface_available(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_no_interface_available(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """With no interface AVAILABLE GetInterfaceList is held, and answered when one is again."""
-    hosting = [home for home in await homes(witness, cluster) if home.interfaces]
+    hosting = [home for home in await host_nodes(witness, cluster) if home.interfaces]
     # The one that comes back is no interface of the node that is asked: that it is no witness for (AMB-7).
     last = next(h for h in hosting if h.node.casefold() != witness.nodes[0].name.casefold())
     clients = await either_syntax(witness)
@@ -43,52 +50,52 @@ async def test_no_interface_available(witness: Witness, law: Law, cluster: Contr
     address = await witness.address_of(0)
 
     # Whoever looks for signs of life asks for the interface list, which nobody is to be told now.
-    law.survival = True
+    spec.survival_checked = True
     for home in hosting:
         await take_down(cluster, home.node)
-    held = await until_none_available(witness, law, clients)
-    await record_others(witness, law, clients[0], address)
+    held = await until_none_available(witness, spec, clients)
+    await record_others(witness, spec, clients[0], address)
     await take_down(cluster, last.node)
-    await check_still_held(witness, law, held, f"{last.node} went down once more")
+    await check_still_held(witness, spec, held, f"{last.node} went down once more")
 
     local = there.start(GetInterfaceListRequest())
     await bring_up(cluster, last.node)
-    await check_woken(witness, law, held, f"an interface of {last.node} came up")
-    record_local(law, await outcome_of(local, witness.place.profile.expect.quiet_time))
+    await check_woken(witness, spec, held, f"an interface of {last.node} came up")
+    record_local(spec, await outcome_of(local, witness.expect.quiet_time))
 
-    spares = witness.place.profile.expect.spare_addresses
+    spares = witness.expect.spare_addresses
     if spares and cluster.can(Capability.CHANGE_ADDRESS):
         await take_down(cluster, last.node)
-        held = await until_none_available(witness, law, clients)
+        held = await until_none_available(witness, spec, clients)
         await cluster.add_address(last.node, spares[0])
-        await check_woken(witness, law, held, f"{spares[0]} came to {last.node}")
+        await check_woken(witness, spec, held, f"{spares[0]} came to {last.node}")
 
 
 async def check_still_held(
-    witness: Witness, law: Law, held: list[PendingCall[GetInterfaceListResponse]], event: str
+    witness: Witness, spec: Spec, held: list[PendingCall[GetInterfaceListResponse]], event: str
 ) -> None:
     """An event that makes nothing AVAILABLE does not end the wait."""
-    quiet = witness.place.profile.expect.quiet_time
+    quiet = witness.expect.quiet_time
     for outcome in await asyncio.gather(*(outcome_of(call, quiet) for call in held)):
-        law("SWN-3.1.4.1-wait-available").allows(outcome, SILENCE, note=f"the held call, after {event}")
+        spec("SWN-3.1.4.1-wait-available").allows(outcome, SILENCE, note=f"the held call, after {event}")
 
 
 async def check_woken(
-    witness: Witness, law: Law, held: list[PendingCall[GetInterfaceListResponse]], event: str
+    witness: Witness, spec: Spec, held: list[PendingCall[GetInterfaceListResponse]], event: str
 ) -> None:
     """The held calls are answered with a list in which something is AVAILABLE.
 
     Raises:
         Stop: they are not answered.
     """
-    deadline = witness.place.profile.expect.event_deadline
+    deadline = witness.expect.event_deadline
     for outcome in await asyncio.gather(*(outcome_of(call, deadline) for call in held)):
         states = _states(outcome)
-        if not law("SWN-3.1.4.1-waiting-woken", "SWN-3.1.6.1-wake-interface-list").allows(
+        if not spec("SWN-3.1.4.1-waiting-woken", "SWN-3.1.6.1-wake-interface-list").allows(
             outcome, SUCCESS, note=f"the held call, after {event}"
         ):
-            raise law.stop()
-        law("SWN-3.1.4.1-wait-available").holds(
+            raise spec.stop()
+        spec("SWN-3.1.4.1-wait-available").holds(
             InterfaceState.AVAILABLE in states.values(),
             expected="a list with an AVAILABLE interface",
             observed=show_states(states),
@@ -96,20 +103,20 @@ async def check_woken(
         )
 
 
-def record_local(law: Law, outcome: Outcome) -> None:
+def record_local(spec: Spec, outcome: Outcome) -> None:
     """What a node answers that has the only AVAILABLE interface itself."""
     held = outcome == SILENCE
-    law.choice("AMB-7", f"only the asked node's interface AVAILABLE: {'held' if held else outcome}")
+    spec.choice("AMB-7", f"only the asked node's interface AVAILABLE: {'held' if held else outcome}")
 
 
 def _states(outcome: Outcome) -> dict[str, int]:
     """The states in an answer; none where there is no list in it."""
-    told = getattr(outcome.response, "interface_list", None)
-    return states_of(told.interfaces or ()) if told else {}
+    notified = getattr(outcome.response, "interface_list", None)
+    return states_of(notified.interfaces or ()) if notified else {}
 
 
 async def until_none_available(
-    witness: Witness, law: Law, clients: list[WitnessClient]
+    witness: Witness, spec: Spec, clients: list[WitnessClient]
 ) -> list[PendingCall[GetInterfaceListResponse]]:
     """Ask on each connection until the call is held, which it has to be once nothing is AVAILABLE.
 
@@ -117,7 +124,7 @@ async def until_none_available(
         Stop: a call was answered by a list in which nothing is AVAILABLE.
         Unsuitable: something stays AVAILABLE whatever the controller does.
     """
-    expect = witness.place.profile.expect
+    expect = witness.expect
     loop = asyncio.get_running_loop()
     deadline = loop.time() + expect.event_deadline
 
@@ -126,45 +133,45 @@ async def until_none_available(
             call = client.start(GetInterfaceListRequest())
             outcome = await outcome_of(call, expect.quiet_time)
             if outcome == CLOSED:
-                raise Unsuitable("the witness service of a node goes away with its interface")
+                raise NotTestable("the witness service of a node goes away with its interface")
             if InterfaceState.AVAILABLE not in _states(outcome).values():
                 return call, outcome
             if loop.time() > deadline:
-                raise Unsuitable("an interface stays AVAILABLE while all nodes are to be without one")
+                raise NotTestable("an interface stays AVAILABLE while all nodes are to be without one")
 
     found = await asyncio.gather(*map(hold, clients))
     for client, (_, outcome) in zip(clients, found, strict=True):
-        law("SWN-3.1.4.1-wait-available").holds(
+        spec("SWN-3.1.4.1-wait-available").holds(
             outcome == SILENCE,
             expected=f"no answer while no interface is AVAILABLE ({expect.quiet_time:g} s watched)",
             observed=f"{outcome}: {show_states(_states(outcome))}" if outcome == SUCCESS else outcome,
             note=f"{client.syntax}",
         )
-        law.choice("AMB-7", f"no interface AVAILABLE: {'held' if outcome == SILENCE else 'not held'}")
-    if law.failed:
-        raise law.stop()
+        spec.choice("AMB-7", f"no interface AVAILABLE: {'held' if outcome == SILENCE else 'not held'}")
+    if spec.failed:
+        raise spec.stop()
     return [call for call, _ in found]
 
 
-async def record_others(witness: Witness, law: Law, busy: WitnessClient, address: str) -> None:
+async def record_others(witness: Witness, spec: Spec, busy: WitnessClient, address: str) -> None:
     """Whether others are served while a call is held: on its own connection, and on another."""
-    deadline = witness.place.profile.expect.reply_deadline
-    told = []
+    deadline = witness.expect.reply_deadline
+    notified = []
     for where, client in (("another connection", await witness.connect(0)), ("its connection", busy)):
         registered = await outcome_of(client.start(witness.registration(ip_address=address)), deadline)
-        told.append(f"Register on {where}: {registered}")
+        notified.append(f"Register on {where}: {registered}")
         if registered == SUCCESS:
             request = UnRegisterRequest(registered.response.context)
-            told.append(f"UnRegister: {await outcome_of(client.start(request), deadline)}")
-    law("SWN-3.1.4.1-wait-does-not-block-others").record("; ".join(told))
+            notified.append(f"UnRegister: {await outcome_of(client.start(request), deadline)}")
+    spec("SWN-3.1.4.1-wait-does-not-block-others").record("; ".join(notified))
 
 
 @case("SWN-3.1.4.1-empty-list", needs=("no-interfaces",), disturbs=True, lasts=30)
 async def test_no_interface_at_all(
-    witness: Witness, law: Law, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """With no interface in the list GetInterfaceList returns ERROR_NO_MORE_ITEMS."""
-    if "no-interfaces" in witness.place.profile.variants:
+    if "no-interfaces" in witness.profile.variants:
         witness = await variant("no-interfaces")
     else:
         await remove_all(witness, cluster)
@@ -172,13 +179,13 @@ async def test_no_interface_at_all(
 
     reply = await until_empty(witness, client)
 
-    told = getattr(reply.response, "interface_list", None)
-    law("SWN-3.1.4.1-empty-list").allows(
+    notified = getattr(reply.response, "interface_list", None)
+    spec("SWN-3.1.4.1-empty-list").allows(
         reply,
         returns(Win32.ERROR_NO_MORE_ITEMS),
-        note=f"InterfaceList: {'null' if told is None else f'{len(told.interfaces or ())} elements'}",
+        note=f"InterfaceList: {'null' if notified is None else f'{len(notified.interfaces or ())} elements'}",
     )
-    law.choice("AMB-8", f"{reply}, InterfaceList {'null' if told is None else 'not null'}")
+    spec.choice("AMB-8", f"{reply}, InterfaceList {'null' if notified is None else 'not null'}")
 
 
 async def remove_all(witness: Witness, cluster: Controller) -> None:
@@ -190,7 +197,7 @@ async def remove_all(witness: Witness, cluster: Controller) -> None:
     own = {node.address for node in witness.nodes}
     while hosts := [node for node in await cluster.nodes() if node.addresses]:
         if own.intersection(a for node in hosts for a in node.addresses):
-            raise Unsuitable("the nodes are reached by witness addresses, which would be gone")
+            raise NotTestable("the nodes are reached by witness addresses, which would be gone")
         # All at once; another node may take each of them over, until none of them knows it any more.
         orders = [cluster.remove_address(n.name, address) for n in hosts for address in n.addresses]
         await asyncio.gather(*orders)
@@ -198,7 +205,7 @@ async def remove_all(witness: Witness, cluster: Controller) -> None:
 
 async def until_empty(witness: Witness, client: WitnessClient) -> Outcome:
     """Ask until nothing is listed any more, as long as an event may take; how the last call ended."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     loop = asyncio.get_running_loop()
     deadline = loop.time() + expect.event_deadline
     while True:

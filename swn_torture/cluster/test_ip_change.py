@@ -5,10 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64
-from swn_torture.harness import case
-from swn_torture.harness.answer_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
-from swn_torture.harness.buffer_rules import (
+from swn_torture.casekit import case
+from swn_torture.casekit.raw.move_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
+from swn_torture.casekit.raw.notification_rules import (
     FAMILY_RULES,
     FRAME_RULES,
     IPV6_RULES,
@@ -19,28 +18,29 @@ from swn_torture.harness.buffer_rules import (
     check_list,
     naming,
 )
-from swn_torture.harness.steps import (
+from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    Home,
+    HostNode,
     Listener,
     addresses_of,
     destination,
-    hear_late,
-    hear_out,
-    hear_past,
-    homes,
+    drain_notifications,
+    host_nodes,
     listen,
     share_of,
     until_listed,
+    wait_or_move_client,
+    wait_past,
 )
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.constants import AddressFlags, MessageType, RegisterFlags
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.raw.notification import Notification
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.notice import Notice
-    from swn_torture.harness.witness import Witness
 
 _NEEDS = ("version-2", "change-address", "spare-address", "move-client", "list-nodes")
 _WAKES = ("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.4-ip-type", "SWN-3.1.4.5-ip-flag-true")
@@ -65,7 +65,7 @@ _LISTED = "after GetInterfaceList had shown the new address"
     disturbs=True,
     lasts=20,
 )
-async def test_address_added(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A new address is told, once, to those who asked for IP changes, and to nobody who registers later."""
     home = await destination(witness, cluster, beside=await witness.address_of(0))
     mine: dict[str, Any] = {
@@ -74,47 +74,47 @@ async def test_address_added(witness: Witness, law: Law, cluster: Controller) ->
     }
     wanting: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
     syntaxes = {"NDR32": NDR32, "NDR64": NDR64}
-    told = [
+    notified = [
         await listen(witness, await witness.connect(syntax=syntax), **wanting) for syntax in syntaxes.values()
     ]
     without_flag = await listen(witness, **mine)
-    of_version_1 = await listen(witness, version=1, **mine)
+    version_1_server = await listen(witness, version=1, **mine)
 
     new = await add_address(witness, cluster, home.node, 4)
-    for listener in told:
-        await hear_ip_change(law, cluster, listener, home, without_flag, of_version_1)
+    for listener in notified:
+        await hear_ip_change(spec, cluster, listener, home, without_flag, version_1_server)
 
-    for name, listener in zip(syntaxes, told, strict=True):
+    for name, listener in zip(syntaxes, notified, strict=True):
         assert listener.outcome is not None
         if listener.outcome.kind == "result":
-            law(*SUCCESS_RULES).allows(listener.outcome, SUCCESS)
-        notice = listener.notice(law, *_WAKES, note=f"{name}, {_LISTED}")
-        law("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true").equal(
-            notice.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
+            spec(*SUCCESS_RULES).allows(listener.outcome, SUCCESS)
+        notification = listener.notification(spec, *_WAKES, note=f"{name}, {_LISTED}")
+        spec("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true").equal(
+            notification.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
         )
-        check_frame(law, notice, note=name)
-        changed = await destination_of(witness, cluster, law, notice, home.node, new)
-        list_ = check_move(law, "ip", notice, changed)
-        check_list(law, list_, changed, note=name)
+        check_frame(spec, notification, note=name)
+        changed = await destination_of(witness, cluster, spec, notification, home.node, new)
+        list_ = check_move(spec, "ip", notification, changed)
+        check_list(spec, list_, changed, note=name)
         flags = sorted({entry.flags & AddressFlags(0x1B) for entry in list_.entries})
-        law.choice("AMB-15", f"IP change: {', '.join(map(naming(AddressFlags), flags))}")
+        spec.choice("AMB-15", f"IP change: {', '.join(map(naming(AddressFlags), flags))}")
 
     fresh = [await listen(witness, **wanting), await listen(witness, version=1, **mine)]
-    before = len(told[0].told_of(MessageType.IP_CHANGE))
-    await hear_out(*told, without_flag, of_version_1, *fresh)
+    before = len(notified[0].notifications_of(MessageType.IP_CHANGE))
+    await drain_notifications(*notified, without_flag, version_1_server, *fresh)
 
     def check_untold(listener: Listener, note: str, *ids: str, told_before: int = 0) -> None:
-        law(*ids).holds(
-            len(listener.told_of(MessageType.IP_CHANGE)) == told_before,
+        spec(*ids).holds(
+            len(listener.notifications_of(MessageType.IP_CHANGE)) == told_before,
             expected="no IP_CHANGE",
-            observed="; ".join(map(str, listener.told[told_before:])) or listener.outcome,
+            observed="; ".join(map(str, listener.notified[told_before:])) or listener.outcome,
             note=note,
         )
 
-    check_untold(told[0], "the next AsyncNotify", "SWN-3.1.4.4-processed-removed-ip", told_before=before)
+    check_untold(notified[0], "the next AsyncNotify", "SWN-3.1.4.4-processed-removed-ip", told_before=before)
     check_untold(without_flag, "registration with Flags 0", "SWN-3.1.4.5-ip-flag-false")
     check_untold(
-        of_version_1,
+        version_1_server,
         "registration of version 1 under the same client name",
         "SWN-3.1.4.4-ip-needs-v2-client",
         "SWN-3.1.4.5-entry-client-version",
@@ -135,31 +135,31 @@ async def test_address_added(witness: Witness, law: Law, cluster: Controller) ->
     disturbs=True,
     lasts=20,
 )
-async def test_ipv6_address_added(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_ipv6_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A new IPv6 address is told in IPV6, and so are moves to the node that has it now."""
     home = await destination(witness, cluster, beside=await witness.address_of(0))
     share = share_of(witness)
     watcher = await listen(witness, ip_address=home.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
 
     new = await add_address(witness, cluster, home.node, 6)
-    (after,) = [each for each in await homes(witness, cluster) if each.node == home.node]
+    (after,) = [each for each in await host_nodes(witness, cluster) if each.node == home.node]
     mover = await listen(witness, share_name=share, ip_address=home.addresses[0])
     await cluster.move_client(mover.name, home.node)
-    await hear_past(mover, MessageType.RESOURCE_CHANGE)
-    moved = mover.notice(law, "SWN-3.1.4.4-move-type")
-    check_move_to_ipv6(law, "move", moved, after)
+    await wait_past(mover, MessageType.RESOURCE_CHANGE)
+    moved = mover.notification(spec, "SWN-3.1.4.4-move-type")
+    check_move_to_ipv6(spec, "move", moved, after)
     if moved.lists:
-        check_families(law, moved.lists[0], after)
-        check_ipv6(law, moved.lists[0], after)
+        check_families(spec, moved.lists[0], after)
+        check_ipv6(spec, moved.lists[0], after)
 
     await cluster.move_share(share, home.node, client=mover.name)
-    await hear_late(law, cluster, mover, MessageType.SHARE_MOVE, after)
-    check_move_to_ipv6(law, "share", mover.notice(law, "SWN-3.1.4.4-share-type"), after)
+    await wait_or_move_client(spec, cluster, mover, MessageType.SHARE_MOVE, after)
+    check_move_to_ipv6(spec, "share", mover.notification(spec, "SWN-3.1.4.4-share-type"), after)
 
-    await hear_ip_change(law, cluster, watcher, after)
-    notice = watcher.notice(law, "SWN-3.1.4.4-ip-type", note=_LISTED)
-    changed = await destination_of(witness, cluster, law, notice, home.node, new)
-    check_move_to_ipv6(law, "ip", notice, changed)
+    await hear_ip_change(spec, cluster, watcher, after)
+    notification = watcher.notification(spec, "SWN-3.1.4.4-ip-type", note=_LISTED)
+    changed = await destination_of(witness, cluster, spec, notification, home.node, new)
+    check_move_to_ipv6(spec, "ip", notification, changed)
 
 
 async def add_address(witness: Witness, cluster: Controller, node: str, version: int) -> str:
@@ -168,40 +168,42 @@ async def add_address(witness: Witness, cluster: Controller, node: str, version:
     Raises:
         Unsuitable: there is no spare one, or the server never lists it.
     """
-    for address in witness.place.profile.expect.spare_addresses:
+    for address in witness.expect.spare_addresses:
         if ip_address(address).version == version:
             await cluster.add_address(node, address)
             if await until_listed(witness, address):
                 return address
-            raise Unsuitable(f"{address} was given to {node}, but the interface list never showed it")
-    raise Unsuitable(f"the profile lists no spare IPv{version} address (expect.spare_addresses)")
+            raise NotTestable(f"{address} was given to {node}, but the interface list never showed it")
+    raise NotTestable(f"the profile lists no spare IPv{version} address (expect.spare_addresses)")
 
 
 async def hear_ip_change(
-    law: Law, cluster: Controller, listener: Listener, home: Home, *same_client: Listener
+    spec: Spec, cluster: Controller, listener: Listener, home: HostNode, *same_client: Listener
 ) -> None:
     """Wait for an IP change that the server knows of already, so that it is late after the quiet time."""
-    quiet = listener.witness.place.profile.expect.quiet_time
-    await hear_late(law, cluster, listener, MessageType.IP_CHANGE, home, *same_client, timeout=quiet)
+    quiet = listener.witness.expect.quiet_time
+    await wait_or_move_client(
+        spec, cluster, listener, MessageType.IP_CHANGE, home, *same_client, timeout=quiet
+    )
 
 
 async def destination_of(
-    witness: Witness, cluster: Controller, law: Law, notice: Notice, node: str, new: str
-) -> Home:
+    witness: Witness, cluster: Controller, spec: Spec, notification: Notification, node: str, new: str
+) -> HostNode:
     """What the change was about: the node with all its addresses, the interface's group, or the new address.
 
     What an event about an address names is up to the application (AMB-19).
     """
-    (home,) = [each for each in await homes(witness, cluster) if each.node == node]
+    (home,) = [each for each in await host_nodes(witness, cluster) if each.node == node]
     alone = tuple(i for i in home.interfaces if ip_address(new) in addresses_of(i))
     groups = {interface.group_name for interface in alone}
     group = tuple(i for i in await witness.interfaces() if i.group_name in groups)
     for what, candidate in (
         ("the addresses of the node", home),
-        ("the new address alone", Home(node, alone)),
-        ("the addresses of the interface group", Home(node, group)),
+        ("the new address alone", HostNode(node, alone)),
+        ("the addresses of the interface group", HostNode(node, group)),
     ):
-        if set(notice.addresses) == set(candidate.addresses):
-            law.choice("AMB-19", f"an IP change lists {what}")
+        if set(notification.addresses) == set(candidate.addresses):
+            spec.choice("AMB-19", f"an IP change lists {what}")
             return candidate
     return home

@@ -6,17 +6,17 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.timing import CLOCK_RESOLUTION_S, ending_of, latest, stay_idle
 from swn_torture.control.base import Capability
-from swn_torture.dcerpc.syntax import NDR64
-from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.timing import CLOCK_RESOLUTION_S, ending_of, latest, stay_idle
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 #: Seconds asked for side by side; far enough apart that a server which mixes them up is seen.
 KEEP_ALIVES = (1, 2, 5)
@@ -38,9 +38,9 @@ KEEP_ALIVES = (1, 2, 5)
     syntaxes="both",
     lasts=8,
 )
-async def test_each_registration_has_its_own(witness: Witness, law: Law) -> None:
+async def test_each_registration_has_its_own(witness: Witness, spec: Spec) -> None:
     """Calls of registrations with different KeepAliveTimeouts on one connection end each at its time."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     address = await witness.address_of(0)
     handles = [
@@ -55,19 +55,19 @@ async def test_each_registration_has_its_own(witness: Witness, law: Law) -> None
 
     for call, seconds, ending in zip(calls, KEEP_ALIVES, endings, strict=True):
         note = f"KeepAliveTimeout {seconds}"
-        law(
+        spec(
             "SWN-3.1.5.2-timeout-error",
             "SWN-3.1.5.2-implemented",
             "SWN-3.1.2.2-timer-implemented",
             "SWN-3.1.5.2-scans-list",
         ).allows(ending.outcome, returns(Win32.ERROR_TIMEOUT), note=note)
-        law("SWN-3.1.5.2-not-early", "SWN-3.1.4.4-waits", "SWN-3.1.1.3-keepalive-seconds").holds(
+        spec("SWN-3.1.5.2-not-early", "SWN-3.1.4.4-waits", "SWN-3.1.1.3-keepalive-seconds").holds(
             ending.seconds >= seconds - CLOCK_RESOLUTION_S,
             expected=f"no answer before {seconds} s",
             observed=ending,
             note=note,
         )
-        law(
+        spec(
             "SWN-3.1.4.5-keepalive-meaning", "SWN-3.1.2.2-based-on-keepalive", "SWN-3.1.4.5-entry-keepalive"
         ).holds(
             seconds - CLOCK_RESOLUTION_S <= ending.seconds < latest(expect, seconds),
@@ -78,23 +78,23 @@ async def test_each_registration_has_its_own(witness: Witness, law: Law) -> None
         if ending.outcome == returns(Win32.ERROR_TIMEOUT):
             stub = await call.stub()
             null = not any(stub[: 8 if witness.syntax == NDR64 else 4])
-            law("SWN-3.1.4.4-error-null-response").record(
+            spec("SWN-3.1.4.4-error-null-response").record(
                 f"{len(stub)} octets, pResp {'null' if null else 'not null'}", note
             )
-    law.choice("AMB-36", "seconds" if endings[0].seconds >= 1 - CLOCK_RESOLUTION_S else "less than seconds")
+    spec.choice("AMB-36", "seconds" if endings[0].seconds >= 1 - CLOCK_RESOLUTION_S else "less than seconds")
 
 
 @case("SWN-3.1.5.2-not-early", needs=("version-2",), lasts=4)
-async def test_time_runs_from_the_call(witness: Witness, law: Law) -> None:
+async def test_time_runs_from_the_call(witness: Witness, spec: Spec) -> None:
     """A call that is made some time after registering waits for its whole time all the same."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     handle = await witness.register_ex(client, keep_alive_timeout=1)
 
     await stay_idle(min(0.8, expect.unused_timeout / 3))
     ending = await ending_of(client.async_notify(handle), latest(expect, 1))
 
-    law("SWN-3.1.5.2-not-early").holds(
+    spec("SWN-3.1.5.2-not-early").holds(
         ending.seconds >= 1 - CLOCK_RESOLUTION_S,
         expected="no answer before the call has waited for 1 s",
         observed=ending,
@@ -103,17 +103,17 @@ async def test_time_runs_from_the_call(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-3.1.4.5-keepalive-zero", needs=("version-2",), lasts=5)
-async def test_zero(witness: Witness, law: Law) -> None:
+async def test_zero(witness: Witness, spec: Spec) -> None:
     """With KeepAliveTimeout 0 a call ends at the next scan of the timer, or the server takes 0 for never."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     handle = await witness.register_ex(client, keep_alive_timeout=0)
 
     ending = await ending_of(client.async_notify(handle), expect.scan_interval + expect.quiet_time)
 
-    law("SWN-3.1.4.5-keepalive-zero").allows(ending.outcome, returns(Win32.ERROR_TIMEOUT), SILENCE)
+    spec("SWN-3.1.4.5-keepalive-zero").allows(ending.outcome, returns(Win32.ERROR_TIMEOUT), SILENCE)
     silent = ending.outcome == SILENCE
-    law.choice("AMB-3", "no time-out" if silent else f"{ending.outcome} at the next scan of the timer")
+    spec.choice("AMB-3", "no time-out" if silent else f"{ending.outcome} at the next scan of the timer")
 
 
 @case(
@@ -121,15 +121,15 @@ async def test_zero(witness: Witness, law: Law) -> None:
     needs=("version-2", Capability.MOVE_CLIENT, "two-nodes"),
     lasts=4,
 )
-async def test_registration_survives_the_time_out(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_registration_survives_the_time_out(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """After ERROR_TIMEOUT the client asks again by the same handle and hears of the next event."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     name = witness.client_name()
     client = await witness.connect()
     handle = await witness.register_ex(client, client_computer_name=name, keep_alive_timeout=1)
     first = await outcome_of(client.async_notify(handle), latest(expect, 1))
     if first != returns(Win32.ERROR_TIMEOUT):
-        raise law.broken(
+        raise spec.precondition_failed(
             "SWN-3.1.5.2-timeout-error",
             expected=str(returns(Win32.ERROR_TIMEOUT)),
             observed=first,
@@ -141,21 +141,23 @@ async def test_registration_survives_the_time_out(witness: Witness, cluster: Con
     second = await outcome_of(again, expect.event_deadline)
 
     kept = second == returns(Win32.ERROR_SUCCESS)
-    law("SWN-3.1.5.2-registration-survives").allows(second, returns(Win32.ERROR_SUCCESS))
-    law.choice("AMB-21", "the registration goes on after ERROR_TIMEOUT" if kept else f"asked again: {second}")
+    spec("SWN-3.1.5.2-registration-survives").allows(second, returns(Win32.ERROR_SUCCESS))
+    spec.choice(
+        "AMB-21", "the registration goes on after ERROR_TIMEOUT" if kept else f"asked again: {second}"
+    )
 
 
 @case("RPC-CONN-long-pending", needs=("version-2",), lasts=125)
-async def test_long_wait(witness: Witness, law: Law) -> None:
+async def test_long_wait(witness: Witness, spec: Spec) -> None:
     """A call that is pending as long as clients leave it is answered on its connection."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     seconds = math.ceil(expect.long_call)
     client = await witness.connect()
     handle = await witness.register_ex(client, keep_alive_timeout=seconds)
 
     ending = await ending_of(client.async_notify(handle), latest(expect, seconds))
 
-    law("RPC-CONN-long-pending").allows(ending.outcome, returns(Win32.ERROR_TIMEOUT), note=str(ending))
+    spec("RPC-CONN-long-pending").allows(ending.outcome, returns(Win32.ERROR_TIMEOUT), note=str(ending))
 
 
 @case(
@@ -163,9 +165,9 @@ async def test_long_wait(witness: Witness, law: Law) -> None:
     needs=("version-2", Capability.MOVE_CLIENT, "two-nodes"),
     lasts=4,
 )
-async def test_several_calls_on_one_registration(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_several_calls_on_one_registration(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """Three calls are outstanding on one registration, one event happens: which gets it, how others end."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     name = witness.client_name()
     client = await witness.connect()
     handle = await witness.register_ex(client, client_computer_name=name, keep_alive_timeout=2)
@@ -174,15 +176,15 @@ async def test_several_calls_on_one_registration(witness: Witness, cluster: Cont
     await cluster.move_client(name, witness.nodes[1].name)
     endings = await asyncio.gather(*(ending_of(call, latest(expect, 2)) for call in calls))
 
-    told = ", ".join(f"call {number}: {ending.outcome}" for number, ending in enumerate(endings, 1))
-    law("SWN-3.1.4.4-multiple-outstanding").record(told)
-    law.choice("AMB-20", f"three AsyncNotify on one registration, one event: {told}")
+    notified = ", ".join(f"call {number}: {ending.outcome}" for number, ending in enumerate(endings, 1))
+    spec("SWN-3.1.4.4-multiple-outstanding").record(notified)
+    spec.choice("AMB-20", f"three AsyncNotify on one registration, one event: {notified}")
 
 
 @case("SWN-3.1.4.3-with-pending-notify")
-async def test_unregister_with_a_call_outstanding(witness: Witness, law: Law) -> None:
+async def test_unregister_with_a_call_outstanding(witness: Witness, spec: Spec) -> None:
     """UnRegister while AsyncNotify is outstanding on the same registration: how each of them ends."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     handle = await witness.register(client)
     pending = client.async_notify(handle)
@@ -190,15 +192,15 @@ async def test_unregister_with_a_call_outstanding(witness: Witness, law: Law) ->
     unregistered = await outcome_of(client.start(UnRegisterRequest(handle)), expect.reply_deadline)
     ended = await outcome_of(pending, expect.quiet_time)
 
-    told = f"UnRegister: {unregistered}; the pending AsyncNotify: {ended}"
-    law("SWN-3.1.4.3-with-pending-notify").record(told)
-    law.choice("AMB-20", told)
+    notified = f"UnRegister: {unregistered}; the pending AsyncNotify: {ended}"
+    spec("SWN-3.1.4.3-with-pending-notify").record(notified)
+    spec.choice("AMB-20", notified)
 
 
 @case("SWN-3.1.5.2-v1-no-timeout", "SWN-3.1.5.1-v1-registrations", needs=("version-2",), lasts=40)
-async def test_version_1_registrations(witness: Witness, law: Law) -> None:
+async def test_version_1_registrations(witness: Witness, spec: Spec) -> None:
     """Registrations of version 1 have no keep-alive: what becomes of a pending call, and of an idle one."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     address = await witness.address_of(0)
     asking = await witness.register(client, ip_address=address)
@@ -207,6 +209,6 @@ async def test_version_1_registrations(witness: Witness, law: Law) -> None:
     pending = await ending_of(client.async_notify(asking), expect.unused_timeout + expect.scan_interval)
     after = await outcome_of(client.async_notify(idle), expect.quiet_time)
 
-    law("SWN-3.1.5.2-v1-no-timeout").record(f"AsyncNotify of a version 1 registration: {pending}")
-    law("SWN-3.1.5.1-v1-registrations").record(f"AsyncNotify of one that was idle as long: {after}")
-    law.choice("AMB-14", f"pending call: {pending.outcome}; idle registration: {after}")
+    spec("SWN-3.1.5.2-v1-no-timeout").record(f"AsyncNotify of a version 1 registration: {pending}")
+    spec("SWN-3.1.5.1-v1-registrations").record(f"AsyncNotify of one that was idle as long: {after}")
+    spec.choice("AMB-14", f"pending call: {pending.outcome}; idle registration: {after}")

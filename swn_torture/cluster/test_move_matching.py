@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.control.base import Capability, ControllerError
-from swn_torture.harness import SILENCE, case
-from swn_torture.harness.buffer_rules import naming
-from swn_torture.harness.registering import of_version_1
-from swn_torture.harness.steps import (
+from swn_torture.casekit import SILENCE, case
+from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    Home,
+    HostNode,
     Listener,
+    answered_when_called_again,
     destination,
     destinations,
-    hear,
-    hear_late,
-    hear_nothing,
-    hear_out,
-    heard_when_asked_again,
+    drain_notifications,
     listen,
     share_of,
     versions,
+    wait_for_notifications,
+    wait_or_move_client,
+    wait_quiet_time,
 )
+from swn_torture.casekit.steps.registering import version_1_server
+from swn_torture.control.base import Capability, ControllerError
 from swn_torture.witness.constants import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 _MOVES = ("move-client", "list-nodes", "two-nodes")
 _SHARES = ("version-2", "move-share", "any-share", "list-nodes", "two-nodes")
 
 
-def told(listener: Listener) -> str:
+def notified(listener: Listener) -> str:
     """All that a listener heard, for a report."""
-    return "; ".join(map(str, listener.told)) or str(listener.outcome)
+    return "; ".join(map(str, listener.notified)) or str(listener.outcome)
 
 
 # Client moves
@@ -46,7 +46,7 @@ def told(listener: Listener) -> str:
 
 
 @case("SWN-3.1.6.2-match-client", "SWN-3.1.6.2-wake", needs=_MOVES)
-async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_move_goes_by_client_name(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Of waiting registrations those of the client that is moved are answered, and no others."""
     name = witness.client_name()
     mine = [
@@ -59,46 +59,49 @@ async def test_move_goes_by_client_name(witness: Witness, law: Law, cluster: Con
     home = await destination(witness, cluster, beside=others[0].address)
 
     await cluster.move_client(name, home.node)
-    outcomes = await hear(*mine)
-    silent = await hear_nothing(*others)
+    outcomes = await wait_for_notifications(*mine)
+    silent = await wait_quiet_time(*others)
 
     for listener, outcome in zip(mine, outcomes, strict=True):
-        law("SWN-3.1.6.2-wake", "SWN-3.1.6.2-match-client").allows(outcome, SUCCESS)
-        notice = listener.notice(law, "SWN-3.1.6.2-wake")
-        law("SWN-3.1.6.2-wake").equal(
-            notice.message_type, MessageType.CLIENT_MOVE, show=naming(MessageType), note=str(notice)
+        spec("SWN-3.1.6.2-wake", "SWN-3.1.6.2-match-client").allows(outcome, SUCCESS)
+        notification = listener.notification(spec, "SWN-3.1.6.2-wake")
+        spec("SWN-3.1.6.2-wake").equal(
+            notification.message_type,
+            MessageType.CLIENT_MOVE,
+            show=naming(MessageType),
+            note=str(notification),
         )
     for listener, outcome in zip(others, silent, strict=True):
-        law("SWN-3.1.6.2-match-client").allows(
+        spec("SWN-3.1.6.2-match-client").allows(
             outcome, SILENCE, note=f"registered as {listener.name}, while {name} was moved"
         )
 
 
 @case("SWN-3.1.6.2-set-move", needs=(*_MOVES, "three-nodes"))
-async def test_later_move_replaces_earlier(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_later_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client that is moved twice before it asks is told of the second destination alone."""
     listener = await listen(witness, version=1, asks=False)
     first, second = (await destinations(witness, cluster, beside=listener.address))[:2]
 
     for home in (first, second):
         await cluster.move_client(listener.name, home.node)
-    await hear_out(listener)
+    await drain_notifications(listener)
 
-    check_last(law, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
+    check_last(spec, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
 
 
-def check_last(law: Law, listener: Listener, kind: MessageType, home: Home, rule: str) -> None:
+def check_last(spec: Spec, listener: Listener, kind: MessageType, home: HostNode, rule: str) -> None:
     """Of two events of a kind only the second was told: the one about this node."""
-    notices = listener.told_of(kind)
-    law(rule).holds(
-        len(notices) == 1 and set(notices[0].addresses) == set(home.addresses),
+    notifications = listener.notifications_of(kind)
+    spec(rule).holds(
+        len(notifications) == 1 and set(notifications[0].addresses) == set(home.addresses),
         expected=f"{kind.name} once, with the addresses of {home.node}: {', '.join(home.addresses)}",
-        observed=told(listener),
+        observed=notified(listener),
     )
 
 
 @case("SWN-3.1.6.2-destination-forms", needs=_MOVES)
-async def test_destination_forms(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_destination_forms(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client is moved to a node, an interface group, an address of either family, a host's full name."""
     home = await destination(witness, cluster, beside=await witness.address_of(0))
     forms = {"node": home.node, "interface group": home.interfaces[0].group_name}
@@ -112,25 +115,25 @@ async def test_destination_forms(witness: Witness, law: Law, cluster: Controller
             await cluster.move_client(listener.name, forms[form])
         except ControllerError as problem:
             refused[form] = str(problem)
-    await hear_nothing(*(listener for form, listener in listeners.items() if form not in refused))
+    await wait_quiet_time(*(listener for form, listener in listeners.items() if form not in refused))
 
     for form, listener in listeners.items():
-        result = f"not offered: {refused[form]}" if form in refused else told(listener)
-        law("SWN-3.1.6.2-destination-forms").record(f"{form} {forms[form]}: {result}")
-        law.choice(
+        result = f"not offered: {refused[form]}" if form in refused else notified(listener)
+        spec("SWN-3.1.6.2-destination-forms").record(f"{form} {forms[form]}: {result}")
+        spec.choice(
             "AMB-19", f"a move to a {form}: {'not offered' if form in refused else told_how(listener)}"
         )
 
 
 def told_how(listener: Listener) -> str:
     """How many addresses a listener was sent to."""
-    if listener.outcome != SUCCESS or not listener.told:
+    if listener.outcome != SUCCESS or not listener.notified:
         return "no notification"
-    return f"{len(listener.told[-1].entries)} addresses"
+    return f"{len(listener.notified[-1].entries)} addresses"
 
 
 @case("SWN-3.1.6.2-clientname-compare", needs=_MOVES)
-async def test_client_name_in_another_form(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_client_name_in_another_form(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client is moved by its name in other letters, in short, or in full: whether that is the same name."""
     home = await destination(witness, cluster, beside=await witness.address_of(0))
     short, full = witness.client_name(), f"{witness.client_name()}.contoso.com"
@@ -145,11 +148,11 @@ async def test_client_name_in_another_form(witness: Witness, law: Law, cluster: 
 
     for _, moved in forms.values():
         await move_if_there(cluster.move_client(moved, home.node))
-    await hear_nothing(*listeners.values())
+    await wait_quiet_time(*listeners.values())
 
     for form, listener in listeners.items():
-        law("SWN-3.1.6.2-clientname-compare").record(
-            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {told(listener)}", form
+        spec("SWN-3.1.6.2-clientname-compare").record(
+            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {notified(listener)}", form
         )
 
 
@@ -166,7 +169,7 @@ async def move_if_there(order: Awaitable[None]) -> None:
 
 
 @case("SWN-3.1.6.3-match", "SWN-3.1.6.3-wake", needs=_SHARES)
-async def test_share_move_goes_by_client_and_share(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_share_move_goes_by_client_and_share(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Of registrations that differ in client, share and version, the one that all three fit is answered."""
     share = share_of(witness)
     mine: dict[str, Any] = {"client_computer_name": witness.client_name(), "share_name": share}
@@ -175,39 +178,39 @@ async def test_share_move_goes_by_client_and_share(witness: Witness, law: Law, c
     no_share = await listen(witness, **{**mine, "share_name": None})
     version_1 = await listen(witness, version=1, client_computer_name=full.name)
     others = {"another client": other_client, "ShareName NULL": no_share, "version 1": version_1}
-    if len(witness.place.profile.expect.shares) > 1:
+    if len(witness.expect.shares) > 1:
         others["another share"] = await listen(witness, **{**mine, "share_name": share_of(witness, share)})
     home = await destination(witness, cluster, beside=full.address)
     # Some servers tell whoever registers for a share where it is best reached (AMB-33): that is no event.
-    await hear_out(full, *others.values())
-    unprompted = {what: len(listener.told) for what, listener in others.items()}
+    await drain_notifications(full, *others.values())
+    unprompted = {what: len(listener.notified) for what, listener in others.items()}
 
     await cluster.move_share(share, home.node, client=full.name)
-    (outcome,) = await hear(full)
+    (outcome,) = await wait_for_notifications(full)
     if outcome == SILENCE:
-        if await heard_when_asked_again(full):
-            law("SWN-3.1.6.3-wake").allows(outcome, SUCCESS, note="answered after a second call")
-            raise law.stop()
-        quiet = witness.place.profile.expect.quiet_time
-        outcome = await hear_late(law, cluster, full, MessageType.SHARE_MOVE, home, timeout=quiet)
-    await hear_out(*others.values())
+        if await answered_when_called_again(full):
+            spec("SWN-3.1.6.3-wake").allows(outcome, SUCCESS, note="answered after a second call")
+            raise spec.stop()
+        quiet = witness.expect.quiet_time
+        outcome = await wait_or_move_client(spec, cluster, full, MessageType.SHARE_MOVE, home, timeout=quiet)
+    await drain_notifications(*others.values())
 
-    law("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").allows(outcome, SUCCESS)
-    notice = full.notice(law, "SWN-3.1.6.3-wake")
-    law("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").equal(
-        notice.message_type, MessageType.SHARE_MOVE, show=naming(MessageType), note=str(notice)
+    spec("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").allows(outcome, SUCCESS)
+    notification = full.notification(spec, "SWN-3.1.6.3-wake")
+    spec("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").equal(
+        notification.message_type, MessageType.SHARE_MOVE, show=naming(MessageType), note=str(notification)
     )
     for what, listener in others.items():
-        law("SWN-3.1.6.3-match").holds(
-            all(n.message_type != MessageType.SHARE_MOVE for n in listener.told[unprompted[what] :]),
+        spec("SWN-3.1.6.3-match").holds(
+            all(n.message_type != MessageType.SHARE_MOVE for n in listener.notified[unprompted[what] :]),
             expected="no SHARE_MOVE",
-            observed="; ".join(map(str, listener.told[unprompted[what] :])) or listener.outcome,
+            observed="; ".join(map(str, listener.notified[unprompted[what] :])) or listener.outcome,
             note=f"registration with {what}",
         )
 
 
 @case("SWN-3.1.6.3-set", needs=(*_SHARES, "three-nodes"))
-async def test_later_share_move_replaces_earlier(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_later_share_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A share that moves twice before its client asks is told with the second destination alone."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share, asks=False)
@@ -215,25 +218,25 @@ async def test_later_share_move_replaces_earlier(witness: Witness, law: Law, clu
 
     for home in (first, second):
         await cluster.move_share(share, home.node, client=listener.name)
-    await hear_out(listener)
-    if not listener.told:
-        await hear_late(law, cluster, listener, MessageType.SHARE_MOVE, second)
+    await drain_notifications(listener)
+    if not listener.notified:
+        await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, second)
 
-    check_last(law, listener, MessageType.SHARE_MOVE, second, "SWN-3.1.6.3-set")
+    check_last(spec, listener, MessageType.SHARE_MOVE, second, "SWN-3.1.6.3-set")
 
 
 @case("SWN-3.1.6.3-sharename-compare", needs=_SHARES)
-async def test_share_name_in_other_letters(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_share_name_in_other_letters(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A share is moved by its name in other letters: whether that is the same name."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
     home = await destination(witness, cluster, beside=listener.address)
 
     await move_if_there(cluster.move_share(share.swapcase(), home.node, client=listener.name))
-    await hear_nothing(listener)
+    await wait_quiet_time(listener)
 
-    law("SWN-3.1.6.3-sharename-compare").record(
-        f"registered for {share}, moved as {share.swapcase()}: {told(listener)}"
+    spec("SWN-3.1.6.3-sharename-compare").record(
+        f"registered for {share}, moved as {share.swapcase()}: {notified(listener)}"
     )
 
 
@@ -243,29 +246,32 @@ async def test_share_name_in_other_letters(witness: Witness, law: Law, cluster: 
 
 @case("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only", needs=("version-1",))
 async def test_version_1_server(
-    witness: Witness, law: Law, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """A server of version 1 tells nobody of share moves and new addresses, but of client moves."""
-    old = await of_version_1(witness, variant)
+    old = await version_1_server(witness, variant)
     controller = old.cluster or cluster
     listener = await listen(old, version=1)
     home = await destination(old, controller, beside=listener.address)
-    expect = old.place.profile.expect
+    expect = old.profile.expect
 
     await move_if_there(controller.move_share(expect.shares[0].name, home.node, client=listener.name))
-    (after_share,) = await hear_nothing(listener)
-    law("SWN-3.1.6.3-v2-only").allows(after_share, SILENCE, note=f"{expect.shares[0].name} was moved")
+    (after_share,) = await wait_quiet_time(listener)
+    spec("SWN-3.1.6.3-v2-only").allows(after_share, SILENCE, note=f"{expect.shares[0].name} was moved")
     if controller.can(Capability.CHANGE_ADDRESS) and expect.spare_addresses:
         await controller.add_address(home.node, expect.spare_addresses[0])
-        (after_address,) = await hear_nothing(listener)
-        law("SWN-3.1.6.4-v2-only").allows(
+        (after_address,) = await wait_quiet_time(listener)
+        spec("SWN-3.1.6.4-v2-only").allows(
             after_address, SILENCE, note=f"{expect.spare_addresses[0]} was added to {home.node}"
         )
         await controller.remove_address(home.node, expect.spare_addresses[0])
     await controller.move_client(listener.name, home.node)
-    await hear(listener)
+    await wait_for_notifications(listener)
 
-    notice = listener.notice(law, "SWN-3.1.6.3-v2-only")
-    law("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only").equal(
-        notice.message_type, MessageType.CLIENT_MOVE, show=naming(MessageType), note="what it is told at last"
+    notification = listener.notification(spec, "SWN-3.1.6.3-v2-only")
+    spec("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only").equal(
+        notification.message_type,
+        MessageType.CLIENT_MOVE,
+        show=naming(MessageType),
+        note="what it is told at last",
     )

@@ -5,35 +5,35 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.control.base import Capability
-from swn_torture.harness import SILENCE, case
-from swn_torture.harness.buffer_rules import naming
-from swn_torture.harness.listing import interfaces_until, show_states, states_of
-from swn_torture.harness.steps import (
+from swn_torture.casekit import SILENCE, case
+from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.steps.interface_list import interfaces_until, show_states, states_of
+from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    Home,
+    HostNode,
     Listener,
     addresses_of,
+    answered_when_called_again,
     bring_up,
     destinations,
-    hear,
-    hear_late,
-    hear_out,
-    heard_when_asked_again,
+    drain_notifications,
     listen,
     take_down,
     until_listed,
     versions,
+    wait_for_notifications,
+    wait_or_move_client,
 )
+from swn_torture.control.base import Capability
 from swn_torture.witness.constants import InterfaceState, MessageType, RegisterFlags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from ipaddress import IPv4Address, IPv6Address
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.messages import InterfaceInfo
 
 _NEEDS = ("change-address", "spare-address", "list-nodes", "two-nodes")
@@ -54,11 +54,11 @@ _NEEDS = ("change-address", "spare-address", "list-nodes", "two-nodes")
     disturbs=True,
     lasts=30,
 )
-async def test_address_comes_and_goes(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_address_comes_and_goes(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A new address is a new interface in the list, and news for those alone who asked for such news."""
     before = await witness.interfaces()
     here = await witness.address_of(0)
-    homes = await destinations(witness, cluster, beside=here)
+    host_nodes = await destinations(witness, cluster, beside=here)
     mine: dict[str, Any] = {"client_computer_name": witness.client_name()}
     bystanders = [
         await listen(witness, version=version, ip_address=address, **mine)
@@ -71,44 +71,44 @@ async def test_address_comes_and_goes(witness: Witness, law: Law, cluster: Contr
         await listen(witness, **flagged, asks=asks) for asks in (True, False) if 2 in versions(witness)
     ]
 
-    spares = witness.place.profile.expect.spare_addresses
+    spares = witness.expect.spare_addresses
     # Where there are several, each goes to another node, so that the last is not mistaken for the first.
-    places = {spare: homes[number % len(homes)] for number, spare in enumerate(spares)}
+    places = {spare: host_nodes[number % len(host_nodes)] for number, spare in enumerate(spares)}
     for spare, home in places.items():
         await cluster.add_address(home.node, spare)
         if spare == spares[0]:
             for listener in watchers[:1]:
-                await check_woken(law, listener, f"{spare} came to {home.node}")
+                await check_woken(spec, listener, f"{spare} came to {home.node}")
     for index in range(len(witness.nodes)):
-        await check_new(witness, law, places, before, index)
+        await check_new(witness, spec, places, before, index)
 
-    await hear_out(*watchers[:1], *bystanders)
+    await drain_notifications(*watchers[:1], *bystanders)
     # A cluster may take the chance to move other addresses, too; who registered for those has news.
     moved = {address for address, node in (await hosts_of(cluster)).items() if hosts.get(address) != node}
     note = " and ".join(f"{spare} came to {home.node}" for spare, home in places.items())
-    check_bystanders(law, [each for each in bystanders if each.address not in moved], note)
+    check_bystanders(spec, [each for each in bystanders if each.address not in moved], note)
     if not watchers:
         return
     waiting, later = watchers
-    causes = {"added": len(waiting.told_of(MessageType.IP_CHANGE))}
+    causes = {"added": len(waiting.notifications_of(MessageType.IP_CHANGE))}
     if causes["added"]:
-        await check_later(law, later, note)
+        await check_later(spec, later, note)
     for cause, events in (
         ("removed", [cluster.remove_address(home.node, spare) for spare, home in places.items()]),
-        ("disabled", [take_down(cluster, homes[0].node)]),
-        ("enabled", [bring_up(cluster, homes[0].node)]),
+        ("disabled", [take_down(cluster, host_nodes[0].node)]),
+        ("enabled", [bring_up(cluster, host_nodes[0].node)]),
     ):
         for event in events:
             await event
         causes[cause] = await count_ip_changes(waiting)
-    await hear_out(waiting)
-    if not waiting.told_of(MessageType.IP_CHANGE) and cluster.can(Capability.MOVE_CLIENT):
-        quiet = witness.place.profile.expect.quiet_time
-        await hear_late(
-            law, cluster, waiting, MessageType.IP_CHANGE, homes[0], later, *bystanders, timeout=quiet
+    await drain_notifications(waiting)
+    if not waiting.notifications_of(MessageType.IP_CHANGE) and cluster.can(Capability.MOVE_CLIENT):
+        quiet = witness.expect.quiet_time
+        await wait_or_move_client(
+            spec, cluster, waiting, MessageType.IP_CHANGE, host_nodes[0], later, *bystanders, timeout=quiet
         )
-    law("SWN-3.1.6.4-all-causes", "SWN-3.1.6.4-wake", "SWN-3.1.6.4-match").holds(
-        bool(waiting.told_of(MessageType.IP_CHANGE)),
+    spec("SWN-3.1.6.4-all-causes", "SWN-3.1.6.4-wake", "SWN-3.1.6.4-match").holds(
+        bool(waiting.notifications_of(MessageType.IP_CHANGE)),
         expected="IP_CHANGE for an address that is added, removed, disabled or enabled",
         observed="IP_CHANGE by cause: " + ", ".join(f"{cause} {times}" for cause, times in causes.items()),
         note="registered with Flags IP_NOTIFICATION, an AsyncNotify outstanding",
@@ -120,13 +120,17 @@ async def hosts_of(cluster: Controller) -> dict[str, str]:
     return {address: node.name for node in await cluster.nodes() for address in node.addresses}
 
 
-def told(listener: Listener) -> str:
+def notified(listener: Listener) -> str:
     """All that a listener heard, for a report."""
-    return "; ".join(map(str, listener.told)) or str(listener.outcome)
+    return "; ".join(map(str, listener.notified)) or str(listener.outcome)
 
 
 async def check_new(
-    witness: Witness, law: Law, places: Mapping[str, Home], before: tuple[InterfaceInfo, ...], index: int
+    witness: Witness,
+    spec: Spec,
+    places: Mapping[str, HostNode],
+    before: tuple[InterfaceInfo, ...],
+    index: int,
 ) -> None:
     """The list of a node has the new addresses besides what it had."""
 
@@ -138,16 +142,16 @@ async def check_new(
     note = f"as {witness.nodes[index].name} tells it"
     known = {*map(addresses_of, before)}
     added = [i for i in listed if addresses_of(i) not in known]
-    law("SWN-3.1.6.1-new-interface").holds(
+    spec("SWN-3.1.6.1-new-interface").holds(
         known <= {*map(addresses_of, listed)} and bool(added) and len(listed) == len(before) + len(added),
         expected=f"{len(before)} interfaces as before, and new ones with {' and '.join(places)}",
         observed=f"{len(listed)} interfaces: {show_states(states_of(listed))}",
         note=note,
     )
-    told = [address for interface in added for address in addresses_of(interface)]
+    notified = [address for interface in added for address in addresses_of(interface)]
     for family in (4, 6):
-        law(f"SWN-3.1.6.1-new-ipv{family}").equal(
-            _of_family(told, family),
+        spec(f"SWN-3.1.6.1-new-ipv{family}").equal(
+            _of_family(notified, family),
             _of_family(map(ip_address, places), family),
             show=lambda found: ", ".join(found) or "none" if isinstance(found, list) else repr(found),
             note=f"IPv{family} addresses of the new interfaces, {note}",
@@ -155,8 +159,8 @@ async def check_new(
     for interface in added:
         names = {i.group_name for s, home in places.items() for i in home.interfaces if _has(interface, s)}
         if names:
-            law("SWN-3.1.6.1-new-name").equal(interface.group_name, *names, note=note)
-        law("SWN-3.1.6.1-new-state").equal(
+            spec("SWN-3.1.6.1-new-name").equal(interface.group_name, *names, note=note)
+        spec("SWN-3.1.6.1-new-state").equal(
             interface.state, InterfaceState.AVAILABLE, show=naming(InterfaceState), note=note
         )
 
@@ -169,50 +173,52 @@ def _of_family(addresses: Iterable[IPv4Address | IPv6Address], family: int) -> l
     return sorted(str(address) for address in addresses if address.version == family)
 
 
-def check_bystanders(law: Law, bystanders: list[Listener], note: str) -> None:
+def check_bystanders(spec: Spec, bystanders: list[Listener], note: str) -> None:
     """Whoever registered for another address, without the flag, goes on waiting."""
     for listener in bystanders:
-        law("SWN-3.1.6.1-wake-spurious", "SWN-3.1.6.4-match").holds(
-            not listener.told and listener.outcome == SILENCE,
+        spec("SWN-3.1.6.1-wake-spurious", "SWN-3.1.6.4-match").holds(
+            not listener.notified and listener.outcome == SILENCE,
             expected="the pending AsyncNotify goes on waiting",
-            observed=told(listener),
+            observed=notified(listener),
             note=f"registered for {listener.address} with Flags {listener.fields.get('flags', 0)}, {note}",
         )
 
 
-async def check_woken(law: Law, waiting: Listener, note: str) -> None:
+async def check_woken(spec: Spec, waiting: Listener, note: str) -> None:
     """One that waits is told of a first new address, if that is told at all; later events would wake it, too.
 
     Raises:
         Stop: another call was answered, or only with it the first.
     """
-    await until_listed(waiting.witness, waiting.witness.place.profile.expect.spare_addresses[0])
-    await hear_out(waiting)
-    told_it = bool(waiting.told_of(MessageType.IP_CHANGE))
-    if not told_it and waiting.outcome == SILENCE and await heard_when_asked_again(waiting):
-        law("SWN-3.1.6.4-wake").allows(SILENCE, SUCCESS, note=f"answered after a second call; {note}")
-        raise law.stop()
+    await until_listed(waiting.witness, waiting.witness.expect.spare_addresses[0])
+    await drain_notifications(waiting)
+    told_it = bool(waiting.notifications_of(MessageType.IP_CHANGE))
+    if not told_it and waiting.outcome == SILENCE and await answered_when_called_again(waiting):
+        spec("SWN-3.1.6.4-wake").allows(SILENCE, SUCCESS, note=f"answered after a second call; {note}")
+        raise spec.stop()
 
 
-async def check_later(law: Law, later: Listener, note: str) -> None:
+async def check_later(spec: Spec, later: Listener, note: str) -> None:
     """One that has the flag, too, and asks only now is told once, about the last of the events."""
-    await hear_out(later)
-    changes = later.told_of(MessageType.IP_CHANGE)
-    spares = later.witness.place.profile.expect.spare_addresses
-    law("SWN-3.1.6.4-match").holds(
-        bool(changes), expected="IP_CHANGE", observed=told(later), note=f"asked afterwards, {note}"
+    await drain_notifications(later)
+    changes = later.notifications_of(MessageType.IP_CHANGE)
+    spares = later.witness.expect.spare_addresses
+    spec("SWN-3.1.6.4-match").holds(
+        bool(changes), expected="IP_CHANGE", observed=notified(later), note=f"asked afterwards, {note}"
     )
-    law("SWN-3.1.6.4-set").holds(
+    spec("SWN-3.1.6.4-set").holds(
         len(changes) == 1 and spares[-1] in changes[0].addresses,
         expected=f"IP_CHANGE once, about the last of these events: {', '.join(spares)}",
-        observed=told(later),
+        observed=notified(later),
         note=f"asked afterwards, {note}",
     )
 
 
 async def count_ip_changes(watcher: Listener) -> int:
     """How many more there are by now; which event each belongs to is only put down, so none is awaited."""
-    before = len(watcher.told_of(MessageType.IP_CHANGE))
-    while (await hear(watcher, timeout=watcher.witness.place.profile.expect.quiet_time / 4))[0] == SUCCESS:
+    before = len(watcher.notifications_of(MessageType.IP_CHANGE))
+    while (await wait_for_notifications(watcher, timeout=watcher.witness.expect.quiet_time / 4))[
+        0
+    ] == SUCCESS:
         pass
-    return len(watcher.told_of(MessageType.IP_CHANGE)) - before
+    return len(watcher.notifications_of(MessageType.IP_CHANGE)) - before

@@ -11,35 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.control.base import Failure
-from swn_torture.harness import SILENCE, case, outcome_of
-from swn_torture.harness.buffer_rules import naming
-from swn_torture.harness.listing import as_hosted, show_states
-from swn_torture.harness.registering import (
+from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.steps.interface_list import as_hosted, show_states
+from swn_torture.casekit.steps.listeners import (
+    SUCCESS,
+    HostNode,
+    Listener,
+    destinations,
+    either_syntax,
+    index_of,
+    listen,
+    versions,
+    wait_for_notifications,
+    wait_quiet_time,
+)
+from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NOT_FOUND,
     methods_of,
     succeeded,
     with_handle,
 )
-from swn_torture.harness.steps import (
-    SUCCESS,
-    Home,
-    Listener,
-    destinations,
-    either_syntax,
-    hear,
-    hear_nothing,
-    index_of,
-    listen,
-    versions,
-)
+from swn_torture.control.base import Failure
 from swn_torture.witness.constants import ChangeType, MessageType
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.messages import ContextHandle
 
 _RULES = (
@@ -62,9 +62,9 @@ _RULES = (
     disturbs=True,
     lasts=30,
 )
-async def test_node_disabled(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A node is taken out of service and put back: its clients hear both through another node."""
-    scene = await Scene.set(witness, law, cluster)
+    scene = await Scene.set(witness, spec, cluster)
 
     await cluster.disable(scene.home.node)
     await scene.check_told_of_the_failure()
@@ -83,10 +83,10 @@ async def test_node_disabled(witness: Witness, law: Law, cluster: Controller) ->
     lasts=60,
 )
 @pytest.mark.parametrize("how", [Failure.CRASH, Failure.POWER_OFF], ids=str)
-async def test_node_fails(witness: Witness, law: Law, cluster: Controller, how: Failure) -> None:
+async def test_node_fails(witness: Witness, spec: Spec, cluster: Controller, how: Failure) -> None:
     """A node fails and comes back: its clients hear both through another node, and it remembers nobody."""
     cluster.require(how.capability)
-    scene = await Scene.set(witness, law, cluster)
+    scene = await Scene.set(witness, spec, cluster)
     lost = await scene.register_at_the_node_itself()
 
     await cluster.fail(scene.home.node, how)
@@ -112,20 +112,20 @@ class Scene:
     """
 
     witness: Witness
-    law: Law
+    spec: Spec
     cluster: Controller
-    home: Home
+    home: HostNode
     index: int
     near: list[Listener]
     late: Listener
     far: list[Listener]
 
     @classmethod
-    async def set(cls, witness: Witness, law: Law, cluster: Controller) -> Scene:
+    async def set(cls, witness: Witness, spec: Spec, cluster: Controller) -> Scene:
         """Choose the node and register."""
         here = await witness.address_of(0)
-        homes = await destinations(witness, cluster, beside=here)
-        home = max(homes, key=lambda each: len(each.addresses))
+        host_nodes = await destinations(witness, cluster, beside=here)
+        home = max(host_nodes, key=lambda each: len(each.addresses))
         index = index_of(witness, home.node)
 
         async def register(address: str, **options: Any) -> Listener:
@@ -139,29 +139,29 @@ class Scene:
         ]
         late = await register(home.addresses[0], asks=False)
         far = [await register(here, version=version) for version in versions(witness)]
-        return cls(witness, law, cluster, home, index, near, late, far)
+        return cls(witness, spec, cluster, home, index, near, late, far)
 
     async def check_told_of_the_failure(self) -> None:
         """Whoever registered for the node's addresses hears that they are UNAVAILABLE, and nobody else."""
-        law = self.law
-        await hear(*self.near)
-        far = asyncio.create_task(hear_nothing(*self.far))
-        await hear(self.late)
+        spec = self.spec
+        await wait_for_notifications(*self.near)
+        far = asyncio.create_task(wait_quiet_time(*self.far))
+        await wait_for_notifications(self.late)
         for listener in (*self.near, self.late):
             note = f"registered for {listener.address} of {self.home.node}"
             note += ", asked afterwards" if listener is self.late else ""
             outcome = listener.outcome or SILENCE
-            if not law("SWN-3.1.6.1-queues-change").allows(outcome, SUCCESS, note=note):
+            if not spec("SWN-3.1.6.1-queues-change").allows(outcome, SUCCESS, note=note):
                 continue
             if listener is not self.late:
-                law("SWN-3.1.6.1-wake-async").allows(outcome, SUCCESS, note=note)
+                spec("SWN-3.1.6.1-wake-async").allows(outcome, SUCCESS, note=note)
             self._check_unavailable(listener, note)
         await far
         for listener in self.far:
-            law("SWN-3.1.6.1-other-ip-untouched").holds(
-                not listener.told_of(MessageType.RESOURCE_CHANGE),
+            spec("SWN-3.1.6.1-other-ip-untouched").holds(
+                not listener.notifications_of(MessageType.RESOURCE_CHANGE),
                 expected="no RESOURCE_CHANGE",
-                observed="; ".join(map(str, listener.told)) or listener.outcome,
+                observed="; ".join(map(str, listener.notified)) or listener.outcome,
                 note=f"registered for {listener.address}, which no failure of {self.home.node} concerns",
             )
 
@@ -171,56 +171,63 @@ class Scene:
         Another node may have taken the addresses over before. A server may drop a registration after it has
         told of a failure (AMB-30): then there is nothing more to hear by it.
         """
-        law = self.law
-        told_before = {listener: len(listener.told) for listener in self.near}
+        spec = self.spec
+        told_before = {listener: len(listener.notified) for listener in self.near}
         returned = asyncio.ensure_future(order)
         loop = asyncio.get_running_loop()
-        end = loop.time() + self.witness.place.profile.expect.event_deadline
+        end = loop.time() + self.witness.expect.event_deadline
 
         async def until_available(listener: Listener) -> None:
             while not self._last_is_available(listener):
-                if await listener.hear(max(0.0, end - loop.time())) != SUCCESS:
+                if await listener.wait_for_notifications(max(0.0, end - loop.time())) != SUCCESS:
                     return
 
         await asyncio.gather(returned, *map(until_available, self.near))
         for listener in self.near:
             available = self._last_is_available(listener)
             if not available and listener.outcome == NOT_FOUND:
-                law.choice("AMB-30", "a registration is dropped after UNAVAILABLE was told")
+                spec.choice("AMB-30", "a registration is dropped after UNAVAILABLE was told")
                 continue
             # A change that is not told at all breaks a SHOULD; one that is told as something else, a MUST.
             rules = ["SWN-3.1.6.1-queues-change", "SWN-3.1.6.1-change-state"]
-            if available or len(listener.told) > told_before[listener]:
+            if available or len(listener.notified) > told_before[listener]:
                 rules.append("SWN-3.1.4.4-change-otherwise-available")
-            law(*rules).holds(
+            spec(*rules).holds(
                 available,
                 expected="RESOURCE_CHANGE, AVAILABLE (0x1)",
-                observed=f"{'; '.join(map(str, listener.told))}; then {listener.outcome}",
+                observed=f"{'; '.join(map(str, listener.notified))}; then {listener.outcome}",
                 note=f"registered for {listener.address} of {self.home.node}, which came back",
             )
 
     @staticmethod
     def _last_is_available(listener: Listener) -> bool:
-        changes = [c for notice in listener.told_of(MessageType.RESOURCE_CHANGE) for c in notice.changes]
+        changes = [
+            c
+            for notification in listener.notifications_of(MessageType.RESOURCE_CHANGE)
+            for c in notification.changes
+        ]
         return bool(changes) and changes[-1].change_type == ChangeType.AVAILABLE
 
     def _check_unavailable(self, listener: Listener, note: str) -> None:
         """The last answer tells of UNAVAILABLE, first of all."""
-        notice = listener.notice(self.law, "SWN-3.1.6.1-queues-change")
-        if self.law("SWN-3.1.6.1-queues-change").holds(
-            notice.message_type == MessageType.RESOURCE_CHANGE and bool(notice.changes),
+        notification = listener.notification(self.spec, "SWN-3.1.6.1-queues-change")
+        if self.spec("SWN-3.1.6.1-queues-change").holds(
+            notification.message_type == MessageType.RESOURCE_CHANGE and bool(notification.changes),
             expected="RESOURCE_CHANGE",
-            observed=notice,
+            observed=notification,
             note=note,
         ):
-            self.law("SWN-3.1.4.4-change-unavailable", "SWN-3.1.6.1-change-state").equal(
-                notice.changes[0].change_type, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=note
+            self.spec("SWN-3.1.4.4-change-unavailable", "SWN-3.1.6.1-change-state").equal(
+                notification.changes[0].change_type,
+                ChangeType.UNAVAILABLE,
+                show=naming(ChangeType),
+                note=note,
             )
 
     async def check_list(self, what: str) -> None:
         """The list has the node's addresses as AVAILABLE where somebody hosts them, else as UNAVAILABLE."""
         listed, hosted = await as_hosted(self.witness, self.cluster, self.home.addresses)
-        self.law("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
+        self.spec("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
             listed,
             hosted,
             show=show_states,
@@ -232,7 +239,7 @@ class Scene:
         for address in self.home.addresses:
             for method in methods_of(self.witness):
                 reply = await method.reply(self.witness, self.near[0].client, ip_address=address)
-                self.law(method.rule("returns-success")).holds(
+                self.spec(method.rule("returns-success")).holds(
                     succeeded(reply),
                     expected="ERROR_SUCCESS (0x0) with a handle",
                     observed=with_handle(reply),
@@ -248,8 +255,8 @@ class Scene:
         """The node that came back does not know that handle any more."""
         self.witness.forget_ports()
         client = await self.witness.connect(self.index)
-        quiet = self.witness.place.profile.expect.quiet_time
+        quiet = self.witness.expect.quiet_time
         outcome = await outcome_of(client.async_notify(lost), quiet)
-        self.law("SWN-3.1.3-registrations-empty").allows(
+        self.spec("SWN-3.1.3-registrations-empty").allows(
             outcome, NOT_FOUND, MISMATCH, note=f"AsyncNotify by a handle from before {self.home.node} failed"
         )

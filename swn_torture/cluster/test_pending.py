@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.control.base import Capability
-from swn_torture.harness import SILENCE, case
-from swn_torture.harness.buffer_rules import begins_another, naming
-from swn_torture.harness.steps import (
+from swn_torture.casekit import SILENCE, case
+from swn_torture.casekit.raw.notification_rules import begins_another, naming
+from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
     bring_up,
     destination,
     destinations,
-    hear,
-    hear_nothing,
-    hear_out,
+    drain_notifications,
     listen,
     share_of,
     take_down,
+    wait_for_notifications,
+    wait_quiet_time,
 )
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.control.base import Capability
 from swn_torture.witness.constants import ChangeType, MessageType, RegisterFlags
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 _MOVES = ("version-2", "move-client", "list-nodes")
 
@@ -37,7 +37,7 @@ _MOVES = ("version-2", "move-client", "list-nodes")
     needs=(*_MOVES, "two-nodes"),
     syntaxes="both",
 )
-async def test_latest_move_wins(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_latest_move_wins(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Of two moves before the call the second is told, at once, and the first never."""
     first, second, *_ = await destinations(witness, cluster, at_least=2)
     address = await witness.address_of(0)
@@ -46,19 +46,19 @@ async def test_latest_move_wins(witness: Witness, law: Law, cluster: Controller)
     for listener in listeners:
         await cluster.move_client(listener.name, first.node)
         await cluster.move_client(listener.name, second.node)
-    at_once = await hear(*listeners, timeout=witness.place.profile.expect.reply_deadline)
-    afterwards = await hear_nothing(*listeners)
+    at_once = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
+    afterwards = await wait_quiet_time(*listeners)
 
     for listener, outcome, later in zip(listeners, at_once, afterwards, strict=True):
         note = f"registration of version {1 if listener is listeners[0] else 2}"
-        law("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS, note=note)
-        law("SWN-3.1.1.3-pending-move-latest").holds(
-            outcome == SUCCESS and set(listener.told[0].addresses) == set(second.addresses),
+        spec("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS, note=note)
+        spec("SWN-3.1.1.3-pending-move-latest").holds(
+            outcome == SUCCESS and set(listener.notified[0].addresses) == set(second.addresses),
             expected=f"the addresses of {second.node}, the later one: {', '.join(second.addresses)}",
             observed=outcome,
             note=note,
         )
-        law("SWN-3.1.1.3-pending-move-latest").allows(later, SILENCE, note=f"the next AsyncNotify, {note}")
+        spec("SWN-3.1.1.3-pending-move-latest").allows(later, SILENCE, note=f"the next AsyncNotify, {note}")
 
 
 @case(
@@ -67,7 +67,7 @@ async def test_latest_move_wins(witness: Witness, law: Law, cluster: Controller)
     needs=(*_MOVES, "any-share", "move-share", "two-nodes"),
     syntaxes="both",
 )
-async def test_two_kinds_of_move(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_two_kinds_of_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client move and a share move that are both pending are both told, each once."""
     share, address = share_of(witness), await witness.address_of(0)
     home = await destination(witness, cluster, beside=address)
@@ -80,12 +80,12 @@ async def test_two_kinds_of_move(witness: Witness, law: Law, cluster: Controller
     for listener in listeners:
         await cluster.move_share(share, home.node, client=listener.name)
     await cluster.move_client(listeners[1].name, home.node)
-    at_once = await hear(*listeners, timeout=witness.place.profile.expect.reply_deadline)
-    await hear_out(*listeners)
+    at_once = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
+    await drain_notifications(*listeners)
 
     for listener, outcome in zip(listeners, at_once, strict=True):
-        law("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS)
-        check_kept(law, listener, [MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE])
+        spec("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS)
+        check_kept(spec, listener, [MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE])
 
 
 @case(
@@ -101,7 +101,7 @@ async def test_two_kinds_of_move(witness: Witness, law: Law, cluster: Controller
     disturbs=True,
     lasts=30,
 )
-async def test_changes_without_a_call(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_changes_without_a_call(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """State changes before the call are told in one answer, oldest first; a move pending, too, is kept."""
     home = await destination(witness, cluster, beside=await witness.address_of(0))
     other = await destination(witness, cluster, beside=home.addresses[0])
@@ -117,23 +117,23 @@ async def test_changes_without_a_call(witness: Witness, law: Law, cluster: Contr
     await cluster.move_share(share, other.node, client=moved.name)
     await cluster.move_client(moved.name, other.node)
     if any(listener.may_be_gone for listener in (*changed, moved)):
-        raise Unsuitable("the cluster took so long that a registration nobody uses may be gone")
-    at_once = await hear(*changed, moved, timeout=witness.place.profile.expect.reply_deadline)
-    await hear_out(*changed, moved)
+        raise NotTestable("the cluster took so long that a registration nobody uses may be gone")
+    at_once = await wait_for_notifications(*changed, moved, timeout=witness.expect.reply_deadline)
+    await drain_notifications(*changed, moved)
 
     for version, listener in enumerate(changed, 1):
-        check_changes(law, cluster, listener, f"registration of version {version}")
-        law("SWN-3.1.4.4-immediate-if-pending").allows(at_once[version - 1], SUCCESS)
+        check_changes(spec, cluster, listener, f"registration of version {version}")
+        spec("SWN-3.1.4.4-immediate-if-pending").allows(at_once[version - 1], SUCCESS)
     kinds = [MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE]
-    check_kept(law, moved, kinds, perhaps=MessageType.IP_CHANGE)
+    check_kept(spec, moved, kinds, perhaps=MessageType.IP_CHANGE)
 
     await take_down(cluster, home.node)
     if patient.may_be_gone:
         return
-    await hear_out(patient)
+    await drain_notifications(patient)
 
-    states = patient.states_told
-    law("SWN-3.1.6.1-queues-change").holds(
+    states = patient.states_notified
+    spec("SWN-3.1.6.1-queues-change").holds(
         states.count(ChangeType.UNAVAILABLE) > 1,
         expected="UNAVAILABLE, AVAILABLE, UNAVAILABLE",
         observed=" ".join(naming(ChangeType)(state) for state in states) or patient.outcome,
@@ -141,15 +141,17 @@ async def test_changes_without_a_call(witness: Witness, law: Law, cluster: Contr
     )
 
 
-def check_changes(law: Law, cluster: Controller, listener: Listener, note: str) -> None:
+def check_changes(spec: Spec, cluster: Controller, listener: Listener, note: str) -> None:
     """An interface went down and came up again before the first call."""
-    answers = [notice.changes for notice in listener.told_of(MessageType.RESOURCE_CHANGE)]
-    types = listener.states_told
-    shown = "; ".join(map(str, listener.told)) or f"{listener.outcome}"
-    law("SWN-3.1.1.4-newstate-kept").equal(
+    answers = [
+        notification.changes for notification in listener.notifications_of(MessageType.RESOURCE_CHANGE)
+    ]
+    types = listener.states_notified
+    shown = "; ".join(map(str, listener.notified)) or f"{listener.outcome}"
+    spec("SWN-3.1.1.4-newstate-kept").equal(
         types[0] if types else None, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=f"first, {note}"
     )
-    law("SWN-3.1.1.3-pending-changes-list").holds(
+    spec("SWN-3.1.1.3-pending-changes-list").holds(
         {ChangeType.UNAVAILABLE, ChangeType.AVAILABLE} <= set(types),
         expected="UNAVAILABLE and AVAILABLE, in one answer or in several",
         observed=shown,
@@ -158,29 +160,29 @@ def check_changes(law: Law, cluster: Controller, listener: Listener, note: str) 
     order = [ChangeType.UNAVAILABLE, ChangeType.AVAILABLE]
     # Where a node is taken out of service as a whole, its address may go to another one and come back.
     once = cluster.can(Capability.INTERFACE_STATE)
-    law("SWN-3.1.4.4-change-order").holds(
+    spec("SWN-3.1.4.4-change-order").holds(
         types == order if once else types[:1] + types[-1:] == order,
         expected="UNAVAILABLE, then AVAILABLE",
         observed=shown,
         note=note,
     )
-    law("SWN-3.1.4.4-change-all-drained").holds(
+    spec("SWN-3.1.4.4-change-all-drained").holds(
         len(answers) == 1 and len(types) > 1,
         expected="one answer with all changes: NumberOfMessages 2",
         observed=f"{len(answers)} answers with NumberOfMessages "
-        f"{' and '.join(str(notice.number) for notice in listener.told)}: {shown}",
+        f"{' and '.join(str(notification.number) for notification in listener.notified)}: {shown}",
         note=note,
     )
-    told = listener.told_of(MessageType.RESOURCE_CHANGE)
-    law("SWN-3.1.4.4-change-count").equal(
-        [notice.number for notice in told],
-        [len(notice.changes) + begins_another(notice) for notice in told],
+    notified = listener.notifications_of(MessageType.RESOURCE_CHANGE)
+    spec("SWN-3.1.4.4-change-count").equal(
+        [notification.number for notification in notified],
+        [len(notification.changes) + begins_another(notification) for notification in notified],
         note=note,
     )
 
 
 def check_kept(
-    law: Law, listener: Listener, pending: list[MessageType], *, perhaps: MessageType | None = None
+    spec: Spec, listener: Listener, pending: list[MessageType], *, perhaps: MessageType | None = None
 ) -> None:
     """Each kind that was pending is told, once; or, as the text can be read, the last one alone (AMB-18).
 
@@ -190,14 +192,14 @@ def check_kept(
         pending: the kinds, in the order of 3.1.4.4.
         perhaps: a kind that may have been pending, too; it would be the last.
     """
-    told = [notice.message_type for notice in listener.told]
-    runs = [kind for at, kind in enumerate(told) if told[at - 1 : at] != [kind]]
+    notified = [notification.message_type for notification in listener.notified]
+    runs = [kind for at, kind in enumerate(notified) if notified[at - 1 : at] != [kind]]
     sure = [kind for kind in runs if kind != perhaps]
-    overwritten = told in ([pending[-1]], [perhaps])
+    overwritten = notified in ([pending[-1]], [perhaps])
     names = " then ".join(MessageType(kind).name for kind in runs if kind in set(MessageType))
-    law("SWN-3.1.4.4-unreported-kept").holds(
+    spec("SWN-3.1.4.4-unreported-kept").holds(
         overwritten or (sorted(sure) == sorted(pending) and len(runs) <= len(sure) + 1),
         expected=f"each of {', '.join(kind.name for kind in pending)} in one answer, in any order",
-        observed="; ".join(map(str, listener.told)) or listener.outcome,
+        observed="; ".join(map(str, listener.notified)) or listener.outcome,
     )
-    law.choice("AMB-18", f"the last kind overwrites the others: {names}" if overwritten else names)
+    spec.choice("AMB-18", f"the last kind overwrites the others: {names}" if overwritten else names)

@@ -5,32 +5,32 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.control.base import Capability
-from swn_torture.harness import case, outcome_of, returns
-from swn_torture.harness.listing import interfaces_until
-from swn_torture.harness.registering import (
+from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.steps.interface_list import interfaces_until
+from swn_torture.casekit.steps.listeners import addresses_of
+from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NO_SUCH_METHOD,
     NOT_FOUND,
     WRONG_PARAMETER,
     listed,
     methods_of,
-    of_version_1,
     show_listed,
     succeeded,
+    version_1_server,
     with_handle,
 )
-from swn_torture.harness.steps import addresses_of
+from swn_torture.control.base import Capability
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import ProtocolVersion
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.messages import InterfaceInfo
 
 #: What Windows announces as Version from 2012 R2 on (AMB-9).
@@ -44,7 +44,7 @@ ANY_VERSION = 0xFFFFFFFF
     disturbs=True,
     lasts=15,
 )
-async def test_restart(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_restart(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A witness service that was restarted knows no registration from before, and lists what it did."""
     node = len(witness.nodes) - 1
     name, before = witness.client_name(), await witness.interfaces(node)
@@ -57,34 +57,34 @@ async def test_restart(witness: Witness, law: Law, cluster: Controller) -> None:
     witness.forget_ports()
 
     again = await witness.connect(node)
-    quiet = witness.place.profile.expect.quiet_time
+    quiet = witness.expect.quiet_time
     for method, handle in zip(methods, handles, strict=True):
         note = f"by the handle of a {method} before the restart"
         asked = await outcome_of(again.async_notify(handle), quiet)
-        law("SWN-3.1.3-registrations-empty").allows(asked, NOT_FOUND, MISMATCH, note=f"AsyncNotify {note}")
+        spec("SWN-3.1.3-registrations-empty").allows(asked, NOT_FOUND, MISMATCH, note=f"AsyncNotify {note}")
         removed = await outcome_of(again.start(UnRegisterRequest(handle)), quiet)
-        law("SWN-3.1.3-registrations-empty").allows(
+        spec("SWN-3.1.3-registrations-empty").allows(
             removed, NOT_FOUND, WRONG_PARAMETER, MISMATCH, note=f"UnRegister {note}"
         )
-        law.choice("AMB-2", f"a handle from before a restart: AsyncNotify {asked}, UnRegister {removed}")
+        spec.choice("AMB-2", f"a handle from before a restart: AsyncNotify {asked}, UnRegister {removed}")
     if cluster.can(Capability.LIST_REGISTRATIONS):
         left = await listed(cluster, name)
-        law("SWN-3.1.3-registrations-empty").holds(
+        spec("SWN-3.1.3-registrations-empty").holds(
             not left, expected="no registration of the client listed", observed=show_listed(left)
         )
     if cluster.can(Capability.LIST_NODES):
         configured = {ip_address(address) for each in await cluster.nodes() for address in each.addresses}
-        told = {
+        notified = {
             address for interface in await witness.interfaces(node) for address in addresses_of(interface)
         }
-        law("SWN-3.1.3-interfaces-from-config").equal(
-            sorted(map(str, told)),
+        spec("SWN-3.1.3-interfaces-from-config").equal(
+            sorted(map(str, notified)),
             sorted(map(str, configured)),
             note=f"the addresses that {witness.nodes[node].name} lists after its restart",
         )
     wanted = _shown(before)
-    after = await interfaces_until(witness, lambda told: _shown(told) == wanted, node=node)
-    law("SWN-3.1.3-interfaces-from-config").equal(
+    after = await interfaces_until(witness, lambda notified: _shown(notified) == wanted, node=node)
+    spec("SWN-3.1.3-interfaces-from-config").equal(
         _shown(after), wanted, show=str, note=f"the list of {witness.nodes[node].name} after its restart"
     )
 
@@ -100,41 +100,41 @@ def _shown(interfaces: tuple[InterfaceInfo, ...]) -> str:
 
 
 @case("SWN-3.1.3-version-highest")
-async def test_highest_version(witness: Witness, law: Law) -> None:
+async def test_highest_version(witness: Witness, spec: Spec) -> None:
     """A server that has WitnessrRegisterEx announces version 2, one that lacks it version 1."""
-    await check_version(witness, law)
+    await check_version(witness, spec)
 
 
 @case("SWN-3.1.3-version-highest", needs=("version-1",))
 async def test_highest_version_is_1(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """A server of version 1 announces that, and has no WitnessrRegisterEx."""
-    await check_version(await of_version_1(witness, variant), law)
+    await check_version(await version_1_server(witness, variant), spec)
 
 
-async def check_version(witness: Witness, law: Law) -> None:
+async def check_version(witness: Witness, spec: Spec) -> None:
     """The version in the interface list is the highest whose methods there are."""
     client = await witness.connect()
     request = witness.registration_ex(ip_address=await witness.address_of(0))
-    reply = await outcome_of(client.start(request), witness.place.profile.expect.reply_deadline)
+    reply = await outcome_of(client.start(request), witness.expect.reply_deadline)
 
     lacks = NO_SUCH_METHOD.matches(reply)
     version = ProtocolVersion.V1 if lacks else ProtocolVersion.V2
     for announced in sorted({interface.version for interface in await witness.interfaces()}):
-        law("SWN-3.1.3-version-highest").equal(
+        spec("SWN-3.1.3-version-highest").equal(
             announced,
             version,
             ANY_VERSION,
             show=lambda value: f"0x{value:08X}",
             note=f"WitnessrRegisterEx: {reply}",
         )
-        law.choice("AMB-9", f"Version 0x{announced:08X}")
+        spec.choice("AMB-9", f"Version 0x{announced:08X}")
 
 
 @case("SWN-3.1.3-global-name-admin", needs=("variant:renamed",))
 async def test_name_is_set_by_the_administrator(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """A cluster that was given another name takes registrations under that, and none under the old one."""
     renamed = await variant("renamed")
@@ -145,13 +145,13 @@ async def test_name_is_set_by_the_administrator(
         as_new = await method.reply(renamed, client, **where)
         as_old = await method.reply(renamed, client, net_name=witness.net_name, **where)
 
-        law("SWN-3.1.3-global-name-admin").holds(
+        spec("SWN-3.1.3-global-name-admin").holds(
             succeeded(as_new),
             expected="ERROR_SUCCESS (0x0) with a handle",
             observed=with_handle(as_new),
             note=f"{method} as {renamed.net_name}, which the cluster is called now",
         )
-        law("SWN-3.1.3-global-name-admin").allows(
+        spec("SWN-3.1.3-global-name-admin").allows(
             as_old,
             returns(Win32.ERROR_INVALID_PARAMETER),
             note=f"{method} as {witness.net_name}, which it is not called any more",

@@ -10,18 +10,18 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.casekit import SILENCE, Outcome, case, outcome_of, returns
+from swn_torture.casekit.timing import latest, stay_idle
 from swn_torture.control.base import Capability
-from swn_torture.harness import SILENCE, Outcome, case, outcome_of, returns
-from swn_torture.harness.timing import latest, stay_idle
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import ChangeType
 from swn_torture.witness.messages import RespAsyncNotify, UnRegisterRequest
 from swn_torture.witness.notifications import ResourceChange
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import ContextHandle
 
@@ -43,9 +43,9 @@ GONE = returns(Win32.ERROR_NOT_FOUND)
     needs=("version-2",),
     lasts=70,
 )
-async def test_idle_ones_go_and_used_ones_stay(witness: Witness, law: Law) -> None:
+async def test_idle_ones_go_and_used_ones_stay(witness: Witness, spec: Spec) -> None:
     """Idle registrations of two connections go after U; a fresh one and one with a call outstanding stay."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     idle_time, patience = expect.unused_timeout, expect.unused_timeout + expect.scan_interval
     one, other = await asyncio.gather(witness.connect(), witness.connect())
     address = await witness.address_of(0)
@@ -60,7 +60,7 @@ async def test_idle_ones_go_and_used_ones_stay(witness: Witness, law: Law) -> No
 
     await stay_idle(idle_time * 5 / 6)
     still = await outcome_of(one.async_notify(fresh), min(expect.quiet_time, idle_time / 12))
-    law("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse").allows(
+    spec("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse").allows(
         still, SILENCE, note=f"AsyncNotify {idle_time * 5 / 6:g} s after RegisterEx, U is {idle_time:g} s"
     )
 
@@ -72,7 +72,7 @@ async def test_idle_ones_go_and_used_ones_stay(witness: Witness, law: Law) -> No
     ]
     for number, answer in enumerate(asked, 1):
         note = f"idle registration {number} of 3, asked {patience:g} s after RegisterEx"
-        law(
+        spec(
             "SWN-3.1.5.1-removes-stale",
             "SWN-3.1.5.1-implemented",
             "SWN-3.1.5.1-scans-list",
@@ -81,13 +81,13 @@ async def test_idle_ones_go_and_used_ones_stay(witness: Witness, law: Law) -> No
             "SWN-3.1.4.5-entry-async-false",
         ).allows(answer, GONE, note=note)
     unregistered = await outcome_of(one.start(UnRegisterRequest(to_unregister)), expect.reply_deadline)
-    law("SWN-3.1.5.1-removes-stale").allows(unregistered, GONE, returns(Win32.ERROR_INVALID_PARAMETER))
-    law("SWN-B5-unused-30s").record(f"gone after {patience:g} s, kept after {idle_time * 5 / 6:g} s")
-    law.choice("AMB-27", f"an unused registration is gone at the latest {patience:g} s after its last use")
+    spec("SWN-3.1.5.1-removes-stale").allows(unregistered, GONE, returns(Win32.ERROR_INVALID_PARAMETER))
+    spec("SWN-B5-unused-30s").record(f"gone after {patience:g} s, kept after {idle_time * 5 / 6:g} s")
+    spec.choice("AMB-27", f"an unused registration is gone at the latest {patience:g} s after its last use")
 
     # It was registered before the others were removed, and has been outstanding since: longer than U.
     kept = await outcome_of(held, expect.quiet_time)
-    law(
+    spec(
         "SWN-3.1.5.1-keeps-outstanding",
         "SWN-3.1.4.4-v2-async-registered-on-entry",
         "SWN-3.1.2.1-removes-unused",
@@ -95,9 +95,9 @@ async def test_idle_ones_go_and_used_ones_stay(witness: Witness, law: Law) -> No
 
 
 @case("SWN-6-idl-keepalive-dword", needs=("version-2",), lasts=65)
-async def test_huge_keep_alives(witness: Witness, law: Law) -> None:
+async def test_huge_keep_alives(witness: Witness, spec: Spec) -> None:
     """KeepAliveTimeouts up to 2^32-1 are seconds without a sign: their calls are pending after 2 U."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     values = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
     client = await witness.connect()
     address = await witness.address_of(0)
@@ -109,13 +109,13 @@ async def test_huge_keep_alives(witness: Witness, law: Law) -> None:
     ends = await asyncio.gather(*(outcome_of(call, 2 * expect.unused_timeout) for call in calls))
 
     for value, end in zip(values, ends, strict=True):
-        law("SWN-6-idl-keepalive-dword").allows(end, SILENCE, note=f"KeepAliveTimeout 0x{value:08X}")
+        spec("SWN-6-idl-keepalive-dword").allows(end, SILENCE, note=f"KeepAliveTimeout 0x{value:08X}")
 
 
 @case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
-async def test_asking_is_use(witness: Witness, law: Law) -> None:
+async def test_asking_is_use(witness: Witness, spec: Spec) -> None:
     """Idle for 2/3 U, AsyncNotify, idle for 2/3 U again: the registration is still known."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     handle = await witness.register_ex(client, keep_alive_timeout=1)
 
@@ -124,7 +124,7 @@ async def test_asking_is_use(witness: Witness, law: Law) -> None:
     await stay_idle(expect.unused_timeout * 2 / 3)
     second = await outcome_of(client.async_notify(handle), latest(expect, 1))
 
-    law("SWN-3.1.4.4-v2-lastuse-on-entry").holds(
+    spec("SWN-3.1.4.4-v2-lastuse-on-entry").holds(
         first == returns(Win32.ERROR_TIMEOUT) and second == returns(Win32.ERROR_TIMEOUT),
         expected="ERROR_TIMEOUT (0x5B4) both times, each call within U of the last use",
         observed=f"{first}, then {second}",
@@ -132,9 +132,9 @@ async def test_asking_is_use(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
-async def test_asking_is_use_though_given_up(witness: Witness, law: Law) -> None:
+async def test_asking_is_use_though_given_up(witness: Witness, spec: Spec) -> None:
     """Idle for 2/3 U, an AsyncNotify that is cancelled at once, idle for 2/3 U: the registration is known."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     handle = await witness.register_ex(client)
 
@@ -145,7 +145,7 @@ async def test_asking_is_use_though_given_up(witness: Witness, law: Law) -> None
     await stay_idle(expect.unused_timeout * 2 / 3)
     again = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
 
-    law("SWN-3.1.4.4-v2-lastuse-on-entry").allows(
+    spec("SWN-3.1.4.4-v2-lastuse-on-entry").allows(
         again, SILENCE, note=f"AsyncNotify 2/3 U after one that was cancelled, which ended so: {ended}"
     )
 
@@ -156,18 +156,18 @@ async def test_asking_is_use_though_given_up(witness: Witness, law: Law) -> None
     needs=("version-2", Capability.FORCE_RESPONSE, Capability.LIST_REGISTRATIONS),
     lasts=80,
 )
-async def test_being_answered_is_use(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_being_answered_is_use(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """A call pending for longer than U is answered; 2/3 U later the registration is still known."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client, handle, key = await _registered(witness, cluster)
     call = client.async_notify(handle)
 
     await stay_idle(expect.unused_timeout * 4 / 3)
-    await _answer(witness, cluster, law, key, call)
+    await _answer(witness, cluster, spec, key, call)
     await stay_idle(expect.unused_timeout * 2 / 3)
     again = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
 
-    law("SWN-3.1.4.4-v2-lastuse-on-response", "SWN-3.1.1.3-lastuse-updates").allows(
+    spec("SWN-3.1.4.4-v2-lastuse-on-response", "SWN-3.1.1.3-lastuse-updates").allows(
         again, SILENCE, note="AsyncNotify 2/3 U after the answer, 2 U after the one before"
     )
 
@@ -178,37 +178,37 @@ async def test_being_answered_is_use(witness: Witness, cluster: Controller, law:
     lasts=40,
 )
 async def test_after_the_answer_nothing_is_outstanding(
-    witness: Witness, cluster: Controller, law: Law
+    witness: Witness, cluster: Controller, spec: Spec
 ) -> None:
     """A call is answered, the client stays idle for U: the registration is gone."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client, handle, key = await _registered(witness, cluster)
     call = client.async_notify(handle)
-    await _answer(witness, cluster, law, key, call)
+    await _answer(witness, cluster, spec, key, call)
 
     await stay_idle(expect.unused_timeout + expect.scan_interval)
     again = await outcome_of(client.async_notify(handle), expect.reply_deadline)
 
-    law("SWN-3.1.4.4-v2-async-cleared-on-response").allows(again, GONE)
+    spec("SWN-3.1.4.4-v2-async-cleared-on-response").allows(again, GONE)
 
 
 async def _registered(witness: Witness, cluster: Controller) -> tuple[WitnessClient, ContextHandle, str]:
     """A registration whose calls outlast the case, and the key by which the cluster knows it."""
     name = witness.client_name()
     client = await witness.connect()
-    keep_alive = math.ceil(5 * witness.place.profile.expect.unused_timeout)
+    keep_alive = math.ceil(5 * witness.expect.unused_timeout)
     handle = await witness.register_ex(client, client_computer_name=name, keep_alive_timeout=keep_alive)
     views = await cluster.registrations()
     return client, handle, next(view.key for view in views if view.client_computer_name == name)
 
 
-async def _answer(witness: Witness, cluster: Controller, law: Law, key: str, call: Any) -> Outcome:
+async def _answer(witness: Witness, cluster: Controller, spec: Spec, key: str, call: Any) -> Outcome:
     """Have a pending call answered by AVAILABLE: after other news some servers end it soon (AMB-30)."""
     news = RespAsyncNotify.of(ResourceChange(ChangeType.AVAILABLE, witness.net_name))
     await cluster.force_response(key, response=news)
-    outcome = await outcome_of(call, witness.place.profile.expect.event_deadline)
+    outcome = await outcome_of(call, witness.expect.event_deadline)
     if outcome != returns(Win32.ERROR_SUCCESS):
-        raise law.broken(
+        raise spec.precondition_failed(
             "SWN-3.1.4.4-returns-success",
             expected=str(returns(Win32.ERROR_SUCCESS)),
             observed=outcome,

@@ -85,7 +85,7 @@ def command() -> None:
 @_connection
 def interfaces(**options: Any) -> None:
     """List the interfaces a server offers (WitnessrGetInterfaceList)."""
-    from swn_torture.witness.win32 import describe
+    from swn_torture.stubdata.win32 import describe
 
     async def talk(client: WitnessClient, _: Profile | None) -> None:
         reply = await client.get_interface_list()
@@ -102,7 +102,7 @@ def interfaces(**options: Any) -> None:
 @_registration
 def register(**options: Any) -> None:
     """Register, show the context handle, unregister."""
-    from swn_torture.witness.win32 import describe
+    from swn_torture.stubdata.win32 import describe
 
     async def talk(client: WitnessClient, profile: Profile | None) -> None:
         handle = await _register(client, profile, options)
@@ -118,7 +118,7 @@ def register(**options: Any) -> None:
 @click.option("--count", type=int, help="Stop after this many notifications.")
 def watch(**options: Any) -> None:
     """Register and print every notification as it comes, until Ctrl-C."""
-    from swn_torture.witness.win32 import Win32, describe
+    from swn_torture.stubdata.win32 import Win32, describe
 
     async def talk(client: WitnessClient, profile: Profile | None) -> None:
         handle = await _register(client, profile, options)
@@ -137,13 +137,13 @@ def watch(**options: Any) -> None:
             if reply.response is None:
                 click.echo(f"{stamp}  success without a notification")
                 continue
-            for line in _told(reply.response):
+            for line in _used_names(reply.response):
                 click.echo(f"{stamp}  {line}")
 
     _talk(talk, options)
 
 
-def _told(response: RespAsyncNotify) -> Iterator[str]:
+def _used_names(response: RespAsyncNotify) -> Iterator[str]:
     """A notification in words, a line for each of its items."""
     from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
     from swn_torture.witness.notifications import ResourceChange
@@ -161,8 +161,8 @@ def _told(response: RespAsyncNotify) -> Iterator[str]:
 
 
 async def _register(client: WitnessClient, profile: Profile | None, options: dict[str, Any]) -> Any:
+    from swn_torture.stubdata.win32 import describe
     from swn_torture.witness.constants import InterfaceState, RegisterFlags
-    from swn_torture.witness.win32 import describe
 
     net_name = options["net_name"] or (profile.net_name if profile else None)
     if not net_name:
@@ -195,11 +195,11 @@ async def _register(client: WitnessClient, profile: Profile | None, options: dic
 
 def _talk(talk: Callable[[WitnessClient, Profile | None], Awaitable[None]], options: dict[str, Any]) -> None:
     """Connect as the options say, talk, and explain what did not work."""
-    from swn_torture.dcerpc.auth import Credentials
     from swn_torture.dcerpc.errors import Fault, RpcError
-    from swn_torture.dcerpc.levels import AuthLevel, AuthType
+    from swn_torture.dcerpc.security.context import Credentials
+    from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
     from swn_torture.dcerpc.status import describe_status
-    from swn_torture.dcerpc.syntax import NDR32, NDR64
+    from swn_torture.stubdata.syntax import NDR32, NDR64
     from swn_torture.target import ProfileError, load_profile
     from swn_torture.witness.client import connect
 

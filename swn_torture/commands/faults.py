@@ -23,7 +23,7 @@ def command(words: tuple[str, ...], area: str | None, *, names: bool, as_json: b
     swn-torture serve --fault keep-alive-in-milliseconds
     swn-torture run --fault keep-alive-in-milliseconds
     """
-    from swn_torture.server.faults import AREAS, load_faults
+    from swn_torture.faults.library import AREAS, load_faults
 
     if area is not None and area not in AREAS:
         raise explain(f"There is no area {area!r}; the areas are {', '.join(AREAS)}.", USAGE)

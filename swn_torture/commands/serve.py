@@ -11,8 +11,8 @@ import click
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
 
 if TYPE_CHECKING:
-    from swn_torture.server.admin import AdminServer
-    from swn_torture.server.cluster import ReferenceCluster
+    from swn_torture.server.nodes.admin import AdminServer
+    from swn_torture.server.nodes.cluster import ReferenceCluster
 
 
 @click.command(short_help="Run the reference cluster, for people who develop clients.")
@@ -95,9 +95,9 @@ def command(
 
     Where the specification leaves a choice the server takes a documented one; --option takes another.
     """
-    from swn_torture.server.config import ClusterConfig, ConfigError
-    from swn_torture.server.options import OptionError
-    from swn_torture.server.serve import introduction, profile_of, serve
+    from swn_torture.server.nodes.config import ClusterConfig, ConfigError
+    from swn_torture.server.nodes.serve import introduction, profile_of, serve
+    from swn_torture.server.state.options import OptionError
 
     if list_options:
         _list_options()
@@ -151,7 +151,7 @@ def _plain(text: str) -> Any:
 def _list_options() -> None:
     import dataclasses
 
-    from swn_torture.server.options import Options
+    from swn_torture.server.state.options import Options
 
     settled = {name: amb for amb, names in Options.settled().items() for name in names}
     for option in dataclasses.fields(Options):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.control.base import ControllerError, NodeState, NodeStatus, NotHealthy, describe
-from swn_torture.control.command import Output, Runner
 from swn_torture.control.ctdb_output import (
     CtdbNode,
     InterfaceAddress,
@@ -19,6 +18,7 @@ from swn_torture.control.ctdb_output import (
     parse_registrations,
     parse_status,
 )
+from swn_torture.control.runner import Output, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -191,15 +191,15 @@ class ReferenceController(Controller):
         self, key: str, *, result: int = 0, response: RespAsyncNotify | None = None
     ) -> None:
         """Answer the pending (or next) AsyncNotify of one registration."""
-        told: dict[str, Any] = {}
+        notified: dict[str, Any] = {}
         if response is not None:
             buffer = response.message_buffer
-            told = {
+            notified = {
                 "message_type": response.message_type,
                 "number": response.number_of_messages,
                 "buffer": None if buffer is None else base64.b64encode(buffer).decode(),
             }
-        await self.order("force_response", key=key, result=result, **told)
+        await self.order("force_response", key=key, result=result, **notified)
 
     async def add_address(self, node: str, address: str) -> None:
         """Give a node one more witness address."""

@@ -1,7 +1,7 @@
 """What both ends of a connection do alike, without any I/O: octets in, events out, octets to send.
 
-:class:`~swn_torture.dcerpc.client_connection.ClientConnection` and
-:class:`~swn_torture.dcerpc.server_connection.ServerConnection` are the two ends. Octets of the peer go into
+:class:`~swn_torture.dcerpc.client.connection.ClientConnection` and
+:class:`~swn_torture.dcerpc.server.connection.ServerConnection` are the two ends. Octets of the peer go into
 ``receive_data``, ``next_event`` is asked until it returns ``None``; what has to be sent comes from the
 methods of the end. Octets must be sent in the order in which they were made: each protected PDU has taken a
 sequence number, and the peer counts along.
@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
-from swn_torture.dcerpc.framing import Framer
-from swn_torture.dcerpc.header import HEADER_SIZE, TRAILER_SIZE, WHOLE, Header, PfcFlags
-from swn_torture.dcerpc.pdu import Request, Response
+from swn_torture.dcerpc.pdu.framing import Framer
+from swn_torture.dcerpc.pdu.header import HEADER_SIZE, TRAILER_SIZE, WHOLE, Header, PfcFlags
+from swn_torture.dcerpc.pdu.pdus import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from swn_torture.dcerpc.security import SecurityEntry
-    from swn_torture.dcerpc.syntax import SyntaxId
+    from swn_torture.dcerpc.security.protection import SecurityEntry
+    from swn_torture.stubdata.syntax import SyntaxId
 
 MAX_FRAGMENT: Final = 5840
 """Octets of a fragment that Windows and Samba propose and never exceed over TCP: four Ethernet segments."""

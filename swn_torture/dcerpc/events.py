@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.bind import BindAck, BindNak, ContextResult, PresentationContext
     from swn_torture.dcerpc.errors import RemoteProtocolError
-    from swn_torture.dcerpc.header import ByteOrder
-    from swn_torture.dcerpc.interface import Association, ServerCall
-    from swn_torture.dcerpc.pdu import FaultPdu, Pdu, Response
+    from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult, PresentationContext
+    from swn_torture.dcerpc.pdu.header import ByteOrder
+    from swn_torture.dcerpc.pdu.pdus import FaultPdu, Pdu, Response
+    from swn_torture.dcerpc.server.interface import Association, ServerCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,10 @@ class CallCancelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class ProtocolViolation:
     """To a server: the client broke the protocol; the answer it deserves is among the octets to send."""
 
     error: RemoteProtocolError
 
 
-ServerEvent = Joined | CallReceived | CallCancelled | Violation
+ServerEvent = Joined | CallReceived | CallCancelled | ProtocolViolation

@@ -6,17 +6,17 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from swn_torture.dcerpc.errand import ask, errand
+from swn_torture.dcerpc.client.bound_client import ask, bound_client
 from swn_torture.dcerpc.errors import RemoteProtocolError, RpcError
-from swn_torture.dcerpc.interface import ServerInterface
+from swn_torture.dcerpc.server.interface import ServerInterface
 from swn_torture.dcerpc.status import FaultStatus, describe_status
 from swn_torture.dcerpc.stub import StubReader, StubWriter
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from swn_torture.dcerpc.interface import ServerCall
+    from swn_torture.dcerpc.server.interface import ServerCall
 
 __all__ = ["MGMT", "Management", "ManagementError", "MgmtOpnum", "inq_if_ids"]
 
@@ -135,7 +135,7 @@ async def inq_if_ids(address: str, port: int, *, timeout: float = 5.0) -> list[S
         ManagementError: the server answers with a status other than 0.
         RpcError: it cannot be reached, has no management interface, or does not answer in its form.
     """
-    async with errand(address, port, MGMT, timeout) as rpc:
+    async with bound_client(address, port, MGMT, timeout) as rpc:
         answer = await ask(rpc, MgmtOpnum.INQ_IF_IDS, b"", timeout)
     return read_if_ids(*answer)
 

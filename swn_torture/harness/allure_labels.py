@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.harness.case import mark_of, suite_of, title_of
+from swn_torture.casekit.case import mark_of, suite_of, title_of
 from swn_torture.report.verdict import strictest
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
-    from swn_torture.harness.law import Law
+    from swn_torture.casekit.checks import Spec
 
 _SEVERITY = {"MUST": "critical", "MUST NOT": "critical", "implied": "normal", "SHOULD": "minor"}
 
@@ -41,11 +41,11 @@ def label(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.allure_description(listed))
 
 
-def attach_findings(law: Law) -> None:
+def attach_findings(spec: Spec) -> None:
     """Attach every failed check as text to the case that has just run."""
     import allure
 
-    for check in law.failed:
+    for check in spec.failed:
         allowed = "\n".join(f"expected: {text}" for text in check.expected)
         allure.attach(
             f"{allowed}\nobserved: {check.observed}", check.requirement, allure.attachment_type.TEXT

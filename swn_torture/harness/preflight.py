@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.endpoint_mapper import ept_map
+from swn_torture.casekit.witness import credentials_of
+from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.dcerpc.errors import AuthenticationError, Fault, RpcError
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.status import describe_status
-from swn_torture.harness.witness import credentials_of
+from swn_torture.stubdata.win32 import Win32, describe
 from swn_torture.witness.client import WitnessClient, connect
 from swn_torture.witness.codec import DecodeError
 from swn_torture.witness.constants import WITNESS, InterfaceFlags, ProtocolVersion
-from swn_torture.witness.win32 import Win32, describe
 
 if TYPE_CHECKING:
     from swn_torture.target import NodeAddress, Profile

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.harness import second_opinion
+from swn_torture.casekit import second_opinion
 from swn_torture.report.journal import Journal
 from swn_torture.report.model import CaseResult, Results, Run, TargetInfo
 from swn_torture.report.write import ReportPaths, write_reports

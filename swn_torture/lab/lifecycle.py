@@ -264,7 +264,7 @@ def _on_all(config: LabConfig, argv: Sequence[str]) -> None:
 
 def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
     config = lab.config
-    alive = {
+    check_still_serving = {
         node.name: namespaces.init_process(namespace(config.name, node.name)) is not None
         for node in config.node_configs
     }
@@ -272,7 +272,7 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
     hosted: dict[str, int | None] = {}
     why = "unknown"
     for node in config.node_configs:
-        if not alive[node.name]:
+        if not check_still_serving[node.name]:
             continue
         try:
             view = {
@@ -286,8 +286,8 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
         NodeHealth(
             node.name,
             node.address,
-            alive[node.name],
-            view.get(node.address, why) if alive[node.name] else "not running",
+            check_still_serving[node.name],
+            view.get(node.address, why) if check_still_serving[node.name] else "not running",
             tuple(address for address, pnn in hosted.items() if pnn == node.index),
         )
         for node in config.node_configs

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.harness import SILENCE, case, faults, outcome_of, returns
-from swn_torture.harness.registering import (
+from swn_torture.casekit import SILENCE, case, faults, outcome_of, returns
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.registering import (
     NOT_FOUND,
     WRONG_PARAMETER,
     Method,
@@ -20,8 +19,7 @@ from swn_torture.harness.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.harness.steps import SUCCESS
-from swn_torture.harness.stubs import (
+from swn_torture.casekit.steps.stubs import (
     Sender,
     check_cuts,
     check_nothing_registered,
@@ -29,39 +27,43 @@ from swn_torture.harness.stubs import (
     method_name,
     send_cuts,
 )
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
     GetInterfaceListRequest,
     UnRegisterExRequest,
     UnRegisterRequest,
 )
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.pdu import Request
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
-    from swn_torture.witness.fields import ByteOrder
+    from swn_torture.dcerpc.pdu.pdus import Request
+    from swn_torture.stubdata.fields import ByteOrder
 
 ORDERS: tuple[ByteOrder, ...] = ("big", "little")
 
 
 @case("RPC-NDR-drep")
-async def test_interface_list(witness: Witness, law: Law) -> None:
+async def test_interface_list(witness: Witness, spec: Spec) -> None:
     """A big-endian caller is told the interfaces that a little-endian one is told."""
     client = await witness.connect(byte_order="big")
     before = await witness.interfaces()
 
     call = client.start(GetInterfaceListRequest(), byte_order="big")
-    reply = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    reply = await outcome_of(call, witness.expect.reply_deadline)
 
-    rule = law("RPC-NDR-drep")
+    rule = spec("RPC-NDR-drep")
     if not rule.allows(reply, SUCCESS, note="GetInterfaceList"):
-        raise law.stop()
-    told = reply.response.interface_list.interfaces
+        raise spec.stop()
+    notified = reply.response.interface_list.interfaces
     rule.holds(
-        told in (before, await witness.interfaces()), expected=f"the interfaces {before}", observed=told
+        notified in (before, await witness.interfaces()),
+        expected=f"the interfaces {before}",
+        observed=notified,
     )
     answer = call.call.response_meta
     assert answer is not None
@@ -70,7 +72,7 @@ async def test_interface_list(witness: Witness, law: Law) -> None:
 
 @case("RPC-NDR-drep")
 @each_method
-async def test_registration(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_registration(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
     """A big-endian registration is made as asked for, and refused for what is wrong with it."""
     sender, name = Sender(witness, byte_order="big"), witness.client_name()
     address = await witness.address_of(0)
@@ -78,7 +80,7 @@ async def test_registration(witness: Witness, law: Law, cluster: Controller, met
     swapped = int.from_bytes(method.request(witness, **right).version.to_bytes(4, "little"), "big")
 
     made = await sender.send(method.request(witness, **right))
-    rule = law("RPC-NDR-drep")
+    rule = spec("RPC-NDR-drep")
     rule.holds(
         succeeded(made),
         expected="ERROR_SUCCESS (0x0) with a handle",
@@ -100,15 +102,15 @@ async def test_registration(witness: Witness, law: Law, cluster: Controller, met
 
 @case("RPC-NDR-drep")
 @pytest.mark.parametrize("order", ORDERS)
-async def test_handles(witness: Witness, law: Law, order: ByteOrder) -> None:
+async def test_handles(witness: Witness, spec: Spec, order: ByteOrder) -> None:
     """A handle got in one byte order is good in the other, for all methods that take one."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     other: ByteOrder = "little" if order == "big" else "big"
     client, address = await witness.connect(byte_order=order), await witness.address_of(0)
     request = witness.registration(ip_address=address)
     made = [await outcome_of(client.start(request, byte_order=order), expect.reply_deadline) for _ in "123"]
 
-    rule = law("RPC-NDR-drep")
+    rule = spec("RPC-NDR-drep")
     for reply in made:
         if not rule.holds(
             succeeded(reply),
@@ -116,7 +118,7 @@ async def test_handles(witness: Witness, law: Law, order: ByteOrder) -> None:
             observed=with_handle(reply),
             note=f"Register, {order}-endian",
         ):
-            raise law.stop()
+            raise spec.stop()
     asked, left, left_ex = (reply.response.context for reply in made)
 
     unsupported = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
@@ -133,16 +135,16 @@ async def test_handles(witness: Witness, law: Law, order: ByteOrder) -> None:
 
 @case("RPC-STUB-truncated")
 @each_method
-async def test_cut_registration(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_cut_registration(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
     """A big-endian registration whose stub is cut anywhere ends in a fault, and nobody is registered."""
     sender, name = Sender(witness, byte_order="big"), witness.client_name()
     message = full_request(witness, method, await witness.address_of(0), name)
 
     ended = await send_cuts(sender, message)
 
-    await check_cuts(law, sender, message, ended)
-    await check_nothing_registered(law, cluster, "RPC-STUB-truncated", names=[name])
-    await witness.alive(law)
+    await check_cuts(spec, sender, message, ended)
+    await check_nothing_registered(spec, cluster, "RPC-STUB-truncated", names=[name])
+    await witness.check_still_serving(spec)
 
 
 #: Labels of C706 14.1 that leave integers little-endian: other characters and floats.
@@ -157,7 +159,7 @@ LABELS = {
 
 @case("RPC-NDR-drep")
 @pytest.mark.parametrize("label", LABELS)
-async def test_unusual_data_representation(witness: Witness, law: Law, label: str) -> None:
+async def test_unusual_data_representation(witness: Witness, spec: Spec, label: str) -> None:
     """A request with a data representation that concerns none of its parameters: what becomes of it."""
     client = await witness.connect()
 
@@ -165,7 +167,7 @@ async def test_unusual_data_representation(witness: Witness, law: Law, label: st
         return dataclasses.replace(fragment, drep=LABELS[label])
 
     call = client.start(GetInterfaceListRequest(), prepare=relabel)
-    reply = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    reply = await outcome_of(call, witness.expect.reply_deadline)
 
-    law("RPC-NDR-drep").record(reply, f"GetInterfaceList, data representation {LABELS[label].hex(' ')}")
-    await witness.alive(law)
+    spec("RPC-NDR-drep").record(reply, f"GetInterfaceList, data representation {LABELS[label].hex(' ')}")
+    await witness.check_still_serving(spec)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.registering import Method, each_method
-from swn_torture.harness.steps import SUCCESS
-from swn_torture.harness.stubs import BAD_STUB, Sender
-from swn_torture.harness.timing import latest
-from swn_torture.harness.wire import ending
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.octets import ending
+from swn_torture.casekit.steps.registering import Method, each_method
+from swn_torture.casekit.steps.stubs import BAD_STUB, Sender
+from swn_torture.casekit.timing import latest
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
     GetInterfaceListRequest,
     UnRegisterRequest,
 )
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.witness.messages import AnyRequest
 
 HANDLE_SIZE = 20
@@ -30,18 +30,18 @@ RESPONSE_SIZE = HANDLE_SIZE + 4
 
 @case("SWN-2.2.1-handle-20-bytes", "SWN-2.2.1.2-ref-pointer", syntaxes="both")
 @each_method
-async def test_handle_in_a_reply(witness: Witness, law: Law, method: Method) -> None:
+async def test_handle_in_a_reply(witness: Witness, spec: Spec, method: Method) -> None:
     """The reply to a registration is 20 octets that serve as handle as they are, and the return value."""
     client = await witness.connect()
     request = method.request(witness, ip_address=await witness.address_of(0))
     call = client.start(request)
-    reply = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    reply = await outcome_of(call, witness.expect.reply_deadline)
     answer = call.call.response_meta
 
-    rule = law("SWN-2.2.1-handle-20-bytes")
+    rule = spec("SWN-2.2.1-handle-20-bytes")
     if answer is None:
         rule.allows(reply, SUCCESS)
-        raise law.stop()
+        raise spec.stop()
     rule.holds(
         reply == SUCCESS and len(answer.stub) == RESPONSE_SIZE and not any(answer.stub[HANDLE_SIZE:]),
         expected="24 octets: a handle of 20, then ERROR_SUCCESS",
@@ -50,9 +50,9 @@ async def test_handle_in_a_reply(witness: Witness, law: Law, method: Method) -> 
     # Only octets that begin with the handle, and with no referent in front, are known to the server again.
     octets = answer.stub[:HANDLE_SIZE]
     back = client.rpc.call(Opnum.UNREGISTER, octets, byte_order=answer.byte_order)
-    outcome = await ending(back, witness.place.profile.expect.reply_deadline)
+    outcome = await ending(back, witness.expect.reply_deadline)
     result = back.response_meta.stub if back.response_meta else b""
-    law("SWN-2.2.1.2-ref-pointer").holds(
+    spec("SWN-2.2.1.2-ref-pointer").holds(
         result == bytes(4),
         expected="UnRegister with the first 20 octets of the reply returns 00 00 00 00",
         observed=result.hex(" ") or outcome,
@@ -62,15 +62,15 @@ async def test_handle_in_a_reply(witness: Witness, law: Law, method: Method) -> 
 
 @case("SWN-2.2.1-handle-20-bytes", syntaxes="both")
 @each_method
-async def test_handle_in_a_refusal(witness: Witness, law: Law, method: Method) -> None:
+async def test_handle_in_a_refusal(witness: Witness, spec: Spec, method: Method) -> None:
     """The reply to a registration that is refused has room for a handle all the same."""
     client = await witness.connect()
     call = client.start(method.request(witness, ip_address=await witness.address_of(0), net_name=None))
-    reply = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    reply = await outcome_of(call, witness.expect.reply_deadline)
     answer = call.call.response_meta
 
     size = len(answer.stub) if answer else 0
-    law("SWN-2.2.1-handle-20-bytes").holds(
+    spec("SWN-2.2.1-handle-20-bytes").holds(
         size == RESPONSE_SIZE and reply.kind == "result",
         expected="24 octets: a handle of 20, then the code",
         observed=f"{size} octets, {reply}",
@@ -84,9 +84,9 @@ async def test_handle_in_a_refusal(witness: Witness, law: Law, method: Method) -
     syntaxes="both",
 )
 @each_method
-async def test_one_handle_for_all_methods(witness: Witness, law: Law, method: Method) -> None:
+async def test_one_handle_for_all_methods(witness: Witness, spec: Spec, method: Method) -> None:
     """The handle of a registration is taken by AsyncNotify and, after that, by UnRegister."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     fields = {"keep_alive_timeout": 1} if method.version > 1 else {}
     handle = await method.register(witness, client, **fields)
@@ -99,22 +99,22 @@ async def test_one_handle_for_all_methods(witness: Witness, law: Law, method: Me
     unused_left = await outcome_of(client.start(UnRegisterRequest(unused)), expect.reply_deadline)
 
     if method.version > 1:
-        rule = law("SWN-2.2.1.1-registerex-handle")
+        rule = spec("SWN-2.2.1.1-registerex-handle")
         rule.allows(asked, returns(Win32.ERROR_TIMEOUT), SUCCESS, SILENCE, note="AsyncNotify")
         rule.allows(left, SUCCESS, note="UnRegister of the same handle")
     else:
-        law("SWN-2.2.1.3-for-asyncnotify").allows(asked, SILENCE, note="AsyncNotify")
-        law("SWN-2.2.1.1-for-unregister").allows(unused_left, SUCCESS, note="UnRegister")
+        spec("SWN-2.2.1.3-for-asyncnotify").allows(asked, SILENCE, note="AsyncNotify")
+        spec("SWN-2.2.1.1-for-unregister").allows(unused_left, SUCCESS, note="UnRegister")
 
 
 @case("SWN-2.2.1.3-shared-not-serialised", syntaxes="both")
 @each_method
-async def test_calls_beside_a_pending_one(witness: Witness, law: Law, method: Method) -> None:
+async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec, method: Method) -> None:
     """Calls made while AsyncNotify has the handle: which are answered at once."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     if not client.rpc.core.multiplexed:
-        raise Unsuitable("the server does not confirm PFC_CONC_MPX: one call at a time on a connection")
+        raise NotTestable("the server does not confirm PFC_CONC_MPX: one call at a time on a connection")
     address = await witness.address_of(0)
     handle = await method.register(witness, client, ip_address=address)
     pending = client.async_notify(handle)
@@ -125,20 +125,20 @@ async def test_calls_beside_a_pending_one(witness: Witness, law: Law, method: Me
     left = await outcome_of(client.start(UnRegisterRequest(handle)), expect.quiet_time)
     asked = await outcome_of(pending, expect.quiet_time)
 
-    rule = law("SWN-2.2.1.3-shared-not-serialised")
+    rule = spec("SWN-2.2.1.3-shared-not-serialised")
     rule.record(f"GetInterfaceList: {listed}; another registration: {again}; AsyncNotify then {state}")
     rule.record(f"UnRegister of the same handle: {left}; AsyncNotify after that: {asked}")
-    law.choice("AMB-20", f"UnRegister while AsyncNotify is outstanding: {left}; AsyncNotify: {asked}")
+    spec.choice("AMB-20", f"UnRegister while AsyncNotify is outstanding: {left}; AsyncNotify: {asked}")
 
 
 @case("SWN-6-idl-no-handle-on-wire", syntaxes="both")
-async def test_binding_handles_do_not_travel(witness: Witness, law: Law) -> None:
+async def test_binding_handles_do_not_travel(witness: Witness, spec: Spec) -> None:
     """GetInterfaceList is called without any octet, UnRegister and AsyncNotify with 20 and no less."""
     sender = Sender(witness)
     client = await sender.client()
     address = await witness.address_of(0)
     handle, waiting = [await witness.register(client, ip_address=address) for _ in range(2)]
-    rule = law("SWN-6-idl-no-handle-on-wire")
+    rule = spec("SWN-6-idl-no-handle-on-wire")
 
     rule.allows(await sender.send(GetInterfaceListRequest(), b""), SUCCESS, note="opnum 0, 0 octets")
     messages: list[AnyRequest] = [UnRegisterRequest(handle), AsyncNotifyRequest(handle)]
@@ -148,5 +148,5 @@ async def test_binding_handles_do_not_travel(witness: Witness, law: Law) -> None
     left = await sender.send(UnRegisterRequest(handle), handle.pack())
     rule.allows(left, SUCCESS, note="opnum 2, 20 octets")
     call = client.rpc.call(Opnum.ASYNC_NOTIFY, waiting.pack())
-    asked = await ending(call, witness.place.profile.expect.quiet_time)
+    asked = await ending(call, witness.expect.quiet_time)
     rule.allows(asked, SILENCE, note="opnum 3, 20 octets")

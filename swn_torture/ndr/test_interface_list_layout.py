@@ -5,22 +5,22 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit import Outcome, case, outcome_of, returns
+from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.raw.interface_list import ELEMENT_SIZE, NAME_SIZE, RawList
+from swn_torture.casekit.raw.notification import Unreadable
+from swn_torture.casekit.steps.listeners import SUCCESS, addresses_of
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.harness import Outcome, case, outcome_of, returns
-from swn_torture.harness.notice import Unreadable
-from swn_torture.harness.outcome import ending_of
-from swn_torture.harness.raw_list import ELEMENT_SIZE, NAME_SIZE, RawList
-from swn_torture.harness.steps import SUCCESS, addresses_of
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import GROUP_NAME_UNITS, InterfaceFlags, InterfaceState, ProtocolVersion
 from swn_torture.witness.messages import GetInterfaceListRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 #: What Windows announces as Version from 2012 R2 on (AMB-9).
 ANY_VERSION = 0xFFFFFFFF
@@ -29,28 +29,28 @@ VERSIONS = (*map(int, ProtocolVersion), ANY_VERSION)
 _DEFINED_FLAGS = InterfaceFlags.IPV4 | InterfaceFlags.IPV6 | InterfaceFlags.WITNESS
 
 
-async def raw_list(witness: Witness, law: Law, *ids: str) -> RawList:
+async def raw_list(witness: Witness, spec: Spec, *ids: str) -> RawList:
     """The interface list as octets. Where there is none, these rules fail and the case ends."""
     client = await witness.connect()
     call = client.start(GetInterfaceListRequest())
-    outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    outcome = await outcome_of(call, witness.expect.reply_deadline)
     answer = call.call.response_meta
     problem: object = outcome
     if answer is not None:
         try:
-            told = RawList.read(answer.stub, witness.syntax, answer.byte_order)
+            notified = RawList.read(answer.stub, witness.syntax, answer.byte_order)
         except Unreadable as unreadable:
             problem = unreadable
         else:
-            if told.max_count:
-                return told
-            problem = f"{outcome}, {'a null pointer' if told.max_count is None else 'no element'}"
-    law(*ids).holds(
+            if notified.max_count:
+                return notified
+            problem = f"{outcome}, {'a null pointer' if notified.max_count is None else 'no element'}"
+    spec(*ids).holds(
         False,  # noqa: FBT003 - nothing to look at
         expected=f"{returns(Win32.ERROR_SUCCESS)} with at least one interface",
         observed=problem,
     )
-    raise law.stop()
+    raise spec.stop()
 
 
 @case(
@@ -63,30 +63,30 @@ async def raw_list(witness: Witness, law: Law, *ids: str) -> RawList:
     "SWN-2.2.2-others-ndr",
     syntaxes="both",
 )
-async def test_layout(witness: Witness, law: Law) -> None:
+async def test_layout(witness: Witness, spec: Spec) -> None:
     """The interface list is two pointers, two counts and 552 octets for each interface."""
-    told = await raw_list(witness, law, "SWN-2.2.2.6-array")
+    notified = await raw_list(witness, spec, "SWN-2.2.2.6-array")
 
-    law("RPC-NDR-referent-unique").holds(
-        bool(told.referent and told.array_referent),
+    spec("RPC-NDR-referent-unique").holds(
+        bool(notified.referent and notified.array_referent),
         expected="InterfaceList and InterfaceInfo with referents other than 0, as data follow",
-        observed=f"{told.referent:#x} and {told.array_referent:#x}",
+        observed=f"{notified.referent:#x} and {notified.array_referent:#x}",
     )
-    law("SWN-2.2.2.6-count").holds(
-        told.number == told.max_count == len(told.elements),
+    spec("SWN-2.2.2.6-count").holds(
+        notified.number == notified.max_count == len(notified.elements),
         expected="NumberOfInterfaces is the max_count of the array and the number of its elements",
-        observed=f"NumberOfInterfaces {told.number}, max_count {told.max_count}, "
-        f"octets for {len(told.elements)} elements",
+        observed=f"NumberOfInterfaces {notified.number}, max_count {notified.max_count}, "
+        f"octets for {len(notified.elements)} elements",
     )
-    size = ELEMENT_SIZE * (told.max_count or 0)
-    law("SWN-2.2.2.6-array", "SWN-2.2-dtyp-types", "SWN-2.2.2-others-ndr").holds(
-        len(told.area) == size and told.result == Win32.ERROR_SUCCESS,
-        expected=f"{size} octets, 552 for each of {told.max_count} elements, then a return value of 0",
-        observed=f"{len(told.area)} octets, then {told.result:#x}",
+    size = ELEMENT_SIZE * (notified.max_count or 0)
+    spec("SWN-2.2.2.6-array", "SWN-2.2-dtyp-types", "SWN-2.2.2-others-ndr").holds(
+        len(notified.area) == size and notified.result == Win32.ERROR_SUCCESS,
+        expected=f"{size} octets, 552 for each of {notified.max_count} elements, then a return value of 0",
+        observed=f"{len(notified.area)} octets, then {notified.result:#x}",
     )
-    for number, element in enumerate(told.elements):
+    for number, element in enumerate(notified.elements):
         # A count in front would show as the units 260 and 0, or as one that is no character.
-        law("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array").holds(
+        spec("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array").holds(
             element.text.isprintable()
             and bool(element.text)
             and element.name[:2] != (GROUP_NAME_UNITS, 0)
@@ -99,12 +99,12 @@ async def test_layout(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-2.2.2.5-groupname-terminated", "SWN-2.2.2.5-groupname-nonempty", syntaxes="both")
-async def test_group_name(witness: Witness, law: Law) -> None:
+async def test_group_name(witness: Witness, spec: Spec) -> None:
     """Each InterfaceGroupName is a text that is not empty and ends within its 260 units."""
-    told = await raw_list(witness, law, "SWN-2.2.2.5-groupname-terminated")
+    notified = await raw_list(witness, spec, "SWN-2.2.2.5-groupname-terminated")
 
-    for number, element in enumerate(told.elements):
-        law("SWN-2.2.2.5-groupname-terminated").holds(
+    for number, element in enumerate(notified.elements):
+        spec("SWN-2.2.2.5-groupname-terminated").holds(
             0 in element.name,
             expected="a null character among the 260 units",
             observed=f"{element.text!r}, {len(element.text)} characters before the first one"
@@ -112,7 +112,7 @@ async def test_group_name(witness: Witness, law: Law) -> None:
             else f"none: {element.octets[:32].hex(' ')} ...",
             note=f"element {number}",
         )
-        law("SWN-2.2.2.5-groupname-nonempty").holds(
+        spec("SWN-2.2.2.5-groupname-nonempty").holds(
             element.name[0] != 0,
             expected="a first character other than null",
             observed=repr(element.text),
@@ -121,32 +121,32 @@ async def test_group_name(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-2.2.2.5-version", "SWN-2.2.2.5-flags-defined", "SWN-2.2.2.5-state-values", syntaxes="both")
-async def test_numbers(witness: Witness, law: Law) -> None:
+async def test_numbers(witness: Witness, spec: Spec) -> None:
     """Version, State and Flags of each interface are among the values that are defined."""
-    told = await raw_list(witness, law, "SWN-2.2.2.5-version")
+    notified = await raw_list(witness, spec, "SWN-2.2.2.5-version")
 
-    for number, element in enumerate(told.elements):
+    for number, element in enumerate(notified.elements):
         note = f"element {number}: {element}"
-        law("SWN-2.2.2.5-version").equal(
+        spec("SWN-2.2.2.5-version").equal(
             element.version, *VERSIONS, show=lambda value: f"0x{value:08X}", note=note
         )
-        law("SWN-2.2.2.5-state-values").equal(
+        spec("SWN-2.2.2.5-state-values").equal(
             element.state, *map(int, InterfaceState), show=lambda value: f"0x{value:04X}", note=note
         )
-        law("SWN-2.2.2.5-flags-defined").holds(
+        spec("SWN-2.2.2.5-flags-defined").holds(
             not element.flags & ~int(_DEFINED_FLAGS),
             expected="no bits but 0x1 (IPv4), 0x2 (IPv6) and 0x4 (INTERFACE_WITNESS)",
             observed=f"0x{element.flags:08X}",
             note=note,
         )
-    versions = sorted({element.version for element in told.elements})
-    law.choice("AMB-9", f"Version {', '.join(f'0x{version:08X}' for version in versions)}")
+    versions = sorted({element.version for element in notified.elements})
+    spec.choice("AMB-9", f"Version {', '.join(f'0x{version:08X}' for version in versions)}")
 
 
 @case("SWN-2.2.2.5-ipv4-if-flag", "SWN-2.2.2.5-ipv6-if-flag", syntaxes="both")
-async def test_addresses(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_addresses(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An address field whose flag is set holds an address of the cluster, in network order."""
-    told = await raw_list(witness, law, "SWN-2.2.2.5-ipv4-if-flag")
+    notified = await raw_list(witness, spec, "SWN-2.2.2.5-ipv4-if-flag")
     hosted: set[IPv4Address | IPv6Address] | None = None
     if cluster.can(Capability.LIST_NODES):
         hosted = {ip_address(address) for node in await cluster.nodes() for address in node.addresses}
@@ -156,21 +156,21 @@ async def test_addresses(witness: Witness, law: Law, cluster: Controller) -> Non
         (IPv6Address, InterfaceFlags.IPV6, "SWN-2.2.2.5-ipv6-if-flag"),
     ):
         named = sorted(map(str, (a for a in hosted or () if isinstance(a, family))))
-        marked = [element for element in told.elements if element.flags & flag]
+        marked = [element for element in notified.elements if element.flags & flag]
         for element in marked:
             (address,) = (a for a in element.addresses if isinstance(a, family))
-            law(rule).holds(
+            spec(rule).holds(
                 int(address) != 0 and (hosted is None or address in hosted),
                 expected=f"an address of the cluster: {', '.join(named)}" if hosted else "an address",
                 observed=f"{address} ({address.packed.hex(' ')})",
                 note=f"Flags 0x{element.flags:X}",
             )
         if not marked:
-            law(rule).record(f"no interface has Flags {flag:#x}")
+            spec(rule).record(f"no interface has Flags {flag:#x}")
 
 
 @case("SWN-2.2.2.5-witness-flag-meaning", needs=("two-nodes", "list-nodes"))
-async def test_witness_interfaces(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_witness_interfaces(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """At each AVAILABLE interface that is marked INTERFACE_WITNESS a client can bind and register."""
     hosts = {ip_address(a): node.name.casefold() for node in await cluster.nodes() for a in node.addresses}
     ports = {node.name.casefold(): node.endpoint_mapper_port for node in witness.nodes}
@@ -182,8 +182,8 @@ async def test_witness_interfaces(witness: Witness, law: Law, cluster: Controlle
         for address in addresses_of(interface)
     ]
     if not marked:
-        raise Unsuitable("no AVAILABLE interface is marked INTERFACE_WITNESS")
-    rule = law("SWN-2.2.2.5-witness-flag-meaning")
+        raise NotTestable("no AVAILABLE interface is marked INTERFACE_WITNESS")
+    rule = spec("SWN-2.2.2.5-witness-flag-meaning")
     for address in marked:
         if address not in hosts:
             rule.holds(
@@ -206,4 +206,4 @@ async def _register_at(witness: Witness, address: str, endpoint_mapper_port: int
     except RpcError as problem:
         return ending_of(problem)
     request = witness.registration(ip_address=ip_address)
-    return await outcome_of(client.start(request), witness.place.profile.expect.reply_deadline)
+    return await outcome_of(client.start(request), witness.expect.reply_deadline)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.harness import SILENCE, case, outcome_of
-from swn_torture.harness.registering import Method, each_method
-from swn_torture.harness.steps import SUCCESS
-from swn_torture.harness.stubs import (
+from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.registering import Method, each_method
+from swn_torture.casekit.steps.stubs import (
     BAD_STUB,
     INVALID_BOUND,
     Sender,
@@ -23,7 +23,8 @@ from swn_torture.harness.stubs import (
     send_cuts,
     strings_of,
 )
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.stubdata.ndr import wide_size
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
@@ -31,18 +32,17 @@ from swn_torture.witness.messages import (
     UnRegisterExRequest,
     UnRegisterRequest,
 )
-from swn_torture.witness.ndr import wide_size
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.messages import AnyRequest
 
 
 @case("RPC-STUB-truncated", syntaxes="both")
 @each_method
-async def test_cut_registration(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_cut_registration(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
     """A registration whose stub is cut anywhere ends in a fault, and nobody is registered."""
     name = witness.client_name()
     message = full_request(witness, method, await witness.address_of(0), name)
@@ -50,9 +50,9 @@ async def test_cut_registration(witness: Witness, law: Law, cluster: Controller,
 
     ended = await send_cuts(sender, message)
 
-    await check_cuts(law, sender, message, ended)
-    await check_nothing_registered(law, cluster, "RPC-STUB-truncated", names=[name])
-    await witness.alive(law)
+    await check_cuts(spec, sender, message, ended)
+    await check_nothing_registered(spec, cluster, "RPC-STUB-truncated", names=[name])
+    await witness.check_still_serving(spec)
 
 
 HANDLE_METHODS: dict[str, type[UnRegisterRequest | AsyncNotifyRequest | UnRegisterExRequest]] = {
@@ -64,25 +64,25 @@ HANDLE_METHODS: dict[str, type[UnRegisterRequest | AsyncNotifyRequest | UnRegist
 
 @case("RPC-STUB-truncated", syntaxes="both")
 @pytest.mark.parametrize("kind", HANDLE_METHODS)
-async def test_cut_handle(witness: Witness, law: Law, kind: str) -> None:
+async def test_cut_handle(witness: Witness, spec: Spec, kind: str) -> None:
     """A call whose handle is cut anywhere ends in a fault, and the registration stays what it was."""
     sender = Sender(witness)
     if kind == "unregister-ex" and not await sender.supports_unregister_ex():
-        raise Unsuitable("the target has no opnum 5, WitnessrUnRegisterEx")
+        raise NotTestable("the target has no opnum 5, WitnessrUnRegisterEx")
     handle = await witness.register(await sender.client())
     message = HANDLE_METHODS[kind](handle)
 
     ended = await send_cuts(sender, message)
 
-    await check_cuts(law, sender, message, ended)
-    law("RPC-STUB-truncated").allows(
+    await check_cuts(spec, sender, message, ended)
+    spec("RPC-STUB-truncated").allows(
         await sender.send(UnRegisterRequest(handle)), SUCCESS, note="UnRegister with the whole handle"
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-STUB-empty-for-params", syntaxes="both")
-async def test_empty_stub(witness: Witness, law: Law) -> None:
+async def test_empty_stub(witness: Witness, spec: Spec) -> None:
     """Each method that has parameters ends in a fault when it is called without any stub data."""
     address = await witness.address_of(0)
     sender = Sender(witness)
@@ -91,7 +91,7 @@ async def test_empty_stub(witness: Witness, law: Law) -> None:
         witness.registration(ip_address=address),
         *(kind(handle) for kind in HANDLE_METHODS.values()),
     ]
-    if witness.place.profile.expect.version > 1:
+    if witness.expect.version > 1:
         messages.append(witness.registration_ex(ip_address=address))
     if not await sender.supports_unregister_ex():
         messages = [message for message in messages if not isinstance(message, UnRegisterExRequest)]
@@ -99,11 +99,11 @@ async def test_empty_stub(witness: Witness, law: Law) -> None:
     for message in messages:
         outcome = await sender.send(message, b"")
 
-        law("RPC-STUB-empty-for-params").allows(outcome, BAD_STUB, note=method_name(message))
-    law("RPC-STUB-empty-for-params").allows(
+        spec("RPC-STUB-empty-for-params").allows(outcome, BAD_STUB, note=method_name(message))
+    spec("RPC-STUB-empty-for-params").allows(
         await sender.send(UnRegisterRequest(handle)), SUCCESS, note="UnRegister with its handle afterwards"
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _unusual(n: int, wide: int) -> list[Counts]:
 
 @case("RPC-STUB-string-bounds", "RPC-STUB-truncated", syntaxes="both")
 @each_method
-async def test_false_counts(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_false_counts(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
     """A registration in which the counts of one string are false is refused by a fault."""
     name = witness.client_name()
     message = full_request(witness, method, await witness.address_of(0), name)
@@ -177,21 +177,21 @@ async def test_false_counts(witness: Witness, law: Law, cluster: Controller, met
         n = len(text) + 1
         for counts in _contradictory(n, wide):
             outcome = await sender.send(message, wrong=counts.wrong(field))
-            law("RPC-STUB-string-bounds").allows(
+            spec("RPC-STUB-string-bounds").allows(
                 outcome, BAD_STUB, INVALID_BOUND, note=f"{field} of {n} units: {counts}"
             )
         for counts in _beyond_the_stub(n, wide):
             outcome = await sender.send(message, wrong=counts.wrong(field))
-            law("RPC-STUB-truncated").allows(outcome, BAD_STUB, note=f"{field} of {n} units: {counts}")
+            spec("RPC-STUB-truncated").allows(outcome, BAD_STUB, note=f"{field} of {n} units: {counts}")
 
-    await check_still_serves(law, "RPC-STUB-truncated", sender=sender)
-    await check_nothing_registered(law, cluster, "RPC-STUB-string-bounds", names=[name])
-    await witness.alive(law)
+    await check_still_serves(spec, "RPC-STUB-truncated", sender=sender)
+    await check_nothing_registered(spec, cluster, "RPC-STUB-string-bounds", names=[name])
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-STUB-string-bounds", syntaxes="both")
 @each_method
-async def test_roomy_counts(witness: Witness, law: Law, method: Method) -> None:
+async def test_roomy_counts(witness: Witness, spec: Spec, method: Method) -> None:
     """A registration with a string in an array larger than itself is made; odd arrays are recorded."""
     message = full_request(witness, method, await witness.address_of(0), witness.client_name())
     sender, wide = Sender(witness), wide_size(witness.syntax)
@@ -200,12 +200,12 @@ async def test_roomy_counts(witness: Witness, law: Law, method: Method) -> None:
         n = len(text) + 1
         for counts in (Counts(n + 1, 0, n), Counts(2 * n, 0, n), Counts(0xFFFF, 0, n)):
             outcome = await sender.send(message, wrong=counts.wrong(field))
-            law("RPC-STUB-string-bounds").allows(outcome, SUCCESS, note=f"{field} of {n} units: {counts}")
+            spec("RPC-STUB-string-bounds").allows(outcome, SUCCESS, note=f"{field} of {n} units: {counts}")
         unusual = {str(c): await sender.send(message, wrong=c.wrong(field)) for c in _unusual(n, wide)}
-        law("RPC-STUB-string-bounds").record(
+        spec("RPC-STUB-string-bounds").record(
             "; ".join(f"{counts}: {outcome}" for counts, outcome in unusual.items()), f"{field} of {n} units"
         )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 SURPLUS = {
@@ -218,7 +218,7 @@ SURPLUS = {
 
 
 @case("RPC-STUB-extra-bytes", syntaxes="both")
-async def test_surplus_octets(witness: Witness, law: Law) -> None:
+async def test_surplus_octets(witness: Witness, spec: Spec) -> None:
     """Each method does with octets after its parameters what it does without them."""
     address = await witness.address_of(0)
     sender = Sender(witness)
@@ -230,21 +230,21 @@ async def test_surplus_octets(witness: Witness, law: Law) -> None:
         witness.registration(ip_address=address),
         *(kind(gone) for kind in HANDLE_METHODS.values()),
     ]
-    if witness.place.profile.expect.version > 1:
+    if witness.expect.version > 1:
         messages.append(witness.registration_ex(ip_address=address))
 
     for message in messages:
         stub = encode(message, witness.syntax)
         usual = await sender.send(message, stub)
         outcomes = {what: await sender.send(message, stub + octets) for what, octets in SURPLUS.items()}
-        check_each(law, "RPC-STUB-extra-bytes", outcomes=outcomes, allowed=usual, note=method_name(message))
+        check_each(spec, "RPC-STUB-extra-bytes", outcomes=outcomes, allowed=usual, note=method_name(message))
         many = await sender.send(message, stub + bytes(8192))
-        law("RPC-STUB-extra-bytes").record(many, f"{method_name(message)}, 8192 zero octets")
-    await witness.alive(law)
+        spec("RPC-STUB-extra-bytes").record(many, f"{method_name(message)}, 8192 zero octets")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-STUB-extra-bytes", syntaxes="both")
-async def test_surplus_behind_a_handle(witness: Witness, law: Law) -> None:
+async def test_surplus_behind_a_handle(witness: Witness, spec: Spec) -> None:
     """AsyncNotify and UnRegister with octets after a good handle do what they do without them."""
     sender = Sender(witness)
     client = await sender.client()
@@ -253,8 +253,8 @@ async def test_surplus_behind_a_handle(witness: Witness, law: Law) -> None:
 
     call = client.start(AsyncNotifyRequest(waiting), wrong={"trailing": bytes(8)})
     left = await sender.send(UnRegisterRequest(leaving), wrong={"trailing": bytes(8)})
-    pending = await outcome_of(call, witness.place.profile.expect.quiet_time)
+    pending = await outcome_of(call, witness.expect.quiet_time)
 
-    law("RPC-STUB-extra-bytes").allows(pending, SILENCE, note="AsyncNotify, 8 zero octets")
-    law("RPC-STUB-extra-bytes").allows(left, SUCCESS, note="UnRegister, 8 zero octets")
-    await witness.alive(law)
+    spec("RPC-STUB-extra-bytes").allows(pending, SILENCE, note="AsyncNotify, 8 zero octets")
+    spec("RPC-STUB-extra-bytes").allows(left, SUCCESS, note="UnRegister, 8 zero octets")
+    await witness.check_still_serving(spec)

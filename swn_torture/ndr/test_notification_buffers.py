@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64
-from swn_torture.harness import case
-from swn_torture.harness.buffer_rules import (
+from swn_torture.casekit import case
+from swn_torture.casekit.raw.notification_rules import (
     CHANGE_RULES,
     FAMILY_RULES,
     FRAME_RULES,
@@ -18,44 +17,45 @@ from swn_torture.harness.buffer_rules import (
     check_ipv6,
     check_list,
 )
-from swn_torture.harness.steps import (
-    Home,
+from swn_torture.casekit.steps.listeners import (
+    HostNode,
     Listener,
     destination,
     destinations,
-    hear,
-    hear_late,
     listen,
     share_of,
     take_down,
+    wait_for_notifications,
+    wait_or_move_client,
 )
+from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.constants import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.raw.notification import AddressList, Notification
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.notice import AddressList, Notice
-    from swn_torture.harness.witness import Witness
 
 _TOLD = "SWN-2.2.2.4-layout"
 
 
 @case(*FRAME_RULES, *LIST_RULES, *FAMILY_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
-async def test_client_move(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_client_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client move is told in one well-formed list of the destination's addresses."""
     listener = await listen(witness)
     home = await destination(witness, cluster, beside=listener.address)
 
     await cluster.move_client(listener.name, home.node)
-    await hear(listener)
+    await wait_for_notifications(listener)
 
-    notice = listener.notice(law, _TOLD)
-    check_frame(law, notice)
-    told = only_list(law, notice)
-    check_list(law, told, home)
-    check_families(law, told, home)
+    notification = listener.notification(spec, _TOLD)
+    check_frame(spec, notification)
+    notified = only_list(spec, notification)
+    check_list(spec, notified, home)
+    check_families(spec, notified, home)
 
 
 @case(
@@ -65,65 +65,65 @@ async def test_client_move(witness: Witness, law: Law, cluster: Controller) -> N
     needs=("version-2", "any-share", "move-share", "move-client", "list-nodes"),
     syntaxes="both",
 )
-async def test_share_move(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_share_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A share move is told in one well-formed list of the destination's addresses."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
     home = await destination(witness, cluster, beside=listener.address)
 
     await cluster.move_share(share, home.node, client=listener.name)
-    await hear_late(law, cluster, listener, MessageType.SHARE_MOVE, home)
+    await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, home)
 
-    notice = listener.notice(law, _TOLD)
-    check_frame(law, notice)
-    told = only_list(law, notice)
-    check_list(law, told, home)
-    check_families(law, told, home)
+    notification = listener.notification(spec, _TOLD)
+    check_frame(spec, notification)
+    notified = only_list(spec, notification)
+    check_list(spec, notified, home)
+    check_families(spec, notified, home)
 
 
 @case(*FRAME_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
-async def test_move_to_ipv6(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_move_to_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A move to a node with IPv6 addresses lists these in entries of their own."""
-    await move_to_ipv6(witness, law, cluster)
+    await move_to_ipv6(witness, spec, cluster)
 
 
 @case(
     *FRAME_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("variant:single-family", "move-client"), syntaxes="both"
 )
-async def test_move_to_single_family(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+async def test_move_to_single_family(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """A move to a node with an interface for each family lists no entry that has both."""
     witness = await variant("single-family")
     assert witness.cluster is not None
-    home = await move_to_ipv6(witness, law, witness.cluster)
+    home = await move_to_ipv6(witness, spec, witness.cluster)
 
     assert len(home.interfaces) > 1, "the variant is to have such a node"
 
 
-async def move_to_ipv6(witness: Witness, law: Law, cluster: Controller) -> Home:
+async def move_to_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> HostNode:
     """Move a client to a node with IPv6 addresses, and judge what it is told."""
     listener = await listen(witness)
     home = await destination(witness, cluster, beside=listener.address, ipv6=True)
 
     await cluster.move_client(listener.name, home.node)
-    await hear(listener)
+    await wait_for_notifications(listener)
 
-    notice = listener.notice(law, _TOLD)
-    check_frame(law, notice)
-    told = only_list(law, notice)
-    check_families(law, told, home)
-    check_ipv6(law, told, home)
+    notification = listener.notification(spec, _TOLD)
+    check_frame(spec, notification)
+    notified = only_list(spec, notification)
+    check_families(spec, notified, home)
+    check_ipv6(spec, notified, home)
     return home
 
 
-def only_list(law: Law, notice: Notice) -> AddressList:
+def only_list(spec: Spec, notification: Notification) -> AddressList:
     """The one list of a notification; one without any ends the case, which check_frame has put down."""
-    if not notice.lists:
-        raise law.stop()
-    return notice.lists[0]
+    if not notification.lists:
+        raise spec.stop()
+    return notification.lists[0]
 
 
 @case(*FRAME_RULES, *CHANGE_RULES, needs=("interface-event", "list-nodes"), disturbs=True, lasts=15)
-async def test_resource_change(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_resource_change(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An interface that goes down and comes up is told in well-formed changes, in either syntax."""
     listeners: dict[str, Listener] = {}
     (home, *_) = await destinations(witness, cluster, beside=await witness.address_of(0))
@@ -133,9 +133,9 @@ async def test_resource_change(witness: Witness, law: Law, cluster: Controller) 
         listeners[name] = await listen(witness, client, ip_address=home.addresses[0])
 
     await take_down(cluster, home.node)
-    await hear(*listeners.values())
+    await wait_for_notifications(*listeners.values())
 
     for name, listener in listeners.items():
-        notice = listener.notice(law, _TOLD)
-        check_frame(law, notice, note=name)
-        check_changes(law, notice, listener, groups, note=name)
+        notification = listener.notification(spec, _TOLD)
+        check_frame(spec, notification, note=name)
+        check_changes(spec, notification, listener, groups, note=name)

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.casekit import case, outcome_of
+from swn_torture.casekit.raw.notification_rules import check_packing
+from swn_torture.casekit.steps.listeners import Listener, destination, listen, wait_for_notifications
+from swn_torture.casekit.steps.registering import listed
 from swn_torture.control.base import Capability
-from swn_torture.harness import case, outcome_of
-from swn_torture.harness.buffer_rules import check_packing
-from swn_torture.harness.registering import listed
-from swn_torture.harness.steps import Listener, destination, hear, listen
+from swn_torture.stubdata.ndr import wide_size
 from swn_torture.witness.constants import ChangeType
 from swn_torture.witness.messages import AsyncNotifyRequest, RespAsyncNotify
-from swn_torture.witness.ndr import wide_size
 from swn_torture.witness.notifications import ResourceChange
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
-    from swn_torture.witness.fields import ByteOrder
+    from swn_torture.stubdata.fields import ByteOrder
 
 FORCED = (Capability.FORCE_RESPONSE, Capability.LIST_REGISTRATIONS)
 
@@ -38,29 +38,29 @@ async def _answer(cluster: Controller, listener: Listener, *names: str) -> None:
     # AVAILABLE, as after other news some servers end the registration (AMB-30).
     changes = [ResourceChange(ChangeType.AVAILABLE, name) for name in names]
     await cluster.force_response(entry.key, response=RespAsyncNotify.of(*changes))
-    await hear(listener)
+    await wait_for_notifications(listener)
 
 
 @case("RPC-NDR-return-align", "RPC-NDR-referent-unique", needs=FORCED, syntaxes="both")
 @pytest.mark.parametrize("kind", NAMES)
-async def test_return_value(witness: Witness, law: Law, cluster: Controller, kind: str) -> None:
+async def test_return_value(witness: Witness, spec: Spec, cluster: Controller, kind: str) -> None:
     """The return value follows a buffer of any length at the next boundary of 4 octets, and is the end."""
     listener = await listen(witness, version=1)
 
     await _answer(cluster, listener, NAMES[kind])
 
-    notice, stub = listener.notice(law, "RPC-NDR-return-align"), _stub(listener)
+    notification, stub = listener.notification(spec, "RPC-NDR-return-align"), _stub(listener)
     wide = wide_size(witness.syntax)
     head = _HEAD[wide]
-    end = head + notice.length
-    law("RPC-NDR-return-align").holds(
-        notice.result == 0 and len(stub) == end + -end % 4 + 4,
+    end = head + notification.length
+    spec("RPC-NDR-return-align").holds(
+        notification.result == 0 and len(stub) == end + -end % 4 + 4,
         expected=f"{end} octets up to the end of MessageBuffer, a gap of {-end % 4}, then 00 00 00 00",
         observed=f"{len(stub)} octets, the last of them {stub[end - 2 :].hex(' ')}",
-        note=f"Length {notice.length}",
+        note=f"Length {notification.length}",
     )
     referents = [int.from_bytes(stub[at : at + wide], _byte_order(listener)) for at in (0, head - 2 * wide)]
-    law("RPC-NDR-referent-unique").holds(
+    spec("RPC-NDR-referent-unique").holds(
         all(referents),
         expected="pResp and MessageBuffer with referents other than 0, as data follow",
         observed=" and ".join(f"{referent:#x}" for referent in referents),
@@ -68,22 +68,22 @@ async def test_return_value(witness: Witness, law: Law, cluster: Controller, kin
 
 
 @case("RPC-NDR-referent-unique", syntaxes="both")
-async def test_nothing_to_point_at(witness: Witness, law: Law) -> None:
+async def test_nothing_to_point_at(witness: Witness, spec: Spec) -> None:
     """In a reply without a notification the referent is 0 and the code follows, or else there is data."""
     client = await witness.connect()
     handle = await witness.register(client)
     await client.unregister(handle)
 
     call = client.async_notify(handle)
-    outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    outcome = await outcome_of(call, witness.expect.reply_deadline)
 
     answer = call.call.response_meta
     if answer is None:
-        law("RPC-NDR-referent-unique").record(f"no reply to look at: {outcome}")
+        spec("RPC-NDR-referent-unique").record(f"no reply to look at: {outcome}")
         return
     wide = wide_size(witness.syntax)
     null = not any(answer.stub[:wide])
-    law("RPC-NDR-referent-unique").holds(
+    spec("RPC-NDR-referent-unique").holds(
         len(answer.stub) == wide + 4 if null else outcome.kind == "result",
         expected=f"{wide} octets of 0 and a code, or a pointer to what follows",
         observed=f"{answer.stub.hex(' ')}: {outcome}",
@@ -91,38 +91,38 @@ async def test_nothing_to_point_at(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-2.2.2-buffer-packed", "SWN-2.2.2-little-endian", needs=FORCED, syntaxes="both")
-async def test_several_structures(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_several_structures(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Several changes in one reply stand one behind the other, whatever their lengths are."""
     listener = await listen(witness, version=1)
 
     await _answer(cluster, listener, "SOFS", "NODE1", "N", "SOFS")
 
-    check_packing(law, listener.notice(law, "SWN-2.2.2-buffer-packed"), note="SOFS, NODE1, N, SOFS")
+    check_packing(spec, listener.notification(spec, "SWN-2.2.2-buffer-packed"), note="SOFS, NODE1, N, SOFS")
 
 
 @case("SWN-2.2.2-little-endian", "SWN-2.2.2-buffer-packed", needs=("move-client", "list-nodes"))
-async def test_move_told_to_either_byte_order(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_move_told_to_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client move is told to a big-endian caller in the same MessageBuffer as to a little-endian one."""
     little, big = await _listeners_of_one_client(witness)
     home = await destination(witness, cluster, beside=little.address)
 
     await cluster.move_client(little.name, home.node)
-    await hear(little, big)
+    await wait_for_notifications(little, big)
 
-    check_same_buffer(law, little, big)
+    check_same_buffer(spec, little, big)
 
 
 @case("SWN-2.2.2-little-endian", "SWN-2.2.2-buffer-packed", needs=FORCED)
-async def test_change_told_to_either_byte_order(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_change_told_to_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A state change is told to a big-endian caller in the same MessageBuffer as to a little-endian one."""
     little, big = await _listeners_of_one_client(witness)
 
     change = ResourceChange(ChangeType.AVAILABLE, "SOFS")
     for entry in await listed(cluster, little.name):
         await cluster.force_response(entry.key, response=RespAsyncNotify.of(change))
-    await hear(little, big)
+    await wait_for_notifications(little, big)
 
-    check_same_buffer(law, little, big)
+    check_same_buffer(spec, little, big)
 
 
 async def _listeners_of_one_client(witness: Witness) -> tuple[Listener, Listener]:
@@ -134,15 +134,15 @@ async def _listeners_of_one_client(witness: Witness) -> tuple[Listener, Listener
     return little, big
 
 
-def check_same_buffer(law: Law, little: Listener, big: Listener) -> None:
+def check_same_buffer(spec: Spec, little: Listener, big: Listener) -> None:
     """Both were told the same octets, which are little-endian and packed."""
-    notices = [listener.notice(law, "SWN-2.2.2-little-endian") for listener in (little, big)]
-    for notice, caller in zip(notices, ("little-endian", "big-endian"), strict=True):
-        check_packing(law, notice, note=f"told to a {caller} caller")
-    law("SWN-2.2.2-little-endian").holds(
-        notices[0].buffer == notices[1].buffer,
-        expected=f"as told to the little-endian caller: {notices[0].buffer.hex(' ')}",
-        observed=notices[1].buffer.hex(" "),
+    notifications = [listener.notification(spec, "SWN-2.2.2-little-endian") for listener in (little, big)]
+    for notification, caller in zip(notifications, ("little-endian", "big-endian"), strict=True):
+        check_packing(spec, notification, note=f"told to a {caller} caller")
+    spec("SWN-2.2.2-little-endian").holds(
+        notifications[0].buffer == notifications[1].buffer,
+        expected=f"as told to the little-endian caller: {notifications[0].buffer.hex(' ')}",
+        observed=notifications[1].buffer.hex(" "),
         note=f"told to a big-endian caller, in a {_byte_order(big)}-endian reply",
     )
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.casekit import case
+from swn_torture.casekit.steps.registering import WRONG_PARAMETER, Method, each_method, succeeded
+from swn_torture.casekit.steps.stubs import Sender, full_request, strings_of, with_string
 from swn_torture.control.base import Capability
-from swn_torture.harness import case
-from swn_torture.harness.registering import WRONG_PARAMETER, Method, each_method, succeeded
-from swn_torture.harness.stubs import Sender, full_request, strings_of, with_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
-    from swn_torture.witness.fields import Wrong
+    from swn_torture.stubdata.fields import Wrong
 
 
 def _counted(field: str, units: int) -> dict[str, int | bytes | str]:
@@ -64,9 +64,9 @@ ODD = {"lone-surrogates": LONE_SURROGATES, "unusual-characters": UNUSUAL}
 class Trial:
     """Registrations in which one string is odd, one after the other; what comes of each is recorded."""
 
-    def __init__(self, witness: Witness, law: Law, method: Method, rule: str) -> None:
+    def __init__(self, witness: Witness, spec: Spec, method: Method, rule: str) -> None:
         self.witness = witness
-        self.law = law
+        self.spec = spec
         self.method = method
         self.rule = rule
         self.sender = Sender(witness)
@@ -87,7 +87,7 @@ class Trial:
             outcome = await self.sender.send(
                 with_string(message, field, sent), wrong=wrong(field, len(text)) if wrong else None
             )
-            self.law(self.rule).record(outcome, f"{field}, {what}: {sent!a}")
+            self.spec(self.rule).record(outcome, f"{field}, {what}: {sent!a}")
             if field == "ClientComputerName" and succeeded(outcome):
                 self._names[what] = text[1:]
 
@@ -97,15 +97,15 @@ class Trial:
             listed = {view.client_computer_name for view in await cluster.registrations()}
             for what, name in self._names.items():
                 seen = ", ".join(ascii(one) for one in sorted(listed) if name in one) or "nothing like it"
-                self.law(self.rule).record(f"listed as {seen}", f"ClientComputerName, {what}")
-        await self.witness.alive(self.law)
+                self.spec(self.rule).record(f"listed as {seen}", f"ClientComputerName, {what}")
+        await self.witness.check_still_serving(self.spec)
 
 
 @case("RPC-STUB-string-unterminated", syntaxes="both")
 @each_method
-async def test_unterminated(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_unterminated(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
     """A registration in which one string lacks its terminator: how it ends, and what is read."""
-    trial = Trial(witness, law, method, "RPC-STUB-string-unterminated")
+    trial = Trial(witness, spec, method, "RPC-STUB-string-unterminated")
 
     for what, wrong in UNTERMINATED.items():
         await trial.run(what, lambda text: text, wrong)
@@ -115,9 +115,9 @@ async def test_unterminated(witness: Witness, law: Law, cluster: Controller, met
 
 @case("RPC-STUB-string-unterminated", syntaxes="both")
 @each_method
-async def test_early_nulls(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_early_nulls(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
     """A registration in which one string has a null character before its end: how it ends."""
-    trial = Trial(witness, law, method, "RPC-STUB-string-unterminated")
+    trial = Trial(witness, spec, method, "RPC-STUB-string-unterminated")
 
     for what, change in NULLS.items():
         await trial.run(what, change)
@@ -129,10 +129,10 @@ async def test_early_nulls(witness: Witness, law: Law, cluster: Controller, meth
 @pytest.mark.parametrize("kind", ODD)
 @each_method
 async def test_odd_characters(
-    witness: Witness, law: Law, cluster: Controller, method: Method, kind: str
+    witness: Witness, spec: Spec, cluster: Controller, method: Method, kind: str
 ) -> None:
     """A registration in which one string has odd characters: how it ends."""
-    trial = Trial(witness, law, method, "RPC-STUB-string-odd-utf16")
+    trial = Trial(witness, spec, method, "RPC-STUB-string-odd-utf16")
 
     for what, change in ODD[kind].items():
         await trial.run(what, change)
@@ -151,7 +151,7 @@ LENGTHS = (1, 0x8000, 0x10000, 0x10001)
     syntaxes="both",
 )
 @each_method
-async def test_empty_and_long_strings(witness: Witness, law: Law, method: Method) -> None:
+async def test_empty_and_long_strings(witness: Witness, spec: Spec, method: Method) -> None:
     """A NetName of no or of 64k characters is refused; what becomes of other such strings is recorded."""
     sender, address = Sender(witness), await witness.address_of(0)
     message = full_request(witness, method, address, witness.client_name())
@@ -162,9 +162,9 @@ async def test_empty_and_long_strings(witness: Witness, law: Law, method: Method
             outcome = await sender.send(with_string(message, field, sent))
             note = f"{field} of {units - 1} characters"
             if field == "NetName":
-                law(method.rule("netname-mismatch")).allows(outcome, WRONG_PARAMETER, note=note)
+                spec(method.rule("netname-mismatch")).allows(outcome, WRONG_PARAMETER, note=note)
             else:
-                law("SWN-6-idl-unique-strings").record(outcome, note)
+                spec("SWN-6-idl-unique-strings").record(outcome, note)
             if not sent:
-                law.choice("AMB-29", f"{method}, empty {field}: {outcome}")
-    await witness.alive(law)
+                spec.choice("AMB-29", f"{method}, empty {field}: {outcome}")
+    await witness.check_still_serving(spec)

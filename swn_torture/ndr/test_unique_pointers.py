@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.syntax import NDR64
-from swn_torture.harness import case, returns
-from swn_torture.harness.registering import REGISTER_EX, WRONG_PARAMETER, Method, each_method
-from swn_torture.harness.steps import SUCCESS
-from swn_torture.harness.stubs import Sender, full_request, strings_of
-from swn_torture.witness.win32 import Win32
+from swn_torture.casekit import case, returns
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.registering import REGISTER_EX, WRONG_PARAMETER, Method, each_method
+from swn_torture.casekit.steps.stubs import Sender, full_request, strings_of
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.win32 import Win32
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
 
 #: What a method may say of a string that is missing.
 REFUSALS = (WRONG_PARAMETER, returns(Win32.ERROR_REVISION_MISMATCH))
@@ -26,10 +26,10 @@ NAMES = {
 
 @case("SWN-6-idl-unique-strings", "RPC-STUB-null-unique", syntaxes="both")
 @each_method
-async def test_null_strings(witness: Witness, law: Law, method: Method) -> None:
+async def test_null_strings(witness: Witness, spec: Spec, method: Method) -> None:
     """A null pointer for any of the strings, and for all, reaches the method, which answers by itself."""
     sender, address = Sender(witness), await witness.address_of(0)
-    rules = law("SWN-6-idl-unique-strings", "RPC-STUB-null-unique")
+    rules = spec("SWN-6-idl-unique-strings", "RPC-STUB-null-unique")
 
     for name, field in NAMES.items():
         request = method.request(witness, **{"ip_address": address, field: None})
@@ -61,7 +61,7 @@ WIDE_REFERENTS = {
 
 @case("SWN-6-idl-unique-strings", syntaxes="both")
 @each_method
-async def test_any_referent(witness: Witness, law: Law, method: Method) -> None:
+async def test_any_referent(witness: Witness, spec: Spec, method: Method) -> None:
     """Whatever the referents of the strings are, if they are not 0, the strings behind them are read."""
     address, sender = await witness.address_of(0), Sender(witness)
     message = full_request(witness, method, address, witness.client_name())
@@ -71,14 +71,14 @@ async def test_any_referent(witness: Witness, law: Law, method: Method) -> None:
     for what, (first, step) in chosen.items():
         wrong = {f"{field}.referent": first + step * n for n, field in enumerate(fields)}
         shown = ", ".join(f"{value:#x}" for value in wrong.values())
-        law("SWN-6-idl-unique-strings").allows(
+        spec("SWN-6-idl-unique-strings").allows(
             await sender.send(message, wrong=wrong), SUCCESS, note=f"{what}: {shown}"
         )
 
 
 @case("SWN-6-idl-unique-strings", syntaxes="both")
 @each_method
-async def test_equal_referents(witness: Witness, law: Law, method: Method) -> None:
+async def test_equal_referents(witness: Witness, spec: Spec, method: Method) -> None:
     """Strings with the same referent, which unique pointers must not have: whether they are read."""
     address, sender = await witness.address_of(0), Sender(witness)
     message = full_request(witness, method, address, witness.client_name())
@@ -86,5 +86,5 @@ async def test_equal_referents(witness: Witness, law: Law, method: Method) -> No
 
     outcome = await sender.send(message, wrong=wrong)
 
-    law("SWN-6-idl-unique-strings").record(outcome, "the referent 0x20000 for all strings")
-    await witness.alive(law)
+    spec("SWN-6-idl-unique-strings").record(outcome, "the referent 0x20000 for all strings")
+    await witness.check_still_serving(spec)

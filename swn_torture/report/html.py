@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from swn_torture.report.exchange import Frame, frames, read_records
-from swn_torture.report.hexdump import dump
+from swn_torture.report.exchange.hexdump import dump
+from swn_torture.report.exchange.records import Frame, frames, read_records
 from swn_torture.report.junit import legal
 from swn_torture.report.model import OUTCOMES, SUITES
 from swn_torture.report.text import NAMES, VERDICTS, count, seconds
@@ -25,7 +25,7 @@ from swn_torture.spec import section_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from swn_torture.report.model import CaseResult, Check, Outcome, Results
+    from swn_torture.report.model import CaseOutcome, CaseResult, Check, Results
     from swn_torture.spec import Ambiguity, Catalogue, Requirement
 
 #: Octets shown of one PDU of a finding; the rest is in the capture and in the JSON results.
@@ -37,7 +37,7 @@ SHOWN_FRAMES = 200
 #: Octets shown of all that passed together. Most of them are never read, and a page must stay quick.
 PASSED_OCTETS = 100_000
 
-HEADINGS: dict[Outcome, str] = {
+HEADINGS: dict[CaseOutcome, str] = {
     "failed": "Violations",
     "error": "Errors",
     "deviation": "Deviations",
@@ -45,7 +45,7 @@ HEADINGS: dict[Outcome, str] = {
     "passed": "Passed",
 }
 
-MEANINGS: dict[Outcome, str] = {
+MEANINGS: dict[CaseOutcome, str] = {
     "failed": "The target breaks a rule that binds it (MUST, MUST NOT, or what the text implies).",
     "error": "The case or the target could not be used. This says nothing about conformance.",
     "deviation": "The target does not follow a recommendation (SHOULD).",
@@ -151,8 +151,8 @@ def anchor(case_id: str) -> str:
     return f"case-{plain}-{digest}"
 
 
-def _views(results: Results) -> dict[Outcome, list[CaseView]]:
-    views: dict[Outcome, list[CaseView]] = {outcome: [] for outcome in OUTCOMES}
+def _views(results: Results) -> dict[CaseOutcome, list[CaseView]]:
+    views: dict[CaseOutcome, list[CaseView]] = {outcome: [] for outcome in OUTCOMES}
     budget = PASSED_OCTETS
     for case in results.cases:
         limit = FINDING_OCTETS if case.outcome != "passed" else max(0, min(FINDING_OCTETS, budget))
@@ -206,7 +206,9 @@ def _moment(at: float) -> str:
     return f"+{at * 1000:.1f} ms" if at < 1 else f"+{at:.3f} s"
 
 
-def _groups(outcome: Outcome, views: dict[Outcome, list[CaseView]], catalogue: Catalogue) -> list[Group]:
+def _groups(
+    outcome: CaseOutcome, views: dict[CaseOutcome, list[CaseView]], catalogue: Catalogue
+) -> list[Group]:
     """The cases of one outcome under their headings."""
     found = views[outcome]
     if outcome == "passed":

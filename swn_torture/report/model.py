@@ -28,10 +28,10 @@ Value = TypeVar("Value", bound="_Plain")
 
 #: What became of a case: ``passed``; ``failed``, a MUST is violated; ``deviation``, a SHOULD is not followed;
 #: ``not-tested``, it cannot be run on this target; ``error``, the harness or the target could not be used.
-Outcome = Literal["passed", "failed", "deviation", "not-tested", "error"]
+CaseOutcome = Literal["passed", "failed", "deviation", "not-tested", "error"]
 
 #: Outcomes in the order in which a reader wants them: worst first.
-OUTCOMES: tuple[Outcome, ...] = ("failed", "error", "deviation", "not-tested", "passed")
+OUTCOMES: tuple[CaseOutcome, ...] = ("failed", "error", "deviation", "not-tested", "passed")
 
 #: The three parts of the suite, in the order in which they build on one another.
 SUITES = ("ndr", "rpc", "cluster")
@@ -128,7 +128,7 @@ class CaseResult(_Plain):
         choices: what the target chose where the text leaves a choice.
         duration_s: seconds, set-up included.
         repro: the one command that runs this case again.
-        transcript: octet records of the exchange, as :mod:`swn_torture.report.exchange` reads them.
+        transcript: octet records of the exchange, as :mod:`swn_torture.report.exchange.records` reads them.
         capture: file name of its packet capture, relative to the JSON results; None when there is none.
         node_id: the name by which pytest knows it.
     """
@@ -138,7 +138,7 @@ class CaseResult(_Plain):
     suite: str
     requirements: tuple[str, ...]
     level: str
-    outcome: Outcome
+    outcome: CaseOutcome
     reason: str = ""
     expected: tuple[str, ...] = ()
     observed: str = ""
@@ -151,8 +151,10 @@ class CaseResult(_Plain):
     node_id: str = ""
 
     def __post_init__(self) -> None:
-        if self.outcome not in get_args(Outcome):
-            raise ValueError(f"{self.id}: outcome {self.outcome!r} is none of {', '.join(get_args(Outcome))}")
+        if self.outcome not in get_args(CaseOutcome):
+            raise ValueError(
+                f"{self.id}: outcome {self.outcome!r} is none of {', '.join(get_args(CaseOutcome))}"
+            )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -10,7 +10,7 @@ from swn_torture.report.verdict import failed_as
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from swn_torture.report.model import CaseResult, Outcome, Results
+    from swn_torture.report.model import CaseOutcome, CaseResult, Results
     from swn_torture.spec import Catalogue
 
 #: One sentence per overall verdict.
@@ -21,7 +21,7 @@ VERDICTS = {
 }
 
 #: How outcomes are called in running text: singular, plural.
-NAMES: dict[Outcome, tuple[str, str]] = {
+NAMES: dict[CaseOutcome, tuple[str, str]] = {
     "failed": ("violation", "violations"),
     "error": ("error", "errors"),
     "deviation": ("deviation", "deviations"),
@@ -121,8 +121,8 @@ def _lines(results: Results, width: int) -> list[tuple[str, str]]:
     return lines
 
 
-def _present(results: Results) -> list[tuple[Outcome, int]]:
-    order: tuple[Outcome, ...] = ("passed", "failed", "deviation", "not-tested", "error")
+def _present(results: Results) -> list[tuple[CaseOutcome, int]]:
+    order: tuple[CaseOutcome, ...] = ("passed", "failed", "deviation", "not-tested", "error")
     return [(outcome, results.summary.cases[outcome]) for outcome in order if results.summary.cases[outcome]]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from swn_torture.report.model import CaseResult, Check, Outcome
+    from swn_torture.report.model import CaseOutcome, CaseResult, Check
     from swn_torture.spec import Catalogue, Requirement
 
 #: What the cases of a run say about a requirement.
@@ -165,7 +165,7 @@ def summarise(
         overall = "violations"
     elif outcomes["error"] or not complete or not outcomes["passed"] + outcomes["deviation"]:
         overall = "undecided"
-    order: tuple[Outcome, ...] = ("passed", "failed", "deviation", "not-tested", "error")
+    order: tuple[CaseOutcome, ...] = ("passed", "failed", "deviation", "not-tested", "error")
     return Summary(
         verdict=overall,
         cases={outcome: outcomes[outcome] for outcome in order},

@@ -142,7 +142,7 @@ def _with_captures(results: Results, captures: Mapping[int, Path], parent: Path)
 
 
 def _write_capture(path: Path, case: CaseResult) -> None:
-    from swn_torture.report.captures import write_capture
+    from swn_torture.report.exchange.captures import write_capture
 
     _place(path, lambda beside: write_capture(beside, case.transcript))
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit import case, faults, outcome_of, returns
+from swn_torture.casekit.steps.callers import EveryMethod
+from swn_torture.casekit.steps.registering import MISMATCH, NO_SUCH_METHOD, NOT_FOUND, show_listed
 from swn_torture.control.base import Capability
-from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.harness import case, faults, outcome_of, returns
-from swn_torture.harness.callers import EveryMethod
-from swn_torture.harness.registering import MISMATCH, NO_SUCH_METHOD, NOT_FOUND, show_listed
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.witness import Witness
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 DENIED = (returns(Win32.ERROR_ACCESS_DENIED), faults(FaultStatus.ERROR_ACCESS_DENIED))
@@ -40,30 +40,30 @@ def was_refused(outcome: Outcome) -> bool:
 
 
 async def nothing_changed(
-    law: Law, rules: tuple[str, ...], methods: EveryMethod, cluster: Controller | None
+    spec: Spec, rules: tuple[str, ...], methods: EveryMethod, cluster: Controller | None
 ) -> None:
     """After nothing but refusals there is no registration more, and none less."""
     if cluster is not None and cluster.can(Capability.LIST_REGISTRATIONS):
         left = await methods.traces(cluster)
-        law(*rules).holds(not left, expected="no registration by a refused call", observed=show_listed(left))
+        spec(*rules).holds(not left, expected="no registration by a refused call", observed=show_listed(left))
     kept = await outcome_of(methods.home.start(UnRegisterRequest(methods.handle)))
-    law(*rules).allows(kept, SUCCESS, note="the owner's own UnRegister, after that of the refused caller")
+    spec(*rules).allows(kept, SUCCESS, note="the owner's own UnRegister, after that of the refused caller")
 
 
 @case("SWN-3.1.4-enforce-security", "SWN-3.1.4-access-denied", "SWN-3.1.4-denied-no-effect", syntaxes="both")
-async def test_caller_without_authentication(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_caller_without_authentication(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A caller that has not authenticated is refused every method, and changes nothing."""
     methods = await EveryMethod.of(witness)
 
     outcomes = existing(await methods.called(level=AuthLevel.NONE))
 
-    law.choice("AMB-22", f"without authentication: {'; '.join(sorted({*map(str, outcomes.values())}))}")
+    spec.choice("AMB-22", f"without authentication: {'; '.join(sorted({*map(str, outcomes.values())}))}")
     every_refused = True
     for method, outcome in outcomes.items():
         handles = NO_HANDLE_OF_YOURS if method in WITH_HANDLE else ()
         refused = was_refused(outcome)
         every_refused &= refused
-        law("SWN-3.1.4-enforce-security").holds(
+        spec("SWN-3.1.4-enforce-security").holds(
             refused,
             expected=[*map(str, (*DENIED, NOT_AUTHENTICATED[0])), "a refused bind"],
             observed=outcome,
@@ -71,15 +71,15 @@ async def test_caller_without_authentication(witness: Witness, law: Law, cluster
         )
         # Who is served is no matter of this rule, and who cannot even bind made no call.
         if not refused or outcome.kind == "bind-nak":
-            law("SWN-3.1.4-access-denied").record(outcome, f"{method} without authentication")
+            spec("SWN-3.1.4-access-denied").record(outcome, f"{method} without authentication")
             continue
-        law("SWN-3.1.4-access-denied").allows(
+        spec("SWN-3.1.4-access-denied").allows(
             outcome, *DENIED, *NOT_AUTHENTICATED, *handles, note=f"{method} without authentication"
         )
     if every_refused:
-        await nothing_changed(law, ("SWN-3.1.4-denied-no-effect",), methods, cluster)
+        await nothing_changed(spec, ("SWN-3.1.4-denied-no-effect",), methods, cluster)
     else:
-        law("SWN-3.1.4-denied-no-effect").record("some calls were served")
+        spec("SWN-3.1.4-denied-no-effect").record("some calls were served")
 
 
 @case(
@@ -88,7 +88,7 @@ async def test_caller_without_authentication(witness: Witness, law: Law, cluster
     "SWN-3.1.4-denied-no-effect",
     needs=("second-account", "variant:refuses-second-account", "version-2"),
 )
-async def test_account_that_may_not(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+async def test_account_that_may_not(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """An account that the server's policy refuses is refused every method, and changes nothing."""
     strict = await variant("refuses-second-account")
     methods = await EveryMethod.of(strict)
@@ -98,12 +98,12 @@ async def test_account_that_may_not(law: Law, variant: Callable[[str], Awaitable
     account = strict.second_credentials.username
     for method, outcome in outcomes.items():
         note = f"{method} as {account}"
-        law("SWN-2.1-method-access-check").allows(outcome, *DENIED, note=note)
+        spec("SWN-2.1-method-access-check").allows(outcome, *DENIED, note=note)
         # Where it serves, how it refuses is no matter; and what was served may have used the handle up.
         if all(map(was_refused, outcomes.values())):
-            law("SWN-3.1.4-access-denied").allows(outcome, *DENIED, note=note)
+            spec("SWN-3.1.4-access-denied").allows(outcome, *DENIED, note=note)
         else:
-            law("SWN-3.1.4-access-denied").record(outcome, note)
-    if not law.failed:
+            spec("SWN-3.1.4-access-denied").record(outcome, note)
+    if not spec.failed:
         rules = ("SWN-2.1-method-access-check", "SWN-3.1.4-denied-no-effect")
-        await nothing_changed(law, rules, methods, strict.cluster)
+        await nothing_changed(spec, rules, methods, strict.cluster)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.harness import case, returns
-from swn_torture.harness.registering import (
+from swn_torture.casekit import case, returns
+from swn_torture.casekit.steps.registering import (
     INVALID_STATE,
     REGISTER,
     WRONG_PARAMETER,
@@ -17,26 +17,26 @@ from swn_torture.harness.registering import (
     every_address,
     on_share,
 )
-from swn_torture.harness.strings import HOSTILE, UNUSUAL, endings, hostile
-from swn_torture.witness.win32 import Win32
+from swn_torture.casekit.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.stubdata.win32 import Win32
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
 
 @case("SWN-3.1.4.2-ip-format", needs=("scale-out-share",))
-async def test_either_family_is_found(witness: Witness, law: Law) -> None:
+async def test_either_family_is_found(witness: Witness, spec: Spec) -> None:
     """Register finds the address of an interface by its IPv4 text, and by its IPv6 text where it has one."""
     client = await witness.connect()
     for address in await every_address(witness):
         reply = await REGISTER.reply(witness, client, ip_address=address)
 
-        law("SWN-3.1.4.2-ip-format").allows(reply, SUCCESS, note=f"IpAddress {address}")
+        spec("SWN-3.1.4.2-ip-format").allows(reply, SUCCESS, note=f"IpAddress {address}")
 
 
 def spellings(address: IPv4Address | IPv6Address) -> dict[str, str]:
@@ -61,7 +61,7 @@ def spellings(address: IPv4Address | IPv6Address) -> dict[str, str]:
 
 
 @case("SWN-3.1.4.2-ip-format")
-async def test_other_spellings(witness: Witness, law: Law) -> None:
+async def test_other_spellings(witness: Witness, spec: Spec) -> None:
     """Register with an address of an interface in another spelling takes it or refuses it."""
     client = await witness.connect()
     known = {address.version: address for address in map(ip_address, await every_address(witness))}
@@ -69,8 +69,8 @@ async def test_other_spellings(witness: Witness, law: Law) -> None:
         for how, text in spellings(address).items():
             reply = await REGISTER.reply(witness, client, ip_address=text)
 
-            law("SWN-3.1.4.2-ip-format").record(f"{text!r} ({how}): {reply}")
-    await witness.alive(law)
+            spec("SWN-3.1.4.2-ip-format").record(f"{text!r} ({how}): {reply}")
+    await witness.check_still_serving(spec)
 
 
 #: Text that is no address of either family.
@@ -86,7 +86,7 @@ NO_ADDRESS = {
 @case("SWN-3.1.4.2-sofs-ip-unknown", "SWN-3.1.4.5-sofs-ip-unknown", needs=("scale-out-share",))
 @pytest.mark.parametrize("kind", ["empty", *NO_ADDRESS, *HOSTILE])
 @each_method
-async def test_no_address(witness: Witness, law: Law, method: Method, kind: str) -> None:
+async def test_no_address(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
     """Registering on a scale-out cluster with an IpAddress that is none is refused."""
     right = await witness.address_of(0)
     text = hostile(kind, right) if kind in HOSTILE else NO_ADDRESS.get(kind, "")
@@ -100,7 +100,7 @@ async def test_no_address(witness: Witness, law: Law, method: Method, kind: str)
     if kind == "nul-inside":
         # What follows the first NUL of a null-terminated string may be held to be no part of it.
         refusals.append(SUCCESS)
-    law(method.rule("sofs-ip-unknown")).allows(reply, *refusals)
+    spec(method.rule("sofs-ip-unknown")).allows(reply, *refusals)
     if kind == "empty":
-        law.choice("AMB-29", f"empty IpAddress: {reply}")
-    await witness.alive(law)
+        spec.choice("AMB-29", f"empty IpAddress: {reply}")
+    await witness.check_still_serving(spec)

@@ -7,16 +7,16 @@ import secrets
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import case
-from swn_torture.harness.addresses import local_addresses
-from swn_torture.harness.wire import BindOutcome, contexts, outcome_of_bind
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.casekit import case
+from swn_torture.casekit.local_addresses import local_addresses
+from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.stubdata.syntax import NDR32
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.dcerpc.client.client import RpcClient
 
 _JOINED = "bind_ack with association group 0x{:08X}"
 
@@ -28,26 +28,26 @@ async def _bind(
     return rpc, await outcome_of_bind(rpc.bind(contexts(NDR32), assoc_group=group, **witness.logon()))
 
 
-async def _new_group(witness: Witness, law: Law, rule: str) -> tuple[RpcClient, int]:
+async def _new_group(witness: Witness, spec: Spec, rule: str) -> tuple[RpcClient, int]:
     """A connection with an association of its own, and that one's id."""
     rpc, bound = await _bind(witness)
     if bound.result is None:
-        raise law.broken(rule, expected="bind_ack", observed=bound, note="the first connection")
+        raise spec.precondition_failed(rule, expected="bind_ack", observed=bound, note="the first connection")
     return rpc, bound.result.assoc_group
 
 
-def _told(bound: BindOutcome) -> str:
+def _used_names(bound: BindOutcome) -> str:
     return _JOINED.format(bound.result.assoc_group) if bound.result else str(bound)
 
 
 @case("RPC-ASSOC-new")
-async def test_new_association(witness: Witness, law: Law) -> None:
+async def test_new_association(witness: Witness, spec: Spec) -> None:
     """Each of two connections that bind with assoc_group_id 0 gets an association of its own."""
     (_, first), (_, second) = await asyncio.gather(
-        _new_group(witness, law, "RPC-ASSOC-new"), _new_group(witness, law, "RPC-ASSOC-new")
+        _new_group(witness, spec, "RPC-ASSOC-new"), _new_group(witness, spec, "RPC-ASSOC-new")
     )
 
-    law("RPC-ASSOC-new").holds(
+    spec("RPC-ASSOC-new").holds(
         0 not in {first, second} and first != second,
         expected="two different ids that are not 0",
         observed=f"0x{first:08X} and 0x{second:08X}",
@@ -55,90 +55,90 @@ async def test_new_association(witness: Witness, law: Law) -> None:
 
 
 @case("RPC-ASSOC-join")
-async def test_join(witness: Witness, law: Law) -> None:
+async def test_join(witness: Witness, spec: Spec) -> None:
     """A second connection from the same address joins the association of the first by its id."""
-    _, group = await _new_group(witness, law, "RPC-ASSOC-join")
+    _, group = await _new_group(witness, spec, "RPC-ASSOC-join")
 
     _, bound = await _bind(witness, group)
 
-    law("RPC-ASSOC-join").holds(
+    spec("RPC-ASSOC-join").holds(
         bound.result is not None and bound.result.assoc_group == group,
         expected=_JOINED.format(group),
-        observed=_told(bound),
+        observed=_used_names(bound),
     )
 
 
 @case("RPC-ASSOC-join")
-async def test_join_when_the_first_has_gone(witness: Witness, law: Law) -> None:
+async def test_join_when_the_first_has_gone(witness: Witness, spec: Spec) -> None:
     """A third connection joins an association whose first connection is closed and whose second is open."""
-    first, group = await _new_group(witness, law, "RPC-ASSOC-join")
+    first, group = await _new_group(witness, spec, "RPC-ASSOC-join")
     _, second = await _bind(witness, group)
     await first.close()
 
     _, third = await _bind(witness, group)
 
-    law("RPC-ASSOC-join").holds(
+    spec("RPC-ASSOC-join").holds(
         third.result is not None and third.result.assoc_group == group,
         expected=_JOINED.format(group),
-        observed=f"{_told(third)}; the second connection: {_told(second)}",
+        observed=f"{_used_names(third)}; the second connection: {_used_names(second)}",
     )
 
 
 @case("RPC-ASSOC-unknown")
-async def test_join_made_up_association(witness: Witness, law: Law) -> None:
+async def test_join_made_up_association(witness: Witness, spec: Spec) -> None:
     """A connection cannot join an association that never was."""
-    _, group = await _new_group(witness, law, "RPC-ASSOC-unknown")
+    _, group = await _new_group(witness, spec, "RPC-ASSOC-unknown")
     made_up = group ^ (secrets.randbits(31) | 0x10001)
 
     _, bound = await _bind(witness, made_up)
 
-    _judge_stranger(law, bound, made_up)
-    await witness.alive(law)
+    _judge_stranger(spec, bound, made_up)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-ASSOC-unknown")
-async def test_join_ended_association(witness: Witness, law: Law) -> None:
+async def test_join_ended_association(witness: Witness, spec: Spec) -> None:
     """A connection cannot join an association whose last connection is closed."""
-    first, group = await _new_group(witness, law, "RPC-ASSOC-unknown")
+    first, group = await _new_group(witness, spec, "RPC-ASSOC-unknown")
     await first.close()
 
     # The server hears of the close on another connection than of the bind, in whatever order.
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + witness.place.profile.expect.reply_deadline
+    deadline = loop.time() + witness.expect.reply_deadline
     rpc, bound = await _bind(witness, group)
     while bound.result and bound.result.assoc_group == group and loop.time() < deadline:
         await rpc.close()
         rpc, bound = await _bind(witness, group)
 
-    _judge_stranger(law, bound, group)
-    await witness.alive(law)
+    _judge_stranger(spec, bound, group)
+    await witness.check_still_serving(spec)
 
 
-def _judge_stranger(law: Law, bound: BindOutcome, group: int) -> None:
-    law("RPC-ASSOC-unknown").holds(
+def _judge_stranger(spec: Spec, bound: BindOutcome, group: int) -> None:
+    spec("RPC-ASSOC-unknown").holds(
         (bound.result is None and bound.refusal is not None and bound.refusal.kind in {"bind-nak", "closed"})
         or (bound.result is not None and bound.result.assoc_group != group),
         expected=["bind_nak", "connection closed", f"bind_ack with another id than 0x{group:08X}"],
-        observed=_told(bound),
+        observed=_used_names(bound),
         note=f"asked to join 0x{group:08X}",
     )
 
 
 @case("RPC-ASSOC-other-address")
-async def test_join_from_other_address(witness: Witness, law: Law) -> None:
+async def test_join_from_other_address(witness: Witness, spec: Spec) -> None:
     """A connection from another client address does not get into the association."""
-    first, group = await _new_group(witness, law, "RPC-ASSOC-other-address")
+    first, group = await _new_group(witness, spec, "RPC-ASSOC-other-address")
     source = _other_address(first.local[0])
 
     _, bound = await _bind(witness, group, source=source)
 
-    law("RPC-ASSOC-other-address").holds(
+    spec("RPC-ASSOC-other-address").holds(
         bound.result is None or bound.result.assoc_group != group,
         expected=["bind_nak", "connection closed", f"bind_ack with another id than 0x{group:08X}"],
-        observed=_told(bound),
+        observed=_used_names(bound),
         note=f"association of {first.local[0]}, joined from {source}",
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 def _other_address(used: str) -> str:
@@ -149,4 +149,4 @@ def _other_address(used: str) -> str:
     for each in local_addresses():
         if each.version == mine.version and each != mine and not each.is_loopback:
             return str(each)
-    raise Unsuitable(f"this machine reaches the target from one address only, {used}")
+    raise NotTestable(f"this machine reaches the target from one address only, {used}")

@@ -8,18 +8,18 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.dcerpc.auth import initiator
+from swn_torture.casekit import case, outcome_of
+from swn_torture.casekit.outcome import Outcome, ending_of
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
+from swn_torture.casekit.steps.registering import each_method
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.header import HEADER_SIZE, SecTrailer
-from swn_torture.dcerpc.levels import AuthLevel, AuthType, effective_level
-from swn_torture.dcerpc.pdu import Request, Response
-from swn_torture.dcerpc.security import AUTH_ALIGNMENT
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import case, outcome_of
-from swn_torture.harness.outcome import Outcome, ending_of
-from swn_torture.harness.registering import each_method
-from swn_torture.harness.steps import SUCCESS
-from swn_torture.harness.wire import contexts, outcome_of_pdu
+from swn_torture.dcerpc.pdu.header import HEADER_SIZE, SecTrailer
+from swn_torture.dcerpc.pdu.pdus import Request, Response
+from swn_torture.dcerpc.security.context import initiator
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
+from swn_torture.dcerpc.security.protection import AUTH_ALIGNMENT
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import DecodeError, decode_response, encode
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
@@ -29,9 +29,9 @@ from swn_torture.witness.messages import (
 )
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.registering import Method
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.steps.registering import Method
+    from swn_torture.casekit.witness import Witness
     from swn_torture.witness.client import PendingCall, WitnessClient
     from swn_torture.witness.messages import AnyRequest
 
@@ -41,12 +41,12 @@ each_level = pytest.mark.parametrize(
 LENGTHS = range(1, 33)
 
 
-def _check_trailers(law: Law, call: PendingCall[Any], note: str) -> None:
+def _check_trailers(spec: Spec, call: PendingCall[Any], note: str) -> None:
     """Hold the trailers of a response to where they begin and what they say of the padding."""
     answered = call.call.response_meta
     for pdu in answered.pdus if answered else ():
         begins = len(pdu.stub) + len(pdu.padding)
-        law("RPC-AUTH-padding").holds(
+        spec("RPC-AUTH-padding").holds(
             pdu.trailer is not None and begins % AUTH_ALIGNMENT == 0 and len(pdu.padding) < AUTH_ALIGNMENT,
             expected="sec_trailer at a multiple of 16 octets of the PDU body, auth_pad_length below 16",
             observed=f"sec_trailer at octet {begins} of the body, auth_pad_length {len(pdu.padding)}",
@@ -57,7 +57,7 @@ def _check_trailers(law: Law, call: PendingCall[Any], note: str) -> None:
 @case("RPC-AUTH-padding", syntaxes="both")
 @each_level
 @each_method
-async def test_every_length(witness: Witness, law: Law, method: Method, level: AuthLevel) -> None:
+async def test_every_length(witness: Witness, spec: Spec, method: Method, level: AuthLevel) -> None:
     """Requests of every length are taken with the padding they need, and responses verify."""
     client = await witness.connect(level=level)
     address = await witness.address_of(0)
@@ -67,15 +67,15 @@ async def test_every_length(witness: Witness, law: Law, method: Method, level: A
     ]
 
     for length, call in zip(LENGTHS, calls, strict=True):
-        outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+        outcome = await outcome_of(call, witness.expect.reply_deadline)
         note = f"ClientComputerName of {length} characters"
-        law("RPC-AUTH-padding").allows(outcome, SUCCESS, note=note)
-        _check_trailers(law, call, note)
+        spec("RPC-AUTH-padding").allows(outcome, SUCCESS, note=note)
+        _check_trailers(spec, call, note)
 
 
 @case("RPC-AUTH-padding", syntaxes="both")
 @each_level
-async def test_responses(witness: Witness, law: Law, level: AuthLevel) -> None:
+async def test_responses(witness: Witness, spec: Spec, level: AuthLevel) -> None:
     """Responses of different lengths, among them the shortest, begin their trailers where they ought to."""
     client = await witness.connect(level=level)
     unknown = ContextHandle(0, uuid4())
@@ -87,9 +87,9 @@ async def test_responses(witness: Witness, law: Law, level: AuthLevel) -> None:
     }
 
     for name, call in calls.items():
-        outcome = await outcome_of(call, witness.place.profile.expect.reply_deadline)
-        law("RPC-AUTH-padding").record(outcome, name)
-        _check_trailers(law, call, name)
+        outcome = await outcome_of(call, witness.expect.reply_deadline)
+        spec("RPC-AUTH-padding").record(outcome, name)
+        _check_trailers(spec, call, name)
 
 
 # Padding of our own
@@ -119,7 +119,7 @@ async def _answer(
     body, token = entry.context.protect(effective_level(entry.level), header, body, trailer)
     client.rpc.write(header + body + trailer + token)
     try:
-        answer = await client.rpc.next_pdu(witness.place.profile.expect.reply_deadline)
+        answer = await client.rpc.next_pdu(witness.expect.reply_deadline)
         if not isinstance(answer, Response):
             return outcome_of_pdu(answer)
         response = decode_response(message.opnum, answer.stub, client.syntax, byte_order=answer.byte_order)
@@ -134,7 +134,7 @@ def _needed(length: int, alignment: int = AUTH_ALIGNMENT) -> int:
 
 @case("RPC-AUTH-padding")
 @each_level
-async def test_content_of_padding(witness: Witness, law: Law, level: AuthLevel) -> None:
+async def test_content_of_padding(witness: Witness, spec: Spec, level: AuthLevel) -> None:
     """What the padding octets are does not matter."""
     client = await witness.connect(level=level)
     address = await witness.address_of(0)
@@ -142,15 +142,15 @@ async def test_content_of_padding(witness: Witness, law: Law, level: AuthLevel) 
         request = witness.registration(ip_address=address, client_computer_name="P" * length)
         octets = _needed(len(encode(request, client.syntax)))
         outcome = await _answer(witness, client, request, b"\xaa" * octets)
-        law("RPC-AUTH-padding").allows(outcome, SUCCESS, note=f"{octets} octets 0xAA as padding")
+        spec("RPC-AUTH-padding").allows(outcome, SUCCESS, note=f"{octets} octets 0xAA as padding")
 
 
 @case("RPC-AUTH-padding")
 @pytest.mark.parametrize("alignment", [8, 4, 2])
-async def test_less_alignment(witness: Witness, law: Law, alignment: int) -> None:
+async def test_less_alignment(witness: Witness, spec: Spec, alignment: int) -> None:
     """Requests whose trailers are aligned to less than 16 octets: whether they are taken."""
     address = await witness.address_of(0)
-    told: dict[str, list[str]] = {}
+    notified: dict[str, list[str]] = {}
     for length in range(1, 9):
         client = await witness.connect()
         request = witness.registration(ip_address=address, client_computer_name="A" * length)
@@ -158,13 +158,13 @@ async def test_less_alignment(witness: Witness, law: Law, alignment: int) -> Non
         padding = _needed(size, alignment)
         if (size + padding) % (2 * alignment):  # no more than that alignment
             outcome = await _answer(witness, client, request, bytes(padding))
-            told.setdefault(str(outcome), []).append(f"{size}+{padding}")
+            notified.setdefault(str(outcome), []).append(f"{size}+{padding}")
 
-    for outcome_text, sizes in told.items():
-        law("RPC-AUTH-padding").record(
+    for outcome_text, sizes in notified.items():
+        spec("RPC-AUTH-padding").record(
             outcome_text, f"aligned to {alignment}, octets of stub data and padding: {', '.join(sizes)}"
         )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 #: Octets of padding beyond what is needed, and how much more (or less) the trailer claims.
@@ -179,7 +179,7 @@ LIES = {
 
 @case("RPC-AUTH-padding")
 @pytest.mark.parametrize("lie", LIES)
-async def test_wrong_padding(witness: Witness, law: Law, lie: str) -> None:
+async def test_wrong_padding(witness: Witness, spec: Spec, lie: str) -> None:
     """A request with more padding than it needs, or another length of it in the trailer: what comes of it."""
     more, claims = LIES[lie]
     client = await witness.connect()
@@ -191,13 +191,13 @@ async def test_wrong_padding(witness: Witness, law: Law, lie: str) -> None:
         witness, client, request, padding, claimed=min(255, max(0, len(padding) + claims))
     )
 
-    law("RPC-AUTH-padding").record(outcome, f"{lie}: {len(padding)} octets, {needed} needed")
-    await witness.alive(law)
+    spec("RPC-AUTH-padding").record(outcome, f"{lie}: {len(padding)} octets, {needed} needed")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-padding")
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "not-announced"])
-async def test_padded_bind(witness: Witness, law: Law, announced: bool) -> None:
+async def test_padded_bind(witness: Witness, spec: Spec, announced: bool) -> None:
     """A bind whose trailer is moved to a multiple of 16 octets behind the common header: how it is answered.
 
     A bind has no stub data, so by C706 12.6.1 it is all header and its body is empty, and the trailer is
@@ -218,8 +218,8 @@ async def test_padded_bind(witness: Witness, law: Law, announced: bool) -> None:
     except RpcError as error:
         outcome = ending_of(error)
 
-    law("RPC-AUTH-padding").record(
+    spec("RPC-AUTH-padding").record(
         outcome,
         f"{len(padding)} octets in front of the trailer of a bind, auth_pad_length {trailer.pad_length}",
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)

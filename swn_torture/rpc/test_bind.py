@@ -9,36 +9,36 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.dcerpc.bind import BindNakReason, ContextResult, ProviderReason, ResultCode
+from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.outcome import refuses_bind
+from swn_torture.casekit.steps.octets import answer_to, contexts, outcome_of_bind
 from swn_torture.dcerpc.errors import RpcError
 from swn_torture.dcerpc.mgmt import MGMT, inq_if_ids
-from swn_torture.dcerpc.pdu import Request
+from swn_torture.dcerpc.pdu.bind import BindNakReason, ContextResult, ProviderReason, ResultCode
+from swn_torture.dcerpc.pdu.pdus import Request
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId, bind_time_features
-from swn_torture.harness import CLOSED, case, faults, outcome_of
-from swn_torture.harness.outcome import refuses_bind
-from swn_torture.harness.wire import answer_to, contexts, outcome_of_bind
+from swn_torture.stubdata.syntax import NDR32, SyntaxId, bind_time_features
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.bind import PresentationContext
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.dcerpc.client.client import RpcClient
+    from swn_torture.dcerpc.pdu.bind import PresentationContext
 
 _UNKNOWN_INTERFACE = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
 
 
 @case("RPC-BIND-unknown-interface")
-async def test_unknown_interface(witness: Witness, law: Law) -> None:
+async def test_unknown_interface(witness: Witness, spec: Spec) -> None:
     """A bind to an interface that nobody knows is refused inside bind_ack."""
     rpc = await witness.rpc()
     unknown = contexts(NDR32, abstract=SyntaxId(uuid4(), 1, 0))
 
     bound = await outcome_of_bind(rpc.bind(unknown, **witness.logon()))
 
-    law("RPC-BIND-unknown-interface").holds(
+    spec("RPC-BIND-unknown-interface").holds(
         bound.codes == (_UNKNOWN_INTERFACE,),
         expected=f"bind_ack: {ContextResult(*_UNKNOWN_INTERFACE)}",
         observed=bound,
@@ -47,21 +47,21 @@ async def test_unknown_interface(witness: Witness, law: Law) -> None:
 
 @case("RPC-BIND-version-5")
 @pytest.mark.parametrize("version", [(4, 0), (6, 0), (5, 1), (0, 0)], ids=lambda v: f"{v[0]}.{v[1]}")
-async def test_other_protocol_version(witness: Witness, law: Law, version: tuple[int, int]) -> None:
+async def test_other_protocol_version(witness: Witness, spec: Spec, version: tuple[int, int]) -> None:
     """A bind of another RPC protocol version than 5.0 gets an error."""
     rpc = await witness.rpc()
     bind = dataclasses.replace(rpc.core.bind(contexts(NDR32)), version=version)
 
-    answer = await answer_to(rpc, bind.pack(), timeout=witness.place.profile.expect.reply_deadline)
+    answer = await answer_to(rpc, bind.pack(), timeout=witness.expect.reply_deadline)
 
-    law("RPC-BIND-version-5").allows(answer, refuses_bind(), faults(), CLOSED)
-    await witness.alive(law)
+    spec("RPC-BIND-version-5").allows(answer, refuses_bind(), faults(), CLOSED)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-BIND-version-5")
 @pytest.mark.parametrize("version", [(4, 0), (5, 1)], ids=lambda v: f"{v[0]}.{v[1]}")
 async def test_request_of_other_protocol_version(
-    witness: Witness, law: Law, version: tuple[int, int]
+    witness: Witness, spec: Spec, version: tuple[int, int]
 ) -> None:
     """A request of another RPC protocol version than 5.0 gets an error on a connection bound with 5.0."""
     client = await witness.connect()
@@ -70,29 +70,27 @@ async def test_request_of_other_protocol_version(
         return dataclasses.replace(request, version=version)
 
     answer = await outcome_of(
-        client.start(GetInterfaceListRequest(), prepare=change), witness.place.profile.expect.reply_deadline
+        client.start(GetInterfaceListRequest(), prepare=change), witness.expect.reply_deadline
     )
 
-    law("RPC-BIND-version-5").allows(answer, faults(), CLOSED)
-    await witness.alive(law)
+    spec("RPC-BIND-version-5").allows(answer, faults(), CLOSED)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-BIND-no-contexts")
-async def test_no_contexts(witness: Witness, law: Law) -> None:
+async def test_no_contexts(witness: Witness, spec: Spec) -> None:
     """A bind that proposes no presentation context is refused."""
     rpc = await witness.rpc()
 
-    answer = await answer_to(
-        rpc, rpc.core.bind(()).pack(), timeout=witness.place.profile.expect.reply_deadline
-    )
+    answer = await answer_to(rpc, rpc.core.bind(()).pack(), timeout=witness.expect.reply_deadline)
 
-    law("RPC-BIND-no-contexts").allows(
+    spec("RPC-BIND-no-contexts").allows(
         answer,
         refuses_bind(BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED),
         refuses_bind(BindNakReason.NOT_SPECIFIED),
         CLOSED,
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 _ACCEPTED = (ResultCode.ACCEPTANCE,)
@@ -122,14 +120,14 @@ def _elements(order: tuple[str, ...]) -> tuple[PresentationContext, ...]:
 
 @case("RPC-BIND-result-order")
 @pytest.mark.parametrize("order", _ORDERS)
-async def test_result_order(witness: Witness, law: Law, order: str) -> None:
+async def test_result_order(witness: Witness, spec: Spec, order: str) -> None:
     """A bind of several contexts is answered by one result each, in the proposed order."""
     rpc = await witness.rpc()
 
     bound = await outcome_of_bind(rpc.bind(_elements(_ORDERS[order]), **witness.logon()))
 
     allowed = [_ALLOWED[what] for what in _ORDERS[order]]
-    law("RPC-BIND-result-order").holds(
+    spec("RPC-BIND-result-order").holds(
         len(bound.results) == len(allowed)
         and all(each.result in codes for each, codes in zip(bound.results, allowed, strict=True)),
         expected="; ".join(" or ".join(code.name.lower() for code in codes) for codes in allowed),
@@ -139,13 +137,13 @@ async def test_result_order(witness: Witness, law: Law, order: str) -> None:
 
 
 @case("RPC-BIND-second-address")
-async def test_secondary_address(witness: Witness, law: Law) -> None:
+async def test_secondary_address(witness: Witness, spec: Spec) -> None:
     """bind_ack names the port of the connection as secondary address, as text with a terminator."""
     rpc = await witness.rpc()
 
     bound = await rpc.bind(contexts(NDR32), **witness.logon())
 
-    law("RPC-BIND-second-address").equal(bound.bind_ack.secondary_address, b"%d\0" % rpc.remote[1])
+    spec("RPC-BIND-second-address").equal(bound.bind_ack.secondary_address, b"%d\0" % rpc.remote[1])
 
 
 _PER_INTERFACE = 4000
@@ -165,7 +163,7 @@ async def _interfaces_served(rpc: RpcClient) -> int | None:
 
 
 @case("RPC-BIND-context-limit", lasts=10)
-async def test_context_limit(witness: Witness, law: Law) -> None:
+async def test_context_limit(witness: Witness, spec: Spec) -> None:
     """Presentation contexts without end are refused at 4000 per interface of the server at the latest."""
     client = await witness.connect()
     served = await _interfaces_served(client.rpc)
@@ -188,31 +186,33 @@ async def test_context_limit(witness: Witness, law: Law) -> None:
                 # many PDUs are sent at once, or most of the time would be spent on the way.
                 step, abreast = len(bound.accepted), 16
 
-    told = f"{have} contexts accepted, then {refusal or 'no refusal'}"
+    notified = f"{have} contexts accepted, then {refusal or 'no refusal'}"
     if not refusal and (served is None or have <= limit):
-        law("RPC-BIND-context-limit").record(f"{told}; {served or 'nobody tells how many'} interfaces served")
+        spec("RPC-BIND-context-limit").record(
+            f"{notified}; {served or 'nobody tells how many'} interfaces served"
+        )
     else:
-        law("RPC-BIND-context-limit").holds(
+        spec("RPC-BIND-context-limit").holds(
             have <= limit,
             expected=f"a refusal of more than {limit} contexts: 4000 for each of {served} interfaces",
-            observed=told,
+            observed=notified,
         )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-REQ-before-bind")
-async def test_request_before_bind(witness: Witness, law: Law) -> None:
+async def test_request_before_bind(witness: Witness, spec: Spec) -> None:
     """A request as the first PDU of a connection is not processed."""
     rpc = await witness.rpc()
     request = Request(call_id=1, opnum=Opnum.GET_INTERFACE_LIST)
 
-    answer = await answer_to(rpc, request.pack(), timeout=witness.place.profile.expect.reply_deadline)
+    answer = await answer_to(rpc, request.pack(), timeout=witness.expect.reply_deadline)
 
-    law("RPC-REQ-before-bind").allows(
+    spec("RPC-REQ-before-bind").allows(
         answer,
         faults(FaultStatus.NCA_S_PROTO_ERROR),
         refuses_bind(BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED),
         refuses_bind(BindNakReason.NOT_SPECIFIED),
         CLOSED,
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.bind import ResultCode
+from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.dcerpc.pdu.bind import ResultCode
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NULL_SYNTAX, bind_time_features
-from swn_torture.harness import CLOSED, case, faults, outcome_of
-from swn_torture.harness.wire import BindOutcome, contexts, outcome_of_bind
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.stubdata.syntax import NDR32, NULL_SYNTAX, bind_time_features
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.dcerpc.client.client import RpcClient
 
 _DEFINED = 0x3
 
@@ -32,11 +32,11 @@ async def _propose(witness: Witness, features: int) -> tuple[RpcClient, BindOutc
 
 
 @case("RPC-BTF-negotiate")
-async def test_features_are_negotiated(witness: Witness, law: Law) -> None:
+async def test_features_are_negotiated(witness: Witness, spec: Spec) -> None:
     """The feature element is answered by negotiate_ack and the supported bits, or as an unknown syntax."""
     _, bound = await _propose(witness, _DEFINED)
 
-    rule = law("RPC-BTF-negotiate")
+    rule = spec("RPC-BTF-negotiate")
     if len(bound.results) == 2 and bound.results[1].result == ResultCode.PROVIDER_REJECTION:
         rule.record(f"no bind-time features: {bound}")
         return
@@ -65,14 +65,14 @@ _REQUESTED = {
 
 @case("RPC-BTF-subset")
 @pytest.mark.parametrize("which", _REQUESTED)
-async def test_features_are_a_subset(witness: Witness, law: Law, which: str) -> None:
+async def test_features_are_a_subset(witness: Witness, spec: Spec, which: str) -> None:
     """Only bits that are defined and were asked for are set in the answer."""
     asked = _REQUESTED[which]
     _, bound = await _propose(witness, asked)
 
     if len(bound.results) == 2 and bound.results[1].result == ResultCode.PROVIDER_REJECTION:
-        raise Unsuitable(f"the target has no bind-time features: {bound}")
-    law("RPC-BTF-subset").holds(
+        raise NotTestable(f"the target has no bind-time features: {bound}")
+    spec("RPC-BTF-subset").holds(
         len(bound.results) == 2 and not bound.results[1].reason & ~(asked & _DEFINED),
         expected=f"no bit but those in 0x{asked & _DEFINED:X} in the reason of the second result",
         observed=bound,
@@ -81,31 +81,31 @@ async def test_features_are_a_subset(witness: Witness, law: Law, which: str) -> 
 
 
 @case("RPC-BTF-no-request")
-async def test_features_are_not_volunteered(witness: Witness, law: Law) -> None:
+async def test_features_are_not_volunteered(witness: Witness, spec: Spec) -> None:
     """Without a feature element bind_ack has a result for each context and no negotiate_ack."""
     rpc = await witness.rpc()
     bound = await outcome_of_bind(rpc.bind(contexts(NDR32), **witness.logon()))
 
-    rule = law("RPC-BTF-no-request")
+    rule = spec("RPC-BTF-no-request")
     if not rule.holds(
         bound.accepted == (0,) and len(bound.results) == 1,
         expected="one result, acceptance (0)",
         observed=bound,
     ):
-        raise law.stop()
+        raise spec.stop()
     second = await outcome_of_bind(rpc.alter_context(**witness.logon()))
     rule.record(f"a second security context, not announced: {second}")
 
 
 @case("RPC-BTF-not-a-context")
-async def test_features_are_no_context(witness: Witness, law: Law) -> None:
+async def test_features_are_no_context(witness: Witness, spec: Spec) -> None:
     """A request on the id of the feature element is refused."""
     rpc, bound = await _propose(witness, _DEFINED)
 
     call = WitnessClient(rpc, NDR32, context_id=1).start(GetInterfaceListRequest())
-    answer = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    answer = await outcome_of(call, witness.expect.reply_deadline)
 
-    law("RPC-BTF-not-a-context").allows(
+    spec("RPC-BTF-not-a-context").allows(
         answer,
         faults(FaultStatus.NCA_S_UNK_IF),
         faults(FaultStatus.NCA_S_INVALID_PRES_CONTEXT_ID),
@@ -113,4 +113,4 @@ async def test_features_are_no_context(witness: Witness, law: Law) -> None:
         CLOSED,
         note=f"{bound}",
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)

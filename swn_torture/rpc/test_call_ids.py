@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.header import PfcFlags
-from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.casekit import CLOSED, SILENCE, case, faults, outcome_of
+from swn_torture.casekit.steps.listeners import SUCCESS, listen
+from swn_torture.casekit.steps.octets import answer_to, contexts, ending, outcome_of_bind
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.dcerpc.mgmt import MGMT, MgmtOpnum
-from swn_torture.dcerpc.pdu import Request
+from swn_torture.dcerpc.pdu.header import PfcFlags
+from swn_torture.dcerpc.pdu.pdus import Request
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import CLOSED, SILENCE, case, faults, outcome_of
-from swn_torture.harness.steps import SUCCESS, listen
-from swn_torture.harness.wire import answer_to, contexts, ending, outcome_of_bind
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.call import Call
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.dcerpc.client.call import Call
+    from swn_torture.dcerpc.client.client import RpcClient
 
 PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
 IDS = (7, 8, 0x100, 0x12345678, 0x7FFFFFF0)
@@ -32,9 +32,9 @@ NO_SUCH_OPNUM = 200
 
 @case("RPC-CALLID-echo")
 @pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda v: v.name.lower())
-async def test_answers_carry_the_id(witness: Witness, law: Law, level: AuthLevel) -> None:
+async def test_answers_carry_the_id(witness: Witness, spec: Spec, level: AuthLevel) -> None:
     """Responses and faults carry the call ids of the requests they answer, all sent at once."""
-    deadline = witness.place.profile.expect.reply_deadline
+    deadline = witness.expect.reply_deadline
     client = await witness.connect(level=level)
 
     calls = [client.start(GetInterfaceListRequest(), call_id=call_id) for call_id in IDS]
@@ -43,9 +43,9 @@ async def test_answers_carry_the_id(witness: Witness, law: Law, level: AuthLevel
     refused = await asyncio.gather(*(ending(call, deadline) for call in wrong.values()))
 
     for call_id, outcome in zip(IDS, outcomes, strict=True):
-        law("RPC-CALLID-echo").allows(outcome, SUCCESS, note=f"GetInterfaceList with call_id 0x{call_id:X}")
+        spec("RPC-CALLID-echo").allows(outcome, SUCCESS, note=f"GetInterfaceList with call_id 0x{call_id:X}")
     for call_id, outcome in zip(wrong, refused, strict=True):
-        law("RPC-CALLID-echo").allows(
+        spec("RPC-CALLID-echo").allows(
             outcome, faults(), note=f"opnum {NO_SUCH_OPNUM} with call_id 0x{call_id:X}"
         )
 
@@ -55,27 +55,27 @@ SEQUENCES = {"lower": (10, 9), "much-lower": (0x1000, 1), "zero": (10, 0), "wrap
 
 @case("RPC-CALLID-monotonic")
 @pytest.mark.parametrize("order", SEQUENCES)
-async def test_ids_that_do_not_increase(witness: Witness, law: Law, order: str) -> None:
+async def test_ids_that_do_not_increase(witness: Witness, spec: Spec, order: str) -> None:
     """A request whose call_id is below that of the one before is a protocol error."""
-    deadline = witness.place.profile.expect.reply_deadline
+    deadline = witness.expect.reply_deadline
     first, second = SEQUENCES[order]
     client = await witness.connect()
     served = await outcome_of(client.start(GetInterfaceListRequest(), call_id=first), deadline)
-    if not law("RPC-CALLID-monotonic").allows(served, SUCCESS, note=f"call_id {first}"):
-        raise law.stop()
+    if not spec("RPC-CALLID-monotonic").allows(served, SUCCESS, note=f"call_id {first}"):
+        raise spec.stop()
 
     outcome = await outcome_of(client.start(GetInterfaceListRequest(), call_id=second), deadline)
 
-    law("RPC-CALLID-monotonic").allows(
+    spec("RPC-CALLID-monotonic").allows(
         outcome, PROTOCOL_ERROR, CLOSED, note=f"call_id 0x{second:X} after 0x{first:X}"
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-CALLID-monotonic")
-async def test_ids_of_no_rule(witness: Witness, law: Law) -> None:
+async def test_ids_of_no_rule(witness: Witness, spec: Spec) -> None:
     """A call_id above 0x7FFFFFFF, or that of another call, answered or outstanding: whether it is served."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     await outcome_of(client.start(GetInterfaceListRequest(), call_id=10), expect.reply_deadline)
     again = await outcome_of(client.start(GetInterfaceListRequest(), call_id=10), expect.reply_deadline)
@@ -91,11 +91,11 @@ async def test_ids_of_no_rule(witness: Witness, law: Law) -> None:
         listener.client.start(GetInterfaceListRequest(), call_id=call_id), expect.quiet_time
     )
 
-    rule = law("RPC-CALLID-monotonic")
+    rule = spec("RPC-CALLID-monotonic")
     rule.record(again, "call_id of a call that was answered")
     rule.record(beside, "call_id of an AsyncNotify that is outstanding")
     rule.record(large, "call_id 0x80000000, which Windows does not take (MS-RPCE note 123)")
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 #: How far the call id of a late fragment lies below the current one, and whether it is to be ignored.
@@ -110,9 +110,9 @@ LATE = {
 
 @case("RPC-CALLID-old-fragment")
 @pytest.mark.parametrize("below", LATE)
-async def test_late_fragment(witness: Witness, law: Law, below: str) -> None:
+async def test_late_fragment(witness: Witness, spec: Spec, below: str) -> None:
     """A fragment that is no first one, for an old call, is ignored; for a very old one it is an error."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     distance, ignored = LATE[below]
     # The management interface serves without protection, so that it does not matter whether a fragment that
     # is ignored takes a sequence number, and nobody is refused for his lack of a name.
@@ -120,12 +120,12 @@ async def test_late_fragment(witness: Witness, law: Law, below: str) -> None:
     bound = await outcome_of_bind(rpc.bind(contexts(NDR32, abstract=MGMT)))
     before = await ending(_ask(rpc, 200), expect.reply_deadline) if bound.accepted else bound
     if rpc.closed.is_set() or not str(before).startswith("response"):
-        raise Unsuitable(f"no interface serves without authentication: {before}")
+        raise NotTestable(f"no interface serves without authentication: {before}")
     late = Request(call_id=200 - distance, flags=PfcFlags.LAST, opnum=MgmtOpnum.IS_SERVER_LISTENING)
 
     outcome = await answer_to(rpc, late.pack(), timeout=expect.quiet_time)
 
-    rule = law("RPC-CALLID-old-fragment")
+    rule = spec("RPC-CALLID-old-fragment")
     note = f"fragment of call {200 - distance} after call 200"
     if ignored:
         if rule.allows(outcome, SILENCE, note=note):
@@ -138,7 +138,7 @@ async def test_late_fragment(witness: Witness, law: Law, below: str) -> None:
             )
     else:
         rule.allows(outcome, PROTOCOL_ERROR, CLOSED, note=note)
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 def _ask(rpc: RpcClient, call_id: int) -> Call:

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.steps.listeners import SUCCESS, listen, wait_for_notifications, wait_quiet_time
+from swn_torture.casekit.steps.octets import answer_to, request_octets, unsolicited_pdus
+from swn_torture.casekit.timing import ending_of as timed
+from swn_torture.casekit.timing import latest
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.header import WHOLE, PfcFlags
-from swn_torture.dcerpc.syntax import KEEP_CONNECTION_ON_ORPHAN, SECURITY_CONTEXT_MULTIPLEXING
-from swn_torture.harness import SILENCE, case, outcome_of
-from swn_torture.harness.outcome import ending_of
-from swn_torture.harness.steps import SUCCESS, hear, hear_nothing, listen
-from swn_torture.harness.timing import ending_of as timed
-from swn_torture.harness.timing import latest
-from swn_torture.harness.wire import answer_to, request_octets, unasked
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.dcerpc.pdu.header import WHOLE, PfcFlags
+from swn_torture.stubdata.syntax import KEEP_CONNECTION_ON_ORPHAN, SECURITY_CONTEXT_MULTIPLEXING
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS, Opnum
 from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.steps.listeners import Listener
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.steps import Listener
-    from swn_torture.harness.witness import Witness
+    from swn_torture.dcerpc.client.client import RpcClient
 
 Verifier = Literal["none", "default"]
 #: MS-RPCE 2.2.2.12 lists no token for either PDU; C706 12.6.3.1 would allow one.
@@ -40,16 +40,18 @@ async def _next_call(witness: Witness, client: WitnessClient) -> Outcome:
         call = client.start(GetInterfaceListRequest())
     except RpcError as error:
         return ending_of(error)
-    return await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    return await outcome_of(call, witness.expect.reply_deadline)
 
 
-async def _hear_all(listener: Listener, heard: list[Outcome]) -> None:
+async def _hear_all(listener: Listener, waited: list[Outcome]) -> None:
     """Call AsyncNotify again and again until it waits or fails; a cancelled call is one more to come."""
-    expect = listener.witness.place.profile.expect
+    expect = listener.witness.expect
     for _ in range(4):
-        told = SUCCESS in heard
-        heard.append(await listener.hear(expect.quiet_time if told else expect.event_deadline))
-        if heard[-1] != SUCCESS and heard[-1].kind != "fault":
+        notified = SUCCESS in waited
+        waited.append(
+            await listener.wait_for_notifications(expect.quiet_time if notified else expect.event_deadline)
+        )
+        if waited[-1] != SUCCESS and waited[-1].kind != "fault":
             break
 
 
@@ -59,9 +61,9 @@ async def _hear_all(listener: Listener, heard: list[Outcome]) -> None:
 
 @case("RPC-CANCEL-pending", needs=("version-2",), lasts=10)
 @each_verifier
-async def test_cancel(witness: Witness, law: Law, verifier: Verifier) -> None:
+async def test_cancel(witness: Witness, spec: Spec, verifier: Verifier) -> None:
     """co_cancel of an outstanding AsyncNotify: whether it ends the call, and how."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     call = client.async_notify(await witness.register_ex(client, keep_alive_timeout=2))
 
@@ -69,15 +71,15 @@ async def test_cancel(witness: Witness, law: Law, verifier: Verifier) -> None:
     ended = await timed(call, latest(expect, 2))
     usable = await _next_call(witness, client)
 
-    law("RPC-CANCEL-pending").record(f"{ended}; GetInterfaceList on the same connection: {usable}")
-    await witness.alive(law)
+    spec("RPC-CANCEL-pending").record(f"{ended}; GetInterfaceList on the same connection: {usable}")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-CANCEL-pending")
 @pytest.mark.parametrize("opnum", [Opnum.GET_INTERFACE_LIST, Opnum.ASYNC_NOTIFY], ids=lambda v: v.method)
-async def test_cancelled_while_sent(witness: Witness, law: Law, opnum: Opnum) -> None:
+async def test_cancelled_while_sent(witness: Witness, spec: Spec, opnum: Opnum) -> None:
     """A request that says of itself that it is cancelled (PFC_PENDING_CANCEL): what comes of it."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     request: Any = GetInterfaceListRequest()
     if opnum == Opnum.ASYNC_NOTIFY:
@@ -86,13 +88,13 @@ async def test_cancelled_while_sent(witness: Witness, law: Law, opnum: Opnum) ->
     call = client.start(request, flags=WHOLE | PfcFlags.PENDING_CANCEL)
     outcome = await outcome_of(call, expect.quiet_time)
 
-    law("RPC-CANCEL-pending").record(outcome, f"{opnum.method} with PFC_PENDING_CANCEL")
-    await witness.alive(law)
+    spec("RPC-CANCEL-pending").record(outcome, f"{opnum.method} with PFC_PENDING_CANCEL")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-CANCEL-pending")
 @pytest.mark.parametrize("pdu", ["co-cancel", "orphaned"])
-async def test_given_up_between_fragments(witness: Witness, law: Law, pdu: str) -> None:
+async def test_given_up_between_fragments(witness: Witness, spec: Spec, pdu: str) -> None:
     """A Register of which the first fragments have been sent is given up, then the rest comes: what of it."""
     client, _ = await _keeping(witness)
     request = witness.registration(ip_address=await witness.address_of(0))
@@ -101,38 +103,38 @@ async def test_given_up_between_fragments(witness: Witness, law: Law, pdu: str) 
 
     client.rpc.write(first)
     (client.rpc.cancel if pdu == "co-cancel" else client.rpc.orphan)(call_id)
-    outcome = await answer_to(client.rpc, *rest, timeout=witness.place.profile.expect.quiet_time)
+    outcome = await answer_to(client.rpc, *rest, timeout=witness.expect.quiet_time)
     usable = await _next_call(witness, client)
 
-    law("RPC-CANCEL-pending").record(
+    spec("RPC-CANCEL-pending").record(
         f"{outcome}; GetInterfaceList on the same connection: {usable}", f"{pdu} behind the first fragment"
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-CANCEL-registration-kept", needs=("two-nodes", Capability.MOVE_CLIENT))
-async def test_registration_outlives_cancel(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_registration_outlives_cancel(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """After co_cancel AsyncNotify with the same handle waits, and tells of the next event."""
     listener = await listen(witness, version=1)
 
     listener.ask().cancel()
-    cancelled = (await hear_nothing(listener))[0]
-    quiet = (await hear_nothing(listener))[0]
+    cancelled = (await wait_quiet_time(listener))[0]
+    quiet = (await wait_quiet_time(listener))[0]
     await cluster.move_client(listener.name, witness.nodes[1].name)
-    (told,) = await hear(listener)
+    (notified,) = await wait_for_notifications(listener)
 
-    rule = law("RPC-CANCEL-registration-kept")
+    rule = spec("RPC-CANCEL-registration-kept")
     rule.allows(quiet, SILENCE, note=f"AsyncNotify after a co_cancel that led to: {cancelled}")
-    rule.allows(told, SUCCESS, note="at the next event")
+    rule.allows(notified, SUCCESS, note="at the next event")
 
 
 @case("RPC-CANCEL-event-not-lost", needs=("two-nodes", Capability.MOVE_CLIENT), lasts=6)
 @pytest.mark.parametrize("order", ["cancel-first", "together", "event-first"])
-async def test_event_beside_cancel(witness: Witness, cluster: Controller, law: Law, order: str) -> None:
+async def test_event_beside_cancel(witness: Witness, cluster: Controller, spec: Spec, order: str) -> None:
     """An event before, during or after a co_cancel is told once, by the cancelled call or by the next."""
     listener = await listen(witness, version=1)
     call = listener.ask()
-    heard: list[Outcome] = []
+    waited: list[Outcome] = []
 
     if order == "together":
         moving = asyncio.create_task(cluster.move_client(listener.name, witness.nodes[1].name))
@@ -141,19 +143,19 @@ async def test_event_beside_cancel(witness: Witness, cluster: Controller, law: L
         await moving
     elif order == "cancel-first":
         call.cancel()
-        await hear_nothing(listener)
+        await wait_quiet_time(listener)
         await cluster.move_client(listener.name, witness.nodes[1].name)
     else:
         await cluster.move_client(listener.name, witness.nodes[1].name)
-        heard += await hear(listener)
+        waited += await wait_for_notifications(listener)
         call.cancel()
-    await _hear_all(listener, heard)
+    await _hear_all(listener, waited)
 
-    told = heard.count(SUCCESS)
-    law("RPC-CANCEL-event-not-lost").holds(
-        told == 1,
+    notified = waited.count(SUCCESS)
+    spec("RPC-CANCEL-event-not-lost").holds(
+        notified == 1,
         expected="the event is told once",
-        observed=f"the event is told {told} times; the calls ended in: {', '.join(map(str, heard))}",
+        observed=f"the event is told {notified} times; the calls ended in: {', '.join(map(str, waited))}",
         note=order,
     )
 
@@ -172,16 +174,16 @@ async def _keeping(witness: Witness) -> tuple[WitnessClient, bool]:
 
 @case("RPC-ORPHAN-keep-connection")
 @each_verifier
-async def test_connection_outlives_orphan(witness: Witness, law: Law, verifier: Verifier) -> None:
+async def test_connection_outlives_orphan(witness: Witness, spec: Spec, verifier: Verifier) -> None:
     """KeepConnectionOnOrphan is agreed to, and the connection serves on after an orphaned AsyncNotify."""
     client, agreed = await _keeping(witness)
-    rule = law("RPC-ORPHAN-keep-connection")
+    rule = spec("RPC-ORPHAN-keep-connection")
     if not rule.holds(
         agreed,
         expected="bind_ack confirms KeepConnectionOnOrphan (0x2)",
         observed="it is confirmed" if agreed else "it is not confirmed",
     ):
-        raise law.stop()
+        raise spec.stop()
     call = client.async_notify(await witness.register(client))
 
     call.orphan(security=verifier)
@@ -191,34 +193,34 @@ async def test_connection_outlives_orphan(witness: Witness, law: Law, verifier: 
         rule.allows(usable, SUCCESS, note="GetInterfaceList after orphaned")
     else:
         rule.record(usable, "GetInterfaceList after an orphaned with a verifier")
-        await witness.alive(law)
+        await witness.check_still_serving(spec)
 
 
 @case("RPC-ORPHAN-pending", needs=("two-nodes", Capability.MOVE_CLIENT))
-async def test_registration_outlives_orphan(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_registration_outlives_orphan(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """After orphaned AsyncNotify with the same handle waits, and tells of the next event."""
     client, agreed = await _keeping(witness)
     if not agreed:
-        raise Unsuitable("KeepConnectionOnOrphan is not agreed to: nothing can be seen after orphaned")
+        raise NotTestable("KeepConnectionOnOrphan is not agreed to: nothing can be seen after orphaned")
     listener = await listen(witness, client, version=1)
     orphan = listener.ask()
 
     orphan.orphan()
     listener.call = None
-    quiet, ended = (await hear_nothing(listener))[0], orphan.done()
+    quiet, ended = (await wait_quiet_time(listener))[0], orphan.done()
     await cluster.move_client(listener.name, witness.nodes[1].name)
-    (told,) = await hear(listener)
+    (notified,) = await wait_for_notifications(listener)
 
-    rule = law("RPC-ORPHAN-pending")
+    rule = spec("RPC-ORPHAN-pending")
     rule.allows(quiet, SILENCE, note="AsyncNotify after orphaned")
-    rule.allows(told, SUCCESS, note="at the next event")
+    rule.allows(notified, SUCCESS, note="at the next event")
     sent = await outcome_of(orphan, 0.01) if ended else None
-    more = "; ".join(map(str, await unasked(client.rpc)))
+    more = "; ".join(map(str, await unsolicited_pdus(client.rpc)))
     rule.record(sent or more or "nothing", "sent for the orphaned call")
 
 
 @case("RPC-ORPHAN-pending")
-async def test_orphan_and_close(witness: Witness, law: Law) -> None:
+async def test_orphan_and_close(witness: Witness, spec: Spec) -> None:
     """Without KeepConnectionOnOrphan a client closes behind orphaned: others are served on."""
     client = await witness.connect(features=None)
     call = client.async_notify(await witness.register(client))
@@ -226,7 +228,7 @@ async def test_orphan_and_close(witness: Witness, law: Law) -> None:
     call.orphan()
     await client.rpc.close()
 
-    await witness.alive(law, "RPC-ORPHAN-pending")
+    await witness.check_still_serving(spec, "RPC-ORPHAN-pending")
 
 
 # Calls that are not there
@@ -238,19 +240,19 @@ GIVE_UP = {"co-cancel": "RPC-CANCEL-unknown-call", "orphaned": "RPC-ORPHAN-unkno
 @case(*GIVE_UP.values())
 @pytest.mark.parametrize("which", ["answered", "never-made"])
 @pytest.mark.parametrize("pdu", GIVE_UP)
-async def test_no_such_call(witness: Witness, law: Law, pdu: str, which: str) -> None:
+async def test_no_such_call(witness: Witness, spec: Spec, pdu: str, which: str) -> None:
     """co_cancel and orphaned for a call that is answered or was never made are ignored."""
     client, _ = await _keeping(witness)
     rpc = client.rpc
     answered = client.start(GetInterfaceListRequest())
-    before = await outcome_of(answered, witness.place.profile.expect.reply_deadline)
+    before = await outcome_of(answered, witness.expect.reply_deadline)
     call_id = answered.call.call_id if which == "answered" else rpc.core.next_call_id()
 
     (rpc.cancel if pdu == "co-cancel" else rpc.orphan)(call_id)
     usable = await _next_call(witness, client)
-    returned = await unasked(rpc)
+    returned = await unsolicited_pdus(rpc)
 
-    rule = law(GIVE_UP[pdu])
+    rule = spec(GIVE_UP[pdu])
     note = f"{pdu} for call {call_id}; the call before it: {before}"
     rule.holds(
         not returned,

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.harness import SILENCE, case, outcome_of
-from swn_torture.harness.outcome import ending_of
-from swn_torture.harness.registering import (
+from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.steps.listeners import SUCCESS, listen
+from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NEVER_ISSUED,
     NOT_FOUND,
@@ -24,14 +22,16 @@ from swn_torture.harness.registering import (
     WRONG_PARAMETER,
     each_method,
 )
-from swn_torture.harness.steps import SUCCESS, listen
+from swn_torture.control.base import Capability
+from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.witness.messages import NULL_HANDLE, AsyncNotifyRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.steps.registering import Method
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.registering import Method
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import ContextHandle
 
@@ -44,26 +44,26 @@ REFUSALS = {
 
 async def _use(witness: Witness, client: WitnessClient, handle: ContextHandle) -> dict[str, Outcome]:
     """How AsyncNotify and UnRegister end with a handle, in this order."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     return {
         "AsyncNotify": await outcome_of(client.start(AsyncNotifyRequest(handle)), expect.quiet_time),
         "UnRegister": await outcome_of(client.start(UnRegisterRequest(handle)), expect.reply_deadline),
     }
 
 
-def _told(outcomes: dict[str, Outcome]) -> str:
+def _used_names(outcomes: dict[str, Outcome]) -> str:
     return "; ".join(f"{method}: {outcome}" for method, outcome in outcomes.items())
 
 
 async def _still_registered(
-    law: Law, rule: str, witness: Witness, client: WitnessClient, handle: ContextHandle
+    spec: Spec, rule: str, witness: Witness, client: WitnessClient, handle: ContextHandle
 ) -> None:
     """The registration is usable at home: AsyncNotify waits, UnRegister succeeds."""
     at_home = await _use(witness, client, handle)
-    law(rule).allows(
+    spec(rule).allows(
         at_home["AsyncNotify"], SILENCE, note="AsyncNotify with the right handle at home afterwards"
     )
-    law(rule).allows(
+    spec(rule).allows(
         at_home["UnRegister"], SUCCESS, note="UnRegister with the right handle at home afterwards"
     )
 
@@ -74,7 +74,7 @@ async def _still_registered(
 
 @case("RPC-CTXH-mismatch", syntaxes="both")
 @pytest.mark.parametrize("kind", [kind for kind in NEVER_ISSUED if kind != "null"])
-async def test_never_issued(witness: Witness, law: Law, kind: str) -> None:
+async def test_never_issued(witness: Witness, spec: Spec, kind: str) -> None:
     """A handle that the server never issued is refused by AsyncNotify and UnRegister."""
     client = await witness.connect()
     handle = await witness.register(client)
@@ -82,12 +82,12 @@ async def test_never_issued(witness: Witness, law: Law, kind: str) -> None:
     outcomes = await _use(witness, client, NEVER_ISSUED[kind](handle))
 
     for method, outcome in outcomes.items():
-        law("RPC-CTXH-mismatch").allows(outcome, *REFUSALS[method], note=f"{method}, {kind}")
-    law.choice("AMB-2", f"{kind} handle: {_told(outcomes)}")
+        spec("RPC-CTXH-mismatch").allows(outcome, *REFUSALS[method], note=f"{method}, {kind}")
+    spec.choice("AMB-2", f"{kind} handle: {_used_names(outcomes)}")
 
 
 @case("RPC-CTXH-null-in", syntaxes="both")
-async def test_null_handle(witness: Witness, law: Law) -> None:
+async def test_null_handle(witness: Witness, spec: Spec) -> None:
     """A null handle is refused by AsyncNotify and UnRegister."""
     client = await witness.connect()
     handle = await witness.register(client)
@@ -95,14 +95,14 @@ async def test_null_handle(witness: Witness, law: Law) -> None:
     outcomes = await _use(witness, client, NULL_HANDLE)
 
     for method, outcome in outcomes.items():
-        law("RPC-CTXH-null-in").allows(outcome, *REFUSALS[method], NULL_CONTEXT, note=method)
-    law.choice("AMB-2", f"null handle: {_told(outcomes)}")
-    await _still_registered(law, "RPC-CTXH-null-in", witness, client, handle)
+        spec("RPC-CTXH-null-in").allows(outcome, *REFUSALS[method], NULL_CONTEXT, note=method)
+    spec.choice("AMB-2", f"null handle: {_used_names(outcomes)}")
+    await _still_registered(spec, "RPC-CTXH-null-in", witness, client, handle)
 
 
 @case("RPC-CTXH-attributes", syntaxes="both")
 @pytest.mark.parametrize("change", [0x1, 0x80000000, 0x7FFFFFFF], ids=hex)
-async def test_attributes(witness: Witness, law: Law, change: int) -> None:
+async def test_attributes(witness: Witness, spec: Spec, change: int) -> None:
     """A handle with another attributes word is another handle, and is refused."""
     client = await witness.connect()
     handle = await witness.register(client)
@@ -110,18 +110,18 @@ async def test_attributes(witness: Witness, law: Law, change: int) -> None:
 
     outcomes = await _use(witness, client, other)
 
-    rule = law("RPC-CTXH-attributes")
+    rule = spec("RPC-CTXH-attributes")
     for method, outcome in outcomes.items():
         note = f"{method}, attributes 0x{other.attributes:X}, issued with 0x{handle.attributes:X}"
         rule.allows(outcome, *REFUSALS[method], note=note)
-    law.choice("AMB-34", f"0x{handle.attributes:X}")
+    spec.choice("AMB-34", f"0x{handle.attributes:X}")
 
 
 @case("RPC-CTXH-null-out-on-error", syntaxes="both")
 @each_method
-async def test_no_handle_of_a_failure(witness: Witness, law: Law, method: Method) -> None:
+async def test_no_handle_of_a_failure(witness: Witness, spec: Spec, method: Method) -> None:
     """A registration that fails returns a null handle, twenty zero octets in front of the code."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     address = await witness.address_of(0)
     failing = {
@@ -137,7 +137,7 @@ async def test_no_handle_of_a_failure(witness: Witness, law: Law, method: Method
         outcome = await outcome_of(call, expect.reply_deadline)
         note = f"{method.slug} with {what}: {outcome}"
         answered = call.call.response_meta
-        rule = law("RPC-CTXH-null-out-on-error")
+        rule = spec("RPC-CTXH-null-out-on-error")
         if answered is None or outcome == SUCCESS:
             rule.record(outcome, note)  # whether it ought to fail is another rule's matter
             continue
@@ -149,7 +149,7 @@ async def test_no_handle_of_a_failure(witness: Witness, law: Law, method: Method
 
 
 @case("RPC-CTXH-scope-association", syntaxes="both")
-async def test_another_association(witness: Witness, law: Law) -> None:
+async def test_another_association(witness: Witness, spec: Spec) -> None:
     """A handle is refused in another association, and goes on to serve in its own."""
     home, abroad = await witness.connect(), await witness.connect()
     handle = await witness.register(home)
@@ -157,12 +157,12 @@ async def test_another_association(witness: Witness, law: Law) -> None:
     outcomes = await _use(witness, abroad, handle)
 
     for method, outcome in outcomes.items():
-        law("RPC-CTXH-scope-association").allows(outcome, *REFUSALS[method], note=f"{method} abroad")
-    await _still_registered(law, "RPC-CTXH-scope-association", witness, home, handle)
+        spec("RPC-CTXH-scope-association").allows(outcome, *REFUSALS[method], note=f"{method} abroad")
+    await _still_registered(spec, "RPC-CTXH-scope-association", witness, home, handle)
 
 
 @case("RPC-CTXH-scope-association", needs=("two-nodes",))
-async def test_another_node(witness: Witness, law: Law) -> None:
+async def test_another_node(witness: Witness, spec: Spec) -> None:
     """A handle is refused by another node, and goes on to serve on its own."""
     home, abroad = await witness.connect(0), await witness.connect(1)
     handle = await witness.register(home)
@@ -170,14 +170,14 @@ async def test_another_node(witness: Witness, law: Law) -> None:
     outcomes = await _use(witness, abroad, handle)
 
     for method, outcome in outcomes.items():
-        law("RPC-CTXH-scope-association").allows(outcome, *REFUSALS[method], note=f"{method} abroad")
-    await _still_registered(law, "RPC-CTXH-scope-association", witness, home, handle)
+        spec("RPC-CTXH-scope-association").allows(outcome, *REFUSALS[method], note=f"{method} abroad")
+    await _still_registered(spec, "RPC-CTXH-scope-association", witness, home, handle)
 
 
 @case("RPC-CTXH-shared-in-association", needs=("two-nodes", Capability.MOVE_CLIENT))
-async def test_two_connections_of_an_association(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_two_connections_of_an_association(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """A handle serves on another connection of its association: AsyncNotify waits and hears of the event."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     home = await witness.connect()
     listener = await listen(witness, home, version=1, asks=False)
     other = await witness.connect(assoc_group=home.rpc.core.assoc_group)
@@ -185,11 +185,11 @@ async def test_two_connections_of_an_association(witness: Witness, cluster: Cont
     call = other.async_notify(listener.handle)
     quiet = await outcome_of(call, expect.quiet_time)
     await cluster.move_client(listener.name, witness.nodes[1].name)
-    told = await outcome_of(call, expect.event_deadline)
+    notified = await outcome_of(call, expect.event_deadline)
 
-    rule = law("RPC-CTXH-shared-in-association")
+    rule = spec("RPC-CTXH-shared-in-association")
     rule.allows(quiet, SILENCE, note="AsyncNotify on the second connection")
-    rule.allows(told, SUCCESS, note="at the event")
+    rule.allows(notified, SUCCESS, note="at the event")
 
 
 # Who may use it
@@ -197,25 +197,25 @@ async def test_two_connections_of_an_association(witness: Witness, cluster: Cont
 
 
 @case("RPC-CTXH-other-user", needs=("second-account",))
-async def test_another_user(witness: Witness, law: Law) -> None:
+async def test_another_user(witness: Witness, spec: Spec) -> None:
     """A handle is used by another user of its association: on a connection of its own, and on the same."""
     home = await witness.connect()
     group = home.rpc.core.assoc_group
     here, there = await asyncio.gather(witness.register(home), witness.register(home))
 
     other = await witness.connect(assoc_group=group, credentials=witness.second_credentials)
-    law("RPC-CTXH-other-user").record(
-        _told(await _use(witness, other, here)), "another user on another connection of the association"
+    spec("RPC-CTXH-other-user").record(
+        _used_names(await _use(witness, other, here)), "another user on another connection of the association"
     )
     try:
         second = await home.rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
     except RpcError as error:
-        law("RPC-CTXH-other-user").record(ending_of(error), "no second security context on a connection")
+        spec("RPC-CTXH-other-user").record(ending_of(error), "no second security context on a connection")
         return
     assert second.security is not None
     notify = home.start(AsyncNotifyRequest(there), security=second.security.id)
-    law("RPC-CTXH-other-user").record(
-        await outcome_of(notify, witness.place.profile.expect.quiet_time),
+    spec("RPC-CTXH-other-user").record(
+        await outcome_of(notify, witness.expect.quiet_time),
         "AsyncNotify as another user in a security context of the same connection",
     )
 
@@ -226,7 +226,7 @@ async def test_another_user(witness: Witness, law: Law) -> None:
     [(AuthLevel.PRIVACY, AuthLevel.INTEGRITY), (AuthLevel.INTEGRITY, AuthLevel.PRIVACY)],
     ids=["lower", "higher"],
 )
-async def test_another_level(witness: Witness, law: Law, made: AuthLevel, used: AuthLevel) -> None:
+async def test_another_level(witness: Witness, spec: Spec, made: AuthLevel, used: AuthLevel) -> None:
     """A handle is used by the same user at a lower, or higher, level of protection than it was made at."""
     home = await witness.connect(level=made)
     handle = await witness.register(home)
@@ -234,4 +234,4 @@ async def test_another_level(witness: Witness, law: Law, made: AuthLevel, used: 
 
     outcomes = await _use(witness, other, handle)
 
-    law("RPC-CTXH-other-user").record(_told(outcomes), f"made at {made.name}, used at {used.name}")
+    spec("RPC-CTXH-other-user").record(_used_names(outcomes), f"made at {made.name}, used at {used.name}")

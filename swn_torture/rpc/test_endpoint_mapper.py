@@ -9,20 +9,20 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.dcerpc.client import connect as connect_rpc
-from swn_torture.dcerpc.epm import EPM, NIL, EpmOpnum, EptStatus, MapRequest, MapResponse
+from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.dcerpc.client.client import connect as connect_rpc
+from swn_torture.dcerpc.epm.messages import EPM, NIL, EpmOpnum, EptStatus, MapRequest, MapResponse
+from swn_torture.dcerpc.epm.towers import FloorProtocol, Tower
 from swn_torture.dcerpc.errors import ConnectionLost
-from swn_torture.dcerpc.syntax import SyntaxId
-from swn_torture.dcerpc.towers import FloorProtocol, Tower
-from swn_torture.harness import case, outcome_of, returns
+from swn_torture.stubdata.syntax import SyntaxId
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS
 from swn_torture.witness.messages import GetInterfaceListRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
 
 _TCP = (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
 
@@ -57,7 +57,7 @@ def _ports(found: MapResponse) -> list[int]:
 
 
 @case("RPC-EPM-lookup")
-async def test_lookup_leads_to_the_service(witness: Witness, law: Law) -> None:
+async def test_lookup_leads_to_the_service(witness: Witness, spec: Spec) -> None:
     """ept_map for the witness interface over TCP gives a port at which it can be bound."""
     fixed = witness.nodes[0].port
     try:
@@ -65,21 +65,21 @@ async def test_lookup_leads_to_the_service(witness: Witness, law: Law) -> None:
     except ConnectionLost as loss:
         if fixed is None:
             raise
-        law("RPC-EPM-lookup").record(f"the target is reached by its fixed port {fixed}; port 135: {loss}")
+        spec("RPC-EPM-lookup").record(f"the target is reached by its fixed port {fixed}; port 135: {loss}")
         return
     if fixed is not None and found.status == EptStatus.NOT_REGISTERED:
-        law("RPC-EPM-lookup").record(f"the fixed port {fixed} is not registered with the endpoint mapper")
+        spec("RPC-EPM-lookup").record(f"the fixed port {fixed} is not registered with the endpoint mapper")
         return
     ports = _ports(found)
-    listed = law("RPC-EPM-lookup").holds(
+    listed = spec("RPC-EPM-lookup").holds(
         found.status == EptStatus.OK and bool(ports),
         expected="status ept_s_ok (0x00000000) and a tower of the interface with a TCP port",
         observed=f"status {EptStatus.describe(found.status)}, {len(found.towers)} towers, TCP ports {ports}",
     )
     if not listed:
-        raise law.stop()
+        raise spec.stop()
 
-    law("RPC-EPM-lookup").allows(
+    spec("RPC-EPM-lookup").allows(
         await _serves(witness, 0, ports[0]),
         returns(Win32.ERROR_SUCCESS),
         note=f"GetInterfaceList at port {ports[0]}",
@@ -94,11 +94,11 @@ _UNREGISTERED = {
 
 @case("RPC-EPM-not-registered")
 @pytest.mark.parametrize("which", _UNREGISTERED)
-async def test_lookup_of_unregistered_interface(witness: Witness, law: Law, which: str) -> None:
+async def test_lookup_of_unregistered_interface(witness: Witness, spec: Spec, which: str) -> None:
     """ept_map for an interface that nobody serves says so and gives no tower."""
     found = await _map(witness, _UNREGISTERED[which]())
 
-    law("RPC-EPM-not-registered").holds(
+    spec("RPC-EPM-not-registered").holds(
         found.status == EptStatus.NOT_REGISTERED and not found.towers,
         expected=f"status {EptStatus.describe(EptStatus.NOT_REGISTERED)} and no tower",
         observed=f"status {EptStatus.describe(found.status)}, {len(found.towers)} towers",
@@ -106,7 +106,7 @@ async def test_lookup_of_unregistered_interface(witness: Witness, law: Law, whic
 
 
 @case("RPC-EPM-each-node", needs=("two-nodes",))
-async def test_every_node_has_its_endpoint(witness: Witness, law: Law) -> None:
+async def test_every_node_has_its_endpoint(witness: Witness, spec: Spec) -> None:
     """ept_map at the address of each node gives a port of that node at which the service answers."""
 
     async def ask(node: int) -> tuple[MapResponse, Outcome | None]:
@@ -117,7 +117,7 @@ async def test_every_node_has_its_endpoint(witness: Witness, law: Law) -> None:
     answers = await asyncio.gather(*(ask(node) for node in range(len(witness.nodes))))
 
     for node, (found, answer) in zip(witness.nodes, answers, strict=True):
-        law("RPC-EPM-each-node").holds(
+        spec("RPC-EPM-each-node").holds(
             answer == returns(Win32.ERROR_SUCCESS),
             expected="a TCP port at which GetInterfaceList returns ERROR_SUCCESS (0x0)",
             observed=f"status {EptStatus.describe(found.status)}, ports {_ports(found)}: {answer}",

@@ -8,67 +8,67 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.header import PfcFlags, rewrite
-from swn_torture.dcerpc.pdu import Request
+from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
+from swn_torture.casekit.steps.octets import answer_to, ending, faults_in
+from swn_torture.dcerpc.pdu.header import PfcFlags, rewrite
+from swn_torture.dcerpc.pdu.pdus import Request
 from swn_torture.dcerpc.status import FORBIDDEN_STATUSES, FaultStatus, describe_status
-from swn_torture.harness import CLOSED, case, faults, outcome_of, returns
-from swn_torture.harness.wire import answer_to, ending, faults_in
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import GetInterfaceListRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
 
 _OUT_OF_RANGE = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
 
 
 @case("RPC-OPNUM-unknown", "RPC-OPNUM-did-not-execute")
 @pytest.mark.parametrize("opnum", [6, 0x100, 0xFFFF])
-async def test_unknown_opnum(witness: Witness, law: Law, opnum: int) -> None:
+async def test_unknown_opnum(witness: Witness, spec: Spec, opnum: int) -> None:
     """A request for an operation that no revision has ends in the fault for that."""
     client = await witness.connect()
 
-    answer = await ending(client.rpc.call(opnum, b""), witness.place.profile.expect.reply_deadline)
+    answer = await ending(client.rpc.call(opnum, b""), witness.expect.reply_deadline)
 
-    law("RPC-OPNUM-unknown").allows(answer, _OUT_OF_RANGE)
+    spec("RPC-OPNUM-unknown").allows(answer, _OUT_OF_RANGE)
     flags = [f"0x{fault.flags:02X}" for fault in faults_in(witness.transcript)]
-    law("RPC-OPNUM-did-not-execute").record(
+    spec("RPC-OPNUM-did-not-execute").record(
         f"{answer}, pfc_flags {', '.join(flags) or 'of no fault'}; PFC_DID_NOT_EXECUTE is 0x20"
     )
 
 
 @case("RPC-OPNUM-unknown")
-async def test_opnum_of_revision_14(witness: Witness, law: Law) -> None:
+async def test_opnum_of_revision_14(witness: Witness, spec: Spec) -> None:
     """A request for opnum 5 ends in the fault for unknown operations, or shows that the server has it."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.UNREGISTER_EX, bytes(20))
-    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, witness.expect.reply_deadline)
 
     absent = _OUT_OF_RANGE.matches(answer)
-    law.choice("AMB-24", f"opnum 5 {'absent' if absent else 'present'}: {answer}")
-    law("RPC-OPNUM-unknown").record(f"opnum 5 with a null handle: {answer}")
+    spec.choice("AMB-24", f"opnum 5 {'absent' if absent else 'present'}: {answer}")
+    spec("RPC-OPNUM-unknown").record(f"opnum 5 with a null handle: {answer}")
 
 
 @case("RPC-FAULT-connection-survives", syntaxes="both")
 @pytest.mark.parametrize("what", ["unknown-opnum", "bad-stub"])
-async def test_connection_survives_fault(witness: Witness, law: Law, what: str) -> None:
+async def test_connection_survives_fault(witness: Witness, spec: Spec, what: str) -> None:
     """After a call that ended in a fault the connection serves the next one."""
     client = await witness.connect()
-    deadline = witness.place.profile.expect.reply_deadline
+    deadline = witness.expect.reply_deadline
     opnum = 0xFFFF if what == "unknown-opnum" else Opnum.REGISTER
 
     fault = await ending(client.rpc.call(opnum, bytes(4)), deadline)
     after = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
 
     if fault.kind != "fault":
-        law("RPC-FAULT-connection-survives").record(f"no fault: {fault}; the next call: {after}")
+        spec("RPC-FAULT-connection-survives").record(f"no fault: {fault}; the next call: {after}")
         return
-    law("RPC-FAULT-connection-survives").allows(
+    spec("RPC-FAULT-connection-survives").allows(
         after, returns(Win32.ERROR_SUCCESS), note=f"GetInterfaceList after {fault}"
     )
 
@@ -79,7 +79,7 @@ def _flip_last_octet(octets: bytes) -> bytes:
 
 
 @case("RPC-FAULT-early")
-async def test_error_in_first_fragment(witness: Witness, law: Law) -> None:
+async def test_error_in_first_fragment(witness: Witness, spec: Spec) -> None:
     """A wrong verifier in the first of three fragments is answered before the last one is sent."""
     client = await witness.connect()
     number, fragments = client.rpc.core.request(
@@ -92,10 +92,10 @@ async def test_error_in_first_fragment(witness: Witness, law: Law) -> None:
 
     for fragment in fragments[:-1]:
         client.rpc.write(fragment)
-    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, witness.expect.reply_deadline)
 
-    law("RPC-FAULT-early").allows(answer, faults(), CLOSED, note=f"{len(fragments) - 1} fragments sent")
-    await witness.alive(law)
+    spec("RPC-FAULT-early").allows(answer, faults(), CLOSED, note=f"{len(fragments) - 1} fragments sent")
+    await witness.check_still_serving(spec)
 
 
 # -- requests that are wrong in different ways and places, each on a connection of its own
@@ -105,13 +105,13 @@ async def test_error_in_first_fragment(witness: Witness, law: Law) -> None:
 async def _call(witness: Witness, opnum: int, stub: bytes, **options: object) -> Outcome:
     client = await witness.connect()
     call = client.rpc.call(opnum, stub, **options)
-    return await ending(call, witness.place.profile.expect.reply_deadline)
+    return await ending(call, witness.expect.reply_deadline)
 
 
 async def _before_bind(witness: Witness) -> Outcome:
     rpc = await witness.rpc()
     request = Request(call_id=1, opnum=Opnum.GET_INTERFACE_LIST)
-    return await answer_to(rpc, request.pack(), timeout=witness.place.profile.expect.reply_deadline)
+    return await answer_to(rpc, request.pack(), timeout=witness.expect.reply_deadline)
 
 
 def _tampered(_: int, octets: bytes) -> bytes:
@@ -156,21 +156,21 @@ _ERRONEOUS: dict[str, Callable[[Witness], Awaitable[Outcome]]] = {
 
 
 @case("RPC-FAULT-or-close", "RPC-FAULT-status-forbidden")
-async def test_erroneous_requests(witness: Witness, law: Law) -> None:
+async def test_erroneous_requests(witness: Witness, spec: Spec) -> None:
     """Requests wrong in many ways end in a PDU or a close each, and in no fault that is forbidden."""
     answers = await asyncio.gather(*(attempt(witness) for attempt in _ERRONEOUS.values()))
 
     for what, answer in zip(_ERRONEOUS, answers, strict=True):
-        law("RPC-FAULT-or-close").holds(
+        spec("RPC-FAULT-or-close").holds(
             answer.kind not in {"silence", "malformed"},
             expected="an answer, or the end of the connection",
             observed=answer,
             note=what,
         )
     statuses = sorted({fault.status for fault in faults_in(witness.transcript)})
-    law("RPC-FAULT-status-forbidden").holds(
+    spec("RPC-FAULT-status-forbidden").holds(
         not FORBIDDEN_STATUSES.intersection(statuses),
         expected=f"no fault of status {', '.join(map(describe_status, sorted(FORBIDDEN_STATUSES)))}",
         observed=f"faults of status {', '.join(map(describe_status, statuses)) or 'none'}",
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)

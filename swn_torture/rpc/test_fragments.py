@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.header import PfcFlags
+from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
+from swn_torture.casekit.steps.octets import contexts, ending
+from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import CLOSED, case, faults, outcome_of, returns
-from swn_torture.harness.wire import contexts, ending
+from swn_torture.stubdata.syntax import NDR32
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.codec import encode
 from swn_torture.witness.constants import Opnum
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
 
 _SMALLEST = 2048
 """Octets of a fragment below which Windows and Samba do not go, whatever is proposed."""
@@ -30,14 +30,14 @@ _PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
 @pytest.mark.parametrize(
     ("xmit", "recv"), [(4280, 4280), (2048, 2048), (4280, 2048), (2048, 4280), (5840, 5840), (0xFFFF, 0xFFFF)]
 )
-async def test_sizes_are_negotiated(witness: Witness, law: Law, xmit: int, recv: int) -> None:
+async def test_sizes_are_negotiated(witness: Witness, spec: Spec, xmit: int, recv: int) -> None:
     """bind_ack names fragment sizes that do not exceed those proposed."""
     rpc = await witness.rpc()
 
     bound = await rpc.bind(contexts(NDR32), max_xmit=xmit, max_recv=recv, **witness.logon())
 
     ack = bound.bind_ack
-    law("RPC-FRAG-negotiate").holds(
+    spec("RPC-FRAG-negotiate").holds(
         0 < ack.max_xmit <= recv and 0 < ack.max_recv <= xmit,
         expected=f"the server sends at most {recv} octets and receives at most {xmit}",
         observed=f"max_xmit_frag {ack.max_xmit}, max_recv_frag {ack.max_recv}",
@@ -45,24 +45,24 @@ async def test_sizes_are_negotiated(witness: Witness, law: Law, xmit: int, recv:
 
 
 @case("RPC-FRAG-negotiate")
-async def test_tiny_sizes(witness: Witness, law: Law) -> None:
+async def test_tiny_sizes(witness: Witness, spec: Spec) -> None:
     """A proposal of smaller fragments than Windows and Samba use is answered somehow."""
     rpc = await witness.rpc()
 
     bound = await rpc.bind(contexts(NDR32), max_xmit=1432, max_recv=1432, **witness.logon())
 
     ack = bound.bind_ack
-    law("RPC-FRAG-negotiate").record(
+    spec("RPC-FRAG-negotiate").record(
         f"1432 octets proposed: max_xmit_frag {ack.max_xmit}, max_recv_frag {ack.max_recv}"
     )
 
 
 @case("RPC-FRAG-request", syntaxes="both")
-async def test_request_in_three_fragments(witness: Witness, law: Law) -> None:
+async def test_request_in_three_fragments(witness: Witness, spec: Spec) -> None:
     """A registration sent in three fragments ends like one sent in one."""
     client = await witness.connect()
     address = await witness.address_of(0)
-    version = witness.place.profile.expect.version
+    version = witness.expect.version
     make = witness.registration_ex if version >= 2 else witness.registration
     whole, cut = make(ip_address=address), make(ip_address=address)
     third = len(encode(cut, client.syntax)) // 3
@@ -71,7 +71,7 @@ async def test_request_in_three_fragments(witness: Witness, law: Law) -> None:
     in_one = await outcome_of(client.start(whole))
     in_three = await outcome_of(client.start(cut, chunk=third))
 
-    law("RPC-FRAG-request").holds(
+    spec("RPC-FRAG-request").holds(
         in_three == in_one == returns(Win32.ERROR_SUCCESS),
         expected=str(returns(Win32.ERROR_SUCCESS)),
         observed=f"in one fragment: {in_one}; in fragments of {third} octets: {in_three}",
@@ -86,78 +86,78 @@ _TOO_LARGE = faults(FaultStatus.ERROR_ACCESS_DENIED)
 
 
 @case("RPC-FRAG-request-too-large", lasts=5)
-async def test_request_beyond_4_megabytes(witness: Witness, law: Law) -> None:
+async def test_request_beyond_4_megabytes(witness: Witness, spec: Spec) -> None:
     """A request with more than 4 megabytes of stub data is refused."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(_LIMIT + 0x2000))
-    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, witness.expect.reply_deadline)
 
-    law("RPC-FRAG-request-too-large").allows(answer, _TOO_LARGE, CLOSED)
-    await witness.alive(law)
+    spec("RPC-FRAG-request-too-large").allows(answer, _TOO_LARGE, CLOSED)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-FRAG-request-too-large", lasts=5)
-async def test_request_of_4_megabytes(witness: Witness, law: Law) -> None:
+async def test_request_of_4_megabytes(witness: Witness, spec: Spec) -> None:
     """A request with 4 megabytes of stub data is not refused for its size."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(_MEGABYTES))
     # Some 700 fragments, each of which has its signature checked: a busy machine takes its time for them.
-    answer = await ending(call, 6 * witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, 6 * witness.expect.reply_deadline)
 
-    law("RPC-FRAG-request-too-large").holds(
+    spec("RPC-FRAG-request-too-large").holds(
         answer.kind in {"pdu", "fault"} and not _TOO_LARGE.matches(answer),
         expected=f"a response, or a fault other than {_TOO_LARGE}",
         observed=answer,
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-FRAG-oversize")
-async def test_oversize_fragment(witness: Witness, law: Law) -> None:
+async def test_oversize_fragment(witness: Witness, spec: Spec) -> None:
     """A PDU of almost 64 kB on a connection that agreed on less is refused."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(65000), fragment_size=0xFFFF)
-    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, witness.expect.reply_deadline)
 
-    law("RPC-FRAG-oversize").allows(
+    spec("RPC-FRAG-oversize").allows(
         answer, _PROTOCOL_ERROR, CLOSED, note=f"agreed: {client.rpc.core.max_xmit}"
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-FRAG-oversize")
-async def test_fragment_beyond_agreed_size(witness: Witness, law: Law) -> None:
+async def test_fragment_beyond_agreed_size(witness: Witness, spec: Spec) -> None:
     """A PDU of 4096 octets on a connection that agreed on 2048 is taken or refused."""
     client = await witness.connect(max_xmit=_SMALLEST, max_recv=_SMALLEST)
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(4000), fragment_size=4096)
-    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, witness.expect.reply_deadline)
 
-    law("RPC-FRAG-oversize").record(f"4048 octets where {client.rpc.core.max_xmit} are agreed: {answer}")
-    await witness.alive(law)
+    spec("RPC-FRAG-oversize").record(f"4048 octets where {client.rpc.core.max_xmit} are agreed: {answer}")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error")
 @pytest.mark.parametrize("flags", [PfcFlags.LAST, PfcFlags.NONE], ids=["last", "middle"])
-async def test_fragment_without_first(witness: Witness, law: Law, flags: PfcFlags) -> None:
+async def test_fragment_without_first(witness: Witness, spec: Spec, flags: PfcFlags) -> None:
     """A fragment that continues a request nobody began is a protocol error."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(16), flags=flags)
-    answer = await ending(call, witness.place.profile.expect.reply_deadline)
+    answer = await ending(call, witness.expect.reply_deadline)
 
-    law("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error").allows(answer, _PROTOCOL_ERROR)
-    await witness.alive(law)
+    spec("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error").allows(answer, _PROTOCOL_ERROR)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error")
-async def test_fragment_of_another_request(witness: Witness, law: Law) -> None:
+async def test_fragment_of_another_request(witness: Witness, spec: Spec) -> None:
     """A last fragment of one request behind the first of another is a protocol error."""
     client = await witness.connect()
-    deadline = witness.place.profile.expect.reply_deadline
+    deadline = witness.expect.reply_deadline
 
     begun = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(16), flags=PfcFlags.FIRST)
     other = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(16), flags=PfcFlags.LAST)
@@ -168,5 +168,5 @@ async def test_fragment_of_another_request(witness: Witness, law: Law) -> None:
     for each in rest:
         each.cancel()
 
-    law("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error").allows(answer, _PROTOCOL_ERROR)
-    await witness.alive(law)
+    spec("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error").allows(answer, _PROTOCOL_ERROR)
+    await witness.check_still_serving(spec)

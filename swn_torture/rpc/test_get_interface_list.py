@@ -6,22 +6,22 @@ import asyncio
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.steps.listeners import addresses_of, bring_up, take_down
+from swn_torture.casekit.steps.registering import version_1_server
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability
-from swn_torture.dcerpc.syntax import NDR64
-from swn_torture.harness import case, outcome_of, returns
-from swn_torture.harness.registering import of_version_1
-from swn_torture.harness.steps import addresses_of, bring_up, take_down
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState, ProtocolVersion
 from swn_torture.witness.messages import GetInterfaceListRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import InterfaceInfo
 
@@ -48,7 +48,7 @@ async def listed_by(witness: Witness) -> tuple[InterfaceInfo, ...]:
     """The interface list, for a case that has nothing to look at when it is empty."""
     interfaces = await witness.interfaces()
     if not interfaces:
-        raise Unsuitable("the interface list is empty")
+        raise NotTestable("the interface list is empty")
     return interfaces
 
 
@@ -59,34 +59,34 @@ async def listed_by(witness: Witness) -> tuple[InterfaceInfo, ...]:
     "SWN-3.1.4.1-count",
     syntaxes="both",
 )
-async def test_list_is_returned(witness: Witness, law: Law) -> None:
+async def test_list_is_returned(witness: Witness, spec: Spec) -> None:
     """GetInterfaceList on a healthy cluster returns success and at least one interface."""
     client = await witness.connect()
 
     call = client.start(GetInterfaceListRequest())
-    reply = await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    reply = await outcome_of(call, witness.expect.reply_deadline)
 
-    law("SWN-3.1.4.1-success-code").allows(reply, SUCCESS)
-    told = getattr(reply.response, "interface_list", None)
-    interfaces = told.interfaces if told else None
-    law("SWN-3.1.4.1-returns-success").holds(
+    spec("SWN-3.1.4.1-success-code").allows(reply, SUCCESS)
+    notified = getattr(reply.response, "interface_list", None)
+    interfaces = notified.interfaces if notified else None
+    spec("SWN-3.1.4.1-returns-success").holds(
         reply == SUCCESS and bool(interfaces),
         expected="ERROR_SUCCESS (0x0) with at least one interface",
         observed=f"{reply}, {'no list' if interfaces is None else f'{len(interfaces)} interfaces'}",
     )
-    law("SWN-3.1.4.1-out-param").holds(
+    spec("SWN-3.1.4.1-out-param").holds(
         reply == SUCCESS and interfaces is not None,
         expected="InterfaceList and its InterfaceInfo are no null pointers",
         observed=f"{reply}, {'a null pointer' if interfaces is None else 'neither null'}",
     )
     answer = call.call.response_meta
     if answer is None:
-        raise law.stop()
+        raise spec.stop()
     wide = 8 if witness.syntax == NDR64 else 4
     number = int.from_bytes(answer.stub[wide : wide + 4], answer.byte_order)
     max_count = int.from_bytes(answer.stub[3 * wide : 4 * wide], answer.byte_order)
     elements = (len(answer.stub) - 4 * wide - 4) // ELEMENT_SIZE
-    law("SWN-3.1.4.1-count").holds(
+    spec("SWN-3.1.4.1-count").holds(
         number == max_count == elements,
         expected="NumberOfInterfaces is the number of elements in the array",
         observed=f"NumberOfInterfaces {number}, array of {max_count}, octets for {elements} elements",
@@ -94,49 +94,49 @@ async def test_list_is_returned(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-3.1.4.1-no-registration-needed", "SWN-3.1.4.1-error-codes")
-async def test_list_needs_no_registration(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_list_needs_no_registration(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """GetInterfaceList is the first call of a connection, and the next; it registers nobody."""
     # Only a cluster that nobody else uses has a list of registrations that stands still.
-    watched = witness.place.embedded and cluster.can(Capability.LIST_REGISTRATIONS)
+    watched = witness.profile.embedded is not None and cluster.can(Capability.LIST_REGISTRATIONS)
     before = await cluster.registrations() if watched else ()
     client = await witness.connect()
 
     replies = [await outcome_of(client.start(GetInterfaceListRequest())) for _ in range(3)]
 
     for turn, reply in enumerate(replies, 1):
-        law("SWN-3.1.4.1-no-registration-needed").allows(reply, SUCCESS, note=f"call {turn} of 3")
-    law("SWN-3.1.4.1-error-codes").record(f"no failure in {len(replies)} calls: {replies[-1]}")
+        spec("SWN-3.1.4.1-no-registration-needed").allows(reply, SUCCESS, note=f"call {turn} of 3")
+    spec("SWN-3.1.4.1-error-codes").record(f"no failure in {len(replies)} calls: {replies[-1]}")
     if watched:
-        law("SWN-3.1.4.1-no-registration-needed").equal(
+        spec("SWN-3.1.4.1-no-registration-needed").equal(
             len(await cluster.registrations()), len(before), show=lambda n: f"{n} registrations"
         )
 
 
 @case("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed")
-async def test_announced_version(witness: Witness, law: Law) -> None:
+async def test_announced_version(witness: Witness, spec: Spec) -> None:
     """The interface list announces one protocol version, which is one of those there are."""
     lists = [await witness.interfaces(node) for node in range(len(witness.nodes))]
 
     versions = {interface.version for interfaces in lists for interface in interfaces}
     shown = ", ".join(f"0x{version:08X}" for version in sorted(versions))
-    law("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
+    spec("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
         len(versions) == 1 and versions <= {*ProtocolVersion, ANY_VERSION},
         expected="0x00010001 or 0x00020000 for every interface (0xFFFFFFFF as Windows has it, AMB-9)",
         observed=shown,
     )
-    law.choice("AMB-9", f"Version {shown}")
+    spec.choice("AMB-9", f"Version {shown}")
 
 
 @case("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed", needs=("version-1",))
 async def test_version_announced_by_an_old_server(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """A server of version 1 announces version 1."""
-    old = await of_version_1(witness, variant)
+    old = await version_1_server(witness, variant)
 
     versions = {interface.version for interface in await old.interfaces()}
 
-    law("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
+    spec("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
         versions in ({ProtocolVersion.V1}, {ANY_VERSION}),
         expected="0x00010001 for every interface (0xFFFFFFFF as later Windows has it, AMB-9)",
         observed=", ".join(f"0x{version:08X}" for version in sorted(versions)),
@@ -144,10 +144,10 @@ async def test_version_announced_by_an_old_server(
 
 
 @case("SWN-3.1.1.2-groupname-netbios")
-async def test_group_names_have_the_form_of_netbios_names(witness: Witness, law: Law) -> None:
+async def test_group_names_have_the_form_of_netbios_names(witness: Witness, spec: Spec) -> None:
     """Each InterfaceGroupName has 1 to 15 characters."""
     for name in sorted({interface.group_name for interface in await listed_by(witness)}):
-        law("SWN-3.1.1.2-groupname-netbios").holds(
+        spec("SWN-3.1.1.2-groupname-netbios").holds(
             1 <= len(name) <= NETBIOS_LENGTH,
             expected="a name of 1 to 15 characters",
             observed=f"{name!r}, {len(name)} characters" + (", a dot among them" if "." in name else ""),
@@ -155,7 +155,9 @@ async def test_group_names_have_the_form_of_netbios_names(witness: Witness, law:
 
 
 @case("SWN-3.1.4.1-groupname", needs=("two-nodes", "list-nodes"))
-async def test_group_names_are_those_of_the_cluster(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_group_names_are_those_of_the_cluster(
+    witness: Witness, spec: Spec, cluster: Controller
+) -> None:
     """InterfaceGroupName is the name of the node that hosts the interface, or one name of the cluster's."""
     hosts = {ip_address(a): node.name for node in await cluster.nodes() for a in node.addresses}
     interfaces = await listed_by(witness)
@@ -164,7 +166,7 @@ async def test_group_names_are_those_of_the_cluster(witness: Witness, law: Law, 
     one_name = {name.partition(".")[0] for name in names} == {witness.net_name.partition(".")[0].casefold()}
     for interface in interfaces:
         owners = {hosts[address] for address in addresses_of(interface) if address in hosts}
-        law("SWN-3.1.4.1-groupname").holds(
+        spec("SWN-3.1.4.1-groupname").holds(
             one_name or {interface.group_name.casefold()} == {owner.casefold() for owner in owners},
             expected=[
                 f"the name of the hosting node: {', '.join(sorted(owners)) or 'unknown'}",
@@ -173,7 +175,7 @@ async def test_group_names_are_those_of_the_cluster(witness: Witness, law: Law, 
             observed=f"{interface.group_name} for {show(addresses_of(interface))}",
         )
     dots = " with dots" if any("." in name for name in names) else ""
-    law.choice("AMB-10", f"one name for the cluster{dots}" if one_name else f"a name for each node{dots}")
+    spec.choice("AMB-10", f"one name for the cluster{dots}" if one_name else f"a name for each node{dots}")
 
 
 async def configured(cluster: Controller) -> set[IPv4Address | IPv6Address]:
@@ -189,7 +191,7 @@ async def configured(cluster: Controller) -> set[IPv4Address | IPv6Address]:
     "SWN-3.1.4.1-no-address-no-flag",
     needs=("two-nodes", "list-nodes"),
 )
-async def test_every_address_is_listed_once(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_every_address_is_listed_once(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Every node lists each address of the cluster once, and no others."""
     there = await configured(cluster)
     there4 = {address for address in there if isinstance(address, IPv4Address)}
@@ -197,49 +199,49 @@ async def test_every_address_is_listed_once(witness: Witness, law: Law, cluster:
 
     for where, interfaces in zip(witness.nodes, lists, strict=True):
         note = f"as {where.name} tells it"
-        told = [address for interface in interfaces for address in addresses_of(interface)]
-        law("SWN-3.1.4.1-one-info-per-interface").equal(set(told), there, show=show, note=note)
-        law("SWN-3.1.4.1-all-copied").equal(sorted(map(str, told)), sorted(map(str, there)), note=note)
-        law("SWN-3.1.4.1-ipv4-value").equal(
+        notified = [address for interface in interfaces for address in addresses_of(interface)]
+        spec("SWN-3.1.4.1-one-info-per-interface").equal(set(notified), there, show=show, note=note)
+        spec("SWN-3.1.4.1-all-copied").equal(sorted(map(str, notified)), sorted(map(str, there)), note=note)
+        spec("SWN-3.1.4.1-ipv4-value").equal(
             {i.ipv4 for i in interfaces if i.flags & InterfaceFlags.IPV4},
             there4,
             show=show,
             note=note,
         )
         unmarked = {i.ipv4 for i in interfaces if not i.flags & InterfaceFlags.IPV4} & there4
-        law("SWN-3.1.4.1-ipv4-flag").holds(
+        spec("SWN-3.1.4.1-ipv4-flag").holds(
             not unmarked,
             expected="bit 0x1 in Flags of each interface with an IPv4 address",
             observed=f"not set for {show(unmarked)}",
             note=note,
         )
-        law("SWN-3.1.4.1-no-address-no-flag").holds(
-            set(told) <= there,
+        spec("SWN-3.1.4.1-no-address-no-flag").holds(
+            set(notified) <= there,
             expected=f"no address is announced but {show(there)}",
-            observed=f"announced beside them: {show(set(told) - there)}",
+            observed=f"announced beside them: {show(set(notified) - there)}",
             note=note,
         )
         absent = {str(i.ipv6) for i in interfaces if not i.flags & InterfaceFlags.IPV6}
         if absent:
-            law("SWN-3.1.4.1-no-address-no-flag").record(f"IPV6 where it is not announced: {absent}", note)
+            spec("SWN-3.1.4.1-no-address-no-flag").record(f"IPV6 where it is not announced: {absent}", note)
 
 
 @case("SWN-3.1.4.1-ipv6-value", "SWN-3.1.4.1-ipv6-flag", needs=("list-nodes",))
-async def test_ipv6_addresses_are_listed(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_ipv6_addresses_are_listed(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An interface with an IPv6 address has it in IPV6, in network order, and says so in Flags."""
     there6 = {address for address in await configured(cluster) if isinstance(address, IPv6Address)}
     if not there6:
-        raise Unsuitable("no node of the target has an IPv6 witness address")
+        raise NotTestable("no node of the target has an IPv6 witness address")
 
     interfaces = await witness.interfaces()
 
-    law("SWN-3.1.4.1-ipv6-value").equal(
+    spec("SWN-3.1.4.1-ipv6-value").equal(
         {i.ipv6 for i in interfaces if i.flags & InterfaceFlags.IPV6},
         there6,
         show=show,
     )
     unmarked = {i.ipv6 for i in interfaces if not i.flags & InterfaceFlags.IPV6} & there6
-    law("SWN-3.1.4.1-ipv6-flag").holds(
+    spec("SWN-3.1.4.1-ipv6-flag").holds(
         not unmarked,
         expected="bit 0x2 in Flags of each interface with an IPv6 address",
         observed=f"not set for {show(unmarked)}",
@@ -247,7 +249,7 @@ async def test_ipv6_addresses_are_listed(witness: Witness, law: Law, cluster: Co
 
 
 @case("SWN-3.1.4.1-no-address-no-flag", needs=("variant:single-family",))
-async def test_interfaces_with_one_family(law: Law, variant: Callable[[str], Awaitable[Witness]]) -> None:
+async def test_interfaces_with_one_family(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
     """An interface that has addresses of one family only does not announce the other."""
     single = await variant("single-family")
     assert single.cluster is not None
@@ -256,14 +258,14 @@ async def test_interfaces_with_one_family(law: Law, variant: Callable[[str], Awa
     interfaces = await listed_by(single)
 
     for interface in interfaces:
-        told = addresses_of(interface)
-        law("SWN-3.1.4.1-no-address-no-flag").holds(
-            len(told) <= 1 and set(told) <= there,
+        notified = addresses_of(interface)
+        spec("SWN-3.1.4.1-no-address-no-flag").holds(
+            len(notified) <= 1 and set(notified) <= there,
             expected=f"no more than one of the addresses {show(there)}",
-            observed=f"{show(told)} (Flags 0x{interface.flags:X})",
+            observed=f"{show(notified)} (Flags 0x{interface.flags:X})",
         )
         silent = interface.ipv4 if interface.flags & InterfaceFlags.IPV6 else interface.ipv6
-        law("SWN-3.1.4.1-no-address-no-flag").record(f"in the field of the other family: {silent}")
+        spec("SWN-3.1.4.1-no-address-no-flag").record(f"in the field of the other family: {silent}")
 
 
 @case(
@@ -273,7 +275,7 @@ async def test_interfaces_with_one_family(law: Law, variant: Callable[[str], Awa
     needs=("two-nodes", "list-nodes"),
 )
 async def test_each_node_marks_the_interfaces_of_the_others(
-    witness: Witness, law: Law, cluster: Controller
+    witness: Witness, spec: Spec, cluster: Controller
 ) -> None:
     """INTERFACE_WITNESS is set on the interfaces of all nodes but the one that was asked."""
     hosted = {n.name.casefold(): {ip_address(a) for a in n.addresses} for n in await cluster.nodes()}
@@ -292,14 +294,14 @@ async def test_each_node_marks_the_interfaces_of_the_others(
             for wanted in (True, False)
         )
         note = f"as {where.name} tells it, which hosts {show(own)}"
-        law("SWN-3.1.4.1-determine-local").equal(bare, own, show=show, note=note)
-        law("SWN-3.1.4.1-witness-flag-remote").holds(
+        spec("SWN-3.1.4.1-determine-local").equal(bare, own, show=show, note=note)
+        spec("SWN-3.1.4.1-witness-flag-remote").holds(
             not bare - own,
             expected="INTERFACE_WITNESS (0x4) on every interface of another node",
             observed=f"not on {show(bare - own)}",
             note=note,
         )
-        law("SWN-3.1.4.1-witness-flag-local").holds(
+        spec("SWN-3.1.4.1-witness-flag-local").holds(
             not marked & own,
             expected="no INTERFACE_WITNESS (0x4) on an interface of the node itself",
             observed=f"on {show(marked & own)}",
@@ -316,7 +318,7 @@ async def test_each_node_marks_the_interfaces_of_the_others(
     disturbs=True,
     lasts=15,
 )
-async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_interface_that_is_down_stays_listed(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """While the interfaces of a node are down and until they are back, the list keeps them all."""
     victim = witness.nodes[-1].name
     there = await configured(cluster)
@@ -326,7 +328,7 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
     samples: list[tuple[InterfaceInfo, ...]] = [await sample(client)]
 
     await take_down(cluster, victim)
-    deadline = asyncio.get_running_loop().time() + witness.place.profile.expect.event_deadline
+    deadline = asyncio.get_running_loop().time() + witness.expect.event_deadline
     while asyncio.get_running_loop().time() < deadline:
         samples.append(await sample(client))
         if any(interface.state != InterfaceState.AVAILABLE for interface in samples[-1]):
@@ -339,7 +341,7 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
     await back
 
     states = {interface.state for interfaces in samples for interface in interfaces}
-    law("SWN-3.1.1.2-state-values", "SWN-2.2.2.5-state-values").holds(
+    spec("SWN-3.1.1.2-state-values", "SWN-2.2.2.5-state-values").holds(
         states <= {*InterfaceState},
         expected="0x0000 (UNKNOWN), 0x0001 (AVAILABLE) or 0x00FF (UNAVAILABLE)",
         observed=", ".join(f"0x{state:04X}" for state in sorted(states)),
@@ -350,7 +352,7 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
         for interfaces in samples
         for address in there - {a for interface in interfaces for a in addresses_of(interface)}
     }
-    law("SWN-3.1.4.1-one-info-per-interface").holds(
+    spec("SWN-3.1.4.1-one-info-per-interface").holds(
         not missing,
         expected="every interface in every list, whatever its state",
         observed=f"missing at times: {show(missing)}",
@@ -363,7 +365,7 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
         if interface.state != InterfaceState.AVAILABLE and not interface.flags & InterfaceFlags.WITNESS
         for address in addresses_of(interface)
     }
-    law("SWN-3.1.4.1-witness-flag-remote").holds(
+    spec("SWN-3.1.4.1-witness-flag-remote").holds(
         not bare - own,
         expected="INTERFACE_WITNESS (0x4) on interfaces of another node also while they are not AVAILABLE",
         observed=f"not on {show(bare - own)}",
@@ -372,5 +374,5 @@ async def test_interface_that_is_down_stays_listed(witness: Witness, law: Law, c
 
 async def sample(client: WitnessClient) -> tuple[InterfaceInfo, ...]:
     """The interface list as it is told now."""
-    told = (await client.get_interface_list()).interface_list
-    return tuple(told.interfaces or ()) if told else ()
+    notified = (await client.get_interface_list()).interface_list
+    return tuple(notified.interfaces or ()) if notified else ()

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.bind import ContextResult, ProviderReason, ResultCode
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import case
-from swn_torture.harness.wire import BindOutcome, contexts, outcome_of_bind
+from swn_torture.casekit import case
+from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind
+from swn_torture.dcerpc.pdu.bind import ContextResult, ProviderReason, ResultCode
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.constants import WITNESS
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
 
 _REFUSED = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
 
@@ -28,34 +28,34 @@ async def _bind(witness: Witness, major: int, minor: int) -> BindOutcome:
 
 @case("RPC-IF-major-mismatch")
 @pytest.mark.parametrize(("major", "minor"), [(0, 1), (2, 1), (0xFFFF, 1)], ids=["0.1", "2.1", "65535.1"])
-async def test_other_major_version(witness: Witness, law: Law, major: int, minor: int) -> None:
+async def test_other_major_version(witness: Witness, spec: Spec, major: int, minor: int) -> None:
     """A bind to another major version of the interface is refused inside bind_ack."""
     bound = await _bind(witness, major, minor)
 
-    law("RPC-IF-major-mismatch").holds(
+    spec("RPC-IF-major-mismatch").holds(
         bound.codes == (_REFUSED,), expected=str(ContextResult(*_REFUSED)), observed=bound
     )
 
 
 @case("RPC-IF-minor-higher")
 @pytest.mark.parametrize("minor", [2, 0xFFFF], ids=["1.2", "1.65535"])
-async def test_higher_minor_version(witness: Witness, law: Law, minor: int) -> None:
+async def test_higher_minor_version(witness: Witness, spec: Spec, minor: int) -> None:
     """A bind to a minor version above the server's is refused inside bind_ack."""
     bound = await _bind(witness, 1, minor)
 
-    law("RPC-IF-minor-higher").holds(
+    spec("RPC-IF-minor-higher").holds(
         bound.codes == (_REFUSED,), expected=str(ContextResult(*_REFUSED)), observed=bound
     )
 
 
 @case("RPC-IF-minor-lower")
-async def test_lower_minor_version(witness: Witness, law: Law) -> None:
+async def test_lower_minor_version(witness: Witness, spec: Spec) -> None:
     """A bind to version 1.0 is accepted, and so is one to version 1.1."""
     same, lower = await _bind(witness, 1, 1), await _bind(witness, 1, 0)
 
-    law.choice("AMB-23", f"version 1.1: {same}; version 1.0: {lower}")
+    spec.choice("AMB-23", f"version 1.1: {same}; version 1.0: {lower}")
     for version, bound in (("1.1", same), ("1.0", lower)):
-        law("RPC-IF-minor-lower").holds(
+        spec("RPC-IF-minor-lower").holds(
             bound.accepted == (0,),
             expected=str(ContextResult(ResultCode.ACCEPTANCE)),
             observed=bound,

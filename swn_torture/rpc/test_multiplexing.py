@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.steps.listeners import SUCCESS, listen
+from swn_torture.casekit.steps.octets import contexts
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.errors import DeadlineExceeded
-from swn_torture.dcerpc.header import PfcFlags
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.harness import SILENCE, case, outcome_of
-from swn_torture.harness.steps import SUCCESS, listen
-from swn_torture.harness.wire import contexts
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.dcerpc.pdu.header import PfcFlags
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.steps.listeners import Listener
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.steps import Listener
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
 
 ON_ONE_CONNECTION = 64
@@ -32,26 +32,26 @@ async def _multiplexed(witness: Witness) -> WitnessClient:
     """A connection on which several calls may be outstanding."""
     client = await witness.connect()
     if not client.rpc.core.multiplexed:
-        raise Unsuitable("the server does not confirm PFC_CONC_MPX: one call at a time on a connection")
+        raise NotTestable("the server does not confirm PFC_CONC_MPX: one call at a time on a connection")
     return client
 
 
 @case("RPC-MPX-negotiate")
-async def test_negotiation(witness: Witness, law: Law) -> None:
+async def test_negotiation(witness: Witness, spec: Spec) -> None:
     """A bind that asks for concurrent multiplexing: whether bind_ack confirms it."""
     for level in (AuthLevel.NONE, AuthLevel.INTEGRITY):
         rpc = await witness.rpc()
         bound = await rpc.bind(contexts(witness.syntax), **witness.logon(level=level))
         flags = bound.bind_ack.flags
         confirmed = "confirmed" if flags & PfcFlags.CONC_MPX else "not confirmed"
-        law("RPC-MPX-negotiate").record(f"pfc_flags 0x{flags:02X}: {confirmed}", f"level {level.name}")
-    await witness.alive(law)
+        spec("RPC-MPX-negotiate").record(f"pfc_flags 0x{flags:02X}: {confirmed}", f"level {level.name}")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-MPX-parallel-calls", syntaxes="both")
-async def test_calls_beside_a_pending_one(witness: Witness, law: Law) -> None:
+async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec) -> None:
     """While AsyncNotify is outstanding, other calls on the same connection are answered."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await _multiplexed(witness)
     address = await witness.address_of(0)
     spare = await witness.register(client, ip_address=address)
@@ -66,7 +66,7 @@ async def test_calls_beside_a_pending_one(witness: Witness, law: Law) -> None:
 
     state = "has ended" if pending.done() else "is outstanding"
     for name, outcome in zip(calls, outcomes, strict=True):
-        law("RPC-MPX-parallel-calls").allows(outcome, SUCCESS, note=f"{name}, while AsyncNotify {state}")
+        spec("RPC-MPX-parallel-calls").allows(outcome, SUCCESS, note=f"{name}, while AsyncNotify {state}")
 
 
 @case(
@@ -75,21 +75,21 @@ async def test_calls_beside_a_pending_one(witness: Witness, law: Law) -> None:
     needs=("two-nodes", Capability.MOVE_CLIENT),
     syntaxes="both",
 )
-async def test_answers_in_another_order(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_answers_in_another_order(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """Two AsyncNotify are outstanding, the event of the second comes first: so does its answer."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await _multiplexed(witness)
     address = await witness.address_of(0)
     first = await listen(witness, client, version=1, ip_address=address)
     second = await listen(witness, client, version=1, ip_address=address)
 
     await cluster.move_client(second.name, witness.nodes[1].name)
-    outcome_2 = await second.hear(expect.event_deadline)
+    outcome_2 = await second.wait_for_notifications(expect.event_deadline)
     outstanding = not first.ask().done()
     await cluster.move_client(first.name, witness.nodes[1].name)
-    outcome_1 = await first.hear(expect.event_deadline)
+    outcome_1 = await first.wait_for_notifications(expect.event_deadline)
 
-    rule = law("RPC-MPX-out-of-order", "SWN-3.1.4.4-concurrent-registrations")
+    rule = spec("RPC-MPX-out-of-order", "SWN-3.1.4.4-concurrent-registrations")
     rule.allows(outcome_2, SUCCESS, note="the second call, at its event")
     rule.holds(
         outstanding,
@@ -101,9 +101,9 @@ async def test_answers_in_another_order(witness: Witness, cluster: Controller, l
 
 
 @case("RPC-MPX-not-negotiated")
-async def test_without_multiplexing(witness: Witness, law: Law) -> None:
+async def test_without_multiplexing(witness: Witness, spec: Spec) -> None:
     """On a connection without multiplexing a request follows while AsyncNotify is outstanding."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect(multiplex=False)
     pending = client.async_notify(await witness.register(client))
 
@@ -114,11 +114,11 @@ async def test_without_multiplexing(witness: Witness, law: Law) -> None:
         connection = "closed"
     except DeadlineExceeded:
         connection = "open"
-    law("RPC-MPX-not-negotiated").record(
+    spec("RPC-MPX-not-negotiated").record(
         f"GetInterfaceList: {outcome}; AsyncNotify {'ended' if pending.done() else 'outstanding'};"
         f" connection {connection}"
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 async def _many(witness: Witness, name: str, address: str) -> list[Listener]:
@@ -138,9 +138,9 @@ async def _many(witness: Witness, name: str, address: str) -> list[Listener]:
 
 
 @case("RPC-MPX-many-calls", needs=("two-nodes", Capability.MOVE_CLIENT), lasts=15)
-async def test_many_calls(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_many_calls(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """64 calls on one connection and 200 on one each: how many are outstanding, how many one event ends."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     name = witness.client_name()
     listeners = await _many(witness, name, await witness.address_of(0))
     watched = await asyncio.gather(*(outcome_of(one.ask(), expect.quiet_time) for one in listeners))
@@ -156,17 +156,17 @@ async def test_many_calls(witness: Witness, cluster: Controller, law: Law) -> No
 
     shared, own = slice(None, ON_ONE_CONNECTION), slice(ON_ONE_CONNECTION, None)
     for part, what in ((shared, "on one connection"), (own, "on a connection each")):
-        law("RPC-MPX-many-calls").record(
+        spec("RPC-MPX-many-calls").record(
             f"{watched[part].count(SILENCE)} of {len(listeners[part])} outstanding,"
             f" {ended[part].count(SUCCESS)} answered by one event",
             what,
         )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-CONN-independent")
-async def test_other_connections(witness: Witness, law: Law) -> None:
+async def test_other_connections(witness: Witness, spec: Spec) -> None:
     """While AsyncNotify is outstanding on one connection, another connection is served."""
     await listen(witness, version=1)
 
-    await witness.alive(law, "RPC-CONN-independent")
+    await witness.check_still_serving(spec, "RPC-CONN-independent")

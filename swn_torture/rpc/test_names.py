@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.harness import case, returns
-from swn_torture.harness.registering import (
+from swn_torture.casekit import case, returns
+from swn_torture.casekit.steps.registering import (
     REGISTER,
     WRONG_PARAMETER,
     Method,
@@ -15,14 +15,14 @@ from swn_torture.harness.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.harness.strings import HOSTILE, UNUSUAL, endings, hostile
-from swn_torture.witness.win32 import Win32
+from swn_torture.casekit.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.stubdata.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
@@ -39,22 +39,22 @@ FOREIGN: dict[str, Callable[[str], str]] = {
 @case("SWN-3.1.4.2-netname-mismatch", "SWN-3.1.4.5-netname-mismatch", syntaxes="both")
 @pytest.mark.parametrize("kind", [*FOREIGN, *UNUSUAL])
 @each_method
-async def test_foreign_net_name(witness: Witness, law: Law, method: Method, kind: str) -> None:
+async def test_foreign_net_name(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
     """Registering with a NetName that is not the cluster's is refused."""
     name = UNUSUAL[kind] if kind in UNUSUAL else FOREIGN[kind](witness.net_name)
     client = await witness.connect()
 
     reply = await method.reply(witness, client, net_name=name)
 
-    law(method.rule("netname-mismatch")).allows(reply, WRONG_PARAMETER)
+    spec(method.rule("netname-mismatch")).allows(reply, WRONG_PARAMETER)
     if kind == "empty":
-        law.choice("AMB-29", f"empty NetName: {reply}")
+        spec.choice("AMB-29", f"empty NetName: {reply}")
 
 
 @case("SWN-3.1.4.2-netname-mismatch", "SWN-3.1.4.5-netname-mismatch")
 @pytest.mark.parametrize("kind", HOSTILE)
 @each_method
-async def test_hostile_net_name(witness: Witness, law: Law, method: Method, kind: str) -> None:
+async def test_hostile_net_name(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
     """Registering with a NetName at the edge of what a string is is refused, and others are still served."""
     client = await witness.connect()
 
@@ -62,13 +62,13 @@ async def test_hostile_net_name(witness: Witness, law: Law, method: Method, kind
 
     # What follows the first NUL of a null-terminated string may be held to be no part of it.
     right = [SUCCESS] if kind == "nul-inside" else []
-    law(method.rule("netname-mismatch")).allows(reply, WRONG_PARAMETER, *endings(kind), *right)
-    await witness.alive(law)
+    spec(method.rule("netname-mismatch")).allows(reply, WRONG_PARAMETER, *endings(kind), *right)
+    await witness.check_still_serving(spec)
 
 
 @case("SWN-3.1.4.2-netname-mismatch", "SWN-3.1.4.2-netname-case", "SWN-3.1.4.5-netname-mismatch")
 @each_method
-async def test_near_net_names(witness: Witness, law: Law, method: Method) -> None:
+async def test_near_net_names(witness: Witness, spec: Spec, method: Method) -> None:
     """Other ways to write the cluster's name are taken or refused; the text does not say what equal means."""
     name = witness.net_name
     spellings = {
@@ -80,18 +80,18 @@ async def test_near_net_names(witness: Witness, law: Law, method: Method) -> Non
         "with a blank at the end": f"{name} ",
         "as UNC": rf"\\{name}",
     }
-    if witness.place.profile.spn_host:
-        spellings["as in the service principal"] = witness.place.profile.spn_host
+    if witness.profile.spn_host:
+        spellings["as in the service principal"] = witness.profile.spn_host
     client = await witness.connect()
 
     replies = {how: await method.reply(witness, client, net_name=text) for how, text in spellings.items()}
 
     for how, reply in replies.items():
-        law(method.rule("netname-mismatch")).record(f"{spellings[how]!r}, {how}: {reply}")
+        spec(method.rule("netname-mismatch")).record(f"{spellings[how]!r}, {how}: {reply}")
         if method is REGISTER and "case" in how:
-            law("SWN-3.1.4.2-netname-case").record(f"{spellings[how]!r}, {how}: {reply}")
+            spec("SWN-3.1.4.2-netname-case").record(f"{spellings[how]!r}, {how}: {reply}")
     taken = ", ".join(how for how, reply in replies.items() if succeeded(reply))
-    law.choice("AMB-6", f"{method} takes the cluster's name {taken or 'in no other form'}")
+    spec.choice("AMB-6", f"{method} takes the cluster's name {taken or 'in no other form'}")
 
 
 #: The longest host name there is, as Windows sends its own (product note 13): 255 octets on the wire of DNS.
@@ -101,13 +101,13 @@ LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 @case("SWN-3.1.4.2-returns-success", "SWN-3.1.4.5-returns-success", syntaxes="both")
 @pytest.mark.parametrize("name", ["A", LONGEST, "client.example.com"], ids=["short", "longest", "qualified"])
 @each_method
-async def test_client_name(witness: Witness, law: Law, method: Method, name: str) -> None:
+async def test_client_name(witness: Witness, spec: Spec, method: Method, name: str) -> None:
     """Registering with any host name as ClientComputerName succeeds."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, client_computer_name=name)
 
-    law(method.rule("returns-success")).holds(
+    spec(method.rule("returns-success")).holds(
         succeeded(reply), expected="ERROR_SUCCESS (0x0) with a handle", observed=with_handle(reply)
     )
 
@@ -115,14 +115,14 @@ async def test_client_name(witness: Witness, law: Law, method: Method, name: str
 @case("SWN-3.1.4.2-returns-success", "SWN-3.1.4.5-returns-success")
 @pytest.mark.parametrize("kind", ["empty", *UNUSUAL, *HOSTILE])
 @each_method
-async def test_strange_client_name(witness: Witness, law: Law, method: Method, kind: str) -> None:
+async def test_strange_client_name(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
     """Registering with a ClientComputerName that is no host name comes to a clean end."""
     name = hostile(kind, "CLIENT") if kind in HOSTILE else UNUSUAL.get(kind, "")
     client = await witness.connect()
 
     reply = await method.reply(witness, client, client_computer_name=name)
 
-    law(method.rule("returns-success")).record(f"ClientComputerName {kind}: {with_handle(reply)}")
+    spec(method.rule("returns-success")).record(f"ClientComputerName {kind}: {with_handle(reply)}")
     if kind == "empty":
-        law.choice("AMB-29", f"empty ClientComputerName: {reply}")
-    await witness.alive(law)
+        spec.choice("AMB-29", f"empty ClientComputerName: {reply}")
+    await witness.check_still_serving(spec)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.harness import case, outcome_of, returns
-from swn_torture.harness.registering import MISMATCH, NO_SUCH_METHOD, unregister
+from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.steps.registering import MISMATCH, NO_SUCH_METHOD, unregister
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import Request
 
@@ -34,7 +34,7 @@ async def right_request(witness: Witness, client: WitnessClient, opnum: Opnum) -
 
 @case(*(f"SWN-3.1.4-opnum-{opnum}" for opnum in range(4)), syntaxes="both")
 @pytest.mark.parametrize("opnum", range(4))
-async def test_opnum(witness: Witness, law: Law, opnum: int) -> None:
+async def test_opnum(witness: Witness, spec: Spec, opnum: int) -> None:
     """Each opnum of version 1 takes the parameters of its method, and answers in the shape of its answer."""
     client = await witness.connect()
     request = await right_request(witness, client, Opnum(opnum))
@@ -42,15 +42,15 @@ async def test_opnum(witness: Witness, law: Law, opnum: int) -> None:
     reply = await outcome_of(client.start(request))
 
     allowed = [returns(), *([MISMATCH] if opnum == Opnum.ASYNC_NOTIFY else [])]
-    law(f"SWN-3.1.4-opnum-{opnum}").allows(reply, *allowed, note=f"opnum {opnum}, {Opnum(opnum).method}")
+    spec(f"SWN-3.1.4-opnum-{opnum}").allows(reply, *allowed, note=f"opnum {opnum}, {Opnum(opnum).method}")
 
 
 @case("SWN-3.1.4-opnum-4", syntaxes="both")
-async def test_opnum_4(witness: Witness, law: Law) -> None:
+async def test_opnum_4(witness: Witness, spec: Spec) -> None:
     """Opnum 4 is WitnessrRegisterEx where there is version 2, and may be missing where there is not."""
     client = await witness.connect()
 
     reply = await outcome_of(client.start(witness.registration_ex(ip_address=await witness.address_of(0))))
 
-    older = witness.place.profile.expect.version == 1
-    law("SWN-3.1.4-opnum-4").allows(reply, returns(), *([NO_SUCH_METHOD] if older else []))
+    older = witness.expect.version == 1
+    spec("SWN-3.1.4-opnum-4").allows(reply, returns(), *([NO_SUCH_METHOD] if older else []))

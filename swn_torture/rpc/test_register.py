@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.control.base import Capability
-from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.registering import (
+from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.steps.registering import (
     REGISTER,
     REGISTER_EX,
     WRONG_PARAMETER,
@@ -22,14 +21,15 @@ from swn_torture.harness.registering import (
     succeeded,
     with_handle,
 )
+from swn_torture.control.base import Capability
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import ProtocolVersion
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"}
 
@@ -43,14 +43,14 @@ RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"
     syntaxes="both",
 )
 @each_method
-async def test_valid_registration(witness: Witness, law: Law, method: Method) -> None:
+async def test_valid_registration(witness: Witness, spec: Spec, method: Method) -> None:
     """Registering with everything right returns success and a handle."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client)
 
-    law(method.rule("success-code"), RIGHT_VERSION[method]).allows(reply, returns(Win32.ERROR_SUCCESS))
-    law(method.rule("returns-success")).holds(
+    spec(method.rule("success-code"), RIGHT_VERSION[method]).allows(reply, returns(Win32.ERROR_SUCCESS))
+    spec(method.rule("returns-success")).holds(
         succeeded(reply),
         expected="ERROR_SUCCESS (0x0) with a handle that is not null",
         observed=with_handle(reply),
@@ -69,13 +69,13 @@ WRONG_VERSIONS = [
     WRONG_VERSIONS,
     ids=[f"{method}-{version:#x}" for method, version in WRONG_VERSIONS],
 )
-async def test_wrong_version(witness: Witness, law: Law, method: Method, version: int) -> None:
+async def test_wrong_version(witness: Witness, spec: Spec, method: Method, version: int) -> None:
     """Registering with a Version that is not the method's own is refused."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, version=version)
 
-    law(method.rule("version-mismatch")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
+    spec(method.rule("version-mismatch")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
 OTHER_VERSION = {REGISTER: ProtocolVersion.V2, REGISTER_EX: ProtocolVersion.V1}
@@ -83,14 +83,14 @@ OTHER_VERSION = {REGISTER: ProtocolVersion.V2, REGISTER_EX: ProtocolVersion.V1}
 
 @case("SWN-3.1.4.2-version-first", "SWN-3.1.4.5-version-first")
 @each_method
-async def test_version_is_checked_before_names(witness: Witness, law: Law, method: Method) -> None:
+async def test_version_is_checked_before_names(witness: Witness, spec: Spec, method: Method) -> None:
     """Registering with a wrong Version and no names at all is refused for its version."""
     client = await witness.connect()
     nothing = {"net_name": None, "ip_address": None, "client_computer_name": None}
 
     reply = await method.reply(witness, client, version=OTHER_VERSION[method], **nothing)
 
-    law(method.rule("version-first")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
+    spec(method.rule("version-first")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
 NULLS = {
@@ -103,13 +103,13 @@ NULLS = {
 @case(*(method.rule(rule) for method in (REGISTER, REGISTER_EX) for rule in NULLS.values()), syntaxes="both")
 @pytest.mark.parametrize("field", NULLS)
 @each_method
-async def test_null_name(witness: Witness, law: Law, method: Method, field: str) -> None:
+async def test_null_name(witness: Witness, spec: Spec, method: Method, field: str) -> None:
     """Registering with a name that is NULL is refused."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, **{"ip_address": await witness.address_of(0), field: None})
 
-    law(method.rule(NULLS[field])).allows(reply, WRONG_PARAMETER)
+    spec(method.rule(NULLS[field])).allows(reply, WRONG_PARAMETER)
 
 
 @case(
@@ -120,7 +120,7 @@ async def test_null_name(witness: Witness, law: Law, method: Method, field: str)
 )
 @each_method
 async def test_registration_is_listed(
-    witness: Witness, law: Law, cluster: Controller, method: Method
+    witness: Witness, spec: Spec, cluster: Controller, method: Method
 ) -> None:
     """A registration that succeeded is one more on the server's list, as it was asked for."""
     client, name = await witness.connect(), witness.client_name()
@@ -130,13 +130,13 @@ async def test_registration_is_listed(
     await method.register(witness, client, client_computer_name=name, ip_address=address)
 
     after = await listed(cluster, name)
-    law(method.rule("creates-entry")).holds(
+    spec(method.rule("creates-entry")).holds(
         not before and len(after) == 1 and after[0].ip_address == address,
         expected=f"one registration of {name} at {address}, none before",
         observed=f"{show_listed(after)}; before: {show_listed(before)}",
     )
     if method is REGISTER and after:
-        law("SWN-3.1.4.2-v2-sharename-empty").holds(
+        spec("SWN-3.1.4.2-v2-sharename-empty").holds(
             not after[0].share_name,
             expected="no share name in the entry of a registration by WitnessrRegister",
             observed=repr(after[0].share_name),
@@ -150,18 +150,18 @@ async def test_registration_is_listed(
     "SWN-3.1.4.5-key-in-ppcontext",
     syntaxes="both",
 )
-async def test_handle_stands_for_the_registration(witness: Witness, law: Law) -> None:
+async def test_handle_stands_for_the_registration(witness: Witness, spec: Spec) -> None:
     """AsyncNotify with the handle of a fresh registration waits for something to happen."""
     client = await witness.connect()
-    methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.place.profile.expect.version]
+    methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.expect.version]
     handles = [await method.register(witness, client) for method in methods]
 
     calls = [client.async_notify(handle) for handle in handles]
-    quiet = witness.place.profile.expect.quiet_time
+    quiet = witness.expect.quiet_time
     outcomes = await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
 
     for method, handle, outcome in zip(methods, handles, outcomes, strict=True):
-        rules = law(method.rule("creates-entry"), method.rule("key-in-ppcontext"))
+        rules = spec(method.rule("creates-entry"), method.rule("key-in-ppcontext"))
         rules.allows(outcome, SILENCE, note=f"AsyncNotify with the handle {handle} of {method}")
 
 
@@ -172,7 +172,7 @@ async def test_handle_stands_for_the_registration(witness: Witness, law: Law) ->
     syntaxes="both",
 )
 @each_method
-async def test_same_registration_twice(witness: Witness, law: Law, method: Method) -> None:
+async def test_same_registration_twice(witness: Witness, spec: Spec, method: Method) -> None:
     """Registering twice with the same parameters makes two registrations with handles of their own."""
     client = await witness.connect()
     same = {"client_computer_name": witness.client_name(), "ip_address": await witness.address_of(0)}
@@ -181,13 +181,13 @@ async def test_same_registration_twice(witness: Witness, law: Law, method: Metho
     second = await method.reply(witness, client, **same)
 
     if method is REGISTER:
-        law("SWN-3.1.4.2-duplicates-allowed").holds(
+        spec("SWN-3.1.4.2-duplicates-allowed").holds(
             succeeded(second) and second.response.context != first,
             expected="ERROR_SUCCESS (0x0) with another handle",
             observed=f"{with_handle(second)}; the first time {first}",
         )
     elif not succeeded(second):
-        raise law.broken(
+        raise spec.precondition_failed(
             "SWN-3.1.4.5-returns-success",
             expected="ERROR_SUCCESS (0x0) with a handle",
             observed=with_handle(second),
@@ -195,14 +195,14 @@ async def test_same_registration_twice(witness: Witness, law: Law, method: Metho
         )
     handles = [first, second.response.context] if succeeded(second) else [first]
     keys = {handle.uuid for handle in handles}
-    law(method.rule("entry-key-uuid")).holds(
+    spec(method.rule("entry-key-uuid")).holds(
         len(keys) == 2 and not any(key.int == 0 for key in keys),
         expected="two different UUIDs, neither of them nil",
         observed=", ".join(map(str, keys)),
     )
     for number, handle in enumerate(handles if method is REGISTER else (), 1):
         ended = await outcome_of(client.start(UnRegisterRequest(handle)))
-        law("SWN-3.1.4.2-duplicates-allowed").allows(
+        spec("SWN-3.1.4.2-duplicates-allowed").allows(
             ended, returns(Win32.ERROR_SUCCESS), note=f"UnRegister of number {number}: both were there"
         )
 
@@ -225,7 +225,9 @@ NO_ROOM = [
     "SWN-3.1.4.5-creates-entry",
 )
 @each_method
-async def test_hundred_registrations(witness: Witness, law: Law, cluster: Controller, method: Method) -> None:
+async def test_hundred_registrations(
+    witness: Witness, spec: Spec, cluster: Controller, method: Method
+) -> None:
     """A hundred registrations on one connection, asked for at once, are all made and all told apart."""
     client, name = await witness.connect(), witness.client_name()
     request = method.request(witness, client_computer_name=name, ip_address=await witness.address_of(0))
@@ -237,20 +239,20 @@ async def test_hundred_registrations(witness: Witness, law: Law, cluster: Contro
     refused = [reply for reply in replies if not succeeded(reply)]
     # No number of registrations has to be possible, but a server that has no room for more says so.
     if unexplained := [reply for reply in refused if reply not in NO_ROOM]:
-        raise law.broken(
+        raise spec.precondition_failed(
             method.rule("returns-success"),
             expected="ERROR_SUCCESS (0x0) with a handle, a hundred times",
             observed=f"{len(unexplained)} times otherwise, first {with_handle(unexplained[0])}",
             note="a hundred registrations as a stimulus",
         )
     keys = {reply.response.context.uuid for reply in made}
-    rule = law(method.rule("entry-key-uuid"))
+    rule = spec(method.rule("entry-key-uuid"))
     rule.equal(len(keys), len(made), show=lambda n: f"{n} different UUIDs")
     if refused:
         rule.record(f"{len(made)} registrations were possible: {refused[0]}")
     if cluster.can(Capability.LIST_REGISTRATIONS):
         entries = await listed(cluster, name)
-        law(method.rule("creates-entry")).equal(
+        spec(method.rule("creates-entry")).equal(
             len(entries), len(made), show=lambda n: f"{n} registrations listed"
         )
 
@@ -264,7 +266,7 @@ async def test_hundred_registrations(witness: Witness, law: Law, cluster: Contro
 )
 @each_method
 async def test_refusals_leave_nothing(
-    witness: Witness, law: Law, cluster: Controller, method: Method
+    witness: Witness, spec: Spec, cluster: Controller, method: Method
 ) -> None:
     """Whatever registering is refused for, no registration is left behind."""
     client, address = await witness.connect(), await witness.address_of(0)
@@ -289,9 +291,9 @@ async def test_refusals_leave_nothing(
 
     refused = [what for what, reply in replies.items() if not succeeded(reply)]
     for what in refused:
-        record_refusal(law, method, replies[what])
+        record_refusal(spec, method, replies[what])
     left = await listed(cluster, *(names[what] for what in refused))
-    law(method.rule("failure-creates-nothing")).holds(
+    spec(method.rule("failure-creates-nothing")).holds(
         not left,
         expected=f"no registration left by any of: {', '.join(refused)}",
         observed=show_listed(left),
@@ -300,7 +302,7 @@ async def test_refusals_leave_nothing(
 
 @case("SWN-3.1.1.1-global-name", "SWN-3.1.4.2-ip-of-any-node", needs=("two-nodes",))
 @each_method
-async def test_any_node_takes_any_address(witness: Witness, law: Law, method: Method) -> None:
+async def test_any_node_takes_any_address(witness: Witness, spec: Spec, method: Method) -> None:
     """Every node takes registrations under the cluster's name for the addresses of all nodes."""
     for node, where in enumerate(witness.nodes):
         client = await witness.connect(node)
@@ -309,6 +311,6 @@ async def test_any_node_takes_any_address(witness: Witness, law: Law, method: Me
 
             rules = ["SWN-3.1.1.1-global-name"]
             rules += ["SWN-3.1.4.2-ip-of-any-node"] if method is REGISTER else []
-            law(*rules).allows(
+            spec(*rules).allows(
                 reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {where.name}"
             )

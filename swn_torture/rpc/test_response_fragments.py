@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.client import connect as connect_rpc
-from swn_torture.dcerpc.epm import EPM, EpmOpnum, LookupRequest, LookupResponse
+from swn_torture.casekit import Outcome, case, outcome_of
+from swn_torture.casekit.steps.octets import ending, received_pdus
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.dcerpc.client.client import connect as connect_rpc
+from swn_torture.dcerpc.epm.messages import EPM, EpmOpnum, LookupRequest, LookupResponse
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.header import PduType, PfcFlags
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.harness import Outcome, case, outcome_of
-from swn_torture.harness.wire import ending, received_pdus
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.dcerpc.pdu.header import PduType, PfcFlags
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.dcerpc.header import Header
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.dcerpc.client.client import RpcClient
+    from swn_torture.dcerpc.pdu.header import Header
 
 _SMALLEST = 2048
 _LARGEST = 5840
@@ -48,7 +48,7 @@ class _Answer:
     witness: Witness
     rpc: RpcClient
     outcome: Outcome
-    told: object
+    notified: object
 
     @property
     def fragments(self) -> list[Header]:
@@ -77,7 +77,7 @@ async def _endpoint_map(witness: Witness, level: AuthLevel, size: int) -> _Answe
     async with rpc:
         await rpc.bind(EPM, max_xmit=size, max_recv=size, **witness.logon(level=level))
         call = rpc.call(EpmOpnum.LOOKUP, LookupRequest(max_entries=500).pack())
-        outcome = await ending(call, witness.place.profile.expect.reply_deadline)
+        outcome = await ending(call, witness.expect.reply_deadline)
         if call.response_meta is None:
             return _Answer(witness, rpc, outcome, None)
         entries = LookupResponse.unpack(call.response_meta.stub).entries
@@ -94,22 +94,22 @@ async def _long_answer(
         (witness, _interface_list),
         (witness, _endpoint_map),
     ]
-    if "many-nodes" in witness.place.profile.variants:
+    if "many-nodes" in witness.profile.variants:
         sources.insert(0, (await variant("many-nodes"), _interface_list))
     for where, ask in sources:
         try:
             answer = await ask(where, level, _SMALLEST)
         except RpcError:
             continue  # an endpoint mapper need not let in who logs on
-        if answer.told is None or sum(each.frag_length for each in answer.fragments) > _SMALLEST:
-            return answer, (await ask(where, level, _LARGEST)).told
-    raise Unsuitable("nothing that the target tells is longer than one fragment of 2048 octets")
+        if answer.notified is None or sum(each.frag_length for each in answer.fragments) > _SMALLEST:
+            return answer, (await ask(where, level, _LARGEST)).notified
+    raise NotTestable("nothing that the target tells is longer than one fragment of 2048 octets")
 
 
 @case("RPC-FRAG-response", "RPC-FRAG-response-each-protected")
 @pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=["integrity", "privacy"])
 async def test_long_response(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]], level: AuthLevel
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]], level: AuthLevel
 ) -> None:
     """A response longer than the agreed size comes in fragments, each of them with a verifier."""
     answer, short = await _long_answer(witness, variant, level)
@@ -117,7 +117,7 @@ async def test_long_response(
     headers = answer.fragments
     ends = PfcFlags.FIRST | PfcFlags.LAST
     wanted = [PfcFlags.FIRST, *[PfcFlags.NONE] * (len(headers) - 2), PfcFlags.LAST]
-    law("RPC-FRAG-response").holds(
+    spec("RPC-FRAG-response").holds(
         all(each.frag_length <= _SMALLEST for each in headers)
         and len({each.call_id for each in headers}) == 1
         and [each.flags & ends for each in headers] == wanted,
@@ -125,13 +125,15 @@ async def test_long_response(
         "the last with PFC_LAST (0x02) alone",
         observed=answer,
     )
-    law("RPC-FRAG-response").holds(
-        answer.told is not None and answer.told == short,
+    spec("RPC-FRAG-response").holds(
+        answer.notified is not None and answer.notified == short,
         expected="put together they tell what the response tells that comes in larger fragments",
-        observed="the same" if answer.told == short else f"{answer.told}; in larger fragments: {short}",
+        observed="the same"
+        if answer.notified == short
+        else f"{answer.notified}; in larger fragments: {short}",
     )
-    law("RPC-FRAG-response-each-protected").holds(
-        answer.told is not None and all(each.auth_length for each in headers),
+    spec("RPC-FRAG-response-each-protected").holds(
+        answer.notified is not None and all(each.auth_length for each in headers),
         expected="a verifier in every fragment, and all of them match",
         observed=answer,
     )

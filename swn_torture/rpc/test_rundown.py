@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.casekit import SILENCE, case
+from swn_torture.casekit.steps.listeners import listen, wait_quiet_time
+from swn_torture.casekit.steps.octets import contexts, outcome_of_bind, request_octets
+from swn_torture.casekit.steps.registering import listed, show_listed, until_gone
 from swn_torture.control.base import Capability
-from swn_torture.harness import SILENCE, case
-from swn_torture.harness.registering import listed, show_listed, until_gone
-from swn_torture.harness.steps import hear_nothing, listen
-from swn_torture.harness.wire import contexts, outcome_of_bind, request_octets
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 CLOSED_MID_CALL = 100
 #: Connections that are open at a time.
@@ -27,9 +27,9 @@ each_end = pytest.mark.parametrize("abort", [False, True], ids=["fin", "reset"])
 
 @case("RPC-CTXH-rundown", "SWN-3.1.6.5-delete-on-timeout", needs=(Capability.LIST_REGISTRATIONS,))
 @each_end
-async def test_last_connection(witness: Witness, cluster: Controller, law: Law, abort: bool) -> None:
+async def test_last_connection(witness: Witness, cluster: Controller, spec: Spec, abort: bool) -> None:
     """With the last connection of an association its registrations go, and it cannot be joined any more."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     first = await witness.connect()
     group = first.rpc.core.assoc_group
     second = await witness.connect(assoc_group=group)
@@ -46,23 +46,23 @@ async def test_last_connection(witness: Witness, cluster: Controller, law: Law, 
     rpc = await witness.rpc()
     joined = await outcome_of_bind(rpc.bind(contexts(witness.syntax), assoc_group=group, **witness.logon()))
 
-    law("RPC-CTXH-rundown", "SWN-3.1.6.5-delete-on-timeout").holds(
+    spec("RPC-CTXH-rundown", "SWN-3.1.6.5-delete-on-timeout").holds(
         len(before) == len(names) and not left,
         expected=f"{len(names)} registrations listed before, none afterwards",
         observed=f"{len(before)} listed before, afterwards: {show_listed(left)}",
     )
     same = joined.result is not None and joined.result.assoc_group == group
-    law("RPC-CTXH-rundown").holds(
+    spec("RPC-CTXH-rundown").holds(
         not same,
         expected="a bind that names the association is refused, or gets another one",
         observed=f"joined again: {joined}" if same else joined,
     )
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-CTXH-no-rundown-early")
 @each_end
-async def test_connection_that_registered(witness: Witness, law: Law, abort: bool) -> None:
+async def test_connection_that_registered(witness: Witness, spec: Spec, abort: bool) -> None:
     """The connection that registered goes, another of its association stays: whether the handle lives."""
     first = await witness.connect()
     second = await witness.connect(assoc_group=first.rpc.core.assoc_group)
@@ -70,35 +70,35 @@ async def test_connection_that_registered(witness: Witness, law: Law, abort: boo
 
     await first.rpc.close(abort=abort)
     # Time for a rundown, should the server want one.
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
     listener.client = second
-    (outcome,) = await hear_nothing(listener)
+    (outcome,) = await wait_quiet_time(listener)
 
-    law("RPC-CTXH-no-rundown-early").record(outcome, "AsyncNotify on the other connection")
+    spec("RPC-CTXH-no-rundown-early").record(outcome, "AsyncNotify on the other connection")
     kept = outcome == SILENCE
-    law.choice(
+    spec.choice(
         "AMB-28", "the handle lives as long as its association" if kept else f"the handle is gone: {outcome}"
     )
 
 
 @case("RPC-CTXH-rundown-pending", needs=(Capability.LIST_REGISTRATIONS,))
 @each_end
-async def test_pending_call(witness: Witness, cluster: Controller, law: Law, abort: bool) -> None:
+async def test_pending_call(witness: Witness, cluster: Controller, spec: Spec, abort: bool) -> None:
     """A connection with AsyncNotify outstanding goes: its registrations go with it, others are served."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect()
     address = await witness.address_of(0)
     listeners = [await listen(witness, client, version=1, ip_address=address) for _ in range(3)]
     names = [listener.name for listener in listeners]
-    await hear_nothing(*listeners)
+    await wait_quiet_time(*listeners)
 
     await client.rpc.close(abort=abort)
     left = await until_gone(cluster, names, expect.event_deadline)
 
-    law("RPC-CTXH-rundown-pending").holds(
+    spec("RPC-CTXH-rundown-pending").holds(
         not left, expected="none listed", observed=show_listed(left), note="registrations afterwards"
     )
-    await witness.alive(law, "RPC-CTXH-rundown-pending")
+    await witness.check_still_serving(spec, "RPC-CTXH-rundown-pending")
 
 
 @case("RPC-CONNECTION-close-mid-call", needs=(Capability.LIST_REGISTRATIONS,), lasts=10)
@@ -106,11 +106,11 @@ async def test_pending_call(witness: Witness, cluster: Controller, law: Law, abo
 async def test_close_before_the_answer(
     witness: Witness,
     cluster: Controller,
-    law: Law,
+    spec: Spec,
     abort: bool,
 ) -> None:
     """A hundred clients register and are gone before the answer: no registration stays, others are served."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     address = await witness.address_of(0)
     requests = [witness.registration(ip_address=address) for _ in range(CLOSED_MID_CALL)]
     gate = asyncio.Semaphore(AT_A_TIME)
@@ -126,10 +126,10 @@ async def test_close_before_the_answer(
     await asyncio.gather(*map(hit_and_run, range(CLOSED_MID_CALL)))
     names = [str(request.client_computer_name) for request in requests]
     await until_gone(cluster, names, expect.event_deadline)
-    await witness.alive(law, "RPC-CONNECTION-close-mid-call")
+    await witness.check_still_serving(spec, "RPC-CONNECTION-close-mid-call")
     # Once more: a request may have been on its way into the server at the first look.
     left = await until_gone(cluster, names, expect.event_deadline)
 
-    law("RPC-CONNECTION-close-mid-call").holds(
+    spec("RPC-CONNECTION-close-mid-call").holds(
         not left, expected="none listed", observed=show_listed(left), note="registrations afterwards"
     )

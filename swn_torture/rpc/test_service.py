@@ -4,47 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.bind import ContextResult, ResultCode
-from swn_torture.dcerpc.levels import AuthType
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import case, outcome_of, returns
-from swn_torture.harness.wire import contexts, outcome_of_bind
+from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.steps.octets import contexts, outcome_of_bind
+from swn_torture.dcerpc.pdu.bind import ContextResult, ResultCode
+from swn_torture.dcerpc.security.levels import AuthType
+from swn_torture.stubdata.syntax import NDR32
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import WITNESS
 from swn_torture.witness.messages import GetInterfaceListRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
 
 ACCEPTED = str(ContextResult(ResultCode.ACCEPTANCE))
 
 
 @case("SWN-1.9-uuid", "SWN-2.1-if-version", "SWN-2.1-rpc-over-tcp")
-async def test_bind_to_the_interface(witness: Witness, law: Law) -> None:
+async def test_bind_to_the_interface(witness: Witness, spec: Spec) -> None:
     """The witness interface, version 1.1, is bound over TCP on every node, and serves its first method."""
     for node, where in enumerate(witness.nodes):
         rpc = await witness.rpc(node)
         bound = await outcome_of_bind(rpc.bind(contexts(NDR32, abstract=WITNESS), **witness.logon()))
         note = f"{where.name}, {where.address} port {rpc.remote[1]}"
-        accepted = law("SWN-1.9-uuid", "SWN-2.1-if-version").holds(
+        accepted = spec("SWN-1.9-uuid", "SWN-2.1-if-version").holds(
             bound.accepted == (0,), expected=f"{WITNESS}: {ACCEPTED}", observed=bound, note=note
         )
         if not accepted:
-            raise law.stop()
+            raise spec.stop()
         reply = await outcome_of(WitnessClient(rpc, NDR32).start(GetInterfaceListRequest()))
-        law("SWN-2.1-rpc-over-tcp").allows(reply, returns(Win32.ERROR_SUCCESS), note=note)
+        spec("SWN-2.1-rpc-over-tcp").allows(reply, returns(Win32.ERROR_SUCCESS), note=note)
 
 
 @case("SWN-2.1-any-user-connect")
-async def test_any_user_may_connect(witness: Witness, law: Law) -> None:
+async def test_any_user_may_connect(witness: Witness, spec: Spec) -> None:
     """An ordinary user is let in at packet integrity; what becomes of a bind without any is recorded.
 
     By SPNEGO, whose last leg is answered: with NTLM alone a refused logon would show only at the first call.
     """
     users = [witness.credentials]
-    if witness.place.profile.second_account is not None:
+    if witness.profile.second_account is not None:
         users.append(witness.second_credentials)
     for user in users:
         rpc = await witness.rpc()
@@ -52,8 +52,8 @@ async def test_any_user_may_connect(witness: Witness, law: Law) -> None:
             rpc.bind(contexts(NDR32), **witness.logon(auth_type=AuthType.SPNEGO, credentials=user))
         )
 
-        law("SWN-2.1-any-user-connect").holds(
+        spec("SWN-2.1-any-user-connect").holds(
             bound.accepted == (0,), expected=ACCEPTED, observed=bound, note=f"as {user.username}"
         )
     nobody = await outcome_of_bind((await witness.rpc()).bind(contexts(NDR32)))
-    law("SWN-2.1-any-user-connect").record(f"a bind without authentication: {nobody}")
+    spec("SWN-2.1-any-user-connect").record(f"a bind without authentication: {nobody}")

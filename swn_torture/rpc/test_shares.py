@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.control.base import Capability, ControllerError
-from swn_torture.harness import case, outcome_of, returns
-from swn_torture.harness.listing import interfaces_until, states_of
-from swn_torture.harness.registering import (
+from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.steps.interface_list import interfaces_until, states_of
+from swn_torture.casekit.steps.listeners import take_down
+from swn_torture.casekit.steps.registering import (
     INVALID_STATE,
     REGISTER,
     REGISTER_EX,
@@ -26,17 +26,17 @@ from swn_torture.harness.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.harness.steps import take_down
-from swn_torture.harness.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.casekit.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.control.base import Capability, ControllerError
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState, describe
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
@@ -46,13 +46,13 @@ NO_INTERFACE = {"ipv4": "255.255.255.255", "ipv6": "3fff::ff"}
 
 @case("SWN-3.1.4.2-sofs-ip-search", "SWN-3.1.4.5-sofs-ip-search", needs=("scale-out-share",))
 @each_method
-async def test_known_address_on_a_scale_out_share(witness: Witness, law: Law, method: Method) -> None:
+async def test_known_address_on_a_scale_out_share(witness: Witness, spec: Spec, method: Method) -> None:
     """On a scale-out cluster the address of each interface of the list can be registered."""
     client = await witness.connect()
     for address in await every_address(witness):
         reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
 
-        law(method.rule("sofs-ip-search")).allows(reply, SUCCESS, note=f"IpAddress {address}")
+        spec(method.rule("sofs-ip-search")).allows(reply, SUCCESS, note=f"IpAddress {address}")
 
 
 @case(
@@ -62,18 +62,20 @@ async def test_known_address_on_a_scale_out_share(witness: Witness, law: Law, me
     disturbs=True,
     lasts=15,
 )
-async def test_address_of_an_interface_that_is_down(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_address_of_an_interface_that_is_down(
+    witness: Witness, spec: Spec, cluster: Controller
+) -> None:
     """On a scale-out cluster the address of an interface can be registered though the interface is down."""
     client = await witness.connect(0)
     before = states_of(await witness.interfaces())
 
     await take_down(cluster, witness.nodes[-1].name)
-    down = await interfaces_until(witness, lambda told: states_of(told) != before)
+    down = await interfaces_until(witness, lambda notified: states_of(notified) != before)
 
     for address, state in states_of(down).items():
         for method in methods_of(witness):
             reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
-            law(method.rule("sofs-ip-search")).allows(
+            spec(method.rule("sofs-ip-search")).allows(
                 reply, SUCCESS, note=f"IpAddress {address}, listed as {describe(InterfaceState, state)}"
             )
 
@@ -84,27 +86,27 @@ async def test_address_of_an_interface_that_is_down(witness: Witness, law: Law, 
 @pytest.mark.parametrize("family", NO_INTERFACE)
 @each_method
 async def test_unknown_address_on_a_scale_out_share(
-    witness: Witness, law: Law, method: Method, family: str
+    witness: Witness, spec: Spec, method: Method, family: str
 ) -> None:
     """On a scale-out cluster an address that no interface has is refused."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, ip_address=NO_INTERFACE[family], **on_share(witness, method))
 
-    law(method.rule("sofs-ip-unknown")).allows(reply, INVALID_STATE)
-    law.choice("AMB-5", f"{method}, unknown address, scale-out share: {reply}")
+    spec(method.rule("sofs-ip-unknown")).allows(reply, INVALID_STATE)
+    spec.choice("AMB-5", f"{method}, unknown address, scale-out share: {reply}")
     seen = "checks addresses as for" if reply == INVALID_STATE else "does not check addresses as for"
-    law.choice("AMB-37", f"{method} {seen} a share that is scale-out")
+    spec.choice("AMB-37", f"{method} {seen} a share that is scale-out")
 
 
 @case("SWN-3.1.4.5-returns-success", needs=("version-2", "any-share"))
-async def test_each_share(witness: Witness, law: Law) -> None:
+async def test_each_share(witness: Witness, spec: Spec) -> None:
     """RegisterEx for each share that the cluster has succeeds."""
     client = await witness.connect()
-    for share in witness.place.profile.expect.shares:
+    for share in witness.expect.shares:
         reply = await REGISTER_EX.reply(witness, client, share_name=share.name)
 
-        law("SWN-3.1.4.5-returns-success").holds(
+        spec("SWN-3.1.4.5-returns-success").holds(
             succeeded(reply),
             expected="ERROR_SUCCESS (0x0) with a handle",
             observed=with_handle(reply),
@@ -114,20 +116,20 @@ async def test_each_share(witness: Witness, law: Law) -> None:
 
 @case("SWN-3.1.4.5-share-unknown", needs=("version-2", "scale-out-share"), syntaxes="both")
 @pytest.mark.parametrize("kind", ["invalid", *UNUSUAL])
-async def test_unknown_share(witness: Witness, law: Law, kind: str) -> None:
+async def test_unknown_share(witness: Witness, spec: Spec, kind: str) -> None:
     """On a scale-out cluster RegisterEx for a share that is not there is refused."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, share_name=UNUSUAL.get(kind, "any_invalid_share_name"))
 
-    law("SWN-3.1.4.5-share-unknown").allows(reply, INVALID_STATE)
+    spec("SWN-3.1.4.5-share-unknown").allows(reply, INVALID_STATE)
     if kind == "invalid":
-        law.choice("AMB-4", f"unknown share, with scale-out shares: {reply}")
+        spec.choice("AMB-4", f"unknown share, with scale-out shares: {reply}")
 
 
 @case("SWN-3.1.4.5-share-unknown", needs=("version-2", "scale-out-share"))
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_hostile_share(witness: Witness, law: Law, kind: str) -> None:
+async def test_hostile_share(witness: Witness, spec: Spec, kind: str) -> None:
     """RegisterEx with a ShareName at the edge of what a string is is refused, and others are still served."""
     client = await witness.connect()
 
@@ -136,31 +138,31 @@ async def test_hostile_share(witness: Witness, law: Law, kind: str) -> None:
     # What follows the first NUL of a null-terminated string may be held to be no part of it: then the first
     # kind is an empty name (AMB-29), the second a right one.
     right = [SUCCESS] if kind.startswith("nul-") else []
-    law("SWN-3.1.4.5-share-unknown").allows(reply, INVALID_STATE, *endings(kind), *right)
-    await witness.alive(law)
+    spec("SWN-3.1.4.5-share-unknown").allows(reply, INVALID_STATE, *endings(kind), *right)
+    await witness.check_still_serving(spec)
 
 
 @case("SWN-3.1.4.5-share-unknown", needs=("version-2", "scale-out-share"))
-async def test_near_shares(witness: Witness, law: Law) -> None:
+async def test_near_shares(witness: Witness, spec: Spec) -> None:
     """Other ways to write a share's name, and the empty name, are taken or refused; no rule says how."""
     client, name = await witness.connect(), scale_out_share(witness)
     for text in ("", name.lower(), name.upper(), f"{name} ", rf"\{name}", rf"\\{witness.net_name}\{name}"):
         reply = await REGISTER_EX.reply(witness, client, share_name=text)
 
-        law("SWN-3.1.4.5-share-unknown").record(f"ShareName {text!r}: {reply}")
+        spec("SWN-3.1.4.5-share-unknown").record(f"ShareName {text!r}: {reply}")
         if not text:
-            law.choice("AMB-29", f"empty ShareName: {reply}")
+            spec.choice("AMB-29", f"empty ShareName: {reply}")
 
 
 async def without_scale_out(witness: Witness, variant: Callable[[str], Awaitable[Witness]]) -> Witness:
     """A cluster without scale-out shares: the target if it is one, else its variant ``no-sofs``."""
-    scale_out = any(share.scale_out for share in witness.place.profile.expect.shares)
+    scale_out = any(share.scale_out for share in witness.expect.shares)
     return await variant("no-sofs") if scale_out else witness
 
 
 @case("SWN-3.1.4.5-no-sofs-ignore-share", needs=("version-2", "no-scale-out-share"))
 async def test_share_is_ignored_without_scale_out(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """Where no share is scale-out, RegisterEx takes a ShareName that is not there."""
     plain = await without_scale_out(witness, variant)
@@ -168,22 +170,22 @@ async def test_share_is_ignored_without_scale_out(
 
     reply = await REGISTER_EX.reply(plain, client, client_computer_name=name, share_name=share)
 
-    law("SWN-3.1.4.5-no-sofs-ignore-share").allows(reply, SUCCESS)
-    law.choice("AMB-4", f"unknown share, no scale-out share: {reply}")
+    spec("SWN-3.1.4.5-no-sofs-ignore-share").allows(reply, SUCCESS)
+    spec.choice("AMB-4", f"unknown share, no scale-out share: {reply}")
     if succeeded(reply) and plain.cluster is not None and plain.cluster.can(Capability.MOVE_SHARE):
         call = client.async_notify(reply.response.context)
         try:
             await plain.cluster.move_share(share, plain.nodes[-1].name, client=name)
-            told = str(await outcome_of(call, plain.place.profile.expect.quiet_time))
+            notified = str(await outcome_of(call, plain.profile.expect.quiet_time))
         except ControllerError as problem:
-            told = f"the cluster knows of nobody to tell ({problem})"
-        law("SWN-3.1.4.5-no-sofs-ignore-share").record(f"the ignored share moves: {told}")
-        law.choice("AMB-4", f"a move of the ignored share: {told}")
+            notified = f"the cluster knows of nobody to tell ({problem})"
+        spec("SWN-3.1.4.5-no-sofs-ignore-share").record(f"the ignored share moves: {notified}")
+        spec.choice("AMB-4", f"a move of the ignored share: {notified}")
 
 
 @case("SWN-3.1.4.2-non-sofs-ip-unchecked", needs=("no-scale-out-share",))
 async def test_unknown_address_without_scale_out(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """Where no share is scale-out, Register checks the address or does not."""
     plain = await without_scale_out(witness, variant)
@@ -191,31 +193,31 @@ async def test_unknown_address_without_scale_out(
 
     reply = await REGISTER.reply(plain, client, ip_address=NO_INTERFACE["ipv4"])
 
-    law("SWN-3.1.4.2-non-sofs-ip-unchecked").record(reply)
-    law.choice("AMB-5", f"Register, unknown address, no scale-out share: {reply}")
-    await plain.alive(law)
+    spec("SWN-3.1.4.2-non-sofs-ip-unchecked").record(reply)
+    spec.choice("AMB-5", f"Register, unknown address, no scale-out share: {reply}")
+    await plain.check_still_serving(spec)
 
 
 @case("SWN-3.1.4.5-non-sofs-share-ip-unchecked", needs=("version-2", "plain-share"))
-async def test_unknown_address_on_a_plain_share(witness: Witness, law: Law) -> None:
+async def test_unknown_address_on_a_plain_share(witness: Witness, spec: Spec) -> None:
     """For a share that is not scale-out RegisterEx checks the address or does not."""
-    plain = next(share.name for share in witness.place.profile.expect.shares if not share.scale_out)
+    plain = next(share.name for share in witness.expect.shares if not share.scale_out)
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, share_name=plain, ip_address=NO_INTERFACE["ipv4"])
 
-    law("SWN-3.1.4.5-non-sofs-share-ip-unchecked").record(reply)
-    law.choice("AMB-5", f"RegisterEx, unknown address, share that is not scale-out: {reply}")
-    await witness.alive(law)
+    spec("SWN-3.1.4.5-non-sofs-share-ip-unchecked").record(reply)
+    spec.choice("AMB-5", f"RegisterEx, unknown address, share that is not scale-out: {reply}")
+    await witness.check_still_serving(spec)
 
 
 @case("SWN-3.1.4.5-null-share-ip-check", needs=("version-2",))
-async def test_unknown_address_without_a_share(witness: Witness, law: Law) -> None:
+async def test_unknown_address_without_a_share(witness: Witness, spec: Spec) -> None:
     """Without a ShareName RegisterEx checks the address or does not."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, share_name=None, ip_address=NO_INTERFACE["ipv4"])
 
-    law("SWN-3.1.4.5-null-share-ip-check").record(reply)
-    law.choice("AMB-5", f"RegisterEx, unknown address, no share named: {reply}")
-    await witness.alive(law)
+    spec("SWN-3.1.4.5-null-share-ip-check").record(reply)
+    spec.choice("AMB-5", f"RegisterEx, unknown address, no share named: {reply}")
+    await witness.check_still_serving(spec)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.steps.callers import EveryMethod
+from swn_torture.casekit.steps.listeners import SUCCESS, listen
+from swn_torture.casekit.steps.octets import answer_to, contexts, request_octets
+from swn_torture.casekit.steps.registering import listed, show_listed
+from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.header import PfcFlags, SecTrailer, rewrite
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.security import CONNECT_TOKEN
-from swn_torture.harness import CLOSED, case, faults, outcome_of
-from swn_torture.harness.callers import EveryMethod
-from swn_torture.harness.registering import listed, show_listed
-from swn_torture.harness.steps import SUCCESS, listen
-from swn_torture.harness.wire import answer_to, contexts, request_octets
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.dcerpc.pdu.header import PfcFlags, SecTrailer, rewrite
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.protection import CONNECT_TOKEN
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import GetInterfaceListRequest
@@ -25,10 +25,10 @@ from swn_torture.witness.messages import GetInterfaceListRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.pdu import Request
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.dcerpc.pdu.pdus import Request
     from swn_torture.witness.messages import RegisterRequest
 
 each_service = pytest.mark.parametrize(
@@ -55,20 +55,20 @@ async def _connect(witness: Witness, **connection: Any) -> WitnessClient:
 
 
 async def _send_bad(
-    law: Law, rule: str, witness: Witness, client: WitnessClient, *octets: bytes, note: str = ""
+    spec: Spec, rule: str, witness: Witness, client: WitnessClient, *octets: bytes, note: str = ""
 ) -> None:
     """Send what must not be executed: a fault, the end of the connection or both are right."""
-    answer = await answer_to(client.rpc, *octets, timeout=witness.place.profile.expect.reply_deadline)
-    law(rule).allows(answer, faults(), CLOSED, note=note)
+    answer = await answer_to(client.rpc, *octets, timeout=witness.expect.reply_deadline)
+    spec(rule).allows(answer, faults(), CLOSED, note=note)
 
 
 async def _listed_are(
-    law: Law, rule: str, cluster: Controller, count: int, *requests: RegisterRequest
+    spec: Spec, rule: str, cluster: Controller, count: int, *requests: RegisterRequest
 ) -> None:
     """No more than so many registrations came of these requests, where the cluster lists them."""
     if cluster.can(Capability.LIST_REGISTRATIONS):
         views = await listed(cluster, *(str(request.client_computer_name) for request in requests))
-        law(rule).holds(
+        spec(rule).holds(
             len(views) <= count,
             expected=f"{count or 'none'} listed",
             observed=show_listed(views),
@@ -76,10 +76,10 @@ async def _listed_are(
         )
 
 
-async def _none_left(law: Law, rule: str, cluster: Controller, methods: EveryMethod) -> None:
+async def _none_left(spec: Spec, rule: str, cluster: Controller, methods: EveryMethod) -> None:
     if cluster.can(Capability.LIST_REGISTRATIONS):
         views = await methods.traces(cluster)
-        law(rule).holds(
+        spec(rule).holds(
             not views,
             expected="none listed",
             observed=show_listed(views),
@@ -115,7 +115,7 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 @each_level
 @each_service
 async def test_changed_pdu(
-    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel
+    witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
     """A protected Register is not executed if an octet of it, or its verifier, was changed."""
     group = (await witness.connect()).rpc.core.assoc_group
@@ -126,11 +126,16 @@ async def test_changed_pdu(
         client = await witness.connect(level=level, auth_type=service, assoc_group=group)
         (octets,) = request_octets(client, request)
         await _send_bad(
-            law, "RPC-AUTH-bad-signature", witness, client, CHANGES[change](octets), note=f"changed: {change}"
+            spec,
+            "RPC-AUTH-bad-signature",
+            witness,
+            client,
+            CHANGES[change](octets),
+            note=f"changed: {change}",
         )
 
-    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, 0, *requests.values())
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-bad-signature", cluster, 0, *requests.values())
+    await witness.check_still_serving(spec)
 
 
 #: Fields of header and trailer, and what is written there instead; an octet or two that mean something else.
@@ -166,7 +171,7 @@ async def _bound(
 @each_level
 @each_service
 async def test_changed_header(
-    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel
+    witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
     """With header signing agreed a Register is not executed if its header or trailer was changed."""
     group = (await witness.connect()).rpc.core.assoc_group
@@ -176,10 +181,10 @@ async def test_changed_header(
     for field, request in requests.items():
         client = await _bound(witness, group, level=level, service=service, signing=True)
         if not client.rpc.core.header_signing:
-            raise Unsuitable("header signing was not agreed to")
+            raise NotTestable("header signing was not agreed to")
         (octets,) = request_octets(client, request)
         await _send_bad(
-            law,
+            spec,
             "RPC-AUTH-header-signing-scope",
             witness,
             client,
@@ -187,38 +192,36 @@ async def test_changed_header(
             note=f"changed: {field}",
         )
 
-    await _listed_are(law, "RPC-AUTH-header-signing-scope", cluster, 0, *requests.values())
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-header-signing-scope", cluster, 0, *requests.values())
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-header-signing-scope")
 @each_service
-async def test_changed_header_unsigned(witness: Witness, law: Law, service: AuthType) -> None:
+async def test_changed_header_unsigned(witness: Witness, spec: Spec, service: AuthType) -> None:
     """Without header signing a request is changed in its header: whether it is executed."""
     for field in ("opnum", "call_id", "auth_reserved"):
         client = await _bound(witness, 0, level=AuthLevel.INTEGRITY, service=service, signing=False)
         (octets,) = request_octets(client, await _register(witness))
         answer = await answer_to(
-            client.rpc, rewrite(octets, **FIELDS[field]), timeout=witness.place.profile.expect.reply_deadline
+            client.rpc, rewrite(octets, **FIELDS[field]), timeout=witness.expect.reply_deadline
         )
-        law("RPC-AUTH-header-signing-scope").record(answer, f"{field} changed, headers not signed")
-    await witness.alive(law)
+        spec("RPC-AUTH-header-signing-scope").record(answer, f"{field} changed, headers not signed")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-header-signing")
 @each_level
 @each_service
-async def test_header_signing(witness: Witness, law: Law, service: AuthType, level: AuthLevel) -> None:
+async def test_header_signing(witness: Witness, spec: Spec, service: AuthType, level: AuthLevel) -> None:
     """A bind that announces header signing is answered alike, and calls protected so are served."""
     rpc = await witness.rpc()
     bound = await rpc.bind(contexts(witness.syntax), **witness.logon(level=level, auth_type=service))
     client = WitnessClient(rpc, witness.syntax)
 
-    outcome = await outcome_of(
-        client.start(GetInterfaceListRequest()), witness.place.profile.expect.reply_deadline
-    )
+    outcome = await outcome_of(client.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
 
-    rule = law("RPC-AUTH-header-signing")
+    rule = spec("RPC-AUTH-header-signing")
     flags = bound.bind_ack.flags
     rule.holds(
         bool(flags & PfcFlags.SUPPORT_HEADER_SIGN),
@@ -237,25 +240,25 @@ async def test_header_signing(witness: Witness, law: Law, service: AuthType, lev
 @each_level
 @each_service
 async def test_replayed_pdu(
-    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel
+    witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
     """A protected Register that comes a second time, octet by octet, is not executed again."""
     client = await _connect(witness, level=level, auth_type=service)
     request = await _register(witness)
     (octets,) = request_octets(client, request)
-    first = await answer_to(client.rpc, octets, timeout=witness.place.profile.expect.reply_deadline)
+    first = await answer_to(client.rpc, octets, timeout=witness.expect.reply_deadline)
 
-    await _send_bad(law, "RPC-AUTH-bad-signature", witness, client, octets, note=f"the first time: {first}")
+    await _send_bad(spec, "RPC-AUTH-bad-signature", witness, client, octets, note=f"the first time: {first}")
 
-    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, 1, request)
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-bad-signature", cluster, 1, request)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-bad-signature")
 @pytest.mark.parametrize("before", ["comes-later", "never-comes"])
 @each_level
 async def test_overtaking_pdu(
-    witness: Witness, cluster: Controller, law: Law, level: AuthLevel, before: str
+    witness: Witness, cluster: Controller, spec: Spec, level: AuthLevel, before: str
 ) -> None:
     """A protected Register before which another PDU was protected, but not sent, is not executed."""
     client = await _connect(witness, level=level)
@@ -265,40 +268,40 @@ async def test_overtaking_pdu(
     (octets,) = request_octets(client, request, call_id=40)
     behind = (late,) if before == "comes-later" else ()
 
-    await _send_bad(law, "RPC-AUTH-bad-signature", witness, client, octets, *behind)
+    await _send_bad(spec, "RPC-AUTH-bad-signature", witness, client, octets, *behind)
 
-    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, 0, request)
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-bad-signature", cluster, 0, request)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-bad-signature", needs=("second-account",))
-async def test_signature_of_somebody_else(witness: Witness, cluster: Controller, law: Law) -> None:
+async def test_signature_of_somebody_else(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """A Register protected by one user of a connection, in the name of the other, is not executed."""
     client = await _connect(witness)
     try:
         other = await client.rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
     except RpcError as error:
-        raise Unsuitable(f"no second security context on a connection: {error}") from error
+        raise NotTestable(f"no second security context on a connection: {error}") from error
     assert other.security is not None
     request = await _register(witness)
     (octets,) = request_octets(client, request)
 
     await _send_bad(
-        law, "RPC-AUTH-bad-signature", witness, client, rewrite(octets, auth_context_id=other.security.id)
+        spec, "RPC-AUTH-bad-signature", witness, client, rewrite(octets, auth_context_id=other.security.id)
     )
 
-    await _listed_are(law, "RPC-AUTH-bad-signature", cluster, 0, request)
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-bad-signature", cluster, 0, request)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-level-of-response-to-pending", needs=("two-nodes", Capability.MOVE_CLIENT))
 @each_level
 @each_service
 async def test_response_to_a_pending_call(
-    witness: Witness, cluster: Controller, law: Law, service: AuthType, level: AuthLevel
+    witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
     """AsyncNotify is answered after twenty other calls: all verifiers are right, in the order of arrival."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     client = await witness.connect(level=level, auth_type=service)
     listener = await listen(witness, client, version=1)
     call = listener.ask()
@@ -306,17 +309,17 @@ async def test_response_to_a_pending_call(
     between = [client.start(GetInterfaceListRequest()) for _ in range(20)]
     outcomes = [await outcome_of(each, expect.reply_deadline) for each in between]
     await cluster.move_client(listener.name, witness.nodes[1].name)
-    told = await listener.hear(expect.event_deadline)
+    notified = await listener.wait_for_notifications(expect.event_deadline)
     after = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
 
-    rule = law("RPC-AUTH-level-of-response-to-pending")
+    rule = spec("RPC-AUTH-level-of-response-to-pending")
     rule.holds(
         outcomes == [SUCCESS] * len(between),
         expected=f"{SUCCESS}, with a verifier that matches",
         observed=", ".join({str(outcome) for outcome in outcomes}),
         note="twenty calls while AsyncNotify is outstanding",
     )
-    rule.allows(told, SUCCESS, note="AsyncNotify, at its event")
+    rule.allows(notified, SUCCESS, note="AsyncNotify, at its event")
     answered = call.call.response_meta
     rule.equal(answered.level if answered else None, int(level), note="auth_level of its response")
     rule.allows(after, SUCCESS, note="the call behind it")
@@ -328,7 +331,7 @@ async def test_response_to_a_pending_call(
 
 @case("RPC-AUTH-missing-verifier")
 @each_level
-async def test_no_verifier(witness: Witness, cluster: Controller, law: Law, level: AuthLevel) -> None:
+async def test_no_verifier(witness: Witness, cluster: Controller, spec: Spec, level: AuthLevel) -> None:
     """A request of any method without a verifier is refused on a connection with a protected context."""
     methods = await EveryMethod.of(witness)
     group = methods.home.rpc.core.assoc_group
@@ -336,7 +339,7 @@ async def test_no_verifier(witness: Witness, cluster: Controller, law: Law, leve
     for name, request in methods.requests.items():
         client = await witness.connect(level=level, assoc_group=group)
         await _send_bad(
-            law,
+            spec,
             "RPC-AUTH-missing-verifier",
             witness,
             client,
@@ -344,13 +347,13 @@ async def test_no_verifier(witness: Witness, cluster: Controller, law: Law, leve
             note=name,
         )
 
-    await _none_left(law, "RPC-AUTH-missing-verifier", cluster, methods)
-    await witness.alive(law)
+    await _none_left(spec, "RPC-AUTH-missing-verifier", cluster, methods)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-missing-verifier")
 @each_service
-async def test_lowered_level(witness: Witness, cluster: Controller, law: Law, service: AuthType) -> None:
+async def test_lowered_level(witness: Witness, cluster: Controller, spec: Spec, service: AuthType) -> None:
     """A Register that says level connect, and proves nothing, is refused in a protected context."""
     client = await _connect(witness, auth_type=service)
     (entry,) = client.rpc.core.security.values()
@@ -363,21 +366,21 @@ async def test_lowered_level(witness: Witness, cluster: Controller, law: Law, se
     (plain,) = request_octets(client, request, security="none")
     padding = bytes(-(len(plain) - HEADER) % 16)
     await _send_bad(
-        law,
+        spec,
         "RPC-AUTH-missing-verifier",
         witness,
         client,
         *request_octets(client, request, security="none", prepare=lower),
     )
 
-    await _listed_are(law, "RPC-AUTH-missing-verifier", cluster, 0, request)
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-missing-verifier", cluster, 0, request)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-missing-verifier")
 @pytest.mark.parametrize("missing", [0, 1, -1], ids=["first", "middle", "last"])
 async def test_fragment_without_verifier(
-    witness: Witness, cluster: Controller, law: Law, missing: int
+    witness: Witness, cluster: Controller, spec: Spec, missing: int
 ) -> None:
     """A Register in fragments one of which lacks its verifier is refused."""
     client = await _connect(witness)
@@ -387,7 +390,7 @@ async def test_fragment_without_verifier(
     assert len(fragments) > 2
     fragments[missing] = plain[missing]
 
-    await _send_bad(law, "RPC-AUTH-missing-verifier", witness, client, *fragments)
+    await _send_bad(spec, "RPC-AUTH-missing-verifier", witness, client, *fragments)
 
-    await _listed_are(law, "RPC-AUTH-missing-verifier", cluster, 0, request)
-    await witness.alive(law)
+    await _listed_are(spec, "RPC-AUTH-missing-verifier", cluster, 0, request)
+    await witness.check_still_serving(spec)

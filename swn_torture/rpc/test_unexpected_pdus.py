@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.bind import AlterContextResp, BindAck, BindNak, ContextResult
-from swn_torture.dcerpc.header import Header, SecTrailer
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.pdu import Auth3, CoCancel, FaultPdu, Orphaned, Response, Shutdown
+from swn_torture.casekit import CLOSED, case, faults
+from swn_torture.casekit.outcome import refuses_bind
+from swn_torture.casekit.steps.octets import answer_to, contexts, request_octets
+from swn_torture.dcerpc.pdu.bind import AlterContextResp, BindAck, BindNak, ContextResult
+from swn_torture.dcerpc.pdu.header import Header, SecTrailer
+from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Response, Shutdown
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.harness import CLOSED, case, faults
-from swn_torture.harness.outcome import refuses_bind
-from swn_torture.harness.wire import answer_to, contexts, request_octets
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.pdu import Pdu
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.dcerpc.pdu.pdus import Pdu
 
 #: How a server may end what its state machine has no place for (MS-RPCE 3.3.3, under figure 20).
 ERRORS = (faults(FaultStatus.NCA_S_PROTO_ERROR), refuses_bind(), CLOSED)
@@ -47,28 +47,28 @@ def _bare(ptype: int, call_id: int) -> bytes:
 @case("RPC-PTYPE-unexpected")
 @pytest.mark.parametrize("pdu", FROM_SERVERS)
 @pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.INTEGRITY], ids=["plain", "protected"])
-async def test_pdu_of_a_server(witness: Witness, law: Law, pdu: str, level: AuthLevel) -> None:
+async def test_pdu_of_a_server(witness: Witness, spec: Spec, pdu: str, level: AuthLevel) -> None:
     """A bound client sends a PDU that only servers send: a protocol error."""
     client = await witness.connect(level=level)
     octets = dataclasses.replace(FROM_SERVERS[pdu], call_id=client.rpc.core.next_call_id()).pack()
 
-    answer = await answer_to(client.rpc, octets, timeout=witness.place.profile.expect.reply_deadline)
+    answer = await answer_to(client.rpc, octets, timeout=witness.expect.reply_deadline)
 
-    law("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
-    await witness.alive(law)
+    spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-PTYPE-unexpected")
 @pytest.mark.parametrize("ptype", NO_TYPES)
-async def test_type_of_no_connection(witness: Witness, law: Law, ptype: int) -> None:
+async def test_type_of_no_connection(witness: Witness, spec: Spec, ptype: int) -> None:
     """A bound client sends a PDU of a type that does not exist on a connection: a protocol error."""
     client = await witness.connect()
     octets = _bare(ptype, client.rpc.core.next_call_id())
 
-    answer = await answer_to(client.rpc, octets, timeout=witness.place.profile.expect.reply_deadline)
+    answer = await answer_to(client.rpc, octets, timeout=witness.expect.reply_deadline)
 
-    law("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
-    await witness.alive(law)
+    spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
+    await witness.check_still_serving(spec)
 
 
 #: What a connection may not begin with; a request has a case of its own.
@@ -83,9 +83,9 @@ NEVER_ANSWERED: dict[str, Pdu] = {
 
 @case("RPC-PTYPE-unexpected")
 @pytest.mark.parametrize("pdu", [*NOT_FIRST, *NEVER_ANSWERED])
-async def test_first_pdu(witness: Witness, law: Law, pdu: str) -> None:
+async def test_first_pdu(witness: Witness, spec: Spec, pdu: str) -> None:
     """A connection begins with a PDU that can only follow a bind: a protocol error."""
-    expect = witness.place.profile.expect
+    expect = witness.expect
     rpc = await witness.rpc()
     judged = pdu in NOT_FIRST
     octets = (FROM_SERVERS if judged else NEVER_ANSWERED)[pdu].pack()
@@ -93,27 +93,27 @@ async def test_first_pdu(witness: Witness, law: Law, pdu: str) -> None:
     answer = await answer_to(rpc, octets, timeout=expect.reply_deadline if judged else expect.quiet_time)
 
     if judged:
-        law("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
+        spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
     else:
-        law("RPC-PTYPE-unexpected").record(answer, f"{pdu} before any bind")
-    await witness.alive(law)
+        spec("RPC-PTYPE-unexpected").record(answer, f"{pdu} before any bind")
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-PTYPE-unexpected")
 @pytest.mark.parametrize("alter", [False, True], ids=["second-bind", "alter-context-first"])
-async def test_bind_out_of_place(witness: Witness, law: Law, alter: bool) -> None:
+async def test_bind_out_of_place(witness: Witness, spec: Spec, alter: bool) -> None:
     """A bind on a connection that is bound, or alter_context on one that is not: a protocol error."""
     rpc = await witness.rpc() if alter else (await witness.connect()).rpc
     octets = rpc.core.bind(contexts(NDR32), alter=alter).pack()
 
-    answer = await answer_to(rpc, octets, timeout=witness.place.profile.expect.reply_deadline)
+    answer = await answer_to(rpc, octets, timeout=witness.expect.reply_deadline)
 
-    law("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
-    await witness.alive(law)
+    spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-PTYPE-unexpected")
-async def test_auth3_out_of_place(witness: Witness, law: Law) -> None:
+async def test_auth3_out_of_place(witness: Witness, spec: Spec) -> None:
     """auth3 for a security context that is complete already: what becomes of the request behind it."""
     client = await witness.connect()
     (entry,) = client.rpc.core.security.values()
@@ -122,8 +122,8 @@ async def test_auth3_out_of_place(witness: Witness, law: Law) -> None:
     answer = await answer_to(
         client.rpc,
         *request_octets(client, GetInterfaceListRequest()),
-        timeout=witness.place.profile.expect.reply_deadline,
+        timeout=witness.expect.reply_deadline,
     )
 
-    law("RPC-PTYPE-unexpected").record(answer, "GetInterfaceList after an auth3 that was not due")
-    await witness.alive(law)
+    spec("RPC-PTYPE-unexpected").record(answer, "GetInterfaceList after an auth3 that was not due")
+    await witness.check_still_serving(spec)

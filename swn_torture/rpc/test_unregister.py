@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.registering import (
+from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NEVER_ISSUED,
     NOT_FOUND,
@@ -20,13 +20,13 @@ from swn_torture.harness.registering import (
     show_listed,
     unregister,
 )
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
@@ -38,20 +38,20 @@ SUCCESS = returns(Win32.ERROR_SUCCESS)
     syntaxes="both",
 )
 @each_method
-async def test_unregister(witness: Witness, law: Law, method: Method) -> None:
+async def test_unregister(witness: Witness, spec: Spec, method: Method) -> None:
     """UnRegister of a registration returns success, and AsyncNotify no longer finds the handle."""
     client = await witness.connect()
     handle = await method.register(witness, client)
 
     reply = await outcome_of(client.start(UnRegisterRequest(handle)))
-    after = await outcome_of(client.async_notify(handle), witness.place.profile.expect.reply_deadline)
+    after = await outcome_of(client.async_notify(handle), witness.expect.reply_deadline)
 
-    law("SWN-3.1.4.3-success-code", "SWN-3.1.4.3-returns-success").allows(reply, SUCCESS)
-    law("SWN-3.1.4.3-removes-entry").allows(after, NOT_FOUND, MISMATCH, note="AsyncNotify afterwards")
+    spec("SWN-3.1.4.3-success-code", "SWN-3.1.4.3-returns-success").allows(reply, SUCCESS)
+    spec("SWN-3.1.4.3-removes-entry").allows(after, NOT_FOUND, MISMATCH, note="AsyncNotify afterwards")
 
 
 @case("SWN-3.1.4.3-returns-success", "SWN-3.1.4.3-removes-entry", needs=("list-registrations",))
-async def test_unregister_takes_it_off_the_list(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_unregister_takes_it_off_the_list(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """UnRegister of one of two registrations takes that one off the server's list, and only that one."""
     client, gone, kept = await witness.connect(), witness.client_name(), witness.client_name()
     handle = await witness.register(client, client_computer_name=gone)
@@ -61,8 +61,8 @@ async def test_unregister_takes_it_off_the_list(witness: Witness, law: Law, clus
     reply = await outcome_of(client.start(UnRegisterRequest(handle)))
 
     after = await listed(cluster, gone, kept)
-    law("SWN-3.1.4.3-returns-success").allows(reply, SUCCESS)
-    law("SWN-3.1.4.3-removes-entry").holds(
+    spec("SWN-3.1.4.3-returns-success").allows(reply, SUCCESS)
+    spec("SWN-3.1.4.3-removes-entry").holds(
         len(before) == 2 and [view.client_computer_name for view in after] == [kept],
         expected=f"{gone} and {kept} before, {kept} alone afterwards",
         observed=f"before: {show_listed(before)}; afterwards: {show_listed(after)}",
@@ -71,7 +71,7 @@ async def test_unregister_takes_it_off_the_list(witness: Witness, law: Law, clus
 
 @case("SWN-3.1.4.3-search-by-key")
 @pytest.mark.parametrize("which", ["first", "second"])
-async def test_unregister_one_of_two(witness: Witness, law: Law, which: str) -> None:
+async def test_unregister_one_of_two(witness: Witness, spec: Spec, which: str) -> None:
     """UnRegister of one of two equal registrations leaves the other working."""
     client = await witness.connect()
     same = {"client_computer_name": witness.client_name(), "ip_address": await witness.address_of(0)}
@@ -79,10 +79,10 @@ async def test_unregister_one_of_two(witness: Witness, law: Law, which: str) -> 
     left, stays = handles if which == "first" else reversed(handles)
 
     reply = await outcome_of(client.start(UnRegisterRequest(left)))
-    gone = await outcome_of(client.async_notify(left), witness.place.profile.expect.reply_deadline)
-    kept = await outcome_of(client.async_notify(stays), witness.place.profile.expect.quiet_time)
+    gone = await outcome_of(client.async_notify(left), witness.expect.reply_deadline)
+    kept = await outcome_of(client.async_notify(stays), witness.expect.quiet_time)
 
-    rule = law("SWN-3.1.4.3-search-by-key")
+    rule = spec("SWN-3.1.4.3-search-by-key")
     rule.allows(reply, SUCCESS, note=f"UnRegister of the {which}")
     rule.allows(gone, NOT_FOUND, MISMATCH, note="AsyncNotify with its handle")
     rule.allows(kept, SILENCE, note="AsyncNotify with the handle of the other")
@@ -90,7 +90,7 @@ async def test_unregister_one_of_two(witness: Witness, law: Law, which: str) -> 
 
 @case("SWN-3.1.4.2-entry-key-uuid", "SWN-3.1.4.5-entry-key-uuid")
 @each_method
-async def test_handles_are_not_used_again(witness: Witness, law: Law, method: Method) -> None:
+async def test_handles_are_not_used_again(witness: Witness, spec: Spec, method: Method) -> None:
     """Of registrations that follow each other, the one before being removed, each has a handle of its own."""
     client = await witness.connect()
     handles = []
@@ -98,7 +98,7 @@ async def test_handles_are_not_used_again(witness: Witness, law: Law, method: Me
         handles.append(await method.register(witness, client))
         await unregister(witness, client, handles[-1])
 
-    law(method.rule("entry-key-uuid")).holds(
+    spec(method.rule("entry-key-uuid")).holds(
         len({handle.uuid for handle in handles}) == len(handles),
         expected="three different UUIDs",
         observed=", ".join(str(handle.uuid) for handle in handles),
@@ -114,7 +114,7 @@ async def test_handles_are_not_used_again(witness: Witness, law: Law, method: Me
     syntaxes="both",
 )
 @each_method
-async def test_unregister_twice(witness: Witness, law: Law, method: Method) -> None:
+async def test_unregister_twice(witness: Witness, spec: Spec, method: Method) -> None:
     """UnRegister of a registration that is gone is refused."""
     client = await witness.connect()
     handle = await method.register(witness, client)
@@ -122,19 +122,19 @@ async def test_unregister_twice(witness: Witness, law: Law, method: Method) -> N
 
     reply = await outcome_of(client.start(UnRegisterRequest(handle)))
 
-    law(
+    spec(
         "SWN-3.1.4.3-unknown-handle",
         "SWN-V14-3.1.4.3-unknown-handle",
         "SWN-B4-unregister-invalid-parameter",
         "SWN-V14-B5-2012-not-found",
     ).allows(reply, WRONG_PARAMETER, NOT_FOUND)
-    law("SWN-3.1.4.3-error-codes").record(reply)
-    law.choice("AMB-1", reply)
+    spec("SWN-3.1.4.3-error-codes").record(reply)
+    spec.choice("AMB-1", reply)
 
 
 @case("SWN-3.1.4.3-never-issued-handle", "SWN-3.1.4.3-error-codes", syntaxes="both")
 @each_never_issued
-async def test_unregister_of_a_handle_never_issued(witness: Witness, law: Law, kind: str) -> None:
+async def test_unregister_of_a_handle_never_issued(witness: Witness, spec: Spec, kind: str) -> None:
     """UnRegister with a handle that the server never issued is refused."""
     client = await witness.connect()
     good = await witness.register(client)
@@ -142,6 +142,6 @@ async def test_unregister_of_a_handle_never_issued(witness: Witness, law: Law, k
     reply = await outcome_of(client.start(UnRegisterRequest(NEVER_ISSUED[kind](good))))
 
     refusals = [NOT_FOUND, WRONG_PARAMETER, MISMATCH, *([NULL_CONTEXT] if kind == "null" else [])]
-    law("SWN-3.1.4.3-never-issued-handle").allows(reply, *refusals)
-    law("SWN-3.1.4.3-error-codes").record(reply)
-    law.choice("AMB-2", f"UnRegister, {kind} handle: {reply}")
+    spec("SWN-3.1.4.3-never-issued-handle").allows(reply, *refusals)
+    spec("SWN-3.1.4.3-error-codes").record(reply)
+    spec.choice("AMB-2", f"UnRegister, {kind} handle: {reply}")

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.control.base import Capability
-from swn_torture.harness import SILENCE, case, outcome_of, returns
-from swn_torture.harness.registering import (
+from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NEVER_ISSUED,
     NO_SUCH_METHOD,
@@ -16,20 +15,21 @@ from swn_torture.harness.registering import (
     NULL_CONTEXT,
     WRONG_PARAMETER,
     listed,
-    of_version_1,
     show_listed,
+    version_1_server,
     with_handle,
 )
-from swn_torture.harness.witness import Unsuitable
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.control.base import Capability
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import NULL_HANDLE, UnRegisterExRequest, UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import ContextHandle
 
@@ -40,7 +40,7 @@ async def unregister_ex(client: WitnessClient, handle: ContextHandle) -> Outcome
     """How WitnessrUnRegisterEx ends where it is offered; elsewhere the case has nothing to look at."""
     reply = await outcome_of(client.start(UnRegisterExRequest(handle)))
     if reply == NO_SUCH_METHOD:
-        raise Unsuitable("the target has no opnum 5, which only revision 14.0 of MS-SWN defines")
+        raise NotTestable("the target has no opnum 5, which only revision 14.0 of MS-SWN defines")
     return reply
 
 
@@ -49,28 +49,28 @@ async def unregister_ex(client: WitnessClient, handle: ContextHandle) -> Outcome
     "SWN-V14-B3-2022-out-of-range",
     syntaxes="both",
 )
-async def test_opnum_5(witness: Witness, law: Law) -> None:
+async def test_opnum_5(witness: Witness, spec: Spec) -> None:
     """Opnum 5 with a good handle is WitnessrUnRegisterEx or, before revision 14.0, out of range."""
     client = await witness.connect()
     handle = await witness.register(client)
 
     reply = await outcome_of(client.start(UnRegisterExRequest(handle)))
 
-    law("SWN-V14-3.1.4.6-opnum-5").allows(reply, returns(), NO_SUCH_METHOD)
-    law("SWN-V14-B3-2022-out-of-range").record(reply)
-    law.choice("AMB-24", "opnum 5 is absent" if reply == NO_SUCH_METHOD else f"opnum 5 is there: {reply}")
+    spec("SWN-V14-3.1.4.6-opnum-5").allows(reply, returns(), NO_SUCH_METHOD)
+    spec("SWN-V14-B3-2022-out-of-range").record(reply)
+    spec.choice("AMB-24", "opnum 5 is absent" if reply == NO_SUCH_METHOD else f"opnum 5 is there: {reply}")
 
 
 @case("SWN-V14-3.1.4.6-success", "SWN-V14-3.1.4.6-null-handle", needs=("version-2",), syntaxes="both")
-async def test_unregister_ex(witness: Witness, law: Law) -> None:
+async def test_unregister_ex(witness: Witness, spec: Spec) -> None:
     """UnRegisterEx of a registration returns success and a null handle."""
     client = await witness.connect()
     handle = await witness.register_ex(client)
 
     reply = await unregister_ex(client, handle)
 
-    law("SWN-V14-3.1.4.6-success").allows(reply, SUCCESS)
-    law("SWN-V14-3.1.4.6-null-handle").holds(
+    spec("SWN-V14-3.1.4.6-success").allows(reply, SUCCESS)
+    spec("SWN-V14-3.1.4.6-null-handle").holds(
         reply == SUCCESS and reply.response.context == NULL_HANDLE,
         expected="ERROR_SUCCESS (0x0) and a handle of 20 zero octets",
         observed=with_handle(reply),
@@ -78,22 +78,22 @@ async def test_unregister_ex(witness: Witness, law: Law) -> None:
 
 
 @case("SWN-V14-3.1.4.6-removes", "SWN-V14-3.1.4.6-search", needs=("version-2",))
-async def test_unregister_ex_one_of_two(witness: Witness, law: Law, cluster: Controller) -> None:
+async def test_unregister_ex_one_of_two(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """UnRegisterEx of one of two registrations removes that one, and the other goes on working."""
     client, gone, kept = await witness.connect(), witness.client_name(), witness.client_name()
     first = await witness.register_ex(client, client_computer_name=gone)
     second = await witness.register_ex(client, client_computer_name=kept)
 
     reply = await unregister_ex(client, first)
-    after = await outcome_of(client.async_notify(first), witness.place.profile.expect.reply_deadline)
-    other = await outcome_of(client.async_notify(second), witness.place.profile.expect.quiet_time)
+    after = await outcome_of(client.async_notify(first), witness.expect.reply_deadline)
+    other = await outcome_of(client.async_notify(second), witness.expect.quiet_time)
 
-    law("SWN-V14-3.1.4.6-removes").allows(reply, SUCCESS)
-    law("SWN-V14-3.1.4.6-removes").allows(after, NOT_FOUND, MISMATCH, note="AsyncNotify with its old handle")
-    law("SWN-V14-3.1.4.6-search").allows(other, SILENCE, note="AsyncNotify of the other registration")
+    spec("SWN-V14-3.1.4.6-removes").allows(reply, SUCCESS)
+    spec("SWN-V14-3.1.4.6-removes").allows(after, NOT_FOUND, MISMATCH, note="AsyncNotify with its old handle")
+    spec("SWN-V14-3.1.4.6-search").allows(other, SILENCE, note="AsyncNotify of the other registration")
     if cluster.can(Capability.LIST_REGISTRATIONS):
         views = await listed(cluster, gone, kept)
-        law("SWN-V14-3.1.4.6-removes", "SWN-V14-3.1.4.6-search").holds(
+        spec("SWN-V14-3.1.4.6-removes", "SWN-V14-3.1.4.6-search").holds(
             [view.client_computer_name for view in views] == [kept],
             expected=f"{kept} listed, {gone} not",
             observed=show_listed(views),
@@ -102,7 +102,7 @@ async def test_unregister_ex_one_of_two(witness: Witness, law: Law, cluster: Con
 
 @case("SWN-V14-3.1.4.6-unknown", needs=("version-2",), syntaxes="both")
 @pytest.mark.parametrize("kind", ["used-up", *NEVER_ISSUED])
-async def test_unregister_ex_of_an_unknown_handle(witness: Witness, law: Law, kind: str) -> None:
+async def test_unregister_ex_of_an_unknown_handle(witness: Witness, spec: Spec, kind: str) -> None:
     """UnRegisterEx with a handle that stands for no registration is refused."""
     client = await witness.connect()
     good = await witness.register_ex(client)
@@ -113,22 +113,22 @@ async def test_unregister_ex_of_an_unknown_handle(witness: Witness, law: Law, ki
     reply = await unregister_ex(client, handle)
 
     refusals = [WRONG_PARAMETER, NOT_FOUND, MISMATCH, *([NULL_CONTEXT] if kind == "null" else [])]
-    law("SWN-V14-3.1.4.6-unknown").allows(reply, *refusals)
-    law.choice("AMB-2", f"UnRegisterEx, {kind} handle: {reply}")
-    law.choice("AMB-24", f"UnRegisterEx of a {kind} handle: {reply}")
+    spec("SWN-V14-3.1.4.6-unknown").allows(reply, *refusals)
+    spec.choice("AMB-2", f"UnRegisterEx, {kind} handle: {reply}")
+    spec.choice("AMB-24", f"UnRegisterEx of a {kind} handle: {reply}")
 
 
 @case("SWN-V14-3.1.4.6-opnum-5", "SWN-3.1.4.3-returns-success")
 async def test_fallback_to_unregister(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """A client that finds opnum 5 out of range unregisters by opnum 2 on the same connection."""
     client = await witness.connect()
     handle = await witness.register(client)
     reply = await outcome_of(client.start(UnRegisterExRequest(handle)))
     if reply != NO_SUCH_METHOD:
-        if "no-unregister-ex" not in witness.place.profile.variants:
-            raise Unsuitable("the target has opnum 5, and the profile no [variants.no-unregister-ex]")
+        if "no-unregister-ex" not in witness.profile.variants:
+            raise NotTestable("the target has opnum 5, and the profile no [variants.no-unregister-ex]")
         older = await variant("no-unregister-ex")
         client = await older.connect()
         handle = await older.register(client)
@@ -136,20 +136,20 @@ async def test_fallback_to_unregister(
 
     again = await outcome_of(client.start(UnRegisterRequest(handle)))
 
-    law("SWN-V14-3.1.4.6-opnum-5").allows(reply, NO_SUCH_METHOD)
-    law("SWN-3.1.4.3-returns-success").allows(again, SUCCESS, note="opnum 2 after opnum 5 was out of range")
+    spec("SWN-V14-3.1.4.6-opnum-5").allows(reply, NO_SUCH_METHOD)
+    spec("SWN-3.1.4.3-returns-success").allows(again, SUCCESS, note="opnum 2 after opnum 5 was out of range")
 
 
 @case("SWN-V14-3.1.4.6-v2-only", needs=("version-1",))
 async def test_version_1_has_no_unregister_ex(
-    witness: Witness, law: Law, variant: Callable[[str], Awaitable[Witness]]
+    witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
     """A server of version 1 has no opnum 5, and goes on after having said so."""
-    old = await of_version_1(witness, variant)
+    old = await version_1_server(witness, variant)
     client = await old.connect()
     handle = await old.register(client)
 
     reply = await outcome_of(client.start(UnRegisterExRequest(handle)))
 
-    law("SWN-V14-3.1.4.6-v2-only").allows(reply, NO_SUCH_METHOD)
-    await old.alive(law)
+    spec("SWN-V14-3.1.4.6-v2-only").allows(reply, NO_SUCH_METHOD)
+    await old.check_still_serving(spec)

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from swn_torture.casekit import case, faults, outcome_of
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.registering import listed, show_listed
 from swn_torture.control.base import Capability
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import SyntaxId
-from swn_torture.dcerpc.verification import (
+from swn_torture.dcerpc.pdu.verification_trailer import (
     END,
     MUST_PROCESS,
     SIGNATURE,
@@ -22,18 +23,17 @@ from swn_torture.dcerpc.verification import (
     pcontext,
     trailer,
 )
-from swn_torture.harness import case, faults, outcome_of
-from swn_torture.harness.registering import listed, show_listed
-from swn_torture.harness.steps import SUCCESS
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.stubdata.syntax import SyntaxId
 from swn_torture.witness.constants import WITNESS, Opnum
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
-    from swn_torture.harness import Law, Outcome
-    from swn_torture.harness.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import AnyRequest
 
@@ -68,11 +68,11 @@ async def _outcome(
     call_id = client.rpc.core.next_call_id()
     made = make(_right(client, call_id, message.opnum))
     call = client.start(message, call_id=call_id, verification=made, **options)
-    return await outcome_of(call, witness.place.profile.expect.reply_deadline)
+    return await outcome_of(call, witness.expect.reply_deadline)
 
 
 @case("RPC-VT-accepted", syntaxes="both")
-async def test_right_trailers(witness: Witness, law: Law) -> None:
+async def test_right_trailers(witness: Witness, spec: Spec) -> None:
     """A trailer of true commands, each alone or all in any order, does not disturb the call."""
     client = await witness.connect()
     names = ("bitmask1", "pcontext", "header2")
@@ -82,11 +82,11 @@ async def test_right_trailers(witness: Witness, law: Law) -> None:
 
     for order in [*((name,) for name in names), *itertools.permutations(names)]:
         outcome = await _outcome(witness, client, choose(order))
-        law("RPC-VT-accepted").allows(outcome, SUCCESS, note=", ".join(order))
+        spec("RPC-VT-accepted").allows(outcome, SUCCESS, note=", ".join(order))
 
 
 @case("RPC-VT-accepted", syntaxes="both")
-async def test_trailer_behind_parameters(witness: Witness, law: Law) -> None:
+async def test_trailer_behind_parameters(witness: Witness, spec: Spec) -> None:
     """A trailer behind parameters of every length, in one PDU or in the last of several, is no obstacle."""
     client = await witness.connect()
     address = await witness.address_of(0)
@@ -94,13 +94,13 @@ async def test_trailer_behind_parameters(witness: Witness, law: Law) -> None:
     for length, options in itertools.product(range(1, 6), ({}, {"chunk": 48})):
         request = witness.registration(ip_address=address, client_computer_name="V" * length)
         outcome = await _outcome(witness, client, lambda right: trailer(*right.values()), request, **options)
-        law("RPC-VT-accepted").allows(
+        spec("RPC-VT-accepted").allows(
             outcome, SUCCESS, note=f"name of {length} characters{', fragmented' * bool(options)}"
         )
 
 
 @case("RPC-VT-accepted")
-async def test_what_is_to_be_ignored(witness: Witness, law: Law) -> None:
+async def test_what_is_to_be_ignored(witness: Witness, spec: Spec) -> None:
     """Unknown bits, reserved fields and the must-process flag of known commands do not disturb the call."""
     client = await witness.connect()
 
@@ -118,12 +118,12 @@ async def test_what_is_to_be_ignored(witness: Witness, law: Law) -> None:
         ("all commands with the must-process flag", must),
     ):
         outcome = await _outcome(witness, client, make)
-        law("RPC-VT-accepted").allows(outcome, SUCCESS, note=note)
+        spec("RPC-VT-accepted").allows(outcome, SUCCESS, note=note)
 
 
 @case("RPC-VT-unknown-optional", syntaxes="both")
 @pytest.mark.parametrize("size", [0, 4, 32])
-async def test_unknown_command(witness: Witness, law: Law, size: int) -> None:
+async def test_unknown_command(witness: Witness, spec: Spec, size: int) -> None:
     """An unknown command without the must-process flag is skipped, wherever it stands."""
     client = await witness.connect()
     unknown = Command(UNKNOWN, b"\xa5" * size)
@@ -135,7 +135,7 @@ async def test_unknown_command(witness: Witness, law: Law, size: int) -> None:
 
     for place, make in places.items():
         outcome = await _outcome(witness, client, make)
-        law("RPC-VT-unknown-optional").allows(
+        spec("RPC-VT-unknown-optional").allows(
             outcome, SUCCESS, note=f"command 0x{UNKNOWN:04X} of {size} octets, {place}"
         )
 
@@ -143,7 +143,7 @@ async def test_unknown_command(witness: Witness, law: Law, size: int) -> None:
 @case("RPC-VT-must-process", syntaxes="both")
 @pytest.mark.parametrize("place", ["alone", "first", "last"])
 async def test_unknown_command_to_be_processed(
-    witness: Witness, cluster: Controller, law: Law, place: str
+    witness: Witness, cluster: Controller, spec: Spec, place: str
 ) -> None:
     """A request with an unknown command that must be processed is invalid: it is refused, with status 5."""
     home = await witness.connect()
@@ -157,17 +157,17 @@ async def test_unknown_command_to_be_processed(
 
     outcome = await _outcome(witness, client, make, request)
 
-    rule = law("RPC-VT-must-process")
+    rule = spec("RPC-VT-must-process")
     rule.allows(outcome, *INVALID, note=place)
     if cluster.can(Capability.LIST_REGISTRATIONS):
         views = await listed(cluster, str(request.client_computer_name))
         rule.holds(not views, expected="none listed", observed=show_listed(views), note="registrations")
-    await witness.alive(law)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-VT-search", syntaxes="both")
 @pytest.mark.parametrize("octets", [4, 8, 16, 64])
-async def test_stub_padding(witness: Witness, law: Law, octets: int) -> None:
+async def test_stub_padding(witness: Witness, spec: Spec, octets: int) -> None:
     """Octets between the stub data and the trailer do not hide it: it is heeded, and a right one served."""
     client = await witness.connect()
 
@@ -178,7 +178,7 @@ async def test_stub_padding(witness: Witness, law: Law, octets: int) -> None:
     unknown = Command(UNKNOWN | MUST_PROCESS)
     wrong = await _outcome(witness, client, lambda right: behind(*right.values(), unknown))
 
-    rule = law("RPC-VT-search")
+    rule = spec("RPC-VT-search")
     rule.allows(right, SUCCESS, note=f"{octets} octets in front of a right trailer")
     rule.allows(wrong, *INVALID, note=f"{octets} octets in front of one that cannot be processed")
 
@@ -193,7 +193,7 @@ NAMES = {"signature": SIGNATURE.decode("utf-16-le"), "whole-trailer": _TRAILER_A
 @pytest.mark.parametrize("text", NAMES)
 async def test_trailer_in_a_name(
     witness: Witness,
-    law: Law,
+    spec: Spec,
     text: str,
     with_trailer: bool,
 ) -> None:
@@ -207,7 +207,7 @@ async def test_trailer_in_a_name(
         outcome = await _outcome(
             witness, client, lambda right: trailer(*right.values()) if with_trailer else b"", request
         )
-        law("RPC-VT-search").allows(
+        spec("RPC-VT-search").allows(
             outcome, SUCCESS, note=f"{text} behind {len(letters)} characters of ClientComputerName"
         )
 
@@ -242,22 +242,22 @@ CONTRADICTIONS: dict[str, Maker] = {
 
 @case("RPC-VT-mismatch")
 @pytest.mark.parametrize("contradiction", CONTRADICTIONS)
-async def test_contradiction(witness: Witness, law: Law, contradiction: str) -> None:
+async def test_contradiction(witness: Witness, spec: Spec, contradiction: str) -> None:
     """A trailer that contradicts the request, or is broken: whether the call is served."""
     client = await witness.connect()
 
     outcome = await _outcome(witness, client, CONTRADICTIONS[contradiction])
 
-    law("RPC-VT-mismatch").record(outcome, contradiction)
-    await witness.alive(law)
+    spec("RPC-VT-mismatch").record(outcome, contradiction)
+    await witness.check_still_serving(spec)
 
 
 @case("RPC-VT-mismatch")
-async def test_claimed_header_signing(witness: Witness, law: Law) -> None:
+async def test_claimed_header_signing(witness: Witness, spec: Spec) -> None:
     """bitmask1 claims header signing, which the bind did not announce: whether the call is served."""
     client = await witness.connect(header_signing=False)
 
     outcome = await _outcome(witness, client, lambda right: trailer(right["bitmask1"]))
 
-    law("RPC-VT-mismatch").record(outcome, "bitmask1 claims header signing")
-    await witness.alive(law)
+    spec("RPC-VT-mismatch").record(outcome, "bitmask1 claims header signing")
+    await witness.check_still_serving(spec)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.harness import case, outcome_of
-from swn_torture.harness.registering import NEVER_ISSUED, NO_SUCH_METHOD
+from swn_torture.casekit import case, outcome_of
+from swn_torture.casekit.steps.registering import NEVER_ISSUED, NO_SUCH_METHOD
+from swn_torture.stubdata.win32 import Win32, describe, is_assigned
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
@@ -13,13 +14,12 @@ from swn_torture.witness.messages import (
     UnRegisterExRequest,
     UnRegisterRequest,
 )
-from swn_torture.witness.win32 import Win32, describe, is_assigned
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from swn_torture.harness import Law
-    from swn_torture.harness.witness import Witness
+    from swn_torture.casekit import Spec
+    from swn_torture.casekit.witness import Witness
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import Request
 
@@ -83,19 +83,19 @@ async def stimuli(witness: Witness, client: WitnessClient) -> dict[str, Request[
 
 
 @case("SWN-1.8-win32-codes", "SWN-1.8-codes-meaning", *ERROR_CODES.values(), syntaxes="both")
-async def test_return_values_are_win32_codes(witness: Witness, law: Law) -> None:
+async def test_return_values_are_win32_codes(witness: Witness, spec: Spec) -> None:
     """Every method, made to succeed and to fail in many ways, returns codes of MS-ERREF 2.2."""
     client = await witness.connect()
     for what, request in (await stimuli(witness, client)).items():
-        reply = await outcome_of(client.start(request), witness.place.profile.expect.reply_deadline)
+        reply = await outcome_of(client.start(request), witness.expect.reply_deadline)
 
         if reply.kind not in {"result", "malformed"}:
             # No method returned anything; which faults are right, and that calls end, is for other cases.
             if reply != NO_SUCH_METHOD and request.opnum in ERROR_CODES:
-                law(ERROR_CODES[request.opnum]).record(reply, what)
+                spec(ERROR_CODES[request.opnum]).record(reply, what)
             continue
         code = reply.code
-        law("SWN-1.8-win32-codes").holds(
+        spec("SWN-1.8-win32-codes").holds(
             reply.kind == "result" and code is not None and code <= LARGEST,
             expected="out parameters that end with a Win32 code (4 octets)",
             observed=reply,
@@ -104,11 +104,11 @@ async def test_return_values_are_win32_codes(witness: Witness, law: Law) -> None
         if code is None:
             continue
         beside = "" if code in NAMED else "; a code that the methods' tables do not name"
-        law("SWN-1.8-codes-meaning").holds(
+        spec("SWN-1.8-codes-meaning").holds(
             is_assigned(code),
             expected="a code that MS-ERREF 2.2 defines",
             observed=f"{describe(code)}{beside}",
             note=what,
         )
         if request.opnum in ERROR_CODES and (code or request.opnum == Opnum.GET_INTERFACE_LIST):
-            law(ERROR_CODES[request.opnum]).record(reply, what)
+            spec(ERROR_CODES[request.opnum]).record(reply, what)

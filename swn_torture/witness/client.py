@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from swn_torture.dcerpc.client import connect as connect_rpc
-from swn_torture.dcerpc.endpoint_mapper import ept_map
+from swn_torture.dcerpc.client.client import connect as connect_rpc
+from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
 from swn_torture.witness.codec import decode_response, encode
 from swn_torture.witness.constants import DEFAULT_KEEP_ALIVE, WITNESS, ProtocolVersion, RegisterFlags
 from swn_torture.witness.messages import (
@@ -36,12 +36,12 @@ from swn_torture.witness.messages import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from swn_torture.dcerpc.auth import Credentials
-    from swn_torture.dcerpc.binding import BindResult
-    from swn_torture.dcerpc.call import Call
-    from swn_torture.dcerpc.client import RpcClient
+    from swn_torture.dcerpc.client.binding import BindResult
+    from swn_torture.dcerpc.client.call import Call
+    from swn_torture.dcerpc.client.client import RpcClient
+    from swn_torture.dcerpc.security.context import Credentials
     from swn_torture.dcerpc.transcript import Transcript
-    from swn_torture.witness.fields import ByteOrder, Wrong
+    from swn_torture.stubdata.fields import ByteOrder, Wrong
     from swn_torture.witness.messages import AnyRequest
 
 __all__ = ["DEFAULT_TIMEOUT", "PendingCall", "WitnessClient", "connect"]

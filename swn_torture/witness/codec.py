@@ -12,9 +12,10 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from swn_torture.dcerpc.syntax import SyntaxId
+from swn_torture.stubdata.fields import ByteOrder, DecodeError, EncodeError, Wrong
+from swn_torture.stubdata.ndr import Reader, Writer
+from swn_torture.stubdata.syntax import SyntaxId
 from swn_torture.witness.constants import GROUP_NAME_UNITS, Opnum
-from swn_torture.witness.fields import ByteOrder, DecodeError, EncodeError, Wrong
 from swn_torture.witness.messages import (
     AnyRequest,
     AnyResponse,
@@ -35,7 +36,6 @@ from swn_torture.witness.messages import (
     UnRegisterRequest,
     UnRegisterResponse,
 )
-from swn_torture.witness.ndr import Reader, Writer
 
 __all__ = [
     "DecodeError",
@@ -312,13 +312,13 @@ def _write_unregistered(writer: Writer, message: UnRegisterResponse) -> None:
 
 
 def _write_notification(writer: Writer, message: AsyncNotifyResponse) -> None:
-    told = message.response
-    writer.pointer("pResp", present=told is not None)
-    if told is not None:
-        buffer = told.message_buffer
-        writer.u32("MessageType", told.message_type)
+    notified = message.response
+    writer.pointer("pResp", present=notified is not None)
+    if notified is not None:
+        buffer = notified.message_buffer
+        writer.u32("MessageType", notified.message_type)
         writer.u32("Length", len(buffer or b""))
-        writer.u32("NumberOfMessages", told.number_of_messages)
+        writer.u32("NumberOfMessages", notified.number_of_messages)
         writer.pointer("MessageBuffer", present=buffer is not None)
         if buffer is not None:
             writer.count("MessageBuffer.max_count", len(buffer))
@@ -327,7 +327,7 @@ def _write_notification(writer: Writer, message: AsyncNotifyResponse) -> None:
 
 
 def _read_notification(reader: Reader) -> AsyncNotifyResponse:
-    told = None
+    notified = None
     if reader.pointer("pResp"):
         message_type = reader.u32("MessageType")
         length = reader.u32("Length")
@@ -339,8 +339,8 @@ def _read_notification(reader: Reader) -> AsyncNotifyResponse:
             buffer = reader.octets("MessageBuffer", length)
         elif length:
             raise DecodeError("Length", at, f"{length} octets, but MessageBuffer is null")
-        told = RespAsyncNotify(message_type, number, buffer)
-    return AsyncNotifyResponse(told, reader.u32("ReturnValue"))
+        notified = RespAsyncNotify(message_type, number, buffer)
+    return AsyncNotifyResponse(notified, reader.u32("ReturnValue"))
 
 
 # WitnessrRegisterEx (opnum 4)

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 from uuid import UUID
 
-from swn_torture.dcerpc.syntax import SyntaxId
+from swn_torture.stubdata.syntax import SyntaxId
 
 __all__ = [
     "DEFAULT_KEEP_ALIVE",

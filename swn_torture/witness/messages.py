@@ -11,8 +11,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
+from swn_torture.stubdata.fields import ByteOrder
 from swn_torture.witness.constants import MessageType, Opnum
-from swn_torture.witness.fields import ByteOrder
 from swn_torture.witness.notifications import (
     DecodedBuffer,
     Notification,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
+from swn_torture.stubdata.fields import DecodeError, FieldReader, FieldWriter, Wrong
 from swn_torture.witness.constants import MessageType
-from swn_torture.witness.fields import DecodeError, FieldReader, FieldWriter, Wrong
 
 __all__ = [
     "NO_IPV4",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.server.embedded import EmbeddedCluster
+from swn_torture.server.nodes.embedded import EmbeddedCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

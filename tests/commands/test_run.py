@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from swn_torture.server.embedded import EmbeddedCluster
+    from swn_torture.server.nodes.embedded import EmbeddedCluster
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
     Text = Callable[..., str]
@@ -183,8 +183,8 @@ def test_a_run_that_was_killed_leaves_its_journal(
 def test_a_target_that_dies_is_an_error_and_no_violation(
     swn_torture: Command, tmp_path: Path, profile_text: Text
 ) -> None:
-    from swn_torture.server.config import ClusterConfig
-    from swn_torture.server.embedded import EmbeddedCluster as Cluster
+    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.nodes.embedded import EmbeddedCluster as Cluster
 
     report = tmp_path / "report"
     path = tmp_path / "profile.toml"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from swn_torture.control import Capability, Failure, NotSupported
-from swn_torture.control.command import CommandFailed, Runner, run
 from swn_torture.control.ctdb import CtdbController
 from swn_torture.control.ctdb_settings import CtdbSettings
+from swn_torture.control.runner import CommandFailed, Runner, run
 
 _NODES = {"node1": "198.51.100.10", "node2": "198.51.100.11"}
 

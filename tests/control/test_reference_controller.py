@@ -11,9 +11,9 @@ import pytest
 
 from swn_torture.control import Capability, ControllerError, Failure, NodeState, NotHealthy, ShareView
 from swn_torture.control.reference import ReferenceController
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.server.embedded import EmbeddedCluster
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.witness.client import connect
 from swn_torture.witness.messages import RespAsyncNotify
 

@@ -6,31 +6,31 @@ import hashlib
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from swn_torture.dcerpc.auth import SecurityContext
-from swn_torture.dcerpc.bind import BindAck, PresentationContext
-from swn_torture.dcerpc.binding import propose
-from swn_torture.dcerpc.client_connection import ClientConnection
+from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.client.connection import ClientConnection
 from swn_torture.dcerpc.errors import AuthenticationError, BadSignature, RemoteProtocolError
-from swn_torture.dcerpc.events import CallCancelled, CallReceived, ClientEvent, Joined, Violation
-from swn_torture.dcerpc.framing import Framer
-from swn_torture.dcerpc.interface import (
+from swn_torture.dcerpc.events import CallCancelled, CallReceived, ClientEvent, Joined, ProtocolViolation
+from swn_torture.dcerpc.pdu.bind import BindAck, PresentationContext
+from swn_torture.dcerpc.pdu.framing import Framer
+from swn_torture.dcerpc.pdu.pdus import Pdu, unpack
+from swn_torture.dcerpc.security.context import SecurityContext
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.server.interface import (
     Association,
     AssociationTable,
     ConnectionInfo,
     ServerCall,
     ServerInterface,
 )
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.options import ServerOptions
-from swn_torture.dcerpc.pdu import Pdu, unpack
-from swn_torture.dcerpc.server_connection import ServerConnection
+from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from swn_torture.dcerpc.security import SecurityEntry
+    from swn_torture.dcerpc.security.protection import SecurityEntry
 
 ECHO = SyntaxId(UUID("e1f2a3b4-0001-0002-0003-000405060708"), 1, 1)
 ECHO_BACK, KEEP = 0, 1
@@ -152,7 +152,7 @@ class Pair:
             options or ServerOptions(),
             ToyProvider() if secure else None,
         )
-        self.heard: list[ClientEvent] = []
+        self.waited: list[ClientEvent] = []
         self.violations: list[RemoteProtocolError] = []
         self._framer = Framer(lambda _: 0xFFFF)
 
@@ -173,7 +173,7 @@ class Pair:
         if self.client.error is None:
             self.client.receive_data(octets)
             while (event := self.client.next_event()) is not None:
-                self.heard.append(event)
+                self.waited.append(event)
         return pdus
 
     def _serve(self) -> None:
@@ -183,7 +183,7 @@ class Pair:
                     self.echo.call(call)
                 case CallCancelled(call, orphaned):
                     self.echo.cancelled(call, orphaned=orphaned)
-                case Violation(error):
+                case ProtocolViolation(error):
                     self.violations.append(error)
                 case Joined():
                     pass

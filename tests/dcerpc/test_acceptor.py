@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spnego._ntlm_raw.messages import AvFlags, AvId, Challenge, NegotiateFlags, TargetInfo
 
-from swn_torture.dcerpc.acceptor import Acceptor
-from swn_torture.dcerpc.auth import Credentials, SecurityContext, initiator
 from swn_torture.dcerpc.errors import AuthenticationError
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.security.context import Credentials, SecurityContext, initiator
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from tests.dcerpc.impacket_client import ImpacketClient
 
 USERS = {"witness": "Passw0rd!", "OTHER\\guest": "guest", "Ünï": "pässwörd"}

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.dcerpc.acceptor import Acceptor
 from swn_torture.dcerpc.errors import AuthenticationError
-from swn_torture.dcerpc.interface import ServerCall, ServerInterface
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.dcerpc.server import RpcServer
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.dcerpc.server.interface import ServerCall, ServerInterface
+from swn_torture.dcerpc.server.server import RpcServer
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
 from tests.dcerpc.impacket_client import ImpacketClient
 
 USERS = {"witness": "Passw0rd!"}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.acceptor import Acceptor
-from swn_torture.dcerpc.auth import Credentials, SecurityContext, initiator
 from swn_torture.dcerpc.errors import AuthenticationError, BadSignature
-from swn_torture.dcerpc.levels import AuthLevel, AuthType, effective_level
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.security.context import Credentials, SecurityContext, initiator
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
 
 WITNESS = Credentials("witness", "Passw0rd!", "SWNTEST", "CLIENT1")
 ACCEPTOR = Acceptor({"witness": "Passw0rd!"}, "SWNTEST", "node1.swn.test")

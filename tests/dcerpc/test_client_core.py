@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.bind import BindAck, BindNak, ContextResult
-from swn_torture.dcerpc.binding import propose
-from swn_torture.dcerpc.client_connection import ClientConnection
+from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.client.connection import ClientConnection
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
 from swn_torture.dcerpc.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
-from swn_torture.dcerpc.header import BIG_ENDIAN, WHOLE, PfcFlags, rewrite
-from swn_torture.dcerpc.pdu import FaultPdu, Request, Response, Shutdown, unpack
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, WHOLE, PfcFlags, rewrite
+from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response, Shutdown, unpack
+from swn_torture.stubdata.syntax import NDR32
 from tests.dcerpc.rpc_pair import ECHO
 
 FIRST, LAST = PfcFlags.FIRST, PfcFlags.LAST

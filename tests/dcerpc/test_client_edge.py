@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc import client as client_module
-from swn_torture.dcerpc import client_connection
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.dcerpc.bind import BindAck, ContextResult
-from swn_torture.dcerpc.client import RpcClient, connect
-from swn_torture.dcerpc.errand import errand
+from swn_torture.dcerpc.client import client as client_module
+from swn_torture.dcerpc.client import connection as client_connection
+from swn_torture.dcerpc.client.bound_client import bound_client
+from swn_torture.dcerpc.client.client import RpcClient, connect
 from swn_torture.dcerpc.errors import (
     AuthenticationError,
     ConnectionLost,
     DeadlineExceeded,
     RemoteProtocolError,
 )
-from swn_torture.dcerpc.header import PfcFlags
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.dcerpc.pdu import Response
-from swn_torture.dcerpc.server import RpcServer
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.dcerpc.pdu.bind import BindAck, ContextResult
+from swn_torture.dcerpc.pdu.header import PfcFlags
+from swn_torture.dcerpc.pdu.pdus import Response
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.dcerpc.server.server import RpcServer
+from swn_torture.stubdata.syntax import NDR32
 from tests.dcerpc.rpc_pair import ECHO, KEEP, Echo
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def test_a_call_inside_an_errand_has_its_own_deadline() -> None:
         server = RpcServer([Echo()])
         port = await server.start(HOST)
         try:
-            async with errand(HOST, port, ECHO, 30) as rpc:
+            async with bound_client(HOST, port, ECHO, 30) as rpc:
                 call = rpc.call(KEEP, b"")
                 assert repr(call) == "<Call 2 opnum=1 outstanding>"
                 await call.reply(0.01)

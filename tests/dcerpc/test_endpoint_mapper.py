@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.endpoint_mapper import (
+from swn_torture.dcerpc.epm.endpoint_mapper import (
     EndpointEntry,
     EndpointMapper,
     EndpointMapperError,
@@ -19,7 +19,7 @@ from swn_torture.dcerpc.endpoint_mapper import (
     ept_lookup,
     ept_map,
 )
-from swn_torture.dcerpc.epm import (
+from swn_torture.dcerpc.epm.messages import (
     EPM,
     MAX_ELEMENTS,
     NIL,
@@ -34,12 +34,12 @@ from swn_torture.dcerpc.epm import (
     MapResponse,
     VersionOption,
 )
+from swn_torture.dcerpc.epm.towers import Floor, Tower
 from swn_torture.dcerpc.errors import ContextRefused, DeadlineExceeded
-from swn_torture.dcerpc.interface import Association, Caller, ConnectionInfo, ServerCall
-from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.server.interface import Association, Caller, ConnectionInfo, ServerCall
+from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
-from swn_torture.dcerpc.towers import Floor, Tower
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.epm import (
+from swn_torture.dcerpc.epm.messages import (
     NIL,
     NULL_HANDLE,
     EptStatus,
@@ -23,9 +23,9 @@ from swn_torture.dcerpc.epm import (
     MapResponse,
     VersionOption,
 )
+from swn_torture.dcerpc.epm.towers import Floor, FloorProtocol, Tower
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
-from swn_torture.dcerpc.towers import Floor, FloorProtocol, Tower
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 SERVICE = SyntaxId(UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28"), 1, 1)
 OTHER = SyntaxId(UUID("11111111-2222-3333-4444-555555555555"), 2, 3)

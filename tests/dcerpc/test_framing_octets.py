@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.framing import Framer
-from swn_torture.dcerpc.header import BIG_ENDIAN
-from swn_torture.dcerpc.pdu import CoCancel, Request
+from swn_torture.dcerpc.pdu.framing import Framer
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN
+from swn_torture.dcerpc.pdu.pdus import CoCancel, Request
 
 PDUS = [Request(stub=b"x" * 50).pack(), CoCancel(drep=BIG_ENDIAN).pack(), Request(stub=b"y").pack()]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.dcerpc.acceptor import Acceptor
-from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.server.server import RpcServer
 from tests.dcerpc.rpc_pair import ECHO, Echo
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ pytest.importorskip("impacket")
 def port() -> Iterator[int]:
     """A server in a thread of its own, since impacket's client blocks."""
     ready, stop = threading.Event(), asyncio.Event()
-    told: list[Any] = []
+    notified: list[Any] = []
 
     async def serve() -> None:
         server = RpcServer([Echo()], acceptor=Acceptor({"witness": "Passw0rd!"}, "SWNTEST", "NODE1"))
-        told.extend((await server.start("127.0.0.1"), asyncio.get_running_loop()))
+        notified.extend((await server.start("127.0.0.1"), asyncio.get_running_loop()))
         ready.set()
         await stop.wait()
         await server.stop(reset=True)
@@ -34,8 +34,8 @@ def port() -> Iterator[int]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     assert ready.wait(5)
-    yield told[0]
-    told[1].call_soon_threadsafe(stop.set)
+    yield notified[0]
+    notified[1].call_soon_threadsafe(stop.set)
     thread.join(5)
     assert not thread.is_alive()
 

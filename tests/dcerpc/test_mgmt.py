@@ -9,17 +9,17 @@ from uuid import UUID
 import pytest
 
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.interface import (
+from swn_torture.dcerpc.mgmt import MGMT, Management, ManagementError, inq_if_ids, read_if_ids
+from swn_torture.dcerpc.server.interface import (
     Association,
     Caller,
     ConnectionInfo,
     ServerCall,
     ServerInterface,
 )
-from swn_torture.dcerpc.mgmt import MGMT, Management, ManagementError, inq_if_ids, read_if_ids
-from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, SyntaxId
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 SERVICE = SyntaxId(UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28"), 1, 1)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.bind import (
+from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
+from swn_torture.dcerpc.pdu.bind import (
     AlterContext,
     AlterContextResp,
     Bind,
@@ -20,8 +21,7 @@ from swn_torture.dcerpc.bind import (
     ResultCode,
     describe_reason,
 )
-from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
-from swn_torture.dcerpc.header import (
+from swn_torture.dcerpc.pdu.header import (
     BIG_ENDIAN,
     LITTLE_ENDIAN,
     Header,
@@ -31,7 +31,7 @@ from swn_torture.dcerpc.header import (
     rewrite,
     type_name,
 )
-from swn_torture.dcerpc.pdu import (
+from swn_torture.dcerpc.pdu.pdus import (
     Auth3,
     CoCancel,
     FaultPdu,
@@ -43,7 +43,7 @@ from swn_torture.dcerpc.pdu import (
     unpack,
 )
 from swn_torture.dcerpc.status import FORBIDDEN_STATUSES, describe_status
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId, bind_time_features
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId, bind_time_features
 
 U8, U16, U32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 OCTETS = st.binary(max_size=40)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.acceptor import Acceptor
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.dcerpc.binding import propose
-from swn_torture.dcerpc.client import RpcClient, connect
+from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.client.client import RpcClient, connect
 from swn_torture.dcerpc.errors import (
     BadSignature,
     BindRefused,
@@ -22,20 +20,22 @@ from swn_torture.dcerpc.errors import (
     Fault,
     RemoteProtocolError,
 )
-from swn_torture.dcerpc.header import rewrite
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.mgmt import MGMT
-from swn_torture.dcerpc.pdu import FaultPdu, Request, Response, Shutdown
-from swn_torture.dcerpc.server import RpcServer, ServerOptions
+from swn_torture.dcerpc.pdu.header import rewrite
+from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response, Shutdown
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server.server import RpcServer, ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.dcerpc.transcript import Transcript
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from tests.dcerpc.rpc_pair import ECHO, KEEP, Echo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from swn_torture.dcerpc.interface import Association, ConnectionInfo, ServerCall
+    from swn_torture.dcerpc.server.interface import Association, ConnectionInfo, ServerCall
 
 HOST = "127.0.0.1"
 WITNESS = Credentials("witness", "Passw0rd!", "SWNTEST")

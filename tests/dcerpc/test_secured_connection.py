@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc import verification as vt
-from swn_torture.dcerpc.bind import BindAck, PresentationContext
-from swn_torture.dcerpc.binding import propose
+from swn_torture.dcerpc.client.binding import propose
 from swn_torture.dcerpc.errors import BadSignature, LocalProtocolError, RemoteProtocolError
 from swn_torture.dcerpc.events import Answered
-from swn_torture.dcerpc.header import PfcFlags, SecTrailer, rewrite
-from swn_torture.dcerpc.interface import Caller
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.options import ServerOptions
-from swn_torture.dcerpc.pdu import FaultPdu, Request, Response
+from swn_torture.dcerpc.pdu import verification_trailer as vt
+from swn_torture.dcerpc.pdu.bind import BindAck, PresentationContext
+from swn_torture.dcerpc.pdu.header import PfcFlags, SecTrailer, rewrite
+from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server.interface import Caller
+from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.stubdata.syntax import NDR32
 from tests.dcerpc.rpc_pair import ECHO, KEEP, Pair, ToySecurity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from swn_torture.dcerpc.pdu import Pdu
+    from swn_torture.dcerpc.pdu.pdus import Pdu
 
 INTEGRITY, PRIVACY, CONNECT = AuthLevel.INTEGRITY, AuthLevel.PRIVACY, AuthLevel.CONNECT
 DENIED = FaultStatus.ERROR_ACCESS_DENIED
@@ -45,9 +45,9 @@ def status_of(answers: Sequence[Pdu]) -> int:
     return answers[0].status
 
 
-def heard(pair: Pair) -> bytes:
+def waited(pair: Pair) -> bytes:
     """The stub of the last response, as the client has verified it."""
-    event = pair.heard[-1]
+    event = pair.waited[-1]
     assert isinstance(event, Answered)
     return event.stub
 
@@ -60,7 +60,7 @@ class TestLegs:
         assert ack.trailer is not None
         assert (ack.trailer.auth_level, ack.trailer.context_id) == (level, 1)
         pair.call(0, b"hello")
-        assert heard(pair) == b"hello"
+        assert waited(pair) == b"hello"
         assert pair.echo.seen[0].caller == Caller("toy", AuthType.NTLM, level)
 
     def test_three_legs_with_alter_context(self, pair: Pair) -> None:
@@ -75,7 +75,7 @@ class TestLegs:
         assert isinstance(last, BindAck)
         assert last.padding == SecTrailer(9, PRIVACY, 0, 1).pack(), "a trailer without a token"
         pair.call(0, b"hello")
-        assert heard(pair) == b"hello"
+        assert waited(pair) == b"hello"
 
     def test_trailers_of_legs_follow_at_once(self, pair: Pair) -> None:
         """Aligned to 4 octets and no more: Samba refuses a bind whose trailer is moved to 16."""
@@ -133,7 +133,7 @@ class TestProtection:
         stub = bytes(n & 0xFF for n in range(size))
         pair.bind(level=level)
         answers = pair.call(0, stub)
-        assert heard(pair) == stub
+        assert waited(pair) == stub
         for answer in answers:
             assert isinstance(answer, Response)
             assert answer.trailer is not None
@@ -150,7 +150,7 @@ class TestProtection:
         (response,) = pair.tell(request)
         assert isinstance(response, Response)
         assert b"secret" not in response.pack()
-        assert heard(pair) == b"a secret of ours"
+        assert waited(pair) == b"a secret of ours"
 
     @pytest.mark.parametrize("level", [INTEGRITY, PRIVACY])
     @pytest.mark.parametrize("where", [12, 22, 24, 30])
@@ -199,7 +199,7 @@ class TestProtection:
         wrong = {"context_id": 99} if status == FaultStatus.NCA_S_UNK_IF else {}
         assert status_of(signed.call(99, bytes(12_000), **wrong)) == status
         signed.call(0, b"alive")
-        assert heard(signed) == b"alive"
+        assert waited(signed) == b"alive"
 
     def test_a_late_answer_is_signed_when_it_is_sent(self, signed: Pair) -> None:
         signed.call(KEEP)
@@ -207,9 +207,9 @@ class TestProtection:
             signed.call(0, bytes([number]))
         signed.echo.kept[0].reply(b"at last")
         signed.collect()
-        assert heard(signed) == b"at last"
+        assert waited(signed) == b"at last"
         signed.call(0, b"alive")
-        assert heard(signed) == b"alive"
+        assert waited(signed) == b"alive"
 
     def test_connect_level_needs_no_verifier(self, pair: Pair) -> None:
         pair.bind(level=CONNECT)
@@ -239,7 +239,7 @@ class TestHeaderSigning:
 
     def test_the_trailer_may_say_so(self, signed: Pair) -> None:
         signed.call(0, b"1234", verification=vt.trailer(vt.bitmask1(), vt.pcontext(ECHO, NDR32)))
-        assert heard(signed) == b"1234"
+        assert waited(signed) == b"1234"
 
 
 class TestCancelWithVerifier:
@@ -250,7 +250,7 @@ class TestCancelWithVerifier:
         signed.tell(give_up(2, security="default"))
         assert len(signed.echo.ended) == 1
         signed.call(0, b"alive")
-        assert heard(signed) == b"alive"
+        assert waited(signed) == b"alive"
 
     def test_it_has_to_match(self, signed: Pair) -> None:
         signed.call(KEEP)
@@ -285,7 +285,7 @@ class TestSeveralContexts:
             (response,) = signed.call(0, b"hello", security=chosen)
             assert response.trailer is not None
             assert response.trailer.context_id == chosen
-            assert heard(signed) == b"hello"
+            assert waited(signed) == b"hello"
         assert [call.caller.level for call in signed.echo.seen] == [5, 6, 5, 6, 6]
 
     def test_one_fragment_each_does_not_make_a_request(self, signed: Pair) -> None:

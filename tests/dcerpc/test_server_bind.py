@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.dcerpc.bind import (
+from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.pdu.bind import (
     AlterContextResp,
     BindAck,
     BindNak,
@@ -16,18 +17,17 @@ from swn_torture.dcerpc.bind import (
     ContextResult,
     PresentationContext,
 )
-from swn_torture.dcerpc.binding import propose
-from swn_torture.dcerpc.header import BIG_ENDIAN, PfcFlags, SecTrailer
-from swn_torture.dcerpc.interface import AssociationTable
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.dcerpc.options import ServerOptions
-from swn_torture.dcerpc.pdu import FaultPdu
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, PfcFlags, SecTrailer
+from swn_torture.dcerpc.pdu.pdus import FaultPdu
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.dcerpc.server.interface import AssociationTable
+from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId, bind_time_features
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId, bind_time_features
 from tests.dcerpc.rpc_pair import ECHO, Echo, Pair
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.pdu import Pdu
+    from swn_torture.dcerpc.pdu.pdus import Pdu
 
 ACCEPTED_NDR32 = ContextResult(0, 0, NDR32)
 ACCEPTED_NDR64 = ContextResult(0, 0, NDR64)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc import server as server_module
-from swn_torture.dcerpc.bind import BindAck
-from swn_torture.dcerpc.binding import propose
-from swn_torture.dcerpc.client import connect
-from swn_torture.dcerpc.client_connection import ClientConnection
+from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.client.client import connect
+from swn_torture.dcerpc.client.connection import ClientConnection
 from swn_torture.dcerpc.errors import DeadlineExceeded
-from swn_torture.dcerpc.interface import ServerCall, ServerInterface
-from swn_torture.dcerpc.pdu import unpack
-from swn_torture.dcerpc.server import RpcServer
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.dcerpc.pdu.bind import BindAck
+from swn_torture.dcerpc.pdu.pdus import unpack
+from swn_torture.dcerpc.server import server as server_module
+from swn_torture.dcerpc.server.interface import ServerCall, ServerInterface
+from swn_torture.dcerpc.server.server import RpcServer
+from swn_torture.stubdata.syntax import NDR32
 from tests.dcerpc.rpc_pair import ECHO, Echo
 
 if TYPE_CHECKING:

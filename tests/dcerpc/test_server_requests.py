@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc import verification as vt
-from swn_torture.dcerpc.binding import propose
+from swn_torture.dcerpc.client.binding import propose
 from swn_torture.dcerpc.errors import LocalProtocolError
 from swn_torture.dcerpc.events import Answered, Faulted
-from swn_torture.dcerpc.header import BIG_ENDIAN, WHOLE, PduType, PfcFlags, SecTrailer, rewrite
-from swn_torture.dcerpc.interface import Caller
-from swn_torture.dcerpc.options import ServerOptions
-from swn_torture.dcerpc.pdu import FaultPdu, Pdu, Request, Response, unpack
+from swn_torture.dcerpc.pdu import verification_trailer as vt
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, WHOLE, PduType, PfcFlags, SecTrailer, rewrite
+from swn_torture.dcerpc.pdu.pdus import FaultPdu, Pdu, Request, Response, unpack
+from swn_torture.dcerpc.server.interface import Caller
+from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from tests.dcerpc.rpc_pair import ECHO, KEEP, Pair
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class TestCalls:
         assert [answer.flags & WHOLE for answer in answers] == (
             [WHOLE] if len(answers) == 1 else [FIRST, *[0] * (len(answers) - 2), LAST]
         )
-        assert isinstance(bound.heard[-1], Answered)
-        assert bound.heard[-1].stub == stub
+        assert isinstance(bound.waited[-1], Answered)
+        assert bound.waited[-1].stub == stub
 
     def test_alloc_hint_counts_down(self, bound: Pair) -> None:
         answers = bound.call(0, bytes(12000))
@@ -334,7 +334,7 @@ class TestCancel:
         answer = fault(bound.tell(bound.client.cancel(2)))
         assert (answer.status, answer.call_id) == (FaultStatus.NCA_S_FAULT_CANCEL, 2)
         assert bound.echo.ended == [(bound.echo.kept[0], False)]
-        assert isinstance(bound.heard[-1], Faulted)
+        assert isinstance(bound.waited[-1], Faulted)
 
     def test_orphaning_a_pending_call_leaves_nothing_to_answer(self, bound: Pair) -> None:
         bound.call(KEEP)
@@ -438,5 +438,5 @@ def test_any_garbage_is_answered_or_ends_the_connection(
         stream = b"".join(portions)
         answers = pair.tell(*(bytes([octet]) for octet in stream) if split else [stream])
         outcomes.append((answers, pair.server.closing, len(pair.violations)))
-        assert pair.server.closing or not any(isinstance(e, Faulted) for e in pair.heard) or pair.violations
+        assert pair.server.closing or not any(isinstance(e, Faulted) for e in pair.waited) or pair.violations
     assert outcomes[0] == outcomes[1]

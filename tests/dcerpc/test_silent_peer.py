@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.dcerpc.client import connect
-from swn_torture.dcerpc.options import ServerOptions
-from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.client.client import connect
+from swn_torture.dcerpc.server.options import ServerOptions
+from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.dcerpc.transcript import Transcript
 from tests.dcerpc.rpc_pair import ECHO, Echo
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.interface import Association, ConnectionInfo
+    from swn_torture.dcerpc.server.interface import Association, ConnectionInfo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc import verification as vt
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.dcerpc.pdu import verification_trailer as vt
+from swn_torture.stubdata.syntax import NDR32, NDR64
 
-SWORN = vt.Sworn(
+SWORN = vt.ExpectedTrailer(
     header_signing=True, abstract=NDR64, transfer=NDR32, drep=b"\x10\0\0\0", call_id=7, context_id=1, opnum=3
 )
 GOOD = [vt.bitmask1(), vt.pcontext(NDR64, NDR32), vt.header2(call_id=7, context_id=1, opnum=3)]

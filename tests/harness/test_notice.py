@@ -6,10 +6,10 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
-from swn_torture.harness.buffer_rules import FRAME_RULES, check_frame, fits
-from swn_torture.harness.law import Law
-from swn_torture.harness.notice import Notice, Unreadable
+from swn_torture.casekit.checks import Spec
+from swn_torture.casekit.raw.notification import Notification, Unreadable
+from swn_torture.casekit.raw.notification_rules import FRAME_RULES, check_frame, fits
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange, encode_buffer
@@ -21,34 +21,44 @@ CHANGES = (ResourceChange(0xFF, "NODE1"), ResourceChange(1, "NODE1"))
 BOTH = pytest.mark.parametrize("syntax", [NDR32, NDR64], ids=["ndr32", "ndr64"])
 
 
-def read(syntax: SyntaxId, told: RespAsyncNotify, **wrong: int) -> Notice:
-    notice = Notice.read(encode(AsyncNotifyResponse(told, 0), syntax, wrong=wrong or None), syntax)
-    assert notice is not None
-    return notice
+def read(syntax: SyntaxId, notified: RespAsyncNotify, **wrong: int) -> Notification:
+    notification = Notification.read(
+        encode(AsyncNotifyResponse(notified, 0), syntax, wrong=wrong or None), syntax
+    )
+    assert notification is not None
+    return notification
 
 
 @BOTH
 def test_an_address_list_reads_as_it_was_written(syntax: SyntaxId) -> None:
-    notice = read(syntax, RespAsyncNotify.of(LIST, message_type=2))
+    notification = read(syntax, RespAsyncNotify.of(LIST, message_type=2))
 
-    assert (notice.message_type, notice.number, notice.length, notice.max_count) == (2, 1, 60, 60)
-    assert notice.addresses == ("192.0.2.5", "2001:db8::5")
-    assert [entry.flags for entry in notice.entries] == [0x9, 0xA]
-    assert fits(notice) == [True]
+    assert (notification.message_type, notification.number, notification.length, notification.max_count) == (
+        2,
+        1,
+        60,
+        60,
+    )
+    assert notification.addresses == ("192.0.2.5", "2001:db8::5")
+    assert [entry.flags for entry in notification.entries] == [0x9, 0xA]
+    assert fits(notification) == [True]
 
 
 @BOTH
 def test_changes_read_as_they_were_written(syntax: SyntaxId) -> None:
-    notice = read(syntax, RespAsyncNotify.of(*CHANGES))
+    notification = read(syntax, RespAsyncNotify.of(*CHANGES))
 
-    assert [(change.text, change.change_type) for change in notice.changes] == [("NODE1", 0xFF), ("NODE1", 1)]
-    assert fits(notice) == [True, True]
-    assert str(notice).startswith("RESOURCE_CHANGE (0x1): 'NODE1' UNAVAILABLE")
+    assert [(change.text, change.change_type) for change in notification.changes] == [
+        ("NODE1", 0xFF),
+        ("NODE1", 1),
+    ]
+    assert fits(notification) == [True, True]
+    assert str(notification).startswith("RESOURCE_CHANGE (0x1): 'NODE1' UNAVAILABLE")
 
 
 @BOTH
 def test_a_null_response_is_none(syntax: SyntaxId) -> None:
-    assert Notice.read(encode(AsyncNotifyResponse(None, 0), syntax), syntax) is None
+    assert Notification.read(encode(AsyncNotifyResponse(None, 0), syntax), syntax) is None
 
 
 @pytest.mark.parametrize("cut", [0, 3, 12, 30])
@@ -56,17 +66,17 @@ def test_octets_that_end_early_are_said_to(cut: int) -> None:
     octets = encode(AsyncNotifyResponse(RespAsyncNotify.of(*CHANGES), 0), NDR32)
 
     with pytest.raises(Unreadable, match="are there"):
-        Notice.read(octets[:cut], NDR32)
+        Notification.read(octets[:cut], NDR32)
 
 
 @pytest.mark.parametrize("length", [0, 3, 5000])
 def test_an_impossible_length_leaves_the_rest_to_the_structure(length: int) -> None:
     buffer = encode_buffer(CHANGES, wrong={"[0].Length": length})
 
-    notice = read(NDR32, RespAsyncNotify(1, 2, buffer))
+    notification = read(NDR32, RespAsyncNotify(1, 2, buffer))
 
-    assert [change.length for change in notice.changes] == [length]
-    assert notice.structures == (buffer,)
+    assert [change.length for change in notification.changes] == [length]
+    assert notification.structures == (buffer,)
 
 
 @pytest.mark.parametrize(
@@ -84,26 +94,26 @@ def test_an_impossible_length_leaves_the_rest_to_the_structure(length: int) -> N
     ],
     ids=["unknown-kind", "too-many", "too-few", "slack", "no-buffer", "instances"],
 )
-def test_each_wrong_frame_breaks_the_rule_for_it(told: RespAsyncNotify, broken: str) -> None:
-    law = Law("harness.test", FRAME_RULES)
+def test_each_wrong_frame_breaks_the_rule_for_it(notified: RespAsyncNotify, broken: str) -> None:
+    spec = Spec("harness.test", FRAME_RULES)
 
-    check_frame(law, read(NDR64, told))
+    check_frame(spec, read(NDR64, notified))
 
-    assert broken in {check.requirement for check in law.failed}
+    assert broken in {check.requirement for check in spec.failed}
 
 
 def test_a_right_frame_breaks_none() -> None:
-    law = Law("harness.test", FRAME_RULES)
+    spec = Spec("harness.test", FRAME_RULES)
 
-    check_frame(law, read(NDR32, RespAsyncNotify.of(LIST, message_type=3)))
+    check_frame(spec, read(NDR32, RespAsyncNotify.of(LIST, message_type=3)))
 
-    assert not law.failed
-    assert {check.requirement for check in law.checks} == set(FRAME_RULES)
+    assert not spec.failed
+    assert {check.requirement for check in spec.checks} == set(FRAME_RULES)
 
 
 def test_a_length_that_is_not_the_size_of_the_buffer_is_seen() -> None:
-    law = Law("harness.test", FRAME_RULES)
+    spec = Spec("harness.test", FRAME_RULES)
 
-    check_frame(law, read(NDR32, RespAsyncNotify.of(LIST, message_type=3), Length=59))
+    check_frame(spec, read(NDR32, RespAsyncNotify.of(LIST, message_type=3), Length=59))
 
-    assert [check.requirement for check in law.failed] == ["SWN-2.2.2.4-length"]
+    assert [check.requirement for check in spec.failed] == ["SWN-2.2.2.4-length"]

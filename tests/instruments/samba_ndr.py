@@ -43,10 +43,10 @@ def interface_list_of(value):
     listed = witness.interfaceList()
     if value["interfaces"] is not None:
         interfaces = []
-        for told in value["interfaces"]:
+        for notified in value["interfaces"]:
             interface = witness.interfaceInfo()
             for name in INTERFACE:
-                setattr(interface, name, told[name])
+                setattr(interface, name, notified[name])
             interfaces.append(interface)
         listed.num_interfaces = len(interfaces)
         listed.interfaces = interfaces
@@ -63,19 +63,19 @@ def plain_interface_list(listed):
 
 
 def plain_interface(interface):
-    told = {name: getattr(interface, name) for name in INTERFACE}
-    return {**told, "ipv4": plain_address(told["ipv4"]), "ipv6": plain_address(told["ipv6"])}
+    notified = {name: getattr(interface, name) for name in INTERFACE}
+    return {**notified, "ipv4": plain_address(notified["ipv4"]), "ipv6": plain_address(notified["ipv6"])}
 
 
-def notification_of(told):
-    if "change_type" in told:
+def notification_of(notified):
+    if "change_type" in notified:
         change = witness.ResourceChange()
-        change.type = told["change_type"]
-        change.name = told["resource_name"]
+        change.type = notified["change_type"]
+        change.name = notified["resource_name"]
         return change
     listed = witness.IPaddrInfoList()
     addresses = []
-    for entry in told["addresses"]:
+    for entry in notified["addresses"]:
         address = witness.IPaddrInfo()
         for name in ("flags", "ipv4", "ipv6"):
             setattr(address, name, entry[name])
@@ -101,7 +101,7 @@ def response_of(value):
     response = witness.notifyResponse()
     response.type = value["message_type"]
     response.num = len(value["items"])
-    response.messages = [notification_of(told) for told in value["items"]]
+    response.messages = [notification_of(notified) for notified in value["items"]]
     return response
 
 

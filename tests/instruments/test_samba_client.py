@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.server.config import ClusterConfig
-from swn_torture.server.embedded import EmbeddedCluster
-from swn_torture.server.options import Options
+from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.server.state.options import Options
 
 if TYPE_CHECKING:
     from tests.instruments.samba_tree import SambaTree
@@ -33,14 +33,14 @@ def test_every_call_by_every_binding(tree: SambaTree) -> None:
         ]
         answer = tree.run("python3", SCRIPT.name, *arguments, ours=SCRIPT.parent)
     assert answer.returncode == 0, answer.stderr
-    told = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert [t["binding"] for t in told] == [
+    notified = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [t["binding"] for t in notified] == [
         f"{auth},{level}{syntax}"
         for auth in ("ntlm", "spnego")
         for level in ("sign", "seal")
         for syntax in ("", ",ndr64")
     ]
-    for one in told:
+    for one in notified:
         assert len(one["interfaces"]) == 3, one
         assert one["interfaces"][0].startswith(f"NODE1 {node.address} 1 "), one
         assert one["unknown_version"] == 0x51A, one

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.codec import DecodeError, encode
 from swn_torture.witness.constants import GROUP_NAME_UNITS, MessageType, Opnum, ProtocolVersion
 from swn_torture.witness.messages import (
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from swn_torture.dcerpc.syntax import SyntaxId
-    from swn_torture.witness.fields import ByteOrder
+    from swn_torture.stubdata.fields import ByteOrder
+    from swn_torture.stubdata.syntax import SyntaxId
     from swn_torture.witness.messages import AnyRequest, AnyResponse
     from tests.instruments.samba_tree import SambaTree
 
@@ -139,12 +139,13 @@ def as_samba_writes(
     """Our octets; only NDR64 notifications are given the zeros that Samba adds to them, see below."""
     if syntax == NDR32 or not isinstance(message, AsyncNotifyResponse) or message.response is None:
         return encode(message, syntax, byte_order=byte_order)
-    told = message.response
-    buffer = told.message_buffer or b""
+    notified = message.response
+    buffer = notified.message_buffer or b""
     slack = bytes(-len(buffer) % 4 + 12)
     return encode(
         AsyncNotifyResponse(
-            RespAsyncNotify(told.message_type, told.number_of_messages, buffer + slack), message.result
+            RespAsyncNotify(notified.message_type, notified.number_of_messages, buffer + slack),
+            message.result,
         ),
         syntax,
         byte_order=byte_order,

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import encode
 from swn_torture.witness.constants import (
     AddressFlags,
@@ -39,7 +39,7 @@ from swn_torture.witness.messages import (
     UnRegisterResponse,
 )
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
-from tests.witness.witness_samples import decode, told
+from tests.witness.witness_samples import decode, notified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,9 +86,9 @@ SAMPLES: dict[str, AnyRequest | AnyResponse] = {
     "witness_UnRegister_check_IN": UnRegisterRequest(REGISTERED),
     "witness_UnRegister_check_OUT": UnRegisterResponse(0),
     "witness_AsyncNotify_check_IN": AsyncNotifyRequest(WAITING),
-    "witness_AsyncNotify_check_OUT": told(MessageType.RESOURCE_CHANGE, CHANGE),
-    "witness_AsyncNotify_check_move_OUT": told(MessageType.CLIENT_MOVE, MOVE),
-    "witness_AsyncNotify_check_fuzz1_OUT": told(MessageType.CLIENT_MOVE, NOWHERE),
+    "witness_AsyncNotify_check_OUT": notified(MessageType.RESOURCE_CHANGE, CHANGE),
+    "witness_AsyncNotify_check_move_OUT": notified(MessageType.CLIENT_MOVE, MOVE),
+    "witness_AsyncNotify_check_fuzz1_OUT": notified(MessageType.CLIENT_MOVE, NOWHERE),
 }
 """What smbtorture asserts of each sample, by the name of the check."""
 

@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.dcerpc.syntax import NDR32, NDR64
-from swn_torture.server.clusapi.messages import CLUSAPI
-from swn_torture.server.config import DEFAULT_SHARES, ClusterConfig
-from swn_torture.server.dispatch import TableInterface
-from swn_torture.server.embedded import EmbeddedCluster
-from swn_torture.server.endpoint import WitnessEndpoint
-from swn_torture.server.options import Options
-from swn_torture.server.shares import Share, ShareType
-from swn_torture.server.srvsvc.messages import SRVSVC
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.server.companions.clusapi.messages import CLUSAPI
+from swn_torture.server.companions.dispatch import TableInterface
+from swn_torture.server.companions.srvsvc.messages import SRVSVC
+from swn_torture.server.nodes.config import DEFAULT_SHARES, ClusterConfig
+from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.state.options import Options
+from swn_torture.server.state.shares import Share, ShareType
+from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import WITNESS
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from swn_torture.dcerpc.interface import ServerCall, ServerInterface
-    from swn_torture.dcerpc.syntax import SyntaxId
+    from swn_torture.dcerpc.server.interface import ServerCall, ServerInterface
+    from swn_torture.stubdata.syntax import SyntaxId
     from tests.instruments.samba_tree import SambaTree
 
 pytestmark = pytest.mark.lab
@@ -46,7 +46,7 @@ SUBTESTS = ["GetInterfaceList", "Register", "UnRegister", "RegisterEx", "AsyncNo
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> dict[SyntaxId, set[tuple[SyntaxId, int]]]:
+def waited(monkeypatch: pytest.MonkeyPatch) -> dict[SyntaxId, set[tuple[SyntaxId, int]]]:
     """For each interface the transfer syntaxes and levels by which the cluster is called."""
     calls: dict[SyntaxId, set[tuple[SyntaxId, int]]] = {}
 
@@ -71,7 +71,7 @@ def smbtorture(
     config = ClusterConfig(clusapi=True, smb_port=0, options=options, shares=shares)
     with EmbeddedCluster(config) as cluster:
         node = cluster.nodes[0]
-        told = tree.run(
+        notified = tree.run(
             "smbtorture",
             f"ncacn_ip_tcp:{node.address}[{','.join(filter(None, (str(node.port), binding)))}]",
             f"--user={config.domain}\\witness%{config.users['witness']}",
@@ -80,8 +80,8 @@ def smbtorture(
             "rpc.witness",
             ours=ours,
         )
-    said = f"smbtorture ended with {told.returncode}\n{told.stdout}\n{told.stderr}"
-    outcomes = re.findall(r"^(success|failure|error|skip): witness\.(\w+)", told.stdout, re.MULTILINE)
+    said = f"smbtorture ended with {notified.returncode}\n{notified.stdout}\n{notified.stderr}"
+    outcomes = re.findall(r"^(success|failure|error|skip): witness\.(\w+)", notified.stdout, re.MULTILINE)
     return {name: outcome for outcome, name in outcomes}, said
 
 
@@ -105,7 +105,7 @@ def smbtorture(
 def test_every_subtest_passes(
     tree: SambaTree,
     tmp_path: Path,
-    heard: dict[SyntaxId, set[tuple[SyntaxId, int]]],
+    waited: dict[SyntaxId, set[tuple[SyntaxId, int]]],
     binding: str,
     level: AuthLevel,
     pipe_level: AuthLevel,
@@ -115,7 +115,7 @@ def test_every_subtest_passes(
     assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
     syntax = NDR64 if "ndr64" in binding else NDR32
     # Without a word about it Samba signs over TCP, and leaves the pipe to SMB; ClusAPI it always seals.
-    assert heard == {
+    assert waited == {
         WITNESS: {(syntax, level)},
         CLUSAPI: {(syntax, AuthLevel.PRIVACY)},
         SRVSVC: {(syntax, pipe_level)},

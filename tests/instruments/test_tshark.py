@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.control.reference import ReferenceController
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.transcript import Transcript
-from swn_torture.report.captures import write_capture
-from swn_torture.server.config import ClusterConfig, default_nodes
-from swn_torture.server.embedded import EmbeddedCluster
-from swn_torture.server.options import Options
-from swn_torture.server.shares import Share, ShareType
+from swn_torture.report.exchange.captures import write_capture
+from swn_torture.server.nodes.config import ClusterConfig, default_nodes
+from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.server.state.options import Options
+from swn_torture.server.state.shares import Share, ShareType
 from swn_torture.witness.client import PendingCall, WitnessClient, connect
 from swn_torture.witness.codec import encode
 from swn_torture.witness.constants import MessageType, Opnum, ProtocolVersion, RegisterFlags
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from swn_torture.dcerpc.syntax import SyntaxId
+    from swn_torture.stubdata.syntax import SyntaxId
     from tests.instruments.tshark import Row
 
 PASSWORD = "Passw0rd!"
@@ -268,15 +268,15 @@ def test_two_notifications_in_one_answer(syntax: SyntaxId, tmp_path: Path) -> No
         await this.call(client, AsyncNotifyRequest(handle))
 
     done = run(two_changes, "ntlm-signed", syntax)
-    told = done.messages[-1]
-    assert isinstance(told, AsyncNotifyResponse)
-    assert told.response is not None
-    first, second = told.response.decode().items
+    notified = done.messages[-1]
+    assert isinstance(notified, AsyncNotifyResponse)
+    assert notified.response is not None
+    first, second = notified.response.decode().items
 
     rows = tshark.dissect(capture(done, tmp_path), COLUMNS)
 
     row = calls(rows)[-1]
-    right = shown(told)
+    right = shown(notified)
     wrong = shown(AsyncNotifyResponse(RespAsyncNotify.of(first), len(encode_buffer([second]))))
     for name in ("length", "num"):
         wrong[f"witness.witness_notifyResponse.{name}"] = right[f"witness.witness_notifyResponse.{name}"]

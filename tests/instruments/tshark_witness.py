@@ -72,11 +72,11 @@ def shown(message: AnyRequest | AnyResponse) -> dict[str, list[int | str]]:
         case RegisterResponse() | RegisterExResponse() | AsyncNotifyRequest() | UnRegisterRequest():
             kind = type(message).__name__.removesuffix("Request").removesuffix("Response")
             add(f"witness_{kind}.context_handle", message.context.pack().hex())
-        case AsyncNotifyResponse(response=RespAsyncNotify() as told):
-            add("witness_notifyResponse.type", told.message_type)
-            add("witness_notifyResponse.length", len(told.message_buffer or b""))
-            add("witness_notifyResponse.num", told.number_of_messages)
-            for item in told.decode().items:
+        case AsyncNotifyResponse(response=RespAsyncNotify() as notified):
+            add("witness_notifyResponse.type", notified.message_type)
+            add("witness_notifyResponse.length", len(notified.message_buffer or b""))
+            add("witness_notifyResponse.num", notified.number_of_messages)
+            for item in notified.decode().items:
                 _show_notification(add, item)
     return found
 

@@ -13,13 +13,13 @@ import pytest
 
 from swn_torture import lab
 from swn_torture.control import ControllerError, Failure, NodeState
-from swn_torture.dcerpc.auth import Credentials
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.target import make_controller, parse_profile
 from swn_torture.witness import client as witness
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange, decode_buffer
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

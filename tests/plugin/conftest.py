@@ -28,7 +28,8 @@ def pytest_runtest_logreport(report):
 
 #: Cases of a user's own, one for each way in which a case can end.
 OWN = '''
-from swn_torture.harness import case, outcome_of, returns
+from swn_torture.casekit import case
+from swn_torture.casekit import outcome_of, returns
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 @case("SWN-3.1.4.1-success-code", syntaxes="both")
@@ -96,8 +97,8 @@ class Directory:
 
     def run(self, *arguments: str, plugin: bool = True, **environment: str) -> Run:
         """Run pytest there in a process of its own, on the embedded reference, or without the plugin."""
-        told = {name: self.path / name for name in ("reports.jsonl", "results.json")}
-        for path in told.values():
+        notified = {name: self.path / name for name in ("reports.jsonl", "results.json")}
+        for path in notified.values():
             path.unlink(missing_ok=True)
         how = ("--swn-json", "results.json") if plugin else ("-p", "no:swn_torture")
         command = [sys.executable, "-m", "pytest", *how, *arguments]
@@ -111,7 +112,7 @@ class Directory:
             check=False,
             timeout=100,
         )
-        lines, results = (path.read_text("utf-8") if path.is_file() else "" for path in told.values())
+        lines, results = (path.read_text("utf-8") if path.is_file() else "" for path in notified.values())
         return Run(
             exit=ended.returncode,
             text=f"{ended.stdout}\n{ended.stderr}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(swn_torture.__file__).parent.parent
 
-HEAVY = ("impacket", "scapy", "spnego", "jinja2", "rich", "swn_torture.harness", "swn_torture.spec")
+HEAVY = ("impacket", "scapy", "spnego", "jinja2", "rich", "swn_torture.casekit", "swn_torture.spec")
 
 # In a run without cases
 # ----------------------------------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ def test_processes_side_by_side_find_what_one_finds(own: Directory, ended: Run) 
 
 
 def _findings(run: Run) -> dict[str, Any]:
-    told = ("title", "suite", "requirements", "level", "outcome", "reason", "checks", "choices")
-    return {name: {key: each[key] for key in told} for name, each in run.results.items()}
+    notified = ("title", "suite", "requirements", "level", "outcome", "reason", "checks", "choices")
+    return {name: {key: each[key] for key in notified} for name, each in run.results.items()}
 
 
 # Allure
@@ -186,8 +186,8 @@ def _findings(run: Run) -> dict[str, Any]:
 def allure(own: Directory, ended: Run) -> dict[str, dict[str, Any]]:
     """What Allure was told of each test, by title."""
     assert ended.reports
-    told = [json.loads(path.read_text("utf-8")) for path in (own.path / "allure").glob("*-result.json")]
-    return {each["name"]: each for each in told}
+    notified = [json.loads(path.read_text("utf-8")) for path in (own.path / "allure").glob("*-result.json")]
+    return {each["name"]: each for each in notified}
 
 
 LABELS = {
@@ -203,12 +203,12 @@ LABELS = {
 @pytest.mark.parametrize("title", LABELS)
 def test_allure_is_told_severity_and_requirement(allure: dict[str, dict[str, Any]], title: str) -> None:
     status, severity, requirement = LABELS[title]
-    told = allure[title]
+    notified = allure[title]
 
-    assert told["status"] == status
-    assert _labels(told, "severity") == [severity]
-    assert _labels(told, "tag") == _labels(told, "requirement") == [requirement]
-    assert requirement in told["description"]
+    assert notified["status"] == status
+    assert _labels(notified, "severity") == [severity]
+    assert _labels(notified, "tag") == _labels(notified, "requirement") == [requirement]
+    assert requirement in notified["description"]
 
 
 def test_allure_is_given_the_findings(own: Directory, allure: dict[str, dict[str, Any]]) -> None:
@@ -235,7 +235,7 @@ def test_a_case_for_an_unknown_requirement_is_not_run(directory: Directory) -> N
     directory.write(
         "test_typo",
         """
-from swn_torture.harness import case
+from swn_torture.casekit import case
 
 @case("SWN-3.1.4.2-null-netnam")
 async def test_typo(law):

@@ -18,7 +18,7 @@ from swn_torture.report import (
     CaseResult,
     Check,
     Choice,
-    Outcome,
+    CaseOutcome,
     Results,
     Run,
     TargetInfo,
@@ -169,7 +169,7 @@ def _case(index: int, named: list[Requirement], dice: random.Random, catalogue: 
     )
     fate = dice.random()
     checks = [Check(row.id, passed=True, expected=(row.how,), observed=dice.choice(CODES)) for row in named]
-    outcome: Outcome = "passed"
+    outcome: CaseOutcome = "passed"
     reason, observed = "", ""
     expected: tuple[str, ...] = ()
     if fate < 0.07:

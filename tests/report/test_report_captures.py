@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.report.captures import SEGMENT, synthesise, write_capture
-from swn_torture.report.exchange import read_records
+from swn_torture.report.exchange.captures import SEGMENT, synthesise, write_capture
+from swn_torture.report.exchange.records import read_records
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.report.exchange import Frame, frames, read_records
-from swn_torture.report.hexdump import dump, hex_lines
-from swn_torture.report.pdu_fields import Association, Field, describe_pdu
+from swn_torture.report.exchange.hexdump import dump, hex_lines
+from swn_torture.report.exchange.pdu_fields import Association, Field, describe_pdu
+from swn_torture.report.exchange.records import Frame, frames, read_records
 
 if TYPE_CHECKING:
     from swn_torture.report import Results

@@ -11,7 +11,7 @@ from swn_torture.report import (
     CaseResult,
     Check,
     Choice,
-    Outcome,
+    CaseOutcome,
     Results,
     ResultsError,
     Run,
@@ -52,7 +52,7 @@ CATALOGUE = Catalogue(
 
 
 def case(
-    *checks: Check, outcome: Outcome = "passed", names: tuple[str, ...] = (), id_: str = "c"
+    *checks: Check, outcome: CaseOutcome = "passed", names: tuple[str, ...] = (), id_: str = "c"
 ) -> CaseResult:
     return CaseResult(
         id_, "title", "rpc", names or tuple(c.requirement for c in checks), "MUST", outcome, checks=checks
@@ -79,7 +79,7 @@ def verdict_of(id_: str, *cases: CaseResult) -> str:
         ("record", "conforms", "passed"),
     ],
 )
-def test_a_failed_check_weighs_what_its_level_weighs(id_: str, verdict: str, outcome: Outcome) -> None:
+def test_a_failed_check_weighs_what_its_level_weighs(id_: str, verdict: str, outcome: CaseOutcome) -> None:
     check = Check(id_, passed=False)
     assert judge([check], CATALOGUE) == outcome
     assert verdict_of(id_, case(check, outcome=outcome)) == verdict
@@ -145,7 +145,7 @@ def test_client_rules_and_unobservable_ones_stand_apart_from_the_count() -> None
         ([], True, "undecided", 3),
     ],
 )
-def test_the_overall_verdict(outcomes: list[Outcome], complete: bool, verdict: str, exit_code: int) -> None:
+def test_the_overall_verdict(outcomes: list[CaseOutcome], complete: bool, verdict: str, exit_code: int) -> None:
     summary = results(*(case(outcome=o, names=("may",)) for o in outcomes), complete=complete).summary
     assert (summary.verdict, summary.exit_code) == (verdict, exit_code)
 

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.server.clock import FakeClock
-from swn_torture.server.interfaces import Interface
-from swn_torture.server.names import NetNames
-from swn_torture.server.options import Options
-from swn_torture.server.service import Owner, Reply, Selection, WitnessService
-from swn_torture.server.shares import Share, ShareTable, ShareType
+from swn_torture.server.state.clock import FakeClock
+from swn_torture.server.state.interfaces import Interface
+from swn_torture.server.state.names import NetNames
+from swn_torture.server.state.options import Options
+from swn_torture.server.state.service import Owner, Reply, Selection, WitnessService
+from swn_torture.server.state.shares import Share, ShareTable, ShareType
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
@@ -127,7 +127,7 @@ class Bench:
         """Make an AsyncNotify call; its token."""
         return self.call(AsyncNotifyRequest(handle), **owner)
 
-    def told(self, token: int) -> tuple[int, tuple[Notification, ...]]:
+    def notified(self, token: int) -> tuple[int, tuple[Notification, ...]]:
         """(MessageType, notifications) of the success that answered a call."""
         answer = self.answers[token]
         assert isinstance(answer, AsyncNotifyResponse)

@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.dcerpc.client import connect
-from swn_torture.dcerpc.endpoint_mapper import ept_map
+from swn_torture.dcerpc.client.client import connect
+from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.dcerpc.errors import ContextRefused, Fault
-from swn_torture.dcerpc.levels import AuthLevel
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64
-from swn_torture.server.clusapi import codec
-from swn_torture.server.clusapi.messages import (
+from swn_torture.server.companions.clusapi import codec
+from swn_torture.server.companions.clusapi.messages import (
     CLUSAPI,
     ClusapiOpnum,
     GetResourceStateResponse,
@@ -23,19 +22,20 @@ from swn_torture.server.clusapi.messages import (
     ResourceRequest,
     ResourceState,
 )
+from swn_torture.stubdata.ndr import Reader, Writer
+from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
-from swn_torture.witness.ndr import Reader, Writer
-from swn_torture.witness.win32 import Win32
-from tests.server.stories import SOON, WITNESS, client_of, register, story, told
+from tests.server.scenarios import SOON, WITNESS, client_of, notified, register, story
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from swn_torture.dcerpc.client import RpcClient
-    from swn_torture.dcerpc.syntax import SyntaxId
-    from swn_torture.server.cluster import ReferenceCluster
-    from swn_torture.server.node import Node
+    from swn_torture.dcerpc.client.client import RpcClient
+    from swn_torture.server.nodes.cluster import ReferenceCluster
+    from swn_torture.server.nodes.node import Node
+    from swn_torture.stubdata.syntax import SyntaxId
 
 
 class Administrator:
@@ -147,14 +147,14 @@ def test_clients_of_every_node_are_told_when_the_name_goes_offline_and_online() 
             assert await admin.switch(ClusapiOpnum.OFFLINE_RESOURCE, handle) == 0
 
             for call, group in zip(waiting, ("NODE2", "NODE1"), strict=True):
-                assert told(await call.reply(SOON)) == (1, [f"{group} UNAVAILABLE"])
+                assert notified(await call.reply(SOON)) == (1, [f"{group} UNAVAILABLE"])
             assert await admin.state(handle) is ResourceState.OFFLINE
 
             waiting = [client.async_notify(handle) for client, handle in watches]
             assert await admin.switch(ClusapiOpnum.ONLINE_RESOURCE, handle) == 0
 
             for call, group in zip(waiting, ("NODE2", "NODE1"), strict=True):
-                assert told(await call.reply(SOON)) == (1, [f"{group} AVAILABLE"])
+                assert notified(await call.reply(SOON)) == (1, [f"{group} AVAILABLE"])
             assert await admin.state(handle) is ResourceState.ONLINE
 
     story(tell, clusapi=True)

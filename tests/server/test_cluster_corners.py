@@ -13,21 +13,21 @@ import pytest
 
 from swn_torture.dcerpc.errors import Fault
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32
-from swn_torture.server.admin import AdminServer
-from swn_torture.server.cluster import ClusterError, ReferenceCluster
-from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port, free_network
-from swn_torture.server.embedded import EmbeddedCluster
-from swn_torture.server.endpoint import WitnessEndpoint
-from swn_torture.server.serve import introduction
+from swn_torture.server.nodes.admin import AdminServer
+from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
+from swn_torture.server.nodes.config import ClusterConfig, ConfigError, choose_epm_port, free_network
+from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.nodes.serve import introduction
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.target import load_profile
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import NULL_HANDLE, RegisterRequest
 from tests.server.conftest import Bench
-from tests.server.stories import SOON, client_of, register, story, told
+from tests.server.scenarios import SOON, client_of, notified, register, story
 
 if TYPE_CHECKING:
-    from swn_torture.server.node import Node
+    from swn_torture.server.nodes.node import Node
 
 
 def another_address(node: Node) -> str:
@@ -40,12 +40,12 @@ def test_a_node_that_is_disabled_is_not_disabled_again() -> None:
         async with client_of(node1) as client:
             handle = await register(client, node2)
             await cluster.disable("NODE2")
-            assert told(await client.async_notify(handle).reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await client.async_notify(handle).reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
 
             await cluster.disable("NODE2")
             await cluster.enable("NODE2")
 
-            assert told(await client.async_notify(handle).reply(SOON)) == (1, ["NODE2 AVAILABLE"])
+            assert notified(await client.async_notify(handle).reply(SOON)) == (1, ["NODE2 AVAILABLE"])
 
     story(tell)
 
@@ -110,7 +110,7 @@ def test_only_the_chosen_causes_are_told_as_ip_changes() -> None:
 
             await cluster.remove_address(another_address(node2))
 
-            assert told(await call.reply(SOON))[0] == 4
+            assert notified(await call.reply(SOON))[0] == 4
 
     story(tell, ip_change_causes=["removed"])
 
@@ -149,7 +149,7 @@ def test_a_server_may_ignore_that_a_client_has_lost_its_patience() -> None:
 
             await cluster.disable("NODE2")
 
-            assert told(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
 
     story(tell, honour_cancel=False)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from swn_torture.server.cluster import ReferenceCluster
-from swn_torture.server.config import ClusterConfig
-from swn_torture.server.shares import EnumerationError
+from swn_torture.server.nodes.cluster import ReferenceCluster
+from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.state.shares import EnumerationError
 
 
 def test_single_family_gives_each_address_an_interface_of_its_own() -> None:

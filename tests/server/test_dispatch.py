@@ -8,18 +8,18 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.dcerpc.client import connect
+from swn_torture.dcerpc.client.client import connect
 from swn_torture.dcerpc.errors import Fault
-from swn_torture.dcerpc.options import ServerOptions
-from swn_torture.dcerpc.server import RpcServer
+from swn_torture.dcerpc.server.options import ServerOptions
+from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
-from swn_torture.server.dispatch import Operation, TableInterface
+from swn_torture.server.companions.dispatch import Operation, TableInterface
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.interface import ServerCall
-    from swn_torture.witness.fields import ByteOrder
-    from swn_torture.witness.ndr import Reader, Writer
+    from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.stubdata.fields import ByteOrder
+    from swn_torture.stubdata.ndr import Reader, Writer
 
 DOUBLING = SyntaxId(UUID("7d0f3f6a-52c1-4d3a-9c0e-2f8c8f6f1a01"), 1, 0)
 SOON = 5.0

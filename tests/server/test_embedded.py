@@ -9,9 +9,9 @@ import socket
 import pytest
 
 from swn_torture.control import NodeState
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port, default_nodes
-from swn_torture.server.embedded import EmbeddedCluster
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.server.nodes.config import ClusterConfig, ConfigError, choose_epm_port, default_nodes
+from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.target import load_profile, make_controller
 from swn_torture.witness.client import connect
 

@@ -8,12 +8,9 @@ import logging
 
 import pytest
 
-from swn_torture.dcerpc.auth import Credentials
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.server.admission import Admission
-from swn_torture.server.config import ClusterConfig
-from swn_torture.server.embedded import EmbeddedCluster
-from swn_torture.server.faults import (
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.faults.library import (
     AREAS,
     Fault,
     FaultError,
@@ -22,8 +19,11 @@ from swn_torture.server.faults import (
     find_fault,
     load_faults,
 )
-from swn_torture.server.faults.registry import name_of, seam_of
-from swn_torture.server.node import Parts
+from swn_torture.faults.registry import name_of, seam_of
+from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.server.nodes.node import Parts
+from swn_torture.server.state.registration_checks import RegistrationChecks
 from swn_torture.witness.client import connect
 from swn_torture.witness.codec import DecodeError
 
@@ -107,6 +107,6 @@ def test_only_a_part_of_a_server_can_be_replaced() -> None:
     class Stranger:
         pass
 
-    assert seam_of(Admission) is Admission
+    assert seam_of(RegistrationChecks) is RegistrationChecks
     with pytest.raises(FaultError, match="Stranger"):
         seam_of(Stranger)

@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from swn_torture.server.interfaces import Interface, InterfaceTable
-from swn_torture.server.names import same_address, same_address_text
-from swn_torture.server.shares import EnumerationError, Share, ShareTable
+from swn_torture.server.state.interfaces import Interface, InterfaceTable
+from swn_torture.server.state.names import same_address, same_address_text
+from swn_torture.server.state.shares import EnumerationError, Share, ShareTable
 from swn_torture.witness.constants import InterfaceState
 
 V4, OTHER_V4 = IPv4Address("192.0.2.2"), IPv4Address("192.0.2.3")

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.dcerpc.errors import ConnectionLost, DeadlineExceeded, Fault
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64
-from swn_torture.server.cluster import ClusterError, ReferenceCluster
-from swn_torture.server.config import ClusterConfig, ConfigError, InterfaceConfig, NodeConfig
-from swn_torture.server.registrations import Selection
+from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
+from swn_torture.server.nodes.config import ClusterConfig, ConfigError, InterfaceConfig, NodeConfig
+from swn_torture.server.state.registrations import Selection
+from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.client import connect
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType
 from swn_torture.witness.messages import GetInterfaceListRequest
-from swn_torture.witness.win32 import Win32
-from tests.server.stories import SOON, WITNESS, client_of, register, story, told
+from tests.server.scenarios import SOON, WITNESS, client_of, notified, register, story
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from swn_torture.server.node import Node
+    from swn_torture.server.nodes.node import Node
 
 
 def test_every_node_lists_the_others_as_witnesses() -> None:
@@ -54,7 +54,7 @@ def test_every_method_in_every_protection(syntax: Any, auth_type: AuthType, leve
             calls = client.async_notify(first.context), client.async_notify(second)
             await cluster.disable("NODE2")
             for call in calls:
-                answer = told(await call.reply(SOON))
+                answer = notified(await call.reply(SOON))
                 assert answer == (MessageType.RESOURCE_CHANGE, ["NODE2 UNAVAILABLE"])
             assert (await client.unregister(first.context)).result == 0
             gone = await client.unregister_ex(second)
@@ -150,7 +150,7 @@ def test_cancel_and_orphan_end_the_call_and_not_the_registration() -> None:
             client.async_notify(handle).orphan()
             await client.get_interface_list()
             await cluster.disable("NODE2")
-            assert told(await client.async_notify(handle).reply(SOON))[1] == ["NODE2 UNAVAILABLE"]
+            assert notified(await client.async_notify(handle).reply(SOON))[1] == ["NODE2 UNAVAILABLE"]
 
     story(tell)
 
@@ -208,7 +208,7 @@ def test_disable_and_enable() -> None:
             for change, word in ((cluster.disable, "UNAVAILABLE"), (cluster.enable, "AVAILABLE")):
                 call = client.async_notify(handle)
                 await change("node2")
-                assert told(await call.reply(SOON)) == (1, [f"NODE2 {word}"])
+                assert notified(await call.reply(SOON)) == (1, [f"NODE2 {word}"])
                 states = [i.state for i in (await local.get_interface_list()).interfaces]
                 assert states == [1, InterfaceState[word], 1]
         await cluster.disable("NODE2")
@@ -225,7 +225,7 @@ def test_a_crash_resets_clients_and_is_announced_elsewhere() -> None:
             call = watcher.async_notify(await register(watcher, node2))
             lost = victim.async_notify(await register(victim, node1))
             await cluster.crash("NODE2")
-            assert told(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
             with pytest.raises(ConnectionLost) as caught:
                 await lost.reply(SOON)
             assert caught.value.reset
@@ -237,7 +237,7 @@ def test_a_crash_resets_clients_and_is_announced_elsewhere() -> None:
 
             call = watcher.async_notify(await register(watcher, node2))
             await cluster.recover("NODE2")
-            assert told(await call.reply(SOON)) == (1, ["NODE2 AVAILABLE"])
+            assert notified(await call.reply(SOON)) == (1, ["NODE2 AVAILABLE"])
         async with client_of(node2) as client:
             assert {i.state for i in (await client.get_interface_list()).interfaces} == {1}
 
@@ -251,7 +251,7 @@ def test_power_off_is_silence_and_a_reboot_resets() -> None:
             call = watcher.async_notify(await register(watcher, node2))
             silent = victim.async_notify(await register(victim, node1, keep_alive_timeout=0))
             await cluster.power_off("NODE2")
-            assert told(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
             with pytest.raises(DeadlineExceeded):
                 await silent.reply(0.2)
             with pytest.raises(DeadlineExceeded):
@@ -278,8 +278,8 @@ def test_death_can_take_time_to_be_noticed() -> None:
             await watcher.get_interface_list()
             assert not second.done()
             await cluster.recover("NODE3")
-            assert told(await third.reply(SOON)) == (1, ["NODE3 AVAILABLE"])
-            assert told(await second.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await third.reply(SOON)) == (1, ["NODE3 AVAILABLE"])
+            assert notified(await second.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
 
     story(tell, detection_delay=10, time_scale=50)
 
@@ -295,7 +295,7 @@ def test_a_partition_has_two_truths() -> None:
         async with client_of(node2) as inside:
             call = inside.async_notify(await register(inside, node1))
             await cluster.partition("NODE2")
-            assert told(await call.reply(SOON)) == (1, ["NODE1 UNAVAILABLE"])
+            assert notified(await call.reply(SOON)) == (1, ["NODE1 UNAVAILABLE"])
             assert await seen_from(node1) == [1, 0xFF, 1]
             assert await seen_from(node2) == [0xFF, 1, 0xFF]
             await cluster.recover("NODE2")
@@ -327,10 +327,10 @@ def test_clients_and_shares_are_moved() -> None:
             handle = await register(client, node2, share_name="SHARE")
             call = client.async_notify(handle)
             cluster.move_client(Selection("CLIENT01"), "NODE3")
-            assert told(await call.reply(SOON)) == (2, [node3.address])
+            assert notified(await call.reply(SOON)) == (2, [node3.address])
             call = client.async_notify(handle)
             cluster.move_share(Selection("CLIENT01", "SHARE"), node1.address)
-            assert told(await call.reply(SOON)) == (3, [node1.address])
+            assert notified(await call.reply(SOON)) == (3, [node1.address])
             with pytest.raises(ClusterError, match="has to name the share"):
                 cluster.move_share(Selection("CLIENT01"), "NODE3")
 
@@ -347,7 +347,7 @@ def test_addresses_come_go_change_and_move() -> None:
             async def after(event: Awaitable[None]) -> tuple[int, list[str]]:
                 call = client.async_notify(watching)
                 await event
-                return told(await call.reply(SOON))
+                return notified(await call.reply(SOON))
 
             ipv6 = str(cluster.addresses_of("NODE2")[1])
             assert await after(cluster.add_address("NODE2", new)) == (4, [node2.address, ipv6, new])
@@ -379,10 +379,10 @@ def test_one_group_can_stand_for_the_whole_cluster() -> None:
             assert groups == {"SWNCLUSTER"}
             call = client.async_notify(handle)
             await cluster.disable("NODE3")
-            assert told(await call.reply(SOON)) == (1, ["SWNCLUSTER UNAVAILABLE"])
+            assert notified(await call.reply(SOON)) == (1, ["SWNCLUSTER UNAVAILABLE"])
             call = client.async_notify(handle)
             cluster.move_client(Selection("CLIENT01"), "node2.swn.test")
-            assert told(await call.reply(SOON))[1][0] == node2.address
+            assert notified(await call.reply(SOON))[1][0] == node2.address
 
     story(tell, group_names="cluster")
 

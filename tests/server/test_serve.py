@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 from swn_torture.cli import main
 from swn_torture.control import NodeState
-from swn_torture.server.config import ClusterConfig
-from swn_torture.server.serve import introduction, profile_of, serve
+from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.nodes.serve import introduction, profile_of, serve
 from swn_torture.target import load_profile, make_controller
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from swn_torture.server.admin import AdminServer
-    from swn_torture.server.cluster import ReferenceCluster
+    from swn_torture.server.nodes.admin import AdminServer
+    from swn_torture.server.nodes.cluster import ReferenceCluster
 
 
 def test_the_written_profile_leads_to_the_cluster(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from swn_torture.dcerpc.levels import AuthLevel
-from swn_torture.server.clock import FakeClock, scaled
-from swn_torture.server.options import OptionError, Options
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.server.state.clock import FakeClock, scaled
+from swn_torture.server.state.options import OptionError, Options
 from swn_torture.spec import load_catalogue
-from swn_torture.witness.win32 import Win32
+from swn_torture.stubdata.win32 import Win32
 
 ELSEWHERE = {"AMB-23": "the RPC server's options", "AMB-25": "the codec"}
 

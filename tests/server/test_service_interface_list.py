@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState
 from swn_torture.witness.messages import GetInterfaceListRequest, GetInterfaceListResponse, InterfaceInfo
 from swn_torture.witness.notifications import ResourceChange
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ def test_an_interface_outlives_one_of_two_addresses(bench: Bench) -> None:
 
     bench.take(bench.service.address_removed("NODE2", IPv4Address("192.0.2.2")))
 
-    assert bench.told(first) == (1, (ResourceChange(0xFF, "NODE2"),))
+    assert bench.notified(first) == (1, (ResourceChange(0xFF, "NODE2"),))
     assert bench.pending(second)
     node2 = bench.ask(ASK).interfaces[1]
     assert (node2.group_name, node2.state, node2.flags) == ("NODE2", 1, 0x2 | 0x4)
@@ -179,7 +179,7 @@ def test_the_ipv6_address_of_an_interface_can_go_alone_too(bench: Bench) -> None
 
     bench.take(bench.service.address_removed("NODE2", IPv6Address("2001:db8::2")))
 
-    assert bench.told(second) == (1, (ResourceChange(0xFF, "NODE2"),))
+    assert bench.notified(second) == (1, (ResourceChange(0xFF, "NODE2"),))
     assert bench.pending(first)
     node2 = bench.ask(ASK).interfaces[1]
     assert (node2.group_name, node2.flags) == ("NODE2", InterfaceFlags.IPV4 | InterfaceFlags.WITNESS)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from swn_torture.server.service import Selection
+from swn_torture.server.state.service import Selection
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import (
     RegisterExResponse,
@@ -270,7 +270,7 @@ class ServerAgainstModel(RuleBasedStateMachine):
         answer = self.bench.answers[token]
         if getattr(answer, "response", None) is None:
             return int(answer.result)
-        kind, items = self.bench.told(token)
+        kind, items = self.bench.notified(token)
         if kind == 1:
             return kind, tuple((item.change_type, item.resource_name) for item in items)  # type: ignore[union-attr]
         return kind, int(items[0].addresses[0].ipv4) & 0xFF  # type: ignore[union-attr]

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.server.interfaces import Interface, InterfaceTable
-from swn_torture.server.options import Options
-from swn_torture.server.registrations import Owner, Registration
-from swn_torture.server.responses import Responder
-from swn_torture.server.service import Selection
+from swn_torture.server.state.interfaces import Interface, InterfaceTable
+from swn_torture.server.state.options import Options
+from swn_torture.server.state.registrations import Owner, Registration
+from swn_torture.server.state.responses import Responder
+from swn_torture.server.state.service import Selection
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import (
     NULL_HANDLE,
     AsyncNotifyResponse,
 )
 from swn_torture.witness.notifications import IpAddrInfo
-from swn_torture.witness.win32 import Win32
-from tests.server.notices import (
+from tests.server.notifications import (
     CLIENT_MOVE,
     IP_CHANGE,
     NODE1,
@@ -44,12 +44,12 @@ def test_a_client_move_lists_the_destination_with_its_state(bench: Bench) -> Non
     handle = bench.register_ex()
     waiting = bench.notify(handle)
     bench.move("NODE3")
-    assert bench.told(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
+    assert bench.notified(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
 
     bench.down(NODE3, "NODE3")
     bench.move("NODE3")
-    told = bench.told(bench.notify(handle))
-    assert told == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | OFFLINE, NODE3)))
+    notified = bench.notified(bench.notify(handle))
+    assert notified == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | OFFLINE, NODE3)))
 
 
 def test_only_the_latest_move_counts(bench: Bench) -> None:
@@ -57,7 +57,7 @@ def test_only_the_latest_move_counts(bench: Bench) -> None:
     bench.move("NODE3")
     bench.move("NODE1")
 
-    assert bench.told(bench.notify(handle)) == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE1)))
+    assert bench.notified(bench.notify(handle)) == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE1)))
     assert bench.pending(bench.notify(handle))
 
 
@@ -67,7 +67,7 @@ def test_a_move_goes_by_client_and_reaches_all_its_registrations(bench: Bench) -
 
     bench.move("NODE1", client="CLIENT01")
 
-    assert all(bench.told(token)[0] == CLIENT_MOVE for token in mine)
+    assert all(bench.notified(token)[0] == CLIENT_MOVE for token in mine)
     assert bench.pending(other)
 
 
@@ -77,13 +77,13 @@ def test_a_dual_stack_destination_has_an_entry_for_each_family(
     waiting = bench.notify(bench.register_ex())
     bench.move("NODE2")
     both = addresses(IpAddrInfo(V4 | ONLINE, NODE2), IpAddrInfo(V6 | ONLINE, ipv6=NODE2_V6))
-    assert bench.told(waiting) == (CLIENT_MOVE, both)
+    assert bench.notified(waiting) == (CLIENT_MOVE, both)
 
     literal = make_bench(dual_stack="one-entry")
     waiting = literal.notify(literal.register_ex())
     literal.move("NODE2")
     one = addresses(IpAddrInfo(V4 | V6 | ONLINE, NODE2, NODE2_V6))
-    assert literal.told(waiting) == (CLIENT_MOVE, one)
+    assert literal.notified(waiting) == (CLIENT_MOVE, one)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_destination_is_a_group_an_address_or_a_host(
 ) -> None:
     waiting = bench.notify(bench.register_ex())
     bench.move(destination)
-    assert bench.told(waiting) == (CLIENT_MOVE, addresses(*entries))
+    assert bench.notified(waiting) == (CLIENT_MOVE, addresses(*entries))
 
 
 def test_a_lost_destination_can_be_a_null_response(make_bench: Callable[..., Bench]) -> None:
@@ -121,7 +121,7 @@ def test_a_group_may_have_several_interfaces(bench: Bench, make_bench: Callable[
         server = make_bench(bench.view, destination_states=choice)
         waiting = server.notify(server.register_ex())
         server.move("NODE3")
-        assert server.told(waiting) == (CLIENT_MOVE, addresses(*entries))
+        assert server.notified(waiting) == (CLIENT_MOVE, addresses(*entries))
 
 
 def test_a_share_move_reaches_those_who_asked_for_the_share(bench: Bench) -> None:
@@ -135,7 +135,7 @@ def test_a_share_move_reaches_those_who_asked_for_the_share(bench: Bench) -> Non
 
     bench.move_share("NODE3", share="profiles")
 
-    assert bench.told(asked) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.notified(asked) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
     assert bench.pending(*silent)
 
 
@@ -151,7 +151,7 @@ def test_an_ip_change_reaches_those_who_asked_for_it(bench: Bench) -> None:
     bench.change_ip("NODE2")
 
     entries = addresses(IpAddrInfo(V4, NODE2), IpAddrInfo(V6, ipv6=NODE2_V6))
-    assert bench.told(asked) == (IP_CHANGE, entries)
+    assert bench.notified(asked) == (IP_CHANGE, entries)
     assert bench.pending(*silent)
 
 
@@ -159,12 +159,12 @@ def test_states_in_address_lists_by_option(make_bench: Callable[..., Bench]) -> 
     everywhere = make_bench(address_states="all")
     waiting = everywhere.notify(everywhere.register_ex(share_name="PROFILES"))
     everywhere.move_share("NODE3")
-    assert everywhere.told(waiting) == (SHARE_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
+    assert everywhere.notified(waiting) == (SHARE_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
 
     nowhere = make_bench(address_states="none")
     waiting = nowhere.notify(nowhere.register_ex())
     nowhere.move("NODE3")
-    assert nowhere.told(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert nowhere.notified(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
 
 
 def test_a_version_1_server_moves_clients_without_states(make_bench: Callable[..., Bench]) -> None:
@@ -174,26 +174,26 @@ def test_a_version_1_server_moves_clients_without_states(make_bench: Callable[..
     bench.change_ip("NODE3")
     assert bench.pending(waiting)
     bench.move("NODE3")
-    assert bench.told(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.notified(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
     assert bench.service.next_deadline() is None
 
 
 def test_windows_sends_a_client_to_the_owner_of_its_share(make_bench: Callable[..., Bench]) -> None:
-    from swn_torture.server.shares import Share, ShareType
+    from swn_torture.server.state.shares import Share, ShareType
 
     bench = make_bench(initial_share_move=True)
     bench.view.shares.replace((Share("PROFILES", ShareType.CLUSTER_SOFS, owner="NODE3"),))
     away = bench.register_ex(share_name="PROFILES", ip_address=str(NODE2))
     there = bench.register_ex(share_name="PROFILES", ip_address=str(NODE3))
 
-    assert bench.told(bench.notify(away)) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.notified(bench.notify(away)) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
     assert bench.pending(bench.notify(there))
 
 
 def test_windows_sends_nobody_whose_share_or_address_it_does_not_know(
     make_bench: Callable[..., Bench],
 ) -> None:
-    from swn_torture.server.shares import Share, ShareType
+    from swn_torture.server.state.shares import Share, ShareType
 
     bench = make_bench(initial_share_move=True, unknown_share="accept", address_check="never")
     bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS, owner="NODE3"),))
@@ -210,7 +210,7 @@ def test_a_move_of_no_share_concerns_only_those_who_named_one(bench: Bench) -> N
 
     bench.take(bench.service.share_move(Selection(client_name="CLIENT01"), "NODE3"))
 
-    assert bench.told(named)[0] == SHARE_MOVE
+    assert bench.notified(named)[0] == SHARE_MOVE
     assert bench.pending(unnamed)
 
 
@@ -222,7 +222,7 @@ def test_a_state_that_is_unknown_sets_no_flag_of_its_own(bench: Bench) -> None:
     bench.move("NODE2")
 
     entries = addresses(IpAddrInfo(V4, NODE2), IpAddrInfo(V6, ipv6=NODE2_V6))
-    assert bench.told(waiting) == (CLIENT_MOVE, entries)
+    assert bench.notified(waiting) == (CLIENT_MOVE, entries)
 
 
 @pytest.mark.parametrize(("server", "client"), [("V1", 0x10001), ("V1", 0x20000), ("V2", 0x10001)])

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.server.methods import RpcFault
-from swn_torture.server.service import Selection
+from swn_torture.server.state.methods import RpcFault
+from swn_torture.server.state.service import Selection
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import (
     AsyncNotifyResponse,
@@ -17,8 +18,7 @@ from swn_torture.witness.messages import (
     UnRegisterRequest,
 )
 from swn_torture.witness.notifications import ResourceChange
-from swn_torture.witness.win32 import Win32
-from tests.server.notices import (
+from tests.server.notifications import (
     CHANGE,
     CLIENT_MOVE,
     DOWN,
@@ -44,7 +44,7 @@ def test_a_change_answers_the_call_that_waits_for_it(bench: Bench) -> None:
         waiting = bench.notify(handle)
         assert bench.pending(waiting)
         bench.down()
-        assert bench.told(waiting) == (CHANGE, (DOWN,))
+        assert bench.notified(waiting) == (CHANGE, (DOWN,))
         assert bench.pending(bench.notify(handle)), "it is told once"
         bench.ask(UnRegisterRequest(handle))
 
@@ -55,7 +55,7 @@ def test_changes_that_happened_meanwhile_come_together_and_in_order(bench: Bench
     bench.up()
     bench.down()
 
-    assert bench.told(bench.notify(handle)) == (CHANGE, (DOWN, UP, DOWN))
+    assert bench.notified(bench.notify(handle)) == (CHANGE, (DOWN, UP, DOWN))
     assert bench.pending(bench.notify(handle))
 
 
@@ -66,10 +66,10 @@ def test_only_the_registered_address_and_the_own_names_count(bench: Bench) -> No
 
     bench.down()
     assert bench.pending(elsewhere, by_v6)
-    assert bench.told(by_alias) == (CHANGE, (DOWN,))
+    assert bench.notified(by_alias) == (CHANGE, (DOWN,))
 
     bench.take(bench.service.interface_event("NODE2", InterfaceState.AVAILABLE, ipv4=NODE2, ipv6=NODE2_V6))
-    assert bench.told(by_v6) == (CHANGE, (UP,))
+    assert bench.notified(by_v6) == (CHANGE, (UP,))
     assert bench.pending(elsewhere)
 
 
@@ -91,14 +91,14 @@ def test_a_new_interface_is_no_change(bench: Bench) -> None:
     assert bench.pending(waiting)
 
     bench.down(IPv4Address("192.0.2.4"), "NODE4")
-    assert bench.told(waiting) == (CHANGE, (ResourceChange(0xFF, "NODE4"),))
+    assert bench.notified(waiting) == (CHANGE, (ResourceChange(0xFF, "NODE4"),))
 
 
 def test_unknown_is_told_as_available(bench: Bench, make_bench: Callable[..., Bench]) -> None:
     for server, change_type in ((bench, 1), (make_bench(unknown_state="unknown"), 0)):
         waiting = server.notify(server.register_ex())
         server.take(server.service.interface_event("NODE2", InterfaceState.UNKNOWN, ipv4=NODE2))
-        assert server.told(waiting) == (CHANGE, (ResourceChange(change_type, "NODE2"),))
+        assert server.notified(waiting) == (CHANGE, (ResourceChange(change_type, "NODE2"),))
 
 
 def test_a_repeated_state_is_announced_unless_suppressed(
@@ -106,7 +106,7 @@ def test_a_repeated_state_is_announced_unless_suppressed(
 ) -> None:
     waiting = bench.notify(bench.register_ex())
     bench.up()
-    assert bench.told(waiting) == (CHANGE, (UP,))
+    assert bench.notified(waiting) == (CHANGE, (UP,))
 
     quiet = make_bench(repeated_state="suppress")
     waiting = quiet.notify(quiet.register_ex())
@@ -123,7 +123,7 @@ def test_the_three_sources_of_a_resource_name(
     bench = make_bench(resource_name=choice)
     waiting = bench.notify(bench.register_ex(net_name="swncluster"))
     bench.down()
-    assert bench.told(waiting) == (CHANGE, (ResourceChange(0xFF, name),))
+    assert bench.notified(waiting) == (CHANGE, (ResourceChange(0xFF, name),))
 
 
 def test_whom_a_change_concerns_by_option(make_bench: Callable[..., Bench]) -> None:
@@ -137,13 +137,13 @@ def test_whom_a_change_concerns_by_option(make_bench: Callable[..., Bench]) -> N
     old.take(event("SWNCLUSTER.swn.test", InterfaceState.AVAILABLE, ipv4=IPv4Address("192.0.2.2")))
     assert old.pending(asked_for_the_group), "a new interface is no change"
     old.take(event("SWNCLUSTER.swn.test", InterfaceState.UNAVAILABLE, ipv4=IPv4Address("192.0.2.2")))
-    assert old.told(asked_for_the_group)[1] == (ResourceChange(0xFF, "SWNCLUSTER.swn.test"),)
+    assert old.notified(asked_for_the_group)[1] == (ResourceChange(0xFF, "SWNCLUSTER.swn.test"),)
     assert old.pending(waiting)
 
     samba = make_bench(change_concerns="address")
     waiting = samba.notify(samba.register_ex())
     samba.take(samba.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv4=NODE2, net_name="X"))
-    assert samba.told(waiting) == (CHANGE, (DOWN,))
+    assert samba.notified(waiting) == (CHANGE, (DOWN,))
 
 
 def test_aliases_can_share_one_notification(make_bench: Callable[..., Bench]) -> None:
@@ -154,7 +154,7 @@ def test_aliases_can_share_one_notification(make_bench: Callable[..., Bench]) ->
 
     bench.down()
 
-    assert bench.told(by_name) == bench.told(other) == (CHANGE, (DOWN,))
+    assert bench.notified(by_name) == bench.notified(other) == (CHANGE, (DOWN,))
     assert bench.pending(by_alias)
 
 
@@ -164,7 +164,7 @@ def test_an_event_may_name_an_interface_by_its_ipv6_address_alone(bench: Bench) 
 
     bench.take(bench.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv6=NODE2_V6))
 
-    assert bench.told(by_v6) == (CHANGE, (DOWN,))
+    assert bench.notified(by_v6) == (CHANGE, (DOWN,))
     assert bench.pending(by_v4)
     assert len(bench.service.interfaces) == 3
 
@@ -180,10 +180,10 @@ def test_several_kinds_come_one_by_one(bench: Bench) -> None:
     bench.down()
     bench.up()
 
-    told = [bench.told(bench.notify(handle)) for _ in range(4)]
+    notified = [bench.notified(bench.notify(handle)) for _ in range(4)]
 
-    assert [kind for kind, _ in told] == [CHANGE, CLIENT_MOVE, SHARE_MOVE, IP_CHANGE]
-    assert told[0][1] == (DOWN, UP)
+    assert [kind for kind, _ in notified] == [CHANGE, CLIENT_MOVE, SHARE_MOVE, IP_CHANGE]
+    assert notified[0][1] == (DOWN, UP)
     assert bench.pending(bench.notify(handle))
 
 
@@ -194,7 +194,7 @@ def test_the_last_kind_can_overwrite_the_others(make_bench: Callable[..., Bench]
     bench.move_share("NODE3")
     assert bench.pending(waiting), "share moves do not end the wait on this server"
     bench.down()
-    assert bench.told(waiting)[0] == SHARE_MOVE
+    assert bench.notified(waiting)[0] == SHARE_MOVE
     assert bench.pending(bench.notify(handle))
 
 
@@ -205,7 +205,7 @@ def test_of_three_kinds_the_last_overwrites_both_others(make_bench: Callable[...
     bench.move("NODE3")
     bench.move_share("NODE3")
 
-    assert bench.told(bench.notify(handle))[0] == SHARE_MOVE
+    assert bench.notified(bench.notify(handle))[0] == SHARE_MOVE
     assert bench.pending(bench.notify(handle))
 
 
@@ -220,8 +220,8 @@ def test_a_client_move_brings_along_what_ends_no_wait_itself(make_bench: Callabl
 
     bench.move("NODE3")
 
-    assert bench.told(first)[0] == SHARE_MOVE
-    assert bench.told(second)[0] == CLIENT_MOVE
+    assert bench.notified(first)[0] == SHARE_MOVE
+    assert bench.notified(second)[0] == CLIENT_MOVE
 
 
 def test_several_calls_are_served_in_turn(bench: Bench) -> None:
@@ -229,11 +229,11 @@ def test_several_calls_are_served_in_turn(bench: Bench) -> None:
     first, second = bench.notify(handle), bench.notify(handle)
 
     bench.down()
-    assert bench.told(first) == (CHANGE, (DOWN,))
+    assert bench.notified(first) == (CHANGE, (DOWN,))
     assert bench.pending(second)
 
     bench.up()
-    assert bench.told(second) == (CHANGE, (UP,))
+    assert bench.notified(second) == (CHANGE, (UP,))
 
 
 def test_several_calls_can_all_hear_the_same(make_bench: Callable[..., Bench]) -> None:
@@ -241,7 +241,7 @@ def test_several_calls_can_all_hear_the_same(make_bench: Callable[..., Bench]) -
     handle = bench.register_ex()
     tokens = bench.notify(handle), bench.notify(handle)
     bench.down()
-    assert [bench.told(token) for token in tokens] == [(CHANGE, (DOWN,))] * 2
+    assert [bench.notified(token) for token in tokens] == [(CHANGE, (DOWN,))] * 2
 
 
 # Calls given up, connections gone
@@ -256,7 +256,7 @@ def test_a_cancelled_call_costs_neither_registration_nor_event(bench: Bench) -> 
     bench.down()
 
     assert bench.pending(cancelled)
-    assert bench.told(bench.notify(handle)) == (CHANGE, (DOWN,))
+    assert bench.notified(bench.notify(handle)) == (CHANGE, (DOWN,))
 
 
 def test_an_association_lives_until_its_last_connection(bench: Bench) -> None:
@@ -267,7 +267,7 @@ def test_an_association_lives_until_its_last_connection(bench: Bench) -> None:
     kept = bench.notify(handle, connection="A2")
     bench.down()
     assert bench.pending(lost)
-    assert bench.told(kept) == (CHANGE, (DOWN,))
+    assert bench.notified(kept) == (CHANGE, (DOWN,))
 
     bench.service.rundown("A")
     assert len(bench.service.registrations) == 0
@@ -325,8 +325,8 @@ def test_the_order_of_kinds_can_be_chosen(make_bench: Callable[..., Bench]) -> N
     bench.move("NODE3")
     bench.move_share("NODE3")
     bench.change_ip("NODE3")
-    told = [bench.told(bench.notify(handle))[0] for _ in range(4)]
-    assert told == [IP_CHANGE, SHARE_MOVE, CLIENT_MOVE, CHANGE]
+    notified = [bench.notified(bench.notify(handle))[0] for _ in range(4)]
+    assert notified == [IP_CHANGE, SHARE_MOVE, CLIENT_MOVE, CHANGE]
 
 
 def test_a_selection_can_be_narrower_than_a_client(bench: Bench) -> None:
@@ -336,12 +336,12 @@ def test_a_selection_can_be_narrower_than_a_client(bench: Bench) -> None:
 
     bench.move("NODE1", ip_address="2001:db8::2", net_name="swncluster")
 
-    assert bench.told(here)[0] == CLIENT_MOVE
+    assert bench.notified(here)[0] == CLIENT_MOVE
     assert bench.pending(other_address, other_name)
 
     bench.move("NODE1", net_name="SwnCluster.swn.test")
 
-    assert bench.told(other_name)[0] == CLIENT_MOVE
+    assert bench.notified(other_name)[0] == CLIENT_MOVE
     assert bench.pending(other_address)
 
 
@@ -353,7 +353,7 @@ def test_a_selection_by_key_ignores_case_as_uuids_do(bench: Bench) -> None:
 
     bench.move("NODE1", key="ABCDEFAB-CDEF-ABCD-EFAB-CDEFABCDEFAB")
 
-    assert bench.told(one)[0] == CLIENT_MOVE
+    assert bench.notified(one)[0] == CLIENT_MOVE
     assert bench.pending(other)
 
 
@@ -364,5 +364,5 @@ def test_an_address_that_is_none_is_selected_as_it_was_written(bench: Bench) -> 
 
     bench.move("NODE1", ip_address="somewhere")
 
-    assert bench.told(somewhere)[0] == CLIENT_MOVE
+    assert bench.notified(somewhere)[0] == CLIENT_MOVE
     assert bench.pending(elsewhere)

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.server.methods import RpcFault
-from swn_torture.server.shares import Share, ShareType
+from swn_torture.server.state.methods import RpcFault
+from swn_torture.server.state.shares import Share, ShareType
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import (
     NULL_HANDLE,
     AsyncNotifyRequest,
@@ -21,7 +22,6 @@ from swn_torture.witness.messages import (
     UnRegisterExResponse,
     UnRegisterRequest,
 )
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable

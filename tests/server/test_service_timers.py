@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import UnRegisterRequest
-from swn_torture.witness.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_a_timeout_leaves_the_registration_to_be_used_again(bench: Bench) -> Non
         assert bench.result(waiting) == Win32.ERROR_TIMEOUT
         bench.advance(29)
     bench.down()
-    assert bench.told(bench.notify(handle))[0] == 1
+    assert bench.notified(bench.notify(handle))[0] == 1
 
 
 def test_a_timeout_need_not_count_as_use(make_bench: Callable[..., Bench]) -> None:
@@ -122,7 +122,7 @@ def test_a_response_counts_as_use(bench: Bench) -> None:
     waiting = bench.notify(handle)
     bench.advance(100)
     bench.down()
-    assert bench.told(waiting)
+    assert bench.notified(waiting)
     bench.advance(30)
     assert not gone(bench)
     bench.advance(SCAN)
@@ -174,7 +174,7 @@ def test_a_server_can_drop_whom_it_sent_away(make_bench: Callable[..., Bench]) -
             registration.changes.clear()
         waiting = bench.notify(handle)
         event()
-        assert bench.told(waiting)
+        assert bench.notified(waiting)
     for registration in bench.service.registrations:
         registration.changes.clear()
     kept, ended, left = bench.notify(stays), bench.notify(goes), bench.notify(moves)
@@ -188,9 +188,9 @@ def test_a_server_can_drop_whom_it_sent_away(make_bench: Callable[..., Bench]) -
 def test_whom_it_sent_away_it_drops_at_the_chosen_time(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(forced_unregister_after=5)
     handle = bench.register_ex()
-    told = bench.notify(handle)
+    notified = bench.notify(handle)
     bench.down()
-    assert not bench.pending(told)
+    assert not bench.pending(notified)
 
     bench.advance(4)
     assert not gone(bench)

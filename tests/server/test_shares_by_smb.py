@@ -18,10 +18,10 @@ from impacket.dcerpc.v5.rpcrt import RPC_C_AUTHN_LEVEL_PKT_PRIVACY
 from impacket.nmb import NetBIOSError, NetBIOSTimeout
 from impacket.smbconnection import SessionError, SMBConnection
 
-from swn_torture.server.config import ClusterConfig, InterfaceConfig, NodeConfig, default_nodes
-from swn_torture.server.embedded import EmbeddedCluster, EmbeddedNode
-from swn_torture.server.shares import Share, ShareType
-from swn_torture.witness.win32 import Win32
+from swn_torture.server.nodes.config import ClusterConfig, InterfaceConfig, NodeConfig, default_nodes
+from swn_torture.server.nodes.embedded import EmbeddedCluster, EmbeddedNode
+from swn_torture.server.state.shares import Share, ShareType
+from swn_torture.stubdata.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,9 +118,9 @@ def test_several_clients_at_once(cluster: EmbeddedCluster) -> None:
     clients = [visit(node) for _ in range(8)]
 
     with ThreadPoolExecutor(len(clients)) as pool:
-        told = list(pool.map(listed, clients))
+        notified = list(pool.map(listed, clients))
 
-    assert told == [told[0]] * len(clients)
+    assert notified == [notified[0]] * len(clients)
     for smb in clients:
         smb.close()
 
@@ -210,9 +210,9 @@ def pipe(node: EmbeddedNode, level: int | None = None) -> Any:
 def test_the_pipe_can_be_sealed(cluster: EmbeddedCluster, level: int | None) -> None:
     dce = pipe(cluster.nodes[0], level)
 
-    told = srvs.hNetrShareGetInfo(dce, "share\0", 502)
+    notified = srvs.hNetrShareGetInfo(dce, "share\0", 502)
 
-    info = told["InfoStruct"]["ShareInfo502"]
+    info = notified["InfoStruct"]["ShareInfo502"]
     assert info["shi502_netname"] == "SHARE\0"
     assert info["shi502_path"] == "C:\\ClusterStorage\\SHARE\0"
     dce.disconnect()
@@ -250,9 +250,9 @@ def test_whether_a_path_is_shared(cluster: EmbeddedCluster, device: str, kind: i
     request["ServerName"] = "\0"
     request["Device"] = f"{device}\0"
 
-    told = dce.request(request, checkError=False)
+    notified = dce.request(request, checkError=False)
 
-    assert (told["Type"], told["ErrorCode"]) == (kind, code)
+    assert (notified["Type"], notified["ErrorCode"]) == (kind, code)
     dce.disconnect()
 
 
@@ -268,9 +268,9 @@ def test_the_shares_that_outlive_the_server_are_told_but_not_in_level_501(
     request["InfoStruct"]["Level"] = request["InfoStruct"]["ShareInfo"]["tag"] = level
     request["InfoStruct"]["ShareInfo"][f"Level{level}"]["Buffer"] = b""
 
-    told = dce.request(request, checkError=False)
+    notified = dce.request(request, checkError=False)
 
-    assert (told["TotalEntries"], told["ErrorCode"]) == (0 if code else 3, code)
+    assert (notified["TotalEntries"], notified["ErrorCode"]) == (0 if code else 3, code)
     dce.disconnect()
 
 
@@ -295,10 +295,10 @@ def test_a_list_can_be_had_in_pieces(cluster: EmbeddedCluster) -> None:
         request["ResumeHandle"] = resume
         request["InfoStruct"]["Level"] = request["InfoStruct"]["ShareInfo"]["tag"] = 1
         request["InfoStruct"]["ShareInfo"]["Level1"]["Buffer"] = b""
-        told = dce.request(request, checkError=False)
-        names += [one["shi1_netname"][:-1] for one in told["InfoStruct"]["ShareInfo"]["Level1"]["Buffer"]]
-        codes.append((told["TotalEntries"], told["ErrorCode"]))
-        resume = told["ResumeHandle"]
+        notified = dce.request(request, checkError=False)
+        names += [one["shi1_netname"][:-1] for one in notified["InfoStruct"]["ShareInfo"]["Level1"]["Buffer"]]
+        codes.append((notified["TotalEntries"], notified["ErrorCode"]))
+        resume = notified["ResumeHandle"]
         if not resume:
             break
 
@@ -393,12 +393,12 @@ def test_the_files_go_with_the_cluster_unless_they_have_a_place_of_their_own(tmp
 def test_nothing_of_it_is_imported_before_it_is_asked_for(*, asked: bool) -> None:
     program = f"""
 import sys
-from swn_torture.server.config import ClusterConfig
-from swn_torture.server.embedded import EmbeddedCluster
+from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.nodes.embedded import EmbeddedCluster
 with EmbeddedCluster(ClusterConfig(clusapi={asked}, smb_port={0 if asked else None})):
-    names = ("impacket", "swn_torture.server.smb", "swn_torture.server.srvsvc", "swn_torture.server.clusapi")
+    names = ("impacket", "swn_torture.server.companions.smb", "swn_torture.server.companions.srvsvc", "swn_torture.server.companions.clusapi")
     print(*[name in sys.modules for name in names])
 """
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    notified = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert told.stdout.split() == [str(asked)] * 4
+    assert notified.stdout.split() == [str(asked)] * 4

@@ -18,7 +18,7 @@ from uuid import UUID
 from impacket.dcerpc.v5.dtypes import LPWSTR, NULL, PBYTE, UINT, ULONG, USHORT
 from impacket.dcerpc.v5.ndr import NDRCALL, NDRPOINTER, NDRSTRUCT, NDRUniConformantArray, NDRUniFixedArray
 
-from swn_torture.dcerpc.syntax import NDR64, SyntaxId
+from swn_torture.stubdata.syntax import NDR64, SyntaxId
 from swn_torture.witness.messages import (
     AnyRequest,
     AnyResponse,

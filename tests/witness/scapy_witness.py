@@ -31,7 +31,7 @@ from scapy.layers.dcerpc import (
     NDRPacketField,
 )
 
-from swn_torture.dcerpc.syntax import NDR64, SyntaxId
+from swn_torture.stubdata.syntax import NDR64, SyntaxId
 from swn_torture.witness.messages import (
     AnyRequest,
     AnyResponse,
@@ -170,15 +170,15 @@ def _info(interface: InterfaceInfo, how: dict[str, Any]) -> Any:
 
 
 def _notification_members(message: AsyncNotifyResponse, how: dict[str, Any]) -> dict[str, Any]:
-    told = None
+    notified = None
     if message.response is not None:
-        told = ms_swn.PRESP_ASYNC_NOTIFY(
+        notified = ms_swn.PRESP_ASYNC_NOTIFY(
             MessageType=message.response.message_type,
             NumberOfMessages=message.response.number_of_messages,
             MessageBuffer=message.response.message_buffer,
             **how,
         )
-    return {"pResp": told, **_status(message, how)}
+    return {"pResp": notified, **_status(message, how)}
 
 
 _MEMBERS: Final[dict[type, Callable[[Any, dict[str, Any]], dict[str, Any]]]] = {
@@ -250,12 +250,14 @@ def _read_info(info: Any) -> InterfaceInfo:
 
 
 def _read_notification(call: Any) -> AsyncNotifyResponse:
-    told = call.valueof("pResp")
-    if told is None:
+    notified = call.valueof("pResp")
+    if notified is None:
         return AsyncNotifyResponse(None, call.status)
-    buffer = told.valueof("MessageBuffer")
-    assert told.Length == len(buffer or b"")
-    return AsyncNotifyResponse(RespAsyncNotify(told.MessageType, told.NumberOfMessages, buffer), call.status)
+    buffer = notified.valueof("MessageBuffer")
+    assert notified.Length == len(buffer or b"")
+    return AsyncNotifyResponse(
+        RespAsyncNotify(notified.MessageType, notified.NumberOfMessages, buffer), call.status
+    )
 
 
 _READ: Final[dict[type, Callable[[Any], Any]]] = {

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.dcerpc.acceptor import Acceptor
-from swn_torture.dcerpc.auth import Credentials
-from swn_torture.dcerpc.bind import PresentationContext
-from swn_torture.dcerpc.binding import BindResult
-from swn_torture.dcerpc.endpoint_mapper import EndpointEntry, EndpointMapper, NotRegistered
+from swn_torture.dcerpc.client.binding import BindResult
+from swn_torture.dcerpc.epm.endpoint_mapper import EndpointEntry, EndpointMapper, NotRegistered
 from swn_torture.dcerpc.errors import (
     ConnectionLost,
     ContextRefused,
@@ -21,12 +18,16 @@ from swn_torture.dcerpc.errors import (
     Fault,
     RemoteProtocolError,
 )
-from swn_torture.dcerpc.interface import ServerInterface
-from swn_torture.dcerpc.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.server import RpcServer, ServerOptions
+from swn_torture.dcerpc.pdu.bind import PresentationContext
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server.interface import ServerInterface
+from swn_torture.dcerpc.server.server import RpcServer, ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.dcerpc.transcript import Transcript
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.client import WitnessClient, connect
 from swn_torture.witness.codec import DecodeError, decode_request, encode
 from swn_torture.witness.constants import DEFAULT_KEEP_ALIVE, WITNESS, ProtocolVersion
@@ -48,13 +49,12 @@ from swn_torture.witness.messages import (
     UnRegisterResponse,
 )
 from swn_torture.witness.notifications import ResourceChange
-from swn_torture.witness.win32 import Win32
 from tests.witness.witness_samples import HANDLE, SYNTAXES, interfaces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from swn_torture.dcerpc.interface import ServerCall
+    from swn_torture.dcerpc.server.interface import ServerCall
     from swn_torture.witness.messages import AnyRequest, AnyResponse
 
 USER = Credentials("witness", "Passw0rd!", "SWNTEST")
@@ -183,14 +183,14 @@ def test_async_notify_waits_while_other_calls_go_on() -> None:
             assert not call.done()
             with pytest.raises(DeadlineExceeded):
                 await call.reply(timeout=0.01)
-            told = AsyncNotifyResponse(RespAsyncNotify.of(ResourceChange(0xFF, "NODE1")), 0)
+            notified = AsyncNotifyResponse(RespAsyncNotify.of(ResourceChange(0xFF, "NODE1")), 0)
             second.reply(encode(AsyncNotifyResponse(None, Win32.ERROR_TIMEOUT), NDR32))
-            first.reply(encode(told, NDR32))
-            assert await call.reply() == told
+            first.reply(encode(notified, NDR32))
+            assert await call.reply() == notified
             assert call.done()
             assert call.request == AsyncNotifyRequest(HANDLE)
             assert await other.reply() == AsyncNotifyResponse(None, 0x5B4)
-            assert await call.stub() == encode(told, NDR32), "as it came, and as often as one likes"
+            assert await call.stub() == encode(notified, NDR32), "as it came, and as often as one likes"
 
     run(scenario)
 

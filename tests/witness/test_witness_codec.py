@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.ndr import Reader, wide_size
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.codec import (
     DecodeError,
     EncodeError,
@@ -38,7 +39,6 @@ from swn_torture.witness.messages import (
     UnRegisterRequest,
     UnRegisterResponse,
 )
-from swn_torture.witness.ndr import Reader, wide_size
 from tests.witness.witness_samples import (
     EVERY_KIND,
     HANDLE,
@@ -53,7 +53,7 @@ from tests.witness.witness_samples import (
 )
 
 if TYPE_CHECKING:
-    from swn_torture.witness.fields import ByteOrder, Wrong
+    from swn_torture.stubdata.fields import ByteOrder, Wrong
     from swn_torture.witness.messages import AnyRequest, AnyResponse
 
 both_syntaxes = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
@@ -151,19 +151,21 @@ class TestStrictness:
 
     @both_syntaxes
     @pytest.mark.parametrize("told", [0, 2, 4, 2**32 - 1])
-    def test_an_array_of_another_length_than_size_is(self, syntax: SyntaxId, told: int) -> None:
+    def test_an_array_of_another_length_than_size_is(self, syntax: SyntaxId, notified: int) -> None:
         message = GetInterfaceListResponse(InterfaceList(interfaces(3)), 0)
-        problem = rf"InterfaceInfo\.max_count at offset \d+: {told} elements, but NumberOfInterfaces says 3"
+        problem = (
+            rf"InterfaceInfo\.max_count at offset \d+: {notified} elements, but NumberOfInterfaces says 3"
+        )
         with pytest.raises(DecodeError, match=problem):
-            decode(message, encode(message, syntax, wrong={"InterfaceInfo.max_count": told}), syntax)
+            decode(message, encode(message, syntax, wrong={"InterfaceInfo.max_count": notified}), syntax)
 
     @both_syntaxes
     @pytest.mark.parametrize("told", [0, 19, 21, 4000])
-    def test_a_buffer_of_another_length_than_size_is(self, syntax: SyntaxId, told: int) -> None:
+    def test_a_buffer_of_another_length_than_size_is(self, syntax: SyntaxId, notified: int) -> None:
         message = TOLD
-        problem = rf"MessageBuffer\.max_count at offset \d+: 20 elements, but Length says {told}"
+        problem = rf"MessageBuffer\.max_count at offset \d+: 20 elements, but Length says {notified}"
         with pytest.raises(DecodeError, match=problem):
-            decode(message, encode(message, syntax, wrong={"Length": told}), syntax)
+            decode(message, encode(message, syntax, wrong={"Length": notified}), syntax)
 
     @both_syntaxes
     def test_more_elements_than_octets(self, syntax: SyntaxId) -> None:

@@ -10,7 +10,7 @@ import struct
 from ipaddress import IPv4Address
 from uuid import UUID
 
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import decode_request, decode_response, encode
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType, ProtocolVersion
 from swn_torture.witness.messages import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.syntax import NDR32
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import encode
 from tests.witness import impacket_notifications, impacket_witness
 from tests.witness.witness_samples import (
@@ -21,7 +21,7 @@ from tests.witness.witness_samples import (
 )
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.syntax import SyntaxId
+    from swn_torture.stubdata.syntax import SyntaxId
     from swn_torture.witness.constants import MessageType
     from swn_torture.witness.messages import AnyRequest, AnyResponse, AsyncNotifyResponse
 

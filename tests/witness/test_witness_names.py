@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.witness import win32
+from swn_torture.stubdata import win32
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import (
     WITNESS,
     AddressFlags,
@@ -21,7 +22,6 @@ from swn_torture.witness.constants import (
     describe,
 )
 from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
-from swn_torture.witness.win32 import Win32
 from tests.witness.witness_samples import EVERY_KIND, HANDLE
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_messages_are_values() -> None:
 def test_the_protocol_is_light_to_import() -> None:
     heavy = "impacket scapy spnego cryptography jinja2 rich xdist pytest"
     script = (
-        "import sys, swn_torture.witness.codec, swn_torture.witness.win32;"
+        "import sys, swn_torture.witness.codec, swn_torture.stubdata.win32;"
         f"print(*sorted(set('{heavy}'.split()) & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

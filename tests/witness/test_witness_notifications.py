@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swn_torture.stubdata.fields import DecodeError, EncodeError, FieldReader
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
-from swn_torture.witness.fields import DecodeError, EncodeError, FieldReader
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import (
     IpAddrInfo,

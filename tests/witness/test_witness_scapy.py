@@ -20,7 +20,7 @@ from tests.witness.witness_samples import (
 )
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.syntax import SyntaxId
+    from swn_torture.stubdata.syntax import SyntaxId
     from swn_torture.witness.constants import MessageType
     from swn_torture.witness.messages import AnyRequest, AnyResponse, AsyncNotifyResponse
 

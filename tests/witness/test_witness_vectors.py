@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64
+from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import AsyncNotifyResponse, GetInterfaceListResponse, RespAsyncNotify
 from tests.witness.witness_samples import (

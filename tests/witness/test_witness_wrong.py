@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.codec import EncodeError, encode, field_names, field_spans
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
@@ -79,8 +79,8 @@ def test_handles_are_called_as_in_the_idl() -> None:
 
 
 def test_the_names_of_the_responses() -> None:
-    told = AsyncNotifyResponse(RespAsyncNotify(1, 1, b"12345"), 0)
-    assert field_names(told, NDR32) == (
+    notified = AsyncNotifyResponse(RespAsyncNotify(1, 1, b"12345"), 0)
+    assert field_names(notified, NDR32) == (
         "pResp.referent",
         "MessageType",
         "Length",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from swn_torture.dcerpc.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.codec import decode_request, decode_response, encode, field_names
 from swn_torture.witness.constants import (
     ChangeType,
@@ -45,7 +45,7 @@ from swn_torture.witness.messages import (
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, Notification, ResourceChange
 
 if TYPE_CHECKING:
-    from swn_torture.witness.fields import ByteOrder
+    from swn_torture.stubdata.fields import ByteOrder
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
@@ -75,7 +75,7 @@ def v4(flags: int, address: str, ipv6: str = "::") -> IpAddrInfo:
     return IpAddrInfo(flags, IPv4Address(address), IPv6Address(ipv6))
 
 
-def told(message_type: MessageType, *items: Notification) -> AsyncNotifyResponse:
+def notified(message_type: MessageType, *items: Notification) -> AsyncNotifyResponse:
     """A successful AsyncNotify."""
     return AsyncNotifyResponse(RespAsyncNotify.of(*items, message_type=message_type), 0)
 
@@ -109,10 +109,10 @@ MEANING: dict[str, AnyRequest | AnyResponse] = {
     "unreg_in": UnRegisterRequest(HANDLE),
     "unreg_out": UnRegisterResponse(0),
     "an_in": AsyncNotifyRequest(HANDLE),
-    "an_out_rc1": told(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc1"]),
-    "an_out_rc2": told(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc2"]),
-    "an_out_mv": told(MessageType.CLIENT_MOVE, *NOTIFICATIONS["an_out_mv"]),
-    "an_out_ipc": told(MessageType.IP_CHANGE, *NOTIFICATIONS["an_out_ipc"]),
+    "an_out_rc1": notified(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc1"]),
+    "an_out_rc2": notified(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc2"]),
+    "an_out_mv": notified(MessageType.CLIENT_MOVE, *NOTIFICATIONS["an_out_mv"]),
+    "an_out_ipc": notified(MessageType.IP_CHANGE, *NOTIFICATIONS["an_out_ipc"]),
     "an_out_null": AsyncNotifyResponse(None, 0),
 }
 """What Samba was told to encode, by the name of the vector without its transfer syntax."""
@@ -245,7 +245,9 @@ def notified_with(names: st.SearchStrategy[str]) -> dict[MessageType, st.SearchS
     items[MessageType.RESOURCE_CHANGE] = st.builds(ResourceChange, dwords, names)
     return {
         kind: st.builds(
-            lambda several, kind: told(kind, *several), st.lists(item, min_size=1, max_size=3), st.just(kind)
+            lambda several, kind: notified(kind, *several),
+            st.lists(item, min_size=1, max_size=3),
+            st.just(kind),
         )
         for kind, item in items.items()
     }

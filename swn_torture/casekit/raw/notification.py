@@ -1,0 +1,214 @@
+"""A notification as it came, taken apart without trust in what it says of itself.
+
+The codec refuses a buffer whose lengths contradict each other. A case wants to say which field is wrong, so
+this reads every number where it stands, walks as far as the octets go, and leaves the judging to the case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
+
+if TYPE_CHECKING:
+    from swn_torture.stubdata.fields import ByteOrder
+    from swn_torture.stubdata.syntax import SyntaxId
+
+CHANGE_HEADER = 8
+"""Octets of a RESOURCE_CHANGE before its name: Length, ChangeType (MS-SWN 2.2.2.3)."""
+LIST_HEADER = 12
+"""Octets of an IPADDR_INFO_LIST before its entries: Length, Reserved, IPAddrInstances (MS-SWN 2.2.2.2)."""
+ENTRY_SIZE = 24
+"""Octets of an IPADDR_INFO: Flags, IPV4, IPV6 (MS-SWN 2.2.2.1)."""
+
+
+class Unreadable(Exception):  # noqa: N818 - a finding
+    """The octets end before the structure does; says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One RESOURCE_CHANGE; ``name`` is all that stands between the fixed fields and the structure's end."""
+
+    length: int
+    change_type: int
+    name: bytes
+
+    @property
+    def text(self) -> str:
+        """The name up to its first NUL, for comparison."""
+        return self.name.decode("utf-16-le", "replace").partition("\0")[0]
+
+    def __str__(self) -> str:
+        return f"{self.text!r} {describe(ChangeType, self.change_type)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One IPADDR_INFO, its addresses as octets."""
+
+    flags: int
+    ipv4: bytes
+    ipv6: bytes
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that its flags call valid, octets read in network order (AMB-25)."""
+        valid = []
+        if self.flags & AddressFlags.V4:
+            valid.append(str(IPv4Address(self.ipv4)))
+        if self.flags & AddressFlags.V6:
+            valid.append(str(IPv6Address(self.ipv6)))
+        return tuple(valid)
+
+    def __str__(self) -> str:
+        return f"{' and '.join(self.addresses) or 'no address'} {describe(AddressFlags, self.flags)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """One IPADDR_INFO_LIST; ``rest`` is what follows its last whole entry."""
+
+    length: int
+    reserved: int
+    instances: int
+    entries: tuple[Entry, ...]
+    rest: bytes
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.entries)) or "no entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """RESP_ASYNC_NOTIFY and the return value behind it.
+
+    Attributes:
+        message_type: MessageType.
+        length: Length.
+        number: NumberOfMessages.
+        max_count: the conformance of MessageBuffer; None where the pointer is null.
+        buffer: MessageBuffer.
+        result: the return value.
+        excess: octets of the stub after the return value.
+        structures: MessageBuffer cut by the Length fields in it, NumberOfMessages pieces at most.
+        slack: the octets after the last of them.
+    """
+
+    message_type: int
+    length: int
+    number: int
+    max_count: int | None
+    buffer: bytes
+    result: int
+    excess: bytes
+    structures: tuple[bytes, ...]
+    slack: bytes
+
+    @classmethod
+    def read(cls, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder = "little") -> Notification | None:
+        """Take the out parameters of WitnessrAsyncNotify apart; None for a null pResp.
+
+        Raises:
+            Unreadable: the octets end too early.
+        """
+        wide = 8 if syntax == NDR64 else 4
+        cursor = Cursor(stub, byte_order)
+        if not cursor.number(wide, "pResp"):
+            return None
+        message_type = cursor.number(4, "MessageType")
+        length = cursor.number(4, "Length")
+        number = cursor.number(4, "NumberOfMessages")
+        max_count, buffer = None, b""
+        if cursor.number(wide, "MessageBuffer"):
+            max_count = cursor.number(wide, "MessageBuffer.max_count")
+            buffer = cursor.octets(max_count, "MessageBuffer")
+        result = cursor.number(4, "return value")
+        structures, slack = _cut(buffer, number)
+        return cls(message_type, length, number, max_count, buffer, result, cursor.rest(), structures, slack)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Its structures read as RESOURCE_CHANGE."""
+        return tuple(
+            Change(_number(octets, 0), _number(octets, 4), octets[CHANGE_HEADER:])
+            for octets in self.structures
+            if len(octets) >= CHANGE_HEADER
+        )
+
+    @property
+    def lists(self) -> tuple[AddressList, ...]:
+        """Its structures read as IPADDR_INFO_LIST."""
+        return tuple(_list_of(octets) for octets in self.structures if len(octets) >= LIST_HEADER)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of its first list; a notification that lists addresses has just one."""
+        return self.lists[0].entries if self.lists else ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of those entries."""
+        return tuple(address for entry in self.entries for address in entry.addresses)
+
+    def __str__(self) -> str:
+        """For a report: what was told."""
+        changes = self.message_type == MessageType.RESOURCE_CHANGE
+        parts = self.changes if changes else self.lists
+        return f"{describe(MessageType, self.message_type)}: {'; '.join(map(str, parts)) or 'nothing'}"
+
+
+class Cursor:
+    """A place in stub data; each read moves it on, and raises Unreadable where the octets end."""
+
+    def __init__(self, octets: bytes, byte_order: ByteOrder) -> None:
+        self._octets = octets
+        self._byte_order = byte_order
+        self._at = 0
+
+    def octets(self, size: int, what: str) -> bytes:
+        """The next octets."""
+        found = self._octets[self._at : self._at + size]
+        if len(found) < size:
+            raise Unreadable(f"{what} needs {size} octets at offset {self._at}, {len(found)} are there")
+        self._at += size
+        return found
+
+    def number(self, size: int, what: str) -> int:
+        """The next unsigned integer, which is aligned to its size."""
+        self._at += -self._at % size
+        return int.from_bytes(self.octets(size, what), self._byte_order)
+
+    def rest(self) -> bytes:
+        """All that follows."""
+        return self._octets[self._at :]
+
+
+def _number(octets: bytes, at: int) -> int:
+    # The structures in the buffer are little-endian whatever the call is (MS-SWN 2.2.2).
+    return int.from_bytes(octets[at : at + 4], "little")
+
+
+def _cut(buffer: bytes, number: int) -> tuple[tuple[bytes, ...], bytes]:
+    """Structures by their Length fields; one with an impossible Length gets all the rest."""
+    structures: list[bytes] = []
+    at = 0
+    while len(structures) < number and at + 4 <= len(buffer):
+        length = _number(buffer, at)
+        end = at + length if 4 <= length <= len(buffer) - at else len(buffer)
+        structures.append(buffer[at:end])
+        at = end
+    return tuple(structures), buffer[at:]
+
+
+def _list_of(octets: bytes) -> AddressList:
+    body = octets[LIST_HEADER:]
+    whole = len(body) - len(body) % ENTRY_SIZE
+    entries = tuple(
+        Entry(_number(body, at), body[at + 4 : at + 8], body[at + 8 : at + ENTRY_SIZE])
+        for at in range(0, whole, ENTRY_SIZE)
+    )
+    return AddressList(_number(octets, 0), _number(octets, 4), _number(octets, 8), entries, body[whole:])

@@ -1,0 +1,349 @@
+"""The calling end of a connection, without I/O."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from swn_torture.dcerpc.connection import MAX_FRAGMENT, Connection, Negotiated, check_version, fragments
+from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
+from swn_torture.dcerpc.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
+from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, LITTLE_ENDIAN, WHOLE, ByteOrder, PfcFlags
+from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Pdu, Request, Response, unpack
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.dcerpc.security.protection import AnyPdu, SecurityEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
+    from swn_torture.dcerpc.pdu.bind import PresentationContext
+    from swn_torture.dcerpc.pdu.verification_trailer import VerificationTrailer
+    from swn_torture.dcerpc.security.context import SecurityContext
+
+MAX_RESPONSE: Final = 64 * 1024 * 1024
+"""Octets of a response beyond which we stop believing in its end."""
+
+MAX_CALL_ID: Final = 0x7FFFFFFF
+"""The largest call id Windows takes (MS-RPCE note 123)."""
+
+Security = int | Literal["default", "none"]
+"""A security context by its id; the connection's first one if it has any; or no verifier at all."""
+
+
+@dataclass(slots=True)
+class _Assembly:
+    pdus: list[Response] = field(default_factory=list)
+    size: int = 0
+
+
+class ClientConnection(Connection):
+    """Builds what a client sends and reads what a server answers.
+
+    A PDU of the bind exchange is built by :meth:`bind`, :meth:`alter_context` or :meth:`auth3` as a value
+    that may be changed, and turned into octets by :meth:`send`. Requests become octets at once, because
+    protecting them takes sequence numbers: send them, or do not, in any order, and the server will see what
+    you did.
+
+    Attributes:
+        default_security: the security context of calls that name none; ``None`` for no verifier.
+        error: why the server's octets cannot be read any further.
+    """
+
+    def __init__(self) -> None:
+        # Nothing but the field itself limits what a server may send: what is too long is judged by the
+        # caller.
+        super().__init__(lambda _: 0xFFFF)
+        self.default_security: int | None = None
+        self.error: RemoteProtocolError | None = None
+        self._call_ids = itertools.count(1)
+        self._proposals: dict[int, Bind] = {}
+        self._calls: dict[int, SecurityEntry | None] = {}
+        self._assemblies: dict[int, _Assembly] = {}
+
+    def next_call_id(self, chosen: int | None = None) -> int:
+        """Return ``chosen``, or the next number above all that were used (MS-RPCE 3.3.3.5.2)."""
+        if chosen is None:
+            return next(self._call_ids)
+        if chosen <= MAX_CALL_ID:
+            self._call_ids = itertools.count(max(next(self._call_ids), chosen + 1))
+        return chosen
+
+    def add_security(
+        self, auth_type: int, level: int, context: SecurityContext, *, context_id: int | None = None
+    ) -> SecurityEntry:
+        """Put a security context into the table; its tokens are carried by the PDUs of the bind exchange.
+
+        Args:
+            auth_type: on the wire.
+            level: on the wire.
+            context: an initiator that has not made a step yet.
+            context_id: ``auth_context_id``; by default a new one. 0 is avoided: what a server makes of it is
+                not settled.
+        """
+        chosen = max(self.security, default=0) + 1 if context_id is None else context_id
+        entry = SecurityEntry(chosen, auth_type, level, context)
+        context.header_signing = self.header_signing
+        self.security[chosen] = entry
+        if self.default_security is None:
+            self.default_security = chosen
+        return entry
+
+    def bind(
+        self,
+        contexts: Sequence[PresentationContext],
+        *,
+        security: SecurityEntry | None = None,
+        token: bytes = b"",
+        multiplex: bool = True,
+        header_signing: bool = True,
+        max_xmit: int = MAX_FRAGMENT,
+        max_recv: int = MAX_FRAGMENT,
+        assoc_group: int = 0,
+        call_id: int | None = None,
+        byte_order: ByteOrder = "little",
+        alter: bool = False,
+    ) -> Bind:
+        """Build a bind or, with ``alter``, an alter_context, with a leg of a security context if given."""
+        flags: int = WHOLE
+        if multiplex:
+            flags |= PfcFlags.CONC_MPX
+        if header_signing and security is not None and security.protects:
+            flags |= PfcFlags.SUPPORT_HEADER_SIGN
+        pdu = (AlterContext if alter else Bind)(
+            call_id=self.next_call_id(call_id),
+            flags=flags,
+            drep=_drep(byte_order),
+            contexts=tuple(contexts),
+            max_xmit=max_xmit,
+            max_recv=max_recv,
+            assoc_group=assoc_group,
+        )
+        return pdu if security is None else security.leg(pdu, token)
+
+    def auth3(self, security: SecurityEntry, token: bytes, *, call_id: int | None = None) -> Auth3:
+        """Build the third leg (MS-RPCE 2.2.2.10).
+
+        Its trailer follows the four pad octets at once, as Windows and Samba have it: 2.2.2.10 puts it there,
+        whatever 2.2.2.11 says of alignment.
+        """
+        flags: int = WHOLE | (PfcFlags.SUPPORT_HEADER_SIGN if self.header_signing else 0)
+        pdu = Auth3(call_id=self.next_call_id(call_id), flags=flags)
+        leg = security.leg(pdu, token)
+        assert leg.trailer is not None
+        return replace(leg, padding=b"", trailer=replace(leg.trailer, pad_length=0))
+
+    def send(self, pdu: Pdu) -> bytes:
+        """Return the octets of a PDU that needs no protection, and remember what a bind proposes."""
+        if isinstance(pdu, Bind):
+            self._proposals[pdu.call_id] = pdu
+        return pdu.pack()
+
+    def request(
+        self,
+        opnum: int,
+        stub: bytes,
+        *,
+        context_id: int = 0,
+        byte_order: ByteOrder = "little",
+        object_uuid: UUID | None = None,
+        flags: int = WHOLE,
+        call_id: int | None = None,
+        alloc_hint: int | None = None,
+        fragment_size: int | None = None,
+        chunk: int | None = None,
+        verification: VerificationTrailer | bytes | None = None,
+        security: Security = "default",
+        prepare: Callable[[int, Request], Request] | None = None,
+        tamper: Callable[[int, bytes], bytes] | None = None,
+    ) -> tuple[int, tuple[bytes, ...]]:
+        """Build a request: its call id and the octets of each of its fragments, protected in this order.
+
+        Args:
+            opnum: operation number.
+            stub: in parameters, in ``byte_order``.
+            context_id: presentation context, whether it was accepted or not.
+            byte_order: of the PDU; the stub is taken as it is.
+            object_uuid: sent with PFC_OBJECT_UUID.
+            flags: FIRST and LAST of the whole; anything else goes into every fragment.
+            call_id: 32 bits; by default one more than the largest so far.
+            alloc_hint: by default the stub octets of this and the following fragments.
+            fragment_size: octets of the largest fragment; by default what was negotiated.
+            chunk: stub octets per fragment, to cut where it is not necessary.
+            verification: a verification trailer, placed into the last fragment, aligned to 4 octets.
+            security: which security context protects it.
+            prepare: changes a fragment (counted from 0) before it is protected.
+            tamper: changes the octets of a fragment after that.
+
+        Raises:
+            LocalProtocolError: no such security context.
+        """
+        entry = self._security_for(security)
+        number = self.next_call_id(call_id)
+        whole = Request(
+            call_id=number,
+            flags=flags | (PfcFlags.OBJECT_UUID if object_uuid is not None else 0),
+            drep=_drep(byte_order),
+            opnum=opnum,
+            stub=stub,
+            context_id=context_id,
+            object_uuid=object_uuid,
+            alloc_hint=alloc_hint,
+        )
+        tail = (
+            verification if isinstance(verification, bytes) else verification.pack() if verification else b""
+        )
+        parts = fragments(whole, entry, size=fragment_size or self.max_xmit, chunk=chunk, tail=tail)
+        out = []
+        for index, part in enumerate(parts):
+            ready = part if prepare is None else prepare(index, part)
+            octets = ready.pack() if entry is None else entry.protect(ready)
+            out.append(octets if tamper is None else tamper(index, octets))
+        self._calls[number] = entry
+        return number, tuple(out)
+
+    def cancel(self, call_id: int, *, security: Security = "none") -> bytes:
+        """Build a co_cancel; by default without a verifier, as MS-RPCE 2.2.2.12 has it."""
+        return self._bare(CoCancel(call_id=call_id), security)
+
+    def orphan(self, call_id: int, *, security: Security = "none") -> bytes:
+        """Build an orphaned PDU; by default without a verifier. What still comes for the call is a stray."""
+        return self._bare(Orphaned(call_id=call_id), security)
+
+    def next_event(self) -> ClientEvent | None:
+        """Return the next event, ``None`` when more octets are needed.
+
+        Raises:
+            RemoteProtocolError: the server broke the protocol; nothing more can be read from it.
+        """
+        if self.error is not None:
+            raise self.error
+        try:
+            received = self.framer.next_pdu()
+            while received is not None:
+                header, raw = received
+                check_version(header, raw)
+                event = self._process(unpack(raw), raw)
+                if event is not None:
+                    return event
+                received = self.framer.next_pdu()
+        except RemoteProtocolError as error:
+            self.error = error
+            raise
+        return None
+
+    def _process(self, pdu: Pdu, raw: bytes) -> ClientEvent | None:
+        match pdu:
+            case BindAck():
+                return self._acknowledged(pdu)
+            case BindNak():
+                return Refused(pdu) if self._proposals.pop(pdu.call_id, None) else Stray(pdu)
+            case Response():
+                return self._response(pdu, raw)
+            case FaultPdu():
+                # A fault of Windows or Samba has no verifier even on a protected connection.
+                self._calls.pop(pdu.call_id, None)
+                self._assemblies.pop(pdu.call_id, None)
+                self._proposals.pop(pdu.call_id, None)
+                return Faulted(self._opened(pdu, raw))
+            case _:
+                return Stray(pdu)
+
+    def _acknowledged(self, pdu: BindAck) -> ClientEvent:
+        proposal = self._proposals.get(pdu.call_id)
+        if proposal is None or isinstance(pdu, AlterContextResp) != isinstance(proposal, AlterContext):
+            return Stray(pdu)
+        del self._proposals[pdu.call_id]
+        if len(pdu.results) != len(proposal.contexts):
+            raise RemoteProtocolError(
+                f"{len(pdu.results)} results for {len(proposal.contexts)} proposed contexts",
+                field="p_result_list",
+            )
+        pairs = tuple(zip(proposal.contexts, pdu.results, strict=True))
+        for element, result in pairs:
+            if result.accepted:
+                self.contexts[element.context_id] = Negotiated(element.abstract, result.transfer)
+        if proposal.flags & pdu.flags & PfcFlags.SUPPORT_HEADER_SIGN:
+            self.agree_header_signing()
+        if not isinstance(pdu, AlterContextResp):
+            self.multiplexed = bool(proposal.flags & pdu.flags & PfcFlags.CONC_MPX)
+            self.max_xmit = min(proposal.max_xmit, pdu.max_recv)
+            self.assoc_group = pdu.assoc_group
+        return Acknowledged(pdu, pairs)
+
+    def _response(self, pdu: Response, raw: bytes) -> ClientEvent | None:
+        known = pdu.call_id in self._calls
+        entry = self._calls.get(pdu.call_id)
+        if entry is not None and entry.protects and pdu.trailer is None:
+            raise RemoteProtocolError(
+                f"the response to call {pdu.call_id} has no verifier, its request had one",
+                field="auth_length",
+                octets=raw,
+            )
+        pdu = self._opened(pdu, raw)
+        if not known:
+            return Stray(pdu)
+        if entry is not None and pdu.trailer is not None:
+            claimed = (pdu.trailer.auth_type, pdu.trailer.auth_level, pdu.trailer.context_id)
+            if claimed != (entry.auth_type, entry.level, entry.id):
+                raise RemoteProtocolError(
+                    f"type, level and context id are {claimed}, those of the request were"
+                    f" {(entry.auth_type, entry.level, entry.id)}",
+                    field="sec_trailer",
+                    octets=raw,
+                )
+        return self._assembled(pdu, raw)
+
+    def _assembled(self, pdu: Response, raw: bytes) -> ClientEvent | None:
+        assembly = self._assemblies.setdefault(pdu.call_id, _Assembly())
+        if bool(pdu.flags & PfcFlags.FIRST) == bool(assembly.pdus):
+            problem = "a first fragment inside a response" if assembly.pdus else "no first fragment"
+            raise RemoteProtocolError(
+                f"{problem} (call {pdu.call_id})", field="pfc_flags", offset=3, octets=raw
+            )
+        assembly.pdus.append(pdu)
+        assembly.size += len(pdu.stub)
+        if assembly.size > MAX_RESPONSE:
+            raise RemoteProtocolError(f"a response of more than {MAX_RESPONSE} octets", field="stub")
+        if not pdu.flags & PfcFlags.LAST:
+            return None
+        del self._assemblies[pdu.call_id]
+        del self._calls[pdu.call_id]
+        return Answered(pdu.call_id, b"".join(p.stub for p in assembly.pdus), tuple(assembly.pdus))
+
+    def _opened(self, pdu: AnyPdu, raw: bytes) -> AnyPdu:
+        if pdu.trailer is None:
+            return pdu
+        entry = self.security.get(pdu.trailer.context_id)
+        if entry is None:
+            raise RemoteProtocolError(
+                f"no security context {pdu.trailer.context_id}", field="sec_trailer.auth_context_id"
+            )
+        return entry.unprotect(pdu, raw) if entry.protects else pdu
+
+    def _security_for(self, security: Security) -> SecurityEntry | None:
+        if security == "none":
+            return None
+        chosen = self.default_security if security == "default" else security
+        if chosen is None:
+            return None
+        entry = self.security.get(chosen)
+        if entry is None:
+            raise LocalProtocolError(f"no security context {chosen} on this connection")
+        # At level connect the only context of a connection need not be named (MS-RPCE 3.3.1.5.4).
+        if security == "default" and entry.level <= AuthLevel.CONNECT and len(self.security) == 1:
+            return None
+        return entry
+
+    def _bare(self, pdu: Pdu, security: Security) -> bytes:
+        entry = self._security_for(security)
+        if isinstance(pdu, Orphaned):
+            self._calls.pop(pdu.call_id, None)
+            self._assemblies.pop(pdu.call_id, None)
+        return pdu.pack() if entry is None else entry.sign(pdu)
+
+
+def _drep(byte_order: ByteOrder) -> bytes:
+    return LITTLE_ENDIAN if byte_order == "little" else BIG_ENDIAN

@@ -1,0 +1,222 @@
+"""What every connection-oriented PDU begins and may end with: the common header and the security trailer."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Final, Literal
+
+from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
+
+ByteOrder = Literal["little", "big"]
+"""How integers are written: the integer half of a data representation (C706 14.2.5)."""
+
+HEADER_SIZE: Final = 16
+TRAILER_SIZE: Final = 8
+
+LITTLE_ENDIAN: Final = b"\x10\x00\x00\x00"
+"""Data representation: little-endian, ASCII, IEEE. The only one on NDR64 contexts (MS-RPCE 2.2.5)."""
+
+BIG_ENDIAN: Final = b"\x00\x00\x00\x00"
+"""Data representation: big-endian, ASCII, IEEE."""
+
+
+class PduType(IntEnum):
+    """PDU types of C706 12.6.1 and MS-RPCE 2.2.2.10; those without a class in ``pdu`` are connectionless."""
+
+    REQUEST = 0
+    PING = 1
+    RESPONSE = 2
+    FAULT = 3
+    WORKING = 4
+    NOCALL = 5
+    REJECT = 6
+    ACK = 7
+    CL_CANCEL = 8
+    FACK = 9
+    CANCEL_ACK = 10
+    BIND = 11
+    BIND_ACK = 12
+    BIND_NAK = 13
+    ALTER_CONTEXT = 14
+    ALTER_CONTEXT_RESP = 15
+    AUTH3 = 16
+    SHUTDOWN = 17
+    CO_CANCEL = 18
+    ORPHANED = 19
+
+
+class PfcFlags(IntFlag):
+    """``pfc_flags`` (C706 12.6.3.1). 0x04 has two names, chosen by the PDU type (MS-RPCE 2.2.2.3)."""
+
+    NONE = 0
+    FIRST = 0x01
+    LAST = 0x02
+    SUPPORT_HEADER_SIGN = 0x04
+    PENDING_CANCEL = 0x04
+    RESERVED = 0x08
+    CONC_MPX = 0x10
+    DID_NOT_EXECUTE = 0x20
+    MAYBE = 0x40
+    OBJECT_UUID = 0x80
+
+
+WHOLE: Final = PfcFlags.FIRST | PfcFlags.LAST
+"""Flags of a PDU that is first and last fragment at once."""
+
+_HEADER = {"little": struct.Struct("<BBBB4sHHI"), "big": struct.Struct(">BBBB4sHHI")}
+_TRAILER = {"little": struct.Struct("<BBBBI"), "big": struct.Struct(">BBBBI")}
+
+
+def type_name(ptype: int) -> str:
+    """Return ``request (0)`` for a known PDU type, ``PDU type 77`` for any other."""
+    return f"{PduType(ptype).name.lower()} ({ptype})" if 0 <= ptype <= max(PduType) else f"PDU type {ptype}"
+
+
+def byte_order_of(drep: bytes) -> ByteOrder:
+    """Return the byte order a data representation names (C706 14.1).
+
+    Raises:
+        RemoteProtocolError: an integer representation that C706 does not define.
+    """
+    representation = drep[0] >> 4
+    if representation > 1:
+        raise RemoteProtocolError(
+            f"integer representation {representation} is not defined", field="drep", offset=4
+        )
+    return "little" if representation else "big"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The 16 octets in front of every PDU (C706 12.6.3.1).
+
+    Attributes:
+        ptype: PDU type, any octet.
+        flags: ``pfc_flags``, any octet.
+        frag_length: octets of the whole PDU as its sender claims.
+        auth_length: octets of the authentication token as its sender claims; zero means no trailer either.
+        call_id: 32 bits.
+        drep: data representation, 4 octets.
+        version: major and minor.
+    """
+
+    ptype: int
+    flags: int
+    frag_length: int
+    auth_length: int
+    call_id: int
+    drep: bytes = LITTLE_ENDIAN
+    version: tuple[int, int] = (5, 0)
+
+    @property
+    def byte_order(self) -> ByteOrder:
+        """The byte order named by :attr:`drep`; raises RemoteProtocolError for an undefined one."""
+        return byte_order_of(self.drep)
+
+    def pack(self) -> bytes:
+        """Return the 16 octets, in the byte order of :attr:`drep` (little-endian for an undefined one)."""
+        order = "big" if self.drep[0] >> 4 == 0 else "little"
+        return _HEADER[order].pack(
+            *self.version, self.ptype, self.flags, self.drep, self.frag_length, self.auth_length, self.call_id
+        )
+
+    @classmethod
+    def unpack(cls, octets: bytes | bytearray | memoryview) -> Header:
+        """Read a header. Nothing is judged but its size and whether its integers can be read at all."""
+        if len(octets) < HEADER_SIZE:
+            raise RemoteProtocolError(
+                f"a header needs 16 octets, there are {len(octets)}", octets=bytes(octets)
+            )
+        order = byte_order_of(bytes(octets[4:8]))
+        major, minor, ptype, flags, drep, frag, auth, call_id = _HEADER[order].unpack_from(octets)
+        return cls(ptype, flags, frag, auth, call_id, drep, (major, minor))
+
+
+@dataclass(frozen=True, slots=True)
+class SecTrailer:
+    """The 8 octets in front of an authentication token (MS-RPCE 2.2.2.11).
+
+    Attributes:
+        auth_type: security provider, see :class:`~swn_torture.dcerpc.security.levels.AuthType`.
+        auth_level: see :class:`~swn_torture.dcerpc.security.levels.AuthLevel`.
+        pad_length: octets of padding in front of the trailer.
+        context_id: which security context of the connection.
+        reserved: zero.
+    """
+
+    auth_type: int
+    auth_level: int
+    pad_length: int = 0
+    context_id: int = 0
+    reserved: int = 0
+
+    def pack(self, byte_order: ByteOrder = "little") -> bytes:
+        """Return the 8 octets."""
+        return _TRAILER[byte_order].pack(
+            self.auth_type, self.auth_level, self.pad_length, self.reserved, self.context_id
+        )
+
+    @classmethod
+    def unpack(cls, octets: bytes | memoryview, byte_order: ByteOrder) -> SecTrailer:
+        """Read the 8 octets that the caller has found."""
+        auth_type, level, pad, reserved, context_id = _TRAILER[byte_order].unpack_from(octets)
+        return cls(auth_type, level, pad, context_id, reserved)
+
+
+# Name -> (offset, size). Responses and faults have alloc_hint and context_id in the same places as requests.
+_HEADER_FIELDS: Final = {
+    "version": (0, 1),
+    "version_minor": (1, 1),
+    "ptype": (2, 1),
+    "flags": (3, 1),
+    "frag_length": (8, 2),
+    "auth_length": (10, 2),
+    "call_id": (12, 4),
+    "alloc_hint": (16, 4),
+    "context_id": (20, 2),
+    "opnum": (22, 2),
+}
+_TRAILER_FIELDS: Final = {
+    "auth_type": (0, 1),
+    "auth_level": (1, 1),
+    "auth_pad_length": (2, 1),
+    "auth_reserved": (3, 1),
+    "auth_context_id": (4, 4),
+}
+
+
+def rewrite(octets: bytes, *, drep: bytes | None = None, **fields: int) -> bytes:
+    """Return a finished PDU with some of its fields written over; nothing else is adapted.
+
+    For torture: what is built right, signed or not, is made wrong in exactly one place.
+
+    Args:
+        octets: one whole PDU.
+        drep: four octets to write as data representation; the other fields stay in the old byte order.
+        fields: ``version``, ``version_minor``, ``ptype``, ``flags``, ``frag_length``, ``auth_length``,
+            ``call_id``; of requests, responses and faults ``alloc_hint`` and ``context_id``; of requests
+            ``opnum``; of PDUs with a verifier ``auth_type``, ``auth_level``, ``auth_pad_length``,
+            ``auth_reserved`` and ``auth_context_id``.
+
+    Raises:
+        LocalProtocolError: no such field here.
+    """
+    header = Header.unpack(octets)
+    trailer = header.frag_length - header.auth_length - TRAILER_SIZE if header.auth_length else None
+    out = bytearray(octets)
+    for name, value in fields.items():
+        if name in _HEADER_FIELDS:
+            offset, size = _HEADER_FIELDS[name]
+        elif name in _TRAILER_FIELDS and trailer is not None:
+            offset, size = _TRAILER_FIELDS[name]
+            offset += trailer
+        else:
+            raise LocalProtocolError(f"this PDU has no field {name!r}")
+        if not 0 <= offset <= len(out) - size:
+            raise LocalProtocolError(f"field {name!r} would be at octet {offset} of a PDU of {len(out)}")
+        out[offset : offset + size] = value.to_bytes(size, header.byte_order)
+    if drep is not None:
+        out[4:8] = drep
+    return bytes(out)

@@ -1,0 +1,332 @@
+"""The PDUs of a call and what all PDUs have in common. Those of the bind exchange are in ``bind``.
+
+A PDU is a value: pack it, change it with :func:`dataclasses.replace`, compare it. Lengths and counts that
+are ``None`` are right when packed; set one to write a wrong one. In a parsed PDU they are ``None``, since a
+PDU whose lengths contradict its octets is not parsed at all; alloc_hint, only a hint, is kept as it came.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.pdu.header import (
+    HEADER_SIZE,
+    LITTLE_ENDIAN,
+    TRAILER_SIZE,
+    WHOLE,
+    ByteOrder,
+    Header,
+    PduType,
+    PfcFlags,
+    SecTrailer,
+    type_name,
+)
+from swn_torture.dcerpc.pdu.reader import Reader
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+_CLASSES: Final[dict[int, type[Pdu]]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pdu:
+    """What all connection-oriented PDUs share (C706 12.6.3.1, MS-RPCE 2.2.2.1).
+
+    Attributes:
+        call_id: 32 bits.
+        flags: ``pfc_flags``.
+        drep: data representation; its byte order is the one in which the PDU is packed.
+        version: RPC version, major and minor.
+        frag_length: octets of the whole PDU, ``None`` for the right number.
+        auth_length: octets of the token, ``None`` for the right number.
+        padding: octets between the last field (or the stub) and the security trailer or the end.
+        trailer: the security trailer, ``None`` without one.
+        auth_value: the authentication token behind the trailer.
+    """
+
+    ptype: ClassVar[PduType]
+
+    call_id: int = 1
+    flags: int = WHOLE
+    drep: bytes = LITTLE_ENDIAN
+    version: tuple[int, int] = (5, 0)
+    frag_length: int | None = None
+    auth_length: int | None = None
+    padding: bytes = b""
+    trailer: SecTrailer | None = None
+    auth_value: bytes = b""
+
+    @property
+    def byte_order(self) -> ByteOrder:
+        """The byte order of every integer in the PDU."""
+        return "little" if self.drep[0] >> 4 else "big"
+
+    @property
+    def _prefix(self) -> str:
+        return "<" if self.drep[0] >> 4 else ">"
+
+    def _fixed(self) -> bytes:
+        """Return the fields between the common header and the stub."""
+        raise NotImplementedError
+
+    def _stub(self) -> bytes:
+        """Return what is protected: the stub of a request or response, nothing in other PDUs."""
+        return b""
+
+    def segments(self, auth_size: int | None = None) -> tuple[bytes, bytes, bytes]:
+        """Return header, body and trailer: what a security context is asked to protect (MS-RPCE 2.2.2.1).
+
+        Header here means everything in front of the stub; the body is the stub with its padding.
+
+        Args:
+            auth_size: octets of the token that will follow, when :attr:`auth_value` is not known yet.
+        """
+        fixed, stub = self._fixed(), self._stub() + self.padding
+        trailer = b"" if self.trailer is None else self.trailer.pack(self.byte_order)
+        token = len(self.auth_value) if auth_size is None else auth_size
+        length = HEADER_SIZE + len(fixed) + len(stub) + len(trailer) + token
+        header = Header(
+            self.ptype,
+            self.flags,
+            # More octets than the field can tell are a matter for whoever set the fragment size.
+            (length if self.frag_length is None else self.frag_length) & 0xFFFF,
+            token if self.auth_length is None else self.auth_length,
+            self.call_id,
+            self.drep,
+            self.version,
+        )
+        return header.pack() + fixed, stub, trailer
+
+    def pack(self) -> bytes:
+        """Return the octets."""
+        return b"".join((*self.segments(), self.auth_value))
+
+    @classmethod
+    def _read(cls, reader: Reader) -> dict[str, Any]:
+        """Read the fields of this type; what is left becomes :attr:`padding`."""
+        raise NotImplementedError
+
+    def __init_subclass__(cls) -> None:
+        if "ptype" in cls.__dict__:
+            _CLASSES[cls.ptype] = cls
+
+
+def unpack(octets: bytes | bytearray | memoryview) -> Pdu:
+    """Read one whole PDU.
+
+    Raises:
+        RemoteProtocolError: not a PDU of a connection, or one whose fields do not fit in it. Flags, counters
+            and codes are not judged here.
+    """
+    raw = bytes(octets)
+    header = Header.unpack(raw)
+    if header.frag_length != len(raw):
+        raise RemoteProtocolError(
+            f"says {header.frag_length} octets, there are {len(raw)}",
+            field="frag_length",
+            offset=8,
+            octets=raw,
+        )
+    cls = _CLASSES.get(header.ptype)
+    if cls is None:
+        raise RemoteProtocolError(
+            f"{type_name(header.ptype)} does not belong on a connection", field="ptype", offset=2, octets=raw
+        )
+    end = len(raw)
+    fields: dict[str, Any] = {}
+    if header.auth_length:
+        end -= header.auth_length + TRAILER_SIZE
+        if end < HEADER_SIZE:
+            raise RemoteProtocolError(
+                f"{header.auth_length} octets of token do not fit in a PDU of {len(raw)}",
+                field="auth_length",
+                offset=10,
+                octets=raw,
+            )
+        fields["trailer"] = SecTrailer.unpack(raw[end : end + TRAILER_SIZE], header.byte_order)
+        fields["auth_value"] = raw[end + TRAILER_SIZE :]
+    reader = Reader(raw, header, end)
+    fields |= cls._read(reader)
+    if "stub" in fields and "trailer" in fields:
+        _split_padding(fields, end, raw)
+    fields.setdefault("padding", reader.rest())
+    return cls(call_id=header.call_id, flags=header.flags, drep=header.drep, version=header.version, **fields)
+
+
+def _split_padding(fields: dict[str, Any], end: int, raw: bytes) -> None:
+    """Part the octets in front of the trailer into stub and padding."""
+    stub, pad_length = fields["stub"], fields["trailer"].pad_length
+    if pad_length > len(stub):
+        raise RemoteProtocolError(
+            f"{pad_length} octets of padding, but only {len(stub)} in front of the trailer",
+            field="sec_trailer.auth_pad_length",
+            offset=end + 2,
+            octets=raw,
+        )
+    keep = len(stub) - pad_length
+    fields["stub"], fields["padding"] = stub[:keep], stub[keep:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Pdu):
+    """A call, or one fragment of it (C706 12.6.4.9).
+
+    Attributes:
+        opnum: operation number.
+        stub: in parameters of this fragment.
+        context_id: presentation context.
+        object_uuid: written when not ``None``; PFC_OBJECT_UUID in :attr:`flags` is set by hand.
+        alloc_hint: stub octets of this and the remaining fragments; ``None`` for those of this fragment.
+    """
+
+    ptype = PduType.REQUEST
+
+    opnum: int = 0
+    stub: bytes = b""
+    context_id: int = 0
+    object_uuid: UUID | None = None
+    alloc_hint: int | None = None
+
+    def _fixed(self) -> bytes:
+        hint = len(self.stub) if self.alloc_hint is None else self.alloc_hint
+        fixed = struct.pack(self._prefix + "IHH", hint, self.context_id, self.opnum)
+        if self.object_uuid is not None:
+            little = self.byte_order == "little"
+            fixed += self.object_uuid.bytes_le if little else self.object_uuid.bytes
+        return fixed
+
+    def _stub(self) -> bytes:
+        return self.stub
+
+    @classmethod
+    def _read(cls, reader: Reader) -> dict[str, Any]:
+        hint, context_id, opnum = reader.fields("IHH", "request")
+        target = reader.uuid("object") if reader.header.flags & PfcFlags.OBJECT_UUID else None
+        return {
+            "alloc_hint": hint,
+            "context_id": context_id,
+            "opnum": opnum,
+            "object_uuid": target,
+            "stub": reader.rest(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response(Pdu):
+    """An answer, or one fragment of it (C706 12.6.4.10). Fields as in :class:`Request`."""
+
+    ptype = PduType.RESPONSE
+
+    stub: bytes = b""
+    context_id: int = 0
+    cancel_count: int = 0
+    alloc_hint: int | None = None
+    reserved: int = 0
+
+    def _fixed(self) -> bytes:
+        hint = len(self.stub) if self.alloc_hint is None else self.alloc_hint
+        return struct.pack(self._prefix + "IHBB", hint, self.context_id, self.cancel_count, self.reserved)
+
+    def _stub(self) -> bytes:
+        return self.stub
+
+    @classmethod
+    def _read(cls, reader: Reader) -> dict[str, Any]:
+        hint, context_id, cancels, reserved = reader.fields("IHBB", "response")
+        return {
+            "alloc_hint": hint,
+            "context_id": context_id,
+            "cancel_count": cancels,
+            "reserved": reserved,
+            "stub": reader.rest(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPdu(Pdu):
+    """A failed call (C706 12.6.4.7, MS-RPCE 2.2.2.8).
+
+    Attributes:
+        status: 32 bits.
+        alloc_hint: 32 and the octets of extended error information behind the fields.
+        reserved: bit 0 tells that there is such information (MS-EERR).
+    """
+
+    ptype = PduType.FAULT
+
+    status: int = 0
+    context_id: int = 0
+    cancel_count: int = 0
+    alloc_hint: int = 0x20
+    reserved: int = 0
+    reserved2: int = 0
+
+    def _fixed(self) -> bytes:
+        return struct.pack(
+            self._prefix + "IHBBII",
+            self.alloc_hint,
+            self.context_id,
+            self.cancel_count,
+            self.reserved,
+            self.status,
+            self.reserved2,
+        )
+
+    @classmethod
+    def _read(cls, reader: Reader) -> dict[str, Any]:
+        names = ("alloc_hint", "context_id", "cancel_count", "reserved", "status", "reserved2")
+        return dict(zip(names, reader.fields("IHBBII", "fault"), strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth3(Pdu):
+    """The third leg of a security context, never answered (MS-RPCE 2.2.2.10)."""
+
+    ptype = PduType.AUTH3
+
+    pad: bytes = bytes(4)
+
+    def _fixed(self) -> bytes:
+        return self.pad
+
+    @classmethod
+    def _read(cls, reader: Reader) -> dict[str, Any]:
+        return {"pad": reader.take(4, "pad")}
+
+
+class _Bare(Pdu):
+    """A PDU without fields of its own."""
+
+    __slots__ = ()
+
+    def _fixed(self) -> bytes:
+        return b""
+
+    @classmethod
+    def _read(cls, reader: Reader) -> dict[str, Any]:  # noqa: ARG003  there is nothing to read
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoCancel(_Bare):
+    """The client asks to end a call (C706 12.6.4.6)."""
+
+    ptype = PduType.CO_CANCEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphaned(_Bare):
+    """The client has given up a call (C706 12.6.4.8)."""
+
+    ptype = PduType.ORPHANED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown(_Bare):
+    """The server asks the client to close the connection (C706 12.6.4.11)."""
+
+    ptype = PduType.SHUTDOWN

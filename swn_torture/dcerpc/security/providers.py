@@ -1,0 +1,248 @@
+"""Security contexts over pyspnego's providers: NTLM, SPNEGO and, with the optional extra, Kerberos."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import spnego
+from spnego import ContextProxy, ContextReq
+from spnego._context import GSSMech
+from spnego.exceptions import SpnegoError
+from spnego.iov import BufferType
+
+from swn_torture.dcerpc.errors import AuthenticationError, BadSignature
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
+from swn_torture.dcerpc.security.ntlm import NtlmInitiator, SpnegoNegotiation
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.security.context import Credentials, SecurityContext
+
+BASE_REQUEST = (
+    ContextReq.integrity | ContextReq.replay_detect | ContextReq.sequence_detect | ContextReq.dce_style
+)
+"""Asked for at every level: SPNEGO signs its list of mechanisms even when nothing is signed afterwards."""
+
+_NTLM_SIGNATURE_SIZE = 16
+_KERBEROS_WRAP_EXTRA = 48
+"""By how much a DCE-style AES wrap header exceeds a MIC: confounder, padding and the encrypted header copy,
+16 octets each (RFC 4121 4.2.4, MS-KILE 3.4.5.4). 76 and 28 for the SHA-1 enctypes."""
+_RC4_WRAP_HEADER_SIZE = 45
+_RC4_MIC_SIZE = 37
+
+_NEEDED: dict[int, ContextReq] = {
+    AuthLevel.NONE: ContextReq.none,
+    AuthLevel.CONNECT: ContextReq.none,
+    AuthLevel.INTEGRITY: ContextReq.integrity,
+    AuthLevel.PRIVACY: ContextReq.integrity | ContextReq.confidentiality,
+}
+"""What a context must have negotiated to serve an effective level."""
+
+
+class ProviderContext:
+    """A :class:`~swn_torture.dcerpc.security.context.SecurityContext` that one of pyspnego's contexts works for.
+
+    Args:
+        proxy: a fresh context, either usage.
+        name: the provider as error messages call it.
+        level: if given, a context that completes without what this level needs is refused.
+    """
+
+    def __init__(self, proxy: ContextProxy, name: str, level: int | None = None) -> None:
+        self.header_signing = True
+        self._proxy = proxy
+        self._name = name
+        self._level = level
+        self._accepts = proxy.usage == "accept"
+        self._started = False
+        self._complete = False
+        self._failed = False
+        self._out_of_step = False
+
+    def __repr__(self) -> str:
+        return f"<{self._name} {'acceptor' if self._accepts else 'initiator'}, {self._state}>"
+
+    @property
+    def _state(self) -> str:
+        return "failed" if self._failed else "complete" if self._complete else "incomplete"
+
+    @property
+    def complete(self) -> bool:
+        """See :class:`~swn_torture.dcerpc.security.context.SecurityContext`, here and below."""
+        return self._complete
+
+    @property
+    def principal(self) -> str | None:
+        """The proven caller of an acceptor."""
+        return self._proxy.client_principal if self._complete else None
+
+    def step(self, token: bytes) -> bytes:
+        """Take the peer's token, return the next one to send."""
+        if self._failed or self._complete:
+            raise AuthenticationError(f"{self._name}: token for a context that is {self._state} already")
+        if not token and (self._accepts or self._started):
+            self._failed = True
+            raise AuthenticationError(f"{self._name}: empty token")
+        self._started = True
+        try:
+            answer = self._proxy.step(bytes(token) or None) or b""
+            if self._proxy.complete:
+                self._check_completion()
+        except Exception as error:
+            # Whatever a parser deep inside makes of a hostile token, to us it is a token that proves nothing.
+            self._failed = True
+            raise AuthenticationError(f"{self._name}: {str(error) or type(error).__name__}") from error
+        self._complete = self._proxy.complete
+        return answer
+
+    def _check_completion(self) -> None:
+        """Trust the mechanism, not SPNEGO's word that it is done.
+
+        A bare accept-completed makes pyspnego's negotiation complete, on either end, nobody authenticated.
+        """
+        if not self._proxy.session_key or (self._accepts and self._proxy.client_principal is None):
+            raise AuthenticationError(f"{self._name}: negotiation was declared complete before it was")
+        if self._level is not None:
+            self._check_capable(effective_level(self._level))
+
+    def _check_capable(self, level: int) -> None:
+        needed = _NEEDED.get(level)
+        if needed is None:
+            raise AuthenticationError(f"{self._name}: authentication level {level} is unknown")
+        if self._proxy.context_attr & needed != needed:
+            # Without NTLMSSP_NEGOTIATE_SIGN the library would go on with a constant in place of a signature.
+            raise AuthenticationError(
+                f"{self._name}: the context was negotiated without what level {level} needs"
+            )
+
+    def _require(self, level: int) -> int:
+        if not self._complete:
+            raise AuthenticationError(f"{self._name}: the security context is not complete")
+        effective = effective_level(level)
+        self._check_capable(effective)
+        return effective
+
+    def signature_size(self, level: int) -> int:
+        """Return the octets of a verifier."""
+        effective = self._require(level)
+        if effective < AuthLevel.INTEGRITY:
+            return 0
+        if self._proxy.negotiated_protocol == "ntlm":
+            return _NTLM_SIGNATURE_SIZE
+        header = self._proxy.query_message_sizes().header
+        if effective == AuthLevel.PRIVACY:
+            return header
+        return _RC4_MIC_SIZE if header == _RC4_WRAP_HEADER_SIZE else header - _KERBEROS_WRAP_EXTRA
+
+    def _covered(self, header: bytes, trailer: bytes) -> tuple[bytes, bytes]:
+        """Return what of header and trailer the signature covers besides the body."""
+        if self.header_signing or self._proxy.negotiated_protocol == "ntlm":
+            return bytes(header), bytes(trailer)
+        return b"", b""
+
+    def protect(self, level: int, header: bytes, body: bytes, trailer: bytes) -> tuple[bytes, bytes]:
+        """Protect one PDU."""
+        effective = self._require(level)
+        if effective < AuthLevel.INTEGRITY:
+            return body, b""
+        head, tail = self._covered(header, trailer)
+        if effective == AuthLevel.INTEGRITY:
+            return body, self._proxy.sign(head + bytes(body) + tail)
+        wrapped = self._proxy.wrap_iov(
+            [
+                (BufferType.sign_only, head),
+                (BufferType.data, bytes(body)),
+                (BufferType.sign_only, tail),
+                BufferType.header,
+            ]
+        ).buffers
+        return wrapped[1].data or b"", wrapped[3].data or b""
+
+    def unprotect(self, level: int, header: bytes, body: bytes, trailer: bytes, auth_value: bytes) -> bytes:
+        """Check one received PDU and return its body in the clear."""
+        effective = self._require(level)
+        if effective < AuthLevel.INTEGRITY:
+            return body
+        if self._out_of_step:
+            raise BadSignature(f"{self._name}: nothing can be verified after a bad signature")
+        head, tail = self._covered(header, trailer)
+        try:
+            if effective == AuthLevel.INTEGRITY:
+                self._proxy.verify(head + bytes(body) + tail, bytes(auth_value))
+                return body
+            unwrapped = self._proxy.unwrap_iov(
+                [
+                    (BufferType.sign_only, head),
+                    (BufferType.data, bytes(body)),
+                    (BufferType.sign_only, tail),
+                    (BufferType.header, bytes(auth_value)),
+                ]
+            ).buffers
+        except SpnegoError as error:
+            self._out_of_step = True
+            raise BadSignature(f"{self._name}: {error}") from error
+        return unwrapped[1].data or b""
+
+
+def require_kerberos() -> None:
+    """Raise AuthenticationError, naming the remedy, where Kerberos is not installed."""
+    if importlib.util.find_spec("gssapi") is None or importlib.util.find_spec("krb5") is None:
+        raise AuthenticationError(
+            "Kerberos (0x10) needs the optional extra: pip install 'swn-torture[kerberos]' "
+            "(builds gssapi and krb5, so a compiler and the Kerberos headers, libkrb5-dev, too)"
+        )
+
+
+def initiator(auth_type: int, credentials: Credentials, spn: str, level: int) -> SecurityContext:
+    """Make the calling end. :func:`swn_torture.dcerpc.security.context.initiator` says how."""
+    request = BASE_REQUEST
+    if effective_level(level) == AuthLevel.PRIVACY:
+        request |= ContextReq.confidentiality
+    if auth_type == AuthType.NTLM:
+        return ProviderContext(NtlmInitiator(credentials, spn, request), "NTLM", level)
+    if auth_type == AuthType.SPNEGO:
+        inner = NtlmInitiator(credentials, spn, request)
+        return ProviderContext(SpnegoNegotiation("initiate", {GSSMech.ntlm: inner}, request), "SPNEGO", level)
+    if auth_type == AuthType.KERBEROS:
+        return ProviderContext(_kerberos_initiator(credentials, spn, request), "Kerberos", level)
+    raise AuthenticationError(f"no security provider for authentication type {auth_type!r}")
+
+
+def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq) -> ContextProxy:
+    require_kerberos()
+    service, _, host = spn.partition("/")
+    if not request & ContextReq.confidentiality:
+        # Sets GSS_KRB5_CRED_NO_CI_FLAGS_X. MIT's library would ask for confidentiality on its own; Samba's
+        # server then reckons with the longer verifier of sealing, fails to sign and answers fault 0x00000001.
+        request |= ContextReq.no_integrity
+    user = f"{credentials.username}@{credentials.domain}" if credentials.domain else credentials.username
+    try:
+        return spnego.client(
+            user or None,
+            credentials.password or None,
+            hostname=host,
+            service=service,
+            protocol="kerberos",
+            context_req=request | ContextReq.mutual_auth,
+        )
+    except (SpnegoError, ImportError) as error:
+        raise AuthenticationError(f"Kerberos: no ticket for {user!r}: {error}") from error
+
+
+def kerberos_acceptor(keytab: str) -> ContextProxy:
+    """Make the answering end for every principal of the keytab at this path."""
+    require_kerberos()
+    import gssapi  # type: ignore[import-not-found, unused-ignore]
+    from spnego._gss import GSSAPIProxy
+
+    # pyspnego's own way to an acceptor's keytab is the KRB5_KTNAME of the whole process.
+    try:
+        credential = gssapi.Credentials(usage="accept", store={"keytab": keytab})
+        return GSSAPIProxy(
+            usage="accept",
+            protocol="kerberos",
+            context_req=BASE_REQUEST | ContextReq.confidentiality | ContextReq.mutual_auth,
+            _gssapi_credential=credential,
+        )
+    except (SpnegoError, gssapi.exceptions.GSSError) as error:
+        raise AuthenticationError(f"Kerberos: keytab {keytab!r} cannot be used: {error}") from error

@@ -1,0 +1,279 @@
+"""The serving end's dealings with security contexts: legs, verifiers, and who a request comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from swn_torture.dcerpc.errors import AuthenticationError, BadSignature, RemoteProtocolError
+from swn_torture.dcerpc.pdu.bind import BindAck, BindNakReason
+from swn_torture.dcerpc.pdu.pdus import Request
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.dcerpc.security.protection import AnyPdu, SecurityEntry
+from swn_torture.dcerpc.server.interface import Caller
+from swn_torture.dcerpc.server.negotiation import NegotiationRefused, refused_without_reason
+from swn_torture.dcerpc.server.request_assembly import Rejection
+from swn_torture.dcerpc.status import FaultStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from swn_torture.dcerpc.connection import Connection
+    from swn_torture.dcerpc.pdu.bind import Bind
+    from swn_torture.dcerpc.pdu.header import SecTrailer
+    from swn_torture.dcerpc.pdu.pdus import Auth3, Pdu
+    from swn_torture.dcerpc.security.context import SecurityContext
+    from swn_torture.dcerpc.server.options import ServerOptions
+
+_LEVELS: Final = frozenset(range(AuthLevel.CONNECT, AuthLevel.PRIVACY + 1))
+
+Ack = TypeVar("Ack", bound=BindAck)
+
+
+class SecurityProvider(Protocol):
+    """Makes answering ends of security contexts; :class:`~swn_torture.dcerpc.security.acceptor.Acceptor` is one."""
+
+    @property
+    def auth_types(self) -> Container[int]:
+        """The authentication types served."""
+
+    def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
+        """Return a fresh acceptor for a type that is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One leg of a security context that has been processed.
+
+    Attributes:
+        entry: the context it belongs to.
+        token: what to send back; ``b""`` for nothing.
+    """
+
+    entry: SecurityEntry
+    token: bytes
+
+
+class Authenticator:
+    """Keeps the table of security contexts of one serving connection.
+
+    Args:
+        connection: whose table it is.
+        provider: ``None`` refuses all authentication.
+        options: the server's choices.
+    """
+
+    def __init__(
+        self, connection: Connection, provider: SecurityProvider | None, options: ServerOptions
+    ) -> None:
+        self._connection = connection
+        self._provider = provider
+        self._options = options
+        self._default: SecurityEntry | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether there is any security at all."""
+        return self._provider is not None
+
+    def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
+        """Process the token of a bind or alter_context (MS-RPCE 3.3.1.5.2.1).
+
+        Args:
+            pdu: with or without a token.
+            multiplexing: the client has proposed several security contexts.
+
+        Raises:
+            NegotiationRefused: the token leads nowhere.
+            RemoteProtocolError: it does not belong here.
+        """
+        trailer = pdu.trailer
+        if trailer is None:
+            return None
+        # What lies in front of the trailer is not looked at, as with Windows, but its place and size are.
+        if (len(pdu.pack()) - len(pdu.auth_value)) % 4:
+            raise refused_without_reason("the security trailer is not aligned to 4 octets")
+        _check_padding(pdu)
+        entry = self._connection.security.get(trailer.context_id)
+        if entry is None:
+            entry = self._new(trailer, multiplexing=multiplexing)
+        else:
+            self._check_continues(entry, trailer)
+        try:
+            token = entry.context.step(pdu.auth_value)
+        except AuthenticationError as error:
+            entry.error = FaultStatus.ERROR_ACCESS_DENIED
+            raise NegotiationRefused(
+                str(error),
+                BindNakReason.INVALID_CHECKSUM,
+                FaultStatus.ERROR_ACCESS_DENIED,
+                close=True,
+            ) from error
+        return Leg(entry, token)
+
+    def use_as_default(self, leg: Leg | None) -> None:
+        """Let requests without a verifier be judged by the context of the bind, if it had one."""
+        if leg is not None:
+            self._default = leg.entry
+
+    def with_token(self, ack: Ack, leg: Leg | None) -> Ack:
+        """Return the answer to a leg. Even a token without octets has its trailer: Samba insists on it."""
+        return ack if leg is None else leg.entry.leg(ack, leg.token)
+
+    def auth3(self, pdu: Auth3) -> None:
+        """Process the third leg. It is never answered: what goes wrong shows at the first request.
+
+        Raises:
+            NegotiationRefused: it is not of the type or level of its context.
+            RemoteProtocolError: no context is waiting for it.
+        """
+        entry = None if pdu.trailer is None else self._connection.security.get(pdu.trailer.context_id)
+        if entry is None or pdu.trailer is None:
+            raise RemoteProtocolError("auth3 without a security context", field="sec_trailer")
+        _check_padding(pdu)
+        self._check_continues(entry, pdu.trailer)
+        try:
+            entry.context.step(pdu.auth_value)
+        except AuthenticationError:
+            entry.error = FaultStatus.ERROR_ACCESS_DENIED
+        if not entry.context.complete:
+            entry.error = FaultStatus.ERROR_ACCESS_DENIED
+
+    def open(self, pdu: Request, raw: bytes) -> tuple[SecurityEntry | None, Request, Rejection | None]:
+        """Verify a request.
+
+        Returns:
+            Its security context, the request in the clear, and why it is not let in (which the caller raises
+            once it knows that the request is due at all).
+
+        Raises:
+            Rejection: the verifier does not match.
+        """
+        if pdu.trailer is None:
+            entry, denial = self._without_verifier(pdu)
+            return entry, pdu, denial
+        entry = self._connection.security.get(pdu.trailer.context_id)
+        if entry is None:
+            return None, pdu, _denied(pdu, f"no security context {pdu.trailer.context_id}")
+        denial = _mismatch(entry, pdu)
+        if denial is None and entry.protects:
+            pdu = _unprotect(entry, pdu, raw)
+        return entry, pdu, denial
+
+    def check(self, pdu: Pdu, raw: bytes) -> None:
+        """Verify a PDU that has a verifier though it needs none.
+
+        Raises:
+            Rejection: the verifier does not match.
+        """
+        assert pdu.trailer is not None
+        entry = self._connection.security.get(pdu.trailer.context_id)
+        if entry is not None and entry.protects and _mismatch(entry, pdu) is None:
+            _unprotect(entry, pdu, raw)
+
+    def _without_verifier(self, pdu: Request) -> tuple[SecurityEntry | None, Rejection | None]:
+        entry = self._default
+        if entry is None:
+            return None, None
+        # The only context of a connection at level connect need not be named (MS-RPCE 3.3.1.5.4).
+        if entry.level == AuthLevel.CONNECT and len(self._connection.security) == 1:
+            return entry, _unusable(entry, pdu)
+        return entry, _denied(pdu, "a request without verifier on a protected connection")
+
+    def _new(self, trailer: SecTrailer, *, multiplexing: bool) -> SecurityEntry:
+        table = self._connection.security
+        if trailer.auth_level not in _LEVELS:
+            raise NegotiationRefused(
+                f"there is no authentication level {trailer.auth_level}",
+                BindNakReason.NOT_SPECIFIED,
+                FaultStatus.RPC_S_UNKNOWN_AUTHN_LEVEL,
+            )
+        if self._provider is None or trailer.auth_type not in self._provider.auth_types:
+            raise NegotiationRefused(
+                f"authentication type {trailer.auth_type} is not served",
+                BindNakReason.AUTHENTICATION_TYPE_NOT_RECOGNIZED,
+                FaultStatus.RPC_S_UNKNOWN_AUTHN_SERVICE,
+            )
+        if trailer.auth_level == AuthLevel.CALL and self._options.refuse_level_call:
+            raise NegotiationRefused(
+                "level call is not served", BindNakReason.INVALID_CHECKSUM, FaultStatus.ERROR_ACCESS_DENIED
+            )
+        several = multiplexing or self._options.unasked_multiplexing
+        if len(table) >= (self._options.max_security_contexts if several else 1):
+            raise NegotiationRefused(
+                f"more than {len(table)} security contexts",
+                BindNakReason.LOCAL_LIMIT_EXCEEDED,
+                # What MS-RPCE 3.3.1.5.4 calls RPC_S_PROTOCOL_ERROR travels as nca_s_proto_error.
+                FaultStatus.NCA_S_PROTO_ERROR,
+                close=True,
+            )
+        context = self._provider.new(trailer.auth_type, trailer.auth_level)
+        context.header_signing = self._connection.header_signing
+        entry = SecurityEntry(trailer.context_id, trailer.auth_type, trailer.auth_level, context)
+        table[entry.id] = entry
+        return entry
+
+    def _check_continues(self, entry: SecurityEntry, trailer: SecTrailer) -> None:
+        if entry.context.complete or entry.error:
+            raise RemoteProtocolError(
+                f"a leg for security context {entry.id}, which is built already", field="sec_trailer"
+            )
+        if (trailer.auth_type, trailer.auth_level) != (entry.auth_type, entry.level):
+            raise NegotiationRefused(
+                f"a leg of another type or level for security context {entry.id}",
+                BindNakReason.INVALID_CHECKSUM,
+                FaultStatus.ERROR_ACCESS_DENIED,
+                close=True,
+            )
+
+
+def caller_of(entry: SecurityEntry | None) -> Caller:
+    """Return who speaks in a security context, nobody in particular for ``None``."""
+    return Caller() if entry is None else Caller(entry.context.principal, entry.auth_type, entry.level)
+
+
+def _check_padding(pdu: Pdu) -> None:
+    if pdu.trailer is not None and pdu.trailer.pad_length > len(pdu.padding):
+        raise RemoteProtocolError(
+            f"{pdu.trailer.pad_length} octets of padding announced, {len(pdu.padding)} found",
+            field="sec_trailer.auth_pad_length",
+        )
+
+
+def _unprotect(entry: SecurityEntry, pdu: AnyPdu, raw: bytes) -> AnyPdu:
+    try:
+        return entry.unprotect(pdu, raw)
+    except BadSignature as error:
+        # The sequence numbers of both ends differ from here on.
+        raise Rejection(
+            FaultStatus.RPC_S_SEC_PKG_ERROR, str(error), close=True, context_id=_context_of(pdu)
+        ) from error
+
+
+def _mismatch(entry: SecurityEntry, pdu: Pdu) -> Rejection | None:
+    trailer = pdu.trailer
+    assert trailer is not None
+    if (trailer.auth_type, trailer.auth_level) != (entry.auth_type, entry.level):
+        return _denied(pdu, f"another type or level than security context {entry.id} was built for")
+    return _unusable(entry, pdu)
+
+
+def _unusable(entry: SecurityEntry, pdu: Pdu) -> Rejection | None:
+    if entry.error:
+        return _denied(pdu, f"security context {entry.id} has failed", entry.error)
+    if not entry.context.complete:
+        return Rejection(
+            FaultStatus.NCA_S_PROTO_ERROR,
+            f"security context {entry.id} is not complete",
+            close=True,
+            did_not_execute=True,
+        )
+    return None
+
+
+def _denied(pdu: Pdu, problem: str, status: int = FaultStatus.ERROR_ACCESS_DENIED) -> Rejection:
+    return Rejection(status, problem, close=True, context_id=_context_of(pdu))
+
+
+def _context_of(pdu: Pdu) -> int:
+    return pdu.context_id if isinstance(pdu, Request) else 0

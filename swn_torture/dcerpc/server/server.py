@@ -1,0 +1,386 @@
+"""The asyncio edge of the serving end: listeners, connections, and what happens to all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import secrets
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Final, cast
+
+from swn_torture.dcerpc.events import CallCancelled, CallReceived, ProtocolViolation, ServerEvent
+from swn_torture.dcerpc.mgmt import Management
+from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.server.interface import (
+    Association,
+    AssociationTable,
+    Caller,
+    ConnectionInfo,
+    ServerCall,
+    ServerInterface,
+)
+from swn_torture.dcerpc.server.negotiation import find_interface
+from swn_torture.dcerpc.server.options import ServerOptions
+from swn_torture.dcerpc.sockets import probe_when_silent, reset_on_close
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swn_torture.dcerpc.errors import RemoteProtocolError
+    from swn_torture.dcerpc.server.authentication import SecurityProvider
+    from swn_torture.dcerpc.transcript import Kind, Transcript
+    from swn_torture.stubdata.syntax import SyntaxId
+
+__all__ = [
+    "Association",
+    "Caller",
+    "ConnectionInfo",
+    "RpcServer",
+    "ServerCall",
+    "ServerInterface",
+    "ServerLink",
+    "ServerOptions",
+]
+
+_BACKLOG: Final = 1024
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED_PAUSE: Final = 0.1
+"""Seconds until the next try when the system has no room for another connection; they wait in the backlog."""
+
+_CLOSE_PATIENCE: Final = 2.0
+"""Seconds in which connections have to get rid of what is to be sent when the server stops."""
+
+
+class RpcServer:
+    """Serves interfaces on any number of addresses. Associations are shared by all of them.
+
+    Args:
+        interfaces: what is served; the remote management interface is added unless an option forbids.
+        acceptor: the accounts; ``None`` refuses all authentication.
+        options: the server's choices.
+        transcript: where everything that goes over the wire is written down.
+
+    Attributes:
+        associations: all that have a connection.
+        violations: the latest breaches of protocol by clients, with the connection on which they happened.
+    """
+
+    connection: type[ServerConnection] = ServerConnection
+    """What thinks for each connection."""
+
+    def __init__(
+        self,
+        interfaces: Sequence[ServerInterface],
+        *,
+        acceptor: SecurityProvider | None = None,
+        options: ServerOptions | None = None,
+        transcript: Transcript | None = None,
+    ) -> None:
+        self.options = options or ServerOptions()
+        self.interfaces: list[ServerInterface] = list(interfaces)
+        self.acceptor = acceptor
+        # From a random place, so that the id of an association on one server means nothing to another.
+        self.associations = AssociationTable(secrets.randbelow(0x7FFF) * 0x10000 + 0x10001)
+        self.violations: deque[tuple[ConnectionInfo, RemoteProtocolError]] = deque(maxlen=1000)
+        self.frozen = False
+        self.transcript = transcript
+        self._links: set[ServerLink] = set()
+        self._listeners: dict[tuple[str, int], socket.socket] = {}
+        self._arrivals: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
+        self._counters = [0, 0, 0, 0]
+        self._empty = asyncio.Event()
+        self._empty.set()
+        if self.options.management:
+            self.interfaces.append(Management(self._served, lambda: tuple(self._counters)))
+
+    def _served(self) -> list[SyntaxId]:
+        return [interface.syntax for interface in self.interfaces]
+
+    @property
+    def links(self) -> tuple[ServerLink, ...]:
+        """The connections that are open now."""
+        return tuple(self._links)
+
+    @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The (address, port) pairs on which it listens."""
+        return tuple(self._listeners)
+
+    async def start(self, address: str, port: int = 0) -> int:
+        """Listen on one more address.
+
+        Args:
+            address: numeric, IPv4 or IPv6.
+            port: 0 for any free one.
+
+        Returns:
+            The port.
+
+        Raises:
+            OSError: the address is not ours or the port is taken.
+        """
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.settimeout(0)
+            listener.bind((address, port))
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+        bound: int = listener.getsockname()[1]
+        self._listeners[address, bound] = listener
+        if not self.frozen:
+            self._heed(listener)
+        return bound
+
+    async def withdraw(self, address: str, *, reset: bool = True) -> None:
+        """Stop listening on an address and end its connections, as when it moves to another node."""
+        for key in [key for key in self._listeners if key[0] == address]:
+            await self._stop_listening(key)
+        for link in self.links:
+            if link.info.local[0] == address:
+                link.reset() if reset else link.close()
+
+    async def stop(self, *, reset: bool = False) -> None:
+        """Stop listening and end all connections, by FIN or by RST; returns when they are gone."""
+        for key in list(self._listeners):
+            await self._stop_listening(key)
+        for link in self.links:
+            link.reset() if reset else link.close()
+        try:
+            await asyncio.wait_for(self._empty.wait(), _CLOSE_PATIENCE)
+        except TimeoutError:
+            self.reset_all()
+            await self._empty.wait()
+
+    def freeze(self) -> None:
+        """Go silent, as a machine without power does: nothing is read, written, accepted or closed.
+
+        The kernel still completes the handshake of new connections and acknowledges what it can buffer;
+        only a packet filter hides that.
+        """
+        self.frozen = True
+        for listener in self._listeners.values():
+            asyncio.get_running_loop().remove_reader(listener)
+        for link in self.links:
+            link.freeze()
+
+    def thaw(self) -> None:
+        """Go on where :meth:`freeze` has stopped, as after a partition."""
+        self.frozen = False
+        for listener in self._listeners.values():
+            self._heed(listener)
+        for link in self.links:
+            link.thaw()
+
+    def reset_all(self) -> None:
+        """Send RST on every connection, as the kernel does for a process that has died."""
+        for link in self.links:
+            link.reset()
+
+    def _heed(self, listener: socket.socket) -> None:
+        """Accept connections from now on."""
+        if listener.fileno() >= 0 and not self.frozen:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        # By hand and at once: a task that waits in loop.sock_accept loses the connection it was just given
+        # when it is cancelled in that moment, as it is whenever a node goes down.
+        loop = asyncio.get_running_loop()
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                loop.remove_reader(listener)
+                loop.call_later(_EXHAUSTED_PAUSE, self._heed, listener)
+            return  # anything else was that connection's own trouble
+        connection.setblocking(False)  # noqa: FBT003 - the name says what
+        arrival = loop.create_task(self._welcome(connection))
+        self._arrivals.add(arrival)
+        arrival.add_done_callback(self._arrivals.discard)
+
+    async def _welcome(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self.link, connection)
+        except OSError:
+            connection.close()  # gone again before it was accepted
+
+    async def _stop_listening(self, key: tuple[str, int]) -> None:
+        listener = self._listeners.pop(key)
+        asyncio.get_running_loop().remove_reader(listener)
+        listener.close()
+        await asyncio.gather(*self._arrivals)
+
+    def link(self) -> ServerLink:
+        """Make what serves a new connection."""
+        return ServerLink(self)
+
+    def admit(self, link: ServerLink) -> int:
+        """Take in a new connection; return its number (the link does that)."""
+        self._links.add(link)
+        self._empty.clear()
+        return next(self._numbers)
+
+    def dismiss(self, link: ServerLink) -> None:
+        """Forget a connection that is gone (the link does that)."""
+        self._links.discard(link)
+        if not self._links:
+            self._empty.set()
+
+    def count(self, counter: int) -> None:
+        """Count a call in (0), a call out (1), a portion in (2) or out (3), for inq_stats."""
+        self._counters[counter] += 1
+
+
+class ServerLink(asyncio.Protocol):
+    """One connection of a server.
+
+    Attributes:
+        info: which one; known once it is established.
+        core: the connection without I/O.
+    """
+
+    info: ConnectionInfo
+    core: ServerConnection
+
+    def __init__(self, server: RpcServer) -> None:
+        self._server = server
+        self._association: Association | None = None
+        self._flushing = False
+        self._left = False
+        self._lingering: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin (asyncio calls this)."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername") or ("", 0)
+        local = transport.get_extra_info("sockname")
+        self.info = ConnectionInfo(self._server.admit(self), (peer[0], peer[1]), (local[0], local[1]))
+        self.core = self._server.connection(
+            self._server.interfaces,
+            self._server.associations,
+            self.info,
+            self._server.options,
+            self._server.acceptor,
+            self._schedule,
+        )
+        self._record("open")
+        if self._server.options.keep_alive:
+            probe_when_silent(self._transport, self._server.options.keep_alive)
+        if self._server.frozen:
+            self.freeze()
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets (asyncio calls this)."""
+        self._server.count(2)
+        self._record("received", data)
+        if self.core.closing:
+            return
+        self.core.receive_data(data)
+        while (event := self.core.next_event()) is not None:
+            self._handle(event)
+        self._flush()
+
+    def eof_received(self) -> None:
+        """Hear of the client's FIN (asyncio calls this); the connection is closed."""
+        self._record("closed-by-peer")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End (asyncio calls this)."""
+        if isinstance(exc, OSError):
+            self._record("reset-by-peer")
+        if self._lingering is not None:
+            self._lingering.cancel()
+        self._leave()
+        self._server.dismiss(self)
+
+    def close(self) -> None:
+        """End the connection by FIN, behind what is to be sent."""
+        self._flush()
+        self._record("fin")
+        self._transport.close()
+
+    def reset(self) -> None:
+        """End the connection by RST, at once."""
+        self._record("reset")
+        reset_on_close(self._transport)
+        self._transport.abort()
+
+    def freeze(self) -> None:
+        """Neither read nor write any more."""
+        self._transport.pause_reading()
+
+    def thaw(self) -> None:
+        """Read and write again."""
+        self._transport.resume_reading()
+        self._flush()
+
+    def _handle(self, event: ServerEvent) -> None:
+        match event:
+            case CallReceived(call):
+                self._server.count(0)
+                self._interface(call).call(call)
+            case CallCancelled(call, orphaned):
+                if not call.answered:
+                    self._interface(call).cancelled(call, orphaned=orphaned)
+            case ProtocolViolation(error):
+                self._server.violations.append((self.info, error))
+            case _:
+                pass
+
+    def _interface(self, call: ServerCall) -> ServerInterface:
+        interface = find_interface(self._server.interfaces, call.abstract_syntax)
+        assert interface is not None
+        return interface
+
+    def _schedule(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._server.frozen or self._transport.is_closing():
+            return
+        octets = self.core.data_to_send()
+        if octets:
+            self._server.count(3)
+            self._record("sent", octets)
+            self._transport.write(octets)
+        if self.core.closing and self._lingering is None:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close for good, but let the client read the last fault: unread octets would turn FIN into RST."""
+        self._leave()
+        self._record("fin")
+        self._transport.write_eof()
+        loop = asyncio.get_running_loop()
+        self._lingering = loop.call_later(self._server.options.linger, self._transport.abort)
+
+    def _leave(self) -> None:
+        """Give up everything that hangs on this connection, once."""
+        if self._left:
+            return
+        self._left = True
+        association = self.core.association
+        for call in self.core.lost():
+            self._interface(call).cancelled(call, orphaned=True)
+        if association is None:
+            return
+        last = self._server.associations.leave(association, self.info)
+        for interface in self._server.interfaces:
+            interface.disconnected(self.info, association)
+            if last:
+                interface.rundown(association)
+
+    def _record(self, kind: Kind, octets: bytes = b"") -> None:
+        transcript = self._server.transcript
+        if transcript is not None:
+            transcript.add(self.info.id, kind, self.info.local, self.info.peer, octets)

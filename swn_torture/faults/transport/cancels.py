@@ -1,0 +1,112 @@
+"""Calls that are given up: what co_cancel and orphaned do that they should not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.pdu.pdus import Orphaned
+from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.faults.registry import violates
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.pdu.pdus import CoCancel
+    from swn_torture.dcerpc.server.interface import Association, ConnectionInfo, ServerCall
+
+
+@violates("RPC-CANCEL-registration-kept")
+class CancelUnregisters(WitnessEndpoint):
+    """A cancelled AsyncNotify takes its registration along."""
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        for registration in self.service.registrations.of(call.association):
+            if any(waiting.token is call for waiting in registration.waiting) and not orphaned:
+                registration.waiting.clear()
+                self.service.registrations.remove(registration)
+                call.fault(FaultStatus.NCA_S_FAULT_CANCEL)
+                return
+        super().cancelled(call, orphaned=orphaned)
+
+
+@violates("RPC-CANCEL-event-not-lost")
+class CancelledCallsTakeEvents(WitnessEndpoint):
+    """After a cancel the next event goes to the call that is no more."""
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        if orphaned or call.answered:
+            super().cancelled(call, orphaned=orphaned)
+        else:
+            call.answered = True  # what comes for it is not sent
+
+    def answer(self, call: ServerCall, response: Any) -> None:
+        if not call.answered:
+            super().answer(call, response)
+
+
+@violates("RPC-CANCEL-unknown-call")
+class StrayCancelFaults(ServerConnection):
+    """A co_cancel for a call that is not there is answered by a fault."""
+
+    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+        if not isinstance(pdu, Orphaned) and pdu.call_id not in self.calls:
+            self.send_fault(pdu.call_id, FaultStatus.NCA_S_FAULT_CANCEL)
+        else:
+            super()._give_up(pdu, raw)
+
+
+@violates("RPC-CANCEL-unknown-call", "RPC-ORPHAN-unknown-call")
+class StrayCancelEndsConnection(ServerConnection):
+    """A co_cancel or orphaned for a call that is not there ends the connection."""
+
+    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+        if pdu.call_id not in self.calls and not self._inbox.assembling(pdu.call_id):
+            raise RemoteProtocolError("no such call", field="call_id", octets=raw)
+        super()._give_up(pdu, raw)
+
+
+@violates("RPC-ORPHAN-pending", "RPC-ORPHAN-keep-connection")
+class OrphanEndsConnection(ServerConnection):
+    """An orphaned call ends its connection, whatever was negotiated."""
+
+    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+        super()._give_up(pdu, raw)
+        self.closing |= isinstance(pdu, Orphaned)
+
+
+@violates("RPC-ORPHAN-pending")
+class OrphanTakesNextEvent(WitnessEndpoint):
+    """After orphaned the next event goes to the call that nobody waits for."""
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        if not orphaned:
+            super().cancelled(call, orphaned=orphaned)
+
+
+@violates("RPC-ORPHAN-pending")
+class OrphanAndCloseFaultsNext(WitnessEndpoint):
+    """When a connection closes right behind orphaned, whoever calls next gets a fault."""
+
+    upset = False
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.left: set[ConnectionInfo] = set()
+
+    def call(self, call: ServerCall) -> None:
+        self.left.discard(call.connection)
+        if self.upset:
+            self.upset = False
+            call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)
+        else:
+            super().call(call)
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        if orphaned:
+            self.left.add(call.connection)
+        super().cancelled(call, orphaned=orphaned)
+
+    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
+        self.upset |= connection in self.left
+        super().disconnected(connection, association)

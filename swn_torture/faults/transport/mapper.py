@@ -1,0 +1,61 @@
+"""The endpoint mapper: endpoints that are missing, made up, or wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
+from swn_torture.dcerpc.epm.messages import EptStatus, LookupEntry, MapRequest, MapResponse
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.faults.registry import violates
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.server.interface import ServerCall
+
+
+@violates("RPC-EPM-lookup")
+class WitnessNotRegistered(EndpointMapper):
+    """The endpoint mapper does not know the witness interface."""
+
+    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+        return []
+
+
+@violates("RPC-EPM-each-node")
+class OnlyFirstNodeRegistered(EndpointMapper):
+    """Only the endpoint mapper of the first node knows the witness interface."""
+
+    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+        first = call.connection.local[0].endswith(".1")
+        return super()._find_towers(call, request) if first else []
+
+
+@violates("RPC-EPM-not-registered")
+class AnythingRegistered(EndpointMapper):
+    """The endpoint mapper names the witness endpoint for every interface."""
+
+    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+        found = super()._find_towers(call, request)
+        return found or [
+            LookupEntry(tower.pack(), entry.object, entry.annotation) for entry, tower in self._elements(call)
+        ]
+
+
+@violates("RPC-EPM-not-registered")
+class NotRegisteredSucceeds(EndpointMapper):
+    """For an interface that is not registered the endpoint mapper succeeds without towers."""
+
+    def _page(self, call: ServerCall, found: Any, handle: bytes, most: int) -> Any:
+        status, page, handle = super()._page(call, found, handle, most)
+        return (EptStatus.OK if status == EptStatus.NOT_REGISTERED else status), page, handle
+
+
+@violates("RPC-EPM-not-registered")
+class NotRegisteredFaults(EndpointMapper):
+    """For an interface that is not registered the endpoint mapper sends a fault."""
+
+    def _map(self, call: ServerCall) -> bytes | int:
+        answer = super()._map(call)
+        if isinstance(answer, bytes) and MapResponse.unpack(answer).status == EptStatus.NOT_REGISTERED:
+            return FaultStatus.EPT_S_NOT_REGISTERED
+        return answer

@@ -1,0 +1,269 @@
+"""Authentication and protection: verifiers that are not checked, not made, or made wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.dcerpc.pdu import verification_trailer as verification
+from swn_torture.dcerpc.pdu.bind import BindNakReason
+from swn_torture.dcerpc.pdu.header import SecTrailer
+from swn_torture.dcerpc.pdu.pdus import Request, Response, unpack
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server.authentication import Authenticator, Leg
+from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.server.negotiation import NegotiationRefused
+from swn_torture.dcerpc.server.request_assembly import Rejection
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.faults.registry import part_of, violates, with_rpc
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.connection import Negotiated
+    from swn_torture.dcerpc.pdu.bind import AlterContext, Bind
+    from swn_torture.dcerpc.pdu.pdus import Auth3
+    from swn_torture.dcerpc.security.protection import SecurityEntry
+    from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.server.nodes.config import ClusterConfig
+
+Opened = tuple["SecurityEntry | None", Request, "Rejection | None"]
+
+# Requests
+
+
+@violates("RPC-AUTH-bad-signature", "RPC-AUTH-header-signing-scope", near=("RPC-FAULT-early",))
+class SignaturesNotVerified(Authenticator):
+    """A verifier has to be there, and may be anything."""
+
+    def open(self, pdu: Request, raw: bytes) -> Opened:
+        try:
+            return super().open(pdu, raw)
+        except Rejection:
+            assert pdu.trailer is not None
+            return self._connection.security.get(pdu.trailer.context_id), pdu, None
+
+
+@violates("RPC-AUTH-missing-verifier")
+class VerifierNotRequired(Authenticator):
+    """A request without a verifier is served on a protected connection, as its user's."""
+
+    def open(self, pdu: Request, raw: bytes) -> Opened:
+        entry, pdu, denial = super().open(pdu, raw)
+        return entry, pdu, None if pdu.trailer is None else denial
+
+
+@violates("RPC-AUTH-wrong-password")
+class WrongPasswordTaken(Authenticator):
+    """Who fails to log on is served without protection."""
+
+    def auth3(self, pdu: Auth3) -> None:
+        super().auth3(pdu)
+        for entry in self._connection.security.values():
+            entry.error = 0
+
+    def open(self, pdu: Request, raw: bytes) -> Opened:
+        entry = self._connection.security.get(pdu.trailer.context_id) if pdu.trailer else None
+        if entry is not None and not entry.context.complete:
+            return entry, pdu, None
+        return super().open(pdu, raw)
+
+
+@part_of(WrongPasswordTaken)
+class _AnswersInTheClear(ServerConnection):
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        return super().response(call, stub, entry if entry and entry.context.complete else None)
+
+
+# Logging on
+
+
+@violates("RPC-AUTH-three-leg")
+class ThirdLegIgnored(Authenticator):
+    """auth3 is not looked at, so that no NTLM logon is ever complete."""
+
+    def auth3(self, pdu: Auth3) -> None:
+        return
+
+
+@violates("RPC-AUTH-three-leg")
+class SecondTokenRefused(ServerConnection):
+    """An alter_context that carries the next token of a logon is refused."""
+
+    def _alter_context(self, pdu: AlterContext) -> None:
+        if pdu.trailer is not None and pdu.trailer.context_id in self.security:
+            self.send_fault(pdu.call_id, FaultStatus.ERROR_ACCESS_DENIED)
+            self.closing = True
+        else:
+            super()._alter_context(pdu)
+
+
+@violates("RPC-AUTH-bind-levels")
+class PrivacyRefused(Authenticator):
+    """A bind at level privacy is refused."""
+
+    def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
+        if pdu.trailer is not None and pdu.trailer.auth_level == AuthLevel.PRIVACY:
+            raise NegotiationRefused("no privacy", BindNakReason.NOT_SPECIFIED, 5, close=True)
+        return super().leg(pdu, multiplexing=multiplexing)
+
+
+@violates("RPC-AUTH-unknown-type")
+class UnknownServiceIsNtlm(Authenticator):
+    """An authentication service that nobody knows is taken for NTLM."""
+
+    def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
+        trailer = pdu.trailer
+        if trailer is not None and trailer.auth_type not in {AuthType.NTLM, AuthType.SPNEGO}:
+            pdu = replace(pdu, trailer=replace(trailer, auth_type=AuthType.NTLM))
+        return super().leg(pdu, multiplexing=multiplexing)
+
+
+@violates("RPC-AUTH-multiplexed-contexts")
+def one_security_context(config: ClusterConfig) -> ClusterConfig:
+    """A connection has room for one security context."""
+    return with_rpc(config, max_security_contexts=1)
+
+
+@violates("RPC-AUTH-header-signing")
+def header_signing_not_confirmed(config: ClusterConfig) -> ClusterConfig:
+    """PFC_SUPPORT_HEADER_SIGN is never confirmed."""
+    return with_rpc(config, header_signing=False)
+
+
+# Responses
+
+
+@violates("RPC-AUTH-bind-levels")
+class ResponsesUnsigned(ServerConnection):
+    """Responses have no verifier."""
+
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        return super().response(call, stub, None)
+
+
+@violates("RPC-AUTH-bind-levels")
+class SealedAsSigned(ServerConnection):
+    """At level privacy responses are only signed, and say so."""
+
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        if entry is None or entry.level != AuthLevel.PRIVACY:
+            return super().response(call, stub, entry)
+        entry.level = AuthLevel.INTEGRITY
+        octets = super().response(call, stub, entry)
+        entry.level = AuthLevel.PRIVACY
+        return octets
+
+
+@violates("RPC-AUTH-level-of-response-to-pending")
+class PendingSignedWithOldNumber(ServerConnection):
+    """A response that comes late is signed one sequence number further than it should be."""
+
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        if entry is not None and entry.protects and call.call_id < self._inbox.current:
+            entry.protect(Response(call_id=call.call_id, stub=bytes(4)))
+        return super().response(call, stub, entry)
+
+
+@violates("RPC-AUTH-multiplexed-contexts")
+class AnsweredInFirstContext(ServerConnection):
+    """Responses are protected in the connection's first security context."""
+
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        first = next(iter(self.security.values()), None)
+        return super().response(call, stub, first if entry is not None else None)
+
+
+class Padding(ServerConnection):
+    """A server that pads responses otherwise."""
+
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        """Build the fragments of a response."""
+        if entry is None or not entry.protects or len(stub) > 1024:
+            return super().response(call, stub, entry)
+        (plain,) = super().response(call, stub, None)
+        whole = unpack(plain)
+        pad = self.padding(len(stub))
+        trailer = SecTrailer(entry.auth_type, entry.level, len(pad), entry.id)
+        padded = replace(whole, padding=pad, trailer=trailer)
+        header, body, tail = padded.segments(entry.token_size)
+        body, token = entry.context.protect(entry.level, header, body, tail)
+        return [header + body + tail + token]
+
+    def padding(self, length: int) -> bytes:
+        """The octets between a stub and the trailer."""
+        raise NotImplementedError
+
+
+@violates("RPC-AUTH-padding")
+class PaddedToFour(Padding):
+    """The trailer of a response is aligned to 4 octets."""
+
+    def padding(self, length: int) -> bytes:
+        return bytes(-length % 4)
+
+
+@violates("RPC-AUTH-padding")
+class PaddedTwice(Padding):
+    """A response is padded by 16 octets more than it needs."""
+
+    def padding(self, length: int) -> bytes:
+        return bytes(-length % 16 + 16)
+
+
+@violates("RPC-AUTH-padding")
+class NotPadded(Padding):
+    """The trailer of a response follows the stub without padding."""
+
+    def padding(self, length: int) -> bytes:
+        return b""
+
+
+# The verification trailer
+
+
+class Trailers(ServerConnection):
+    """A server that looks at verification trailers in another way."""
+
+    def _without_verification(self, whole: Any, negotiated: Negotiated) -> bytes:
+        found = verification.find(whole.stub)
+        if found is None:
+            return bytes(whole.stub)
+        self.look(*found)
+        return bytes(whole.stub[: found[0]])
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        """Judge the trailer that begins at an octet."""
+
+    def refuse(self) -> None:
+        """Refuse the request."""
+        raise Rejection(FaultStatus.RPC_X_BAD_STUB_DATA, "a verification trailer")
+
+
+@violates("RPC-VT-accepted")
+class TrailersRefused(Trailers):
+    """A request with a verification trailer is refused."""
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        self.refuse()
+
+
+@violates("RPC-VT-unknown-optional")
+class UnknownTrailerCommandRefused(Trailers):
+    """A command of a trailer that is not known makes the request invalid."""
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        if any(command.type not in {1, 2, 3} for command in found.commands):
+            self.refuse()
+
+
+@violates("RPC-VT-must-process")
+class MustProcessNotLookedAt(Trailers):
+    """A command that has to be processed is skipped when it is not known."""
+
+
+@violates("RPC-VT-search")
+class TrailerExpectedAtOnce(Trailers):
+    """A verification trailer is refused when anything stands between it and the stub."""
+
+    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+        if at > 0:
+            self.refuse()

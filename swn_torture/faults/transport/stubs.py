@@ -1,0 +1,290 @@
+"""Requests: operation numbers and stub data that are taken for something else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.faults.registry import violates
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.state.service import WitnessService
+from swn_torture.stubdata.fields import DecodeError
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.witness.codec import decode_request
+from swn_torture.witness.constants import Opnum, ProtocolVersion
+from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.witness.messages import AnyRequest
+
+# Operation numbers
+
+
+@violates("SWN-3.1.4-opnum-0")
+class OpnumsWithoutList(WitnessEndpoint):
+    """Register is operation 0, UnRegister 1, AsyncNotify 2, as in jcifs."""
+
+    def call(self, call: ServerCall) -> None:
+        call.opnum += 1
+        super().call(call)
+
+
+@violates("SWN-3.1.4-opnum-0")
+class OpnumsFromOne(WitnessEndpoint):
+    """Operations are numbered from 1."""
+
+    def call(self, call: ServerCall) -> None:
+        call.opnum -= 1
+        super().call(call)
+
+
+@violates("SWN-3.1.4-opnum-2")
+class UnregisterAndNotifySwapped(WitnessEndpoint):
+    """UnRegister and AsyncNotify have each other's numbers."""
+
+    def call(self, call: ServerCall) -> None:
+        call.opnum = {2: 3, 3: 2}.get(call.opnum, call.opnum)
+        super().call(call)
+
+
+@violates("SWN-3.1.4-opnum-1")
+class RegistersSwapped(WitnessEndpoint):
+    """Register and RegisterEx have each other's numbers."""
+
+    def call(self, call: ServerCall) -> None:
+        call.opnum = {1: 4, 4: 1}.get(call.opnum, call.opnum)
+        super().call(call)
+
+
+@violates("SWN-3.1.4-opnum-3")
+class NotifyMissing(WitnessService):
+    """There is no AsyncNotify."""
+
+    def supports(self, opnum: int) -> bool:
+        return opnum != Opnum.ASYNC_NOTIFY and super().supports(opnum)
+
+
+@violates("SWN-3.1.4-opnum-4")
+class RegisterExMissing(WitnessService):
+    """A server of version 2 has no RegisterEx."""
+
+    def supports(self, opnum: int) -> bool:
+        return opnum != Opnum.REGISTER_EX and super().supports(opnum)
+
+
+@violates("SWN-3.1.4-registerex-v2-only")
+class RegisterExOnVersion1(WitnessService):
+    """A server of version 1 has RegisterEx."""
+
+    def supports(self, opnum: int) -> bool:
+        return opnum == Opnum.REGISTER_EX or super().supports(opnum)
+
+
+@violates("SWN-V14-3.1.4.6-v2-only")
+class UnregisterExOnVersion1(WitnessService):
+    """A server of version 1 has UnRegisterEx."""
+
+    def supports(self, opnum: int) -> bool:
+        return opnum == Opnum.UNREGISTER_EX or super().supports(opnum)
+
+
+@violates("SWN-V14-3.1.4.6-opnum-5")
+class UnregisterExIsUnregister(WitnessEndpoint):
+    """Operation 5 is answered in the form of UnRegister, without a handle."""
+
+    def call(self, call: ServerCall) -> None:
+        if call.opnum == Opnum.UNREGISTER_EX:
+            call.opnum = Opnum.UNREGISTER
+        super().call(call)
+
+
+@violates("RPC-OPNUM-unknown")
+class UnknownOpnumIsBadStub(WitnessEndpoint):
+    """An operation that is not there ends in RPC_X_BAD_STUB_DATA (0x6F7)."""
+
+    def call(self, call: ServerCall) -> None:
+        if self.service.supports(call.opnum):
+            super().call(call)
+        else:
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
+
+
+@violates("RPC-OPNUM-unknown")
+class UnknownOpnumReturns(WitnessEndpoint):
+    """An operation that is not there returns ERROR_CALL_NOT_IMPLEMENTED (0x78)."""
+
+    def call(self, call: ServerCall) -> None:
+        if self.service.supports(call.opnum):
+            super().call(call)
+        else:
+            call.reply((0x78).to_bytes(4, "little"))
+
+
+@violates("RPC-OPNUM-unknown")
+class OpnumsModulo256(WitnessEndpoint):
+    """Of an operation number only the lower octet counts."""
+
+    def call(self, call: ServerCall) -> None:
+        call.opnum &= 0xFF
+        super().call(call)
+
+
+# Stub data
+
+
+@violates("RPC-STUB-truncated", "RPC-STUB-empty-for-params")
+class ShortStubsFilledUp(WitnessEndpoint):
+    """What a stub lacks is read as zeros."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        call.stub += bytes(256)
+        return super().decode(call)
+
+
+@violates("RPC-STUB-empty-for-params")
+class EmptyStubIsNull(WitnessEndpoint):
+    """Parameters that are not there at all are read as nulls."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        call.stub = call.stub or bytes(64)
+        return super().decode(call)
+
+
+@violates("RPC-STUB-truncated")
+class ShortStubReturnsInvalidParameter(WitnessEndpoint):
+    """A stub that is cut short is a request with NULL for parameters."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        try:
+            return super().decode(call)
+        except DecodeError:
+            if call.opnum != Opnum.REGISTER:
+                raise
+            return RegisterRequest(ProtocolVersion.V1, None, None, None)
+
+
+@violates("RPC-STUB-extra-bytes")
+class SurplusOctetsRefused(WitnessEndpoint):
+    """Octets behind the last parameter make a stub bad."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        return decode_request(call.opnum, call.stub, call.syntax, byte_order=call.byte_order)
+
+
+@violates("RPC-NDR-drep")
+class RequestsReadLittleEndian(WitnessEndpoint):
+    """Stubs are read as little-endian, whatever the caller declares."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        return decode_request(call.opnum, call.stub, call.syntax, allow_trailing=True)
+
+
+@violates("RPC-STUB-null-unique", "SWN-6-idl-unique-strings")
+class NullPointersRefused(WitnessEndpoint):
+    """The strings are [ref]: a null pointer makes a stub bad."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if isinstance(request, RegisterRequest | RegisterExRequest) and None in (
+            request.net_name,
+            request.ip_address,
+            request.client_computer_name,
+        ):
+            raise DecodeError("NetName.referent", 0, "a null pointer")
+        return request
+
+
+@violates("RPC-STUB-string-bounds")
+class StringBoundsNotChecked(WitnessEndpoint):
+    """A string whose counts contradict each other is taken for an empty one."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        try:
+            return super().decode(call)
+        except DecodeError as problem:
+            if not problem.field.endswith(("actual_count", "offset")):
+                raise
+            if call.opnum == Opnum.REGISTER:
+                return RegisterRequest(ProtocolVersion.V1, "", "", "")
+            return RegisterExRequest(ProtocolVersion.V2, "", None, "", "", 0, 120)
+
+
+def counts_of(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int, int, int]]:
+    """What stands before each string of a registration: its referent, max_count, offset and actual_count.
+
+    The referent does so in NDR64 only.
+    """
+    if not isinstance(request, RegisterRequest | RegisterExRequest):
+        return
+    size = 8 if call.syntax == NDR64 else 4
+    share = request.share_name if isinstance(request, RegisterExRequest) else None
+    end = 0
+    # In their order in the stub, for one may be the end of another.
+    for text in filter(None, (request.net_name, share, request.ip_address, request.client_computer_name)):
+        units = f"{text}\0".encode(
+            "utf-16-le" if call.byte_order == "little" else "utf-16-be", "surrogatepass"
+        )
+        begin = call.stub.find(units, end)
+        end = begin + len(units)
+        words = call.stub[:begin][-4 * size :]
+        referent, room, offset, count = (
+            int.from_bytes(words[at : at + size], call.byte_order) for at in range(0, 4 * size, size)
+        )
+        yield referent, room, offset, count
+
+
+@violates("RPC-STUB-string-bounds")
+class RoomyCountsRefused(WitnessEndpoint):
+    """A string has to fill the array that it is in."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if any(room != count for _, room, _, count in counts_of(call, request)):
+            raise DecodeError("NetName.max_count", 0, "more than actual_count")
+        return request
+
+
+@violates("SWN-6-idl-unique-strings")
+class ReferentsOf32Bits(WitnessEndpoint):
+    """A referent of NDR64 has to fit into 32 bits, as it has to for Samba."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if call.syntax == NDR64 and any(words[0] >> 32 for words in counts_of(call, request)):
+            raise DecodeError("NetName.referent", 0, "the upper 32 bits are not 0")
+        return request
+
+
+@violates("SWN-6-idl-keepalive-dword")
+class KeepAliveOfSixteenBits(WitnessEndpoint):
+    """Of KeepAliveTimeout only the lower 16 bits are read."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        request = super().decode(call)
+        if isinstance(request, RegisterExRequest):
+            return replace(request, keep_alive_timeout=request.keep_alive_timeout & 0xFFFF)
+        return request
+
+
+@violates("SWN-3.1.4.1-returns-success")
+class ListWantsBindingHandle(WitnessEndpoint):
+    """GetInterfaceList demands four octets for its binding handle."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        if call.opnum == Opnum.GET_INTERFACE_LIST and len(call.stub) < 4:
+            raise DecodeError("Handle", 0, "needs 4 octets")
+        return super().decode(call)
+
+
+@violates("SWN-6-idl-no-handle-on-wire")
+class HandlesCutShort(WitnessEndpoint):
+    """A context handle that lacks its last octet is filled up."""
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        if len(call.stub) == 19:
+            call.stub += b"\0"
+        return super().decode(call)

@@ -1,0 +1,98 @@
+"""Who may call: too many, too few, and what a refused call does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swn_torture.dcerpc.security.acceptor import Acceptor
+from swn_torture.dcerpc.server.interface import Caller
+from swn_torture.faults.registry import violates, with_options
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.constants import Opnum
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.security.context import SecurityContext
+    from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.server.nodes.config import ClusterConfig
+
+
+@violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")
+def security_not_enforced(config: ClusterConfig) -> ClusterConfig:
+    """Every method serves everybody, with or without authentication."""
+    return with_options(config, enforce_security=False)
+
+
+class Methods(WitnessEndpoint):
+    """A server that lets everybody call some of its methods."""
+
+    open: frozenset[int] = frozenset()
+    _opnum = -1
+
+    def call(self, call: ServerCall) -> None:
+        """Take a request in."""
+        self._opnum = call.opnum
+        super().call(call)
+
+    def denied(self, caller: Caller) -> Win32:
+        """The code by which a caller is refused."""
+        return Win32.ERROR_SUCCESS if self._opnum in self.open else super().denied(caller)
+
+
+@violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")
+class ListOpenToAll(Methods):
+    """GetInterfaceList serves everybody."""
+
+    open = frozenset({Opnum.GET_INTERFACE_LIST})
+
+
+@violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")
+class NotifyOpenToAll(Methods):
+    """AsyncNotify serves everybody."""
+
+    open = frozenset({Opnum.ASYNC_NOTIFY})
+
+
+@violates("SWN-2.1-method-access-check")
+class AccountsNotChecked(WitnessEndpoint):
+    """Any account will do, whatever the policy says."""
+
+    def denied(self, caller: Caller) -> Win32:
+        return super().denied(Caller("SOMEBODY\\else", caller.auth_type, caller.level))
+
+
+@violates("SWN-2.1-method-access-check")
+class AccountsCheckedForRegisterOnly(Methods):
+    """The policy on accounts is looked at by Register and RegisterEx alone."""
+
+    def denied(self, caller: Caller) -> Win32:
+        registers = self._opnum in {Opnum.REGISTER, Opnum.REGISTER_EX}
+        somebody = Caller("SOMEBODY\\else", caller.auth_type, caller.level)
+        return super().denied(caller if registers else somebody)
+
+
+@violates("SWN-3.1.4-denied-no-effect")
+class DeniedButDone(WitnessEndpoint):
+    """A call is carried out first, and refused afterwards."""
+
+    def call(self, call: ServerCall) -> None:
+        if self.denied(call.caller) and call.opnum in {Opnum.REGISTER, Opnum.REGISTER_EX}:
+            self.service.handle(call, self.owner(call), self.decode(call))
+        super().call(call)
+
+
+@violates("SWN-3.1.4-access-denied")
+class DeniedAsInvalidParameter(WitnessEndpoint):
+    """Who is not let in hears ERROR_INVALID_PARAMETER (0x57)."""
+
+    def denied(self, caller: Caller) -> Win32:
+        return Win32.ERROR_INVALID_PARAMETER if super().denied(caller) else Win32.ERROR_SUCCESS
+
+
+@violates("SWN-2.1-any-user-connect")
+class OnlyAdministratorsConnect(Acceptor):
+    """Only an account called Administrator can log on."""
+
+    def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
+        self.users = {name: word for name, word in self.users.items() if name == "Administrator"}
+        return super().new(auth_type, level)

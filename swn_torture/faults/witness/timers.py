@@ -1,0 +1,253 @@
+"""The two timers: too early, too late, never, or by the wrong measure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from swn_torture.faults.registry import part_of, violates, with_options, with_rpc
+from swn_torture.server.state.methods import Reply
+from swn_torture.server.state.service import WitnessService
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.messages import AsyncNotifyResponse
+
+if TYPE_CHECKING:
+    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.state.registrations import Registration
+    from swn_torture.server.state.responses import QueuedNotification
+    from swn_torture.witness.messages import ContextHandle
+
+# Unused registrations
+
+
+@violates(
+    "SWN-3.1.2.1-timer-implemented",
+    "SWN-3.1.2.1-removes-unused",
+    "SWN-3.1.5.1-implemented",
+    "SWN-3.1.5.1-removes-stale",
+)
+class UnusedNeverRemoved(WitnessService):
+    """A registration that nobody uses stays for ever."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return False
+
+
+@violates("SWN-3.1.6.5-delete-on-timeout")
+def dead_clients_not_noticed(config: ClusterConfig) -> ClusterConfig:
+    """The transport never probes a client that says nothing."""
+    return with_rpc(config, keep_alive=0.0)
+
+
+@violates("SWN-3.1.6.5-silent-death")
+def dead_clients_kept(config: ClusterConfig) -> ClusterConfig:
+    """Neither the transport nor a timer notices that a client has died without a word."""
+    return with_rpc(config, keep_alive=0.0)
+
+
+@part_of(dead_clients_kept)
+class NothingIsUnused(WitnessService):
+    """Takes every registration for one in use."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return False
+
+
+class Overlooks(WitnessService):
+    """A server that overlooks every other registration when it scans."""
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.overlooked: set[ContextHandle] = set()
+        self._made = 0
+
+    def enter(self, registration: Registration) -> Registration:
+        """Insert a registration."""
+        self._made += 1
+        if self._made % 2:
+            self.overlooked.add(registration.key)
+        return super().enter(registration)
+
+
+@violates("SWN-3.1.5.1-scans-list")
+class EveryOtherScannedForUse(Overlooks):
+    """The scan for unused registrations skips every other one."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return registration.key not in self.overlooked and super().is_unused(registration, now)
+
+
+@violates("SWN-3.1.5.1-keeps-fresh")
+def unused_removed_early(config: ClusterConfig) -> ClusterConfig:
+    """An unused registration is removed after a third of its time."""
+    return with_options(config, unused_timeout=config.options.unused_timeout / 3)
+
+
+@violates("SWN-3.1.5.1-keeps-outstanding", "SWN-3.1.4.4-v2-async-registered-on-entry")
+class OutstandingCallIsNoUse(WitnessService):
+    """A registration is removed even if a call is outstanding for it."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        limit = self.options.unused_timeout
+        return registration.version != 0x00010001 and registration.last_use + limit < now
+
+
+@violates("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse")
+class LastUseStartsAtZero(WitnessService):
+    """A new registration has not been used since the server started."""
+
+    def new_registration(self, owner: Any, request: Any) -> Registration:
+        registration = super().new_registration(owner, request)
+        registration.last_use = -1e9
+        return registration
+
+
+@violates("SWN-3.1.4.4-v2-lastuse-on-entry")
+class CallsAreNoUse(WitnessService):
+    """Only notifications that are sent count as use; that a call comes in, or is given up, does not."""
+
+    def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
+        registration = self.find(owner, request.context)
+        before = registration.last_use if registration else 0.0
+        replies = super().async_notify(token, owner, request)
+        if registration is not None and not replies:
+            registration.last_use = before
+        return replies
+
+    def cancel(self, token: Any, association: Any) -> bool:
+        before = {r: r.last_use for r in self.registrations.of(association)}
+        found = super().cancel(token, association)
+        for registration, last_use in before.items():
+            registration.last_use = last_use
+        return found
+
+
+@violates("SWN-3.1.4.4-v2-lastuse-on-response", "SWN-3.1.1.3-lastuse-updates")
+class ResponsesAreNoUse(WitnessService):
+    """That a notification was sent does not count as use of a registration."""
+
+    def answer(self, registration: Registration, queued: QueuedNotification) -> list[Reply]:
+        before = registration.last_use
+        replies = super().answer(registration, queued)
+        registration.last_use = before
+        return replies
+
+
+@violates("SWN-3.1.1.3-lastuse-updates")
+class UnusedCountsFromRegistration(WitnessService):
+    """A registration lives for the unused time-out from its making, used or not."""
+
+    def touch(self, registration: Registration) -> None:
+        """Nothing is noted."""
+
+
+@violates("SWN-3.1.4.4-v2-async-cleared-on-response")
+class RespondedCallsStayOutstanding(WitnessService):
+    """A registration that has once had a call outstanding counts as having one for ever."""
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.asked: set[ContextHandle] = set()
+
+    def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
+        self.asked.add(request.context)
+        return super().async_notify(token, owner, request)
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return registration.key not in self.asked and super().is_unused(registration, now)
+
+
+@violates("SWN-3.1.4.5-entry-async-false")
+class OutstandingFromTheStart(RespondedCallsStayOutstanding):
+    """A new registration counts as having a call outstanding until its first one is answered."""
+
+    def is_unused(self, registration: Registration, now: float) -> bool:
+        return registration.key in self.asked and WitnessService.is_unused(self, registration, now)
+
+
+# Keep-alive
+
+
+@violates("SWN-3.1.1.3-keepalive-seconds", "SWN-3.1.4.5-keepalive-meaning", "SWN-3.1.5.2-not-early")
+def keep_alive_in_milliseconds(config: ClusterConfig) -> ClusterConfig:
+    """KeepAliveTimeout is taken for milliseconds."""
+    return with_options(config, keepalive_unit=0.001)
+
+
+@violates("SWN-3.1.4.5-keepalive-zero")
+class KeepAliveZeroIsAnError(WitnessService):
+    """AsyncNotify for a registration with KeepAliveTimeout 0 ends in ERROR_INVALID_PARAMETER (0x57)."""
+
+    def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
+        registration = self.find(owner, request.context)
+        if registration is None or registration.timeout != 0:
+            return super().async_notify(token, owner, request)
+        return [Reply(token, AsyncNotifyResponse(None, Win32.ERROR_INVALID_PARAMETER))]
+
+
+@violates("SWN-3.1.5.2-timeout-error", "SWN-3.1.4.5-keepalive-meaning")
+def keep_alive_in_minutes(config: ClusterConfig) -> ClusterConfig:
+    """KeepAliveTimeout is taken for minutes."""
+    return with_options(config, keepalive_unit=60.0)
+
+
+@violates(
+    "SWN-3.1.2.2-timer-implemented",
+    "SWN-3.1.2.2-based-on-keepalive",
+    "SWN-3.1.5.2-implemented",
+    "SWN-3.1.5.2-timeout-error",
+)
+class CallsNeverTimeOut(WitnessService):
+    """A call waits until there is news, however long that takes."""
+
+    def keepalive(self, timeout: int) -> float | None:
+        return None
+
+
+@violates("SWN-3.1.2.2-based-on-keepalive", "SWN-3.1.4.5-entry-keepalive")
+class KeepAliveIsFixed(WitnessService):
+    """All calls time out after one second, whatever the client has asked for."""
+
+    def keepalive(self, timeout: int) -> float | None:
+        return 1.0
+
+
+@violates("SWN-3.1.5.2-not-early")
+class CallsTimeOutEarly(WitnessService):
+    """A call times out after half of its time."""
+
+    def keepalive(self, timeout: int) -> float | None:
+        whole = super().keepalive(timeout)
+        return whole and whole / 2
+
+
+@violates("SWN-3.1.5.2-not-early")
+class KeepAliveCountsFromLastUse(WitnessService):
+    """The keep-alive time runs from the last use before the call, not from the call."""
+
+    def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
+        registration = self.find(owner, request.context)
+        before = registration.last_use if registration else 0.0
+        replies = super().async_notify(token, owner, request)
+        if registration is not None and registration.waiting:
+            registration.waiting.append(replace(registration.waiting.pop(), since=before))
+        return replies
+
+
+@violates("SWN-3.1.5.2-scans-list")
+class EveryOtherScannedForCalls(Overlooks):
+    """The scan for calls that have waited too long skips every other registration."""
+
+    def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
+        return [] if registration.key in self.overlooked else super().expire_calls(registration, now)
+
+
+@violates("SWN-3.1.5.2-registration-survives")
+class TimeoutRemovesRegistration(WitnessService):
+    """A call that times out takes its registration along."""
+
+    def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
+        replies = super().expire_calls(registration, now)
+        if replies and registration in self.registrations:
+            registration.drop_at = now
+        return replies

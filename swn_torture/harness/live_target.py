@@ -1,0 +1,115 @@
+"""A place to test: a target whose nodes are known and, for the embedded reference, running.
+
+One for each test process; cases come and go, the place stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Self
+
+from swn_torture.harness.locks import use_of
+from swn_torture.target import NodeAddress, ProfileError, make_controller
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from swn_torture.control.base import Controller
+    from swn_torture.target import Profile
+
+
+class LiveTarget:
+    """A target to test, started if the suite is to start it.
+
+    Attributes:
+        profile: what is known of it; for an embedded cluster with the addresses it really got.
+        dead: why nothing more can be tested here, once a case found that the target no longer answers.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.dead: str | None = None
+        self._stack = contextlib.ExitStack()
+        self._variants: dict[str, LiveTarget] = {}
+
+    def __enter__(self) -> Self:
+        if self.profile.network_namespace:
+            from swn_torture.lab.namespaces import enter_network
+
+            enter_network(self.profile.network_namespace)
+        if self.profile.embedded is not None:
+            self._start_embedded()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start_embedded(self) -> None:
+        from swn_torture.server.nodes.embedded import EmbeddedCluster
+
+        cluster = self._stack.enter_context(EmbeddedCluster.from_profile(self.profile))
+        self.profile = dataclasses.replace(
+            self.profile,
+            nodes=tuple(
+                NodeAddress(node.name, node.address, endpoint_mapper_port=node.epm_port)
+                for node in cluster.nodes
+            ),
+            controller={"kind": "reference", "address": cluster.admin_address, "port": cluster.admin_port},
+            expect=dataclasses.replace(
+                self.profile.expect, spare_addresses=tuple(map(str, cluster.config.spare_addresses()))
+            ),
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this process runs the target itself, so that nobody else can use it."""
+        return self.profile.embedded is not None
+
+    def controller(self) -> Controller:
+        """A controller of its own for the caller, not yet opened.
+
+        Raises:
+            ProfileError: the profile's [controller] cannot be used.
+        """
+        return make_controller(self.profile)
+
+    def use(self, *, alone: bool) -> AbstractContextManager[None]:
+        """Hold the target for one case; only a live target can be in use by somebody else."""
+        if self.embedded:
+            return contextlib.nullcontext()
+        nodes = " ".join(node.address for node in self.profile.nodes)
+        return use_of(f"{self.profile.name} {nodes}", alone=alone)
+
+    def variant(self, name: str) -> LiveTarget:
+        """The same implementation set up otherwise; started at its first use, kept for the process.
+
+        Raises:
+            ProfileError: the profile has no such variant.
+        """
+        if name not in self._variants:
+            if name not in self.profile.variants:
+                raise ProfileError(f"The target profile {self.profile.source} has no [variants.{name}].")
+            self._variants[name] = self._stack.enter_context(LiveTarget(variant_of(self.profile, name)))
+        return self._variants[name]
+
+
+def variant_of(profile: Profile, name: str) -> Profile:
+    """The profile of a variant: a profile of its own (``profile = "path"``), or changed settings."""
+    from swn_torture.target import load_profile
+
+    changes = dict(profile.variants[name])
+    if "profile" in changes:
+        return load_profile(changes["profile"])
+    expect = dataclasses.replace(profile.expect, **changes.pop("expect", {}))
+    return dataclasses.replace(
+        profile,
+        name=f"{profile.name}/{name}",
+        net_name=changes.pop("net_name", profile.net_name),
+        embedded={**(profile.embedded or {}), **changes},
+        expect=expect,
+        variants={},
+    )

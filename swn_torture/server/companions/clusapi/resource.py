@@ -1,0 +1,88 @@
+"""The one resource that the reference cluster has for ClusAPI: its network name.
+
+A witness client registers with that name; so while it is offline, no interface of the cluster is available to
+those who use it. The resource has no state of its own: it is told from the cluster's interfaces, and switched
+by the same order as an administrator's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from swn_torture.server.companions.clusapi.messages import ResourceState
+from swn_torture.server.nodes.node import Condition
+from swn_torture.server.state.names import same_name
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.constants import InterfaceState
+
+if TYPE_CHECKING:
+    from swn_torture.server.nodes.cluster import ReferenceCluster
+
+_NAMESPACE = uuid.UUID("5a7b0a2c-6f0e-4f5c-9d0b-2f1c4f1f6d57")
+"""Of resource ids, which have to stay the same (MS-CMRP 3.1.1.1.1)."""
+
+
+class NetworkName:
+    """The network name of a cluster, as one of its nodes sees it.
+
+    Args:
+        cluster: whose name it is.
+        viewer: the node that is asked.
+
+    Attributes:
+        name: of the resource, and of its group, as in a Windows cluster role.
+        id: a GUID as text.
+    """
+
+    def __init__(self, cluster: ReferenceCluster, viewer: str) -> None:
+        self.name = cluster.net_names.name
+        self.id = str(uuid.uuid5(_NAMESPACE, self.name.upper()))
+        self._cluster = cluster
+        self._viewer = viewer
+
+    def answers_to(self, name: str) -> bool:
+        """Whether this is the name or the id of the resource; neither minds case (MS-CMRP 3.1.1.1.1)."""
+        return any(same_name(name, own, ignore_case=True) for own in (self.name, self.id))
+
+    @property
+    def state(self) -> ResourceState:
+        """ONLINE as long as an interface is available."""
+        return ResourceState.ONLINE if self._is_online() else ResourceState.OFFLINE
+
+    @property
+    def owner(self) -> str:
+        """The node that holds it: the first with an available interface, else the one that is asked."""
+        return next(
+            (
+                interface.node
+                for interface in self._cluster.seen_by(self._viewer)
+                if interface.state is InterfaceState.AVAILABLE
+            ),
+            self._viewer,
+        )
+
+    async def take_offline(self) -> Win32:
+        """Make all interfaces UNAVAILABLE; those who are registered for them are told (MS-SWN 3.1.6.1)."""
+        for node in self._nodes_with(InterfaceState.AVAILABLE, InterfaceState.UNKNOWN):
+            await self._cluster.set_interface(node, InterfaceState.UNAVAILABLE)
+        return Win32.ERROR_SUCCESS
+
+    async def bring_online(self) -> Win32:
+        """Make the interfaces of all nodes that are well AVAILABLE; one that was taken out of service stays.
+
+        Returns:
+            ERROR_RESOURCE_NOT_AVAILABLE where no node is well.
+        """
+        if self._is_online():
+            return Win32.ERROR_SUCCESS
+        for node in self._nodes_with(InterfaceState.UNAVAILABLE, InterfaceState.UNKNOWN):
+            if self._cluster.node(node).condition in {Condition.OK, Condition.PARTITIONED}:
+                await self._cluster.set_interface(node, InterfaceState.AVAILABLE)
+        return Win32.ERROR_SUCCESS if self._is_online() else Win32.ERROR_RESOURCE_NOT_AVAILABLE
+
+    def _is_online(self) -> bool:
+        return any(i.state is InterfaceState.AVAILABLE for i in self._cluster.seen_by(self._viewer))
+
+    def _nodes_with(self, *states: InterfaceState) -> list[str]:
+        return list(dict.fromkeys(i.node for i in self._cluster.interfaces if i.state in states))

@@ -1,0 +1,61 @@
+"""What a cluster serves beside witness, if its configuration asks for it: ClusAPI, and shares over SMB.
+
+Nothing of it is imported before it is asked for: SMB is impacket's, and takes its time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swn_torture.stubdata.syntax import NDR32, NDR64
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.server.interface import ServerInterface
+    from swn_torture.server.companions.file_service import FileService
+    from swn_torture.server.nodes.cluster import ReferenceCluster
+
+
+class CompanionServices:
+    """Makes the neighbours of the witness servers of a cluster."""
+
+    def __init__(self, cluster: ReferenceCluster) -> None:
+        self._cluster = cluster
+        self._files: dict[str, FileService] = {}
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+
+    def interfaces(self, node: str) -> list[ServerInterface]:
+        """New RPC interfaces for the witness port of a node."""
+        config = self._cluster.config
+        if not config.clusapi:
+            return []
+        from swn_torture.server.companions.clusapi.endpoint import ClusapiEndpoint
+        from swn_torture.server.companions.clusapi.resource import NetworkName
+
+        syntaxes = (NDR64, NDR32) if config.ndr64 else (NDR32,)
+        return [ClusapiEndpoint([NetworkName(self._cluster, node)], syntaxes, config.rpc.reply_byte_order)]
+
+    def files(self, node: str) -> FileService | None:
+        """The shares of a node, the same after a restart; None if there are none to serve."""
+        config = self._cluster.config
+        if config.smb_port is None:
+            return None
+        from swn_torture.server.companions.file_service import FileService
+
+        if node not in self._files:
+            self._files[node] = FileService(node, config, self._cluster.shares, self._root(), config.smb_port)
+        return self._files[node]
+
+    def clear(self) -> None:
+        """Take away what was made for the shares."""
+        if self._directory is not None:
+            self._directory.cleanup()
+            self._directory = None
+
+    def _root(self) -> Path:
+        if self._cluster.config.share_root is not None:
+            return Path(self._cluster.config.share_root)
+        if self._directory is None:
+            self._directory = tempfile.TemporaryDirectory(prefix="swn-torture-shares-")
+        return Path(self._directory.name)

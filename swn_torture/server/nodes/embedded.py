@@ -1,0 +1,132 @@
+"""A reference cluster inside this process, in a thread with an event loop of its own.
+
+For tests: the cluster runs while the test, with or without a loop of its own, speaks to it over real sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from swn_torture.server.nodes.admin import AdminServer
+from swn_torture.server.nodes.cluster import ReferenceCluster
+from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.state.shares import Share, ShareType
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from swn_torture.server.nodes.node import Parts
+    from swn_torture.target import Profile
+
+_START = 30.0
+"""Seconds in which a cluster has to be up; it takes milliseconds, but a machine may be busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedNode:
+    """How to reach one node."""
+
+    name: str
+    address: str
+    addresses: tuple[str, ...]
+    port: int
+    epm_port: int
+    smb_port: int | None = None
+
+
+class EmbeddedCluster:
+    """Runs a cluster while its `with` block lasts.
+
+    Args:
+        config: what it is made of.
+        parts: what its nodes are made of.
+
+    Attributes:
+        nodes: how to reach the nodes.
+        admin_address: of its administration.
+        admin_port: of its administration.
+    """
+
+    def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
+        self.config = config or ClusterConfig()
+        self.nodes: tuple[EmbeddedNode, ...] = ()
+        self.admin_address = self.config.admin_address
+        self.admin_port = 0
+        self._parts = parts
+        self._ready = threading.Event()
+        self._problem: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="reference cluster", daemon=True)
+
+    @classmethod
+    def from_profile(cls, profile: Profile) -> Self:
+        """The cluster that the [embedded] table of a target profile describes.
+
+        Raises:
+            ConfigError: the table cannot be used.
+        """
+        settings: dict[str, Any] = dict(profile.embedded or {})
+        accounts = [account for account in (profile.account, profile.second_account) if account is not None]
+        shares = tuple(
+            Share(share.name, ShareType.CLUSTER_SOFS if share.scale_out else ShareType.CLUSTER_FS)
+            for share in profile.expect.shares
+        )
+        defaults: dict[str, Any] = {
+            "net_name": profile.net_name,
+            "domain": profile.account.domain,
+            "users": {account.username: account.password for account in accounts},
+        }
+        if shares:
+            defaults["shares"] = shares
+        return cls(ClusterConfig.from_mapping(settings, **defaults))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._ready.wait(_START):
+            raise TimeoutError(f"the reference cluster did not start within {_START:g} s")
+        if self._problem is not None:
+            self._thread.join()
+            raise self._problem
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        if self._problem is not None and error is None:
+            raise self._problem
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as problem:  # noqa: BLE001 - it is raised where the cluster was asked for
+            self._problem = problem
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with (
+            ReferenceCluster(self.config, self._parts) as cluster,
+            AdminServer(cluster, self.config.admin_address, self.config.admin_port) as admin,
+        ):
+            self.admin_port = admin.port
+            self.nodes = tuple(
+                EmbeddedNode(
+                    node.name,
+                    node.address,
+                    tuple(str(address) for address in cluster.addresses_of(node.name)),
+                    node.port,
+                    node.epm_port,
+                    node.smb_port,
+                )
+                for node in cluster.nodes.values()
+            )
+            self._ready.set()
+            await self._stop.wait()

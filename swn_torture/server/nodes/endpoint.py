@@ -1,0 +1,203 @@
+"""The witness interface on an RPC server: stubs to messages, messages to the state machine, answers back.
+
+Everything about a witness call that is not in `service` is here: which operation numbers exist, what becomes
+of a stub that cannot be read, who may call, what a cancel does, and the timer that makes the state machine
+tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Literal
+
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.server.interface import ServerInterface
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.server.state.methods import Reply, RpcFault
+from swn_torture.server.state.registrations import Owner
+from swn_torture.stubdata.fields import ByteOrder, DecodeError
+from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.codec import UnknownOpnumError, decode_request, encode, request_size
+from swn_torture.witness.constants import WITNESS
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    AnyRequest,
+    AnyResponse,
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    UnRegisterExRequest,
+    UnRegisterExResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from swn_torture.dcerpc.server.interface import Association, Caller, ConnectionInfo, ServerCall
+    from swn_torture.server.state.service import WitnessService
+    from swn_torture.stubdata.syntax import SyntaxId
+
+_LOG = logging.getLogger(__name__)
+
+
+class WitnessEndpoint(ServerInterface):
+    """Serves one node's `WitnessService`.
+
+    Args:
+        service: the state machine. Its clock runs `Options.time_scale` times as fast as the event loop's.
+        transfer_syntaxes: those offered, the preferred one first.
+        reply_byte_order: what the RPC server declares of responses (`ServerOptions.reply_byte_order`).
+    """
+
+    def __init__(
+        self,
+        service: WitnessService,
+        transfer_syntaxes: Sequence[SyntaxId] = (NDR64, NDR32),
+        reply_byte_order: Literal["little", "caller"] = "little",
+    ) -> None:
+        self.syntax = WITNESS
+        self.transfer_syntaxes = transfer_syntaxes
+        self.service = service
+        self.options = service.options
+        self.reply_byte_order = reply_byte_order
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the RPC server tells
+
+    def call(self, call: ServerCall) -> None:
+        """Take a request in; its answer may come much later."""
+        if not self.service.supports(call.opnum):
+            call.fault(FaultStatus.NCA_S_OP_RNG_ERROR, did_not_execute=True)
+            return
+        denied = self.denied(call.caller)
+        if denied and self.options.denied_by == "fault":
+            call.fault(denied)
+            return
+        try:
+            request = self.decode(call)
+        except DecodeError as problem:
+            _LOG.debug("bad stub for opnum %d: %s", call.opnum, problem)
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
+            return
+        if denied:
+            self.answer(call, refusal(request, denied))
+            return
+        self.send(self.service.handle(call, self.owner(call), request))
+
+    def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
+        """Where a verification trailer may begin at the earliest: names may hold its signature, too."""
+        try:
+            return request_size(opnum, stub, syntax, byte_order=byte_order)
+        except (DecodeError, UnknownOpnumError):
+            return 0
+
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        """End a call that its client does not want any more (C706 12.6.4.6, 12.6.4.8)."""
+        if orphaned:
+            self.service.cancel(call, call.association)
+        elif self.options.honour_cancel and self.service.cancel(call, call.association):
+            call.fault(FaultStatus.NCA_S_FAULT_CANCEL)
+        self.watch_the_clock()
+
+    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
+        """Hear that a connection has gone."""
+        self.send(self.service.disconnected(connection, association))
+
+    def rundown(self, association: Association) -> None:
+        """Hear that the last connection of an association has gone, and with it its registrations."""
+        self.service.rundown(association)
+        self.watch_the_clock()
+
+    # Steps
+
+    def decode(self, call: ServerCall) -> AnyRequest:
+        """The request in a stub, read strictly but for octets behind it (MS-RPCE 2.2.2.13).
+
+        Raises:
+            DecodeError: the stub is not what the IDL says.
+        """
+        return decode_request(
+            call.opnum, call.stub, call.syntax, byte_order=call.byte_order, allow_trailing=True
+        )
+
+    def denied(self, caller: Caller) -> Win32:
+        """The code by which a caller is refused (MS-SWN 3.1.4, note 4; AMB-22), or ERROR_SUCCESS."""
+        if not self.options.enforce_security:
+            return Win32.ERROR_SUCCESS
+        if caller.auth_type == AuthType.NONE:
+            return self.options.unauthenticated
+        account = (caller.principal or "").rpartition("\\")[2].partition("@")[0].casefold()
+        if account in {name.casefold() for name in self.options.refused_accounts}:
+            return Win32.ERROR_ACCESS_DENIED
+        # A connection-oriented transport takes CALL for PKT (MS-RPCE 2.2.1.1.8).
+        level = AuthLevel.PKT if caller.level == AuthLevel.CALL else caller.level
+        return Win32.ERROR_SUCCESS if level >= self.options.minimum_level else Win32.ERROR_ACCESS_DENIED
+
+    def owner(self, call: ServerCall) -> Owner:
+        """Who makes a call, as the state machine tells callers apart."""
+        return Owner(call.association, call.connection, call.caller.principal)
+
+    def send(self, replies: Iterable[Reply]) -> None:
+        """Answer calls, in this order, and see when the state machine wants to be looked at again."""
+        for call, response in replies:
+            self.answer(call, response)  # type: ignore[arg-type]  # our tokens are the calls themselves
+        self.watch_the_clock()
+
+    def answer(self, call: ServerCall, response: AnyResponse | RpcFault) -> None:
+        """Answer one call."""
+        if isinstance(response, RpcFault):
+            call.fault(response.status)
+        else:
+            call.reply(self.encode(call, response))
+
+    def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
+        """The stub of a response, in the byte order that the RPC server declares."""
+        order = call.byte_order if self.reply_byte_order == "caller" else "little"
+        return encode(response, call.syntax, byte_order=order)
+
+    # Time
+
+    def watch_the_clock(self) -> None:
+        """Have `tick` called when the state machine's next scan is due."""
+        due = self.service.next_deadline()
+        if due is None:
+            self.stop_the_clock()
+        elif self._timer is None:
+            delay = max(0.0, due - self.service.clock()) / self.options.time_scale
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def stop_the_clock(self) -> None:
+        """Have no timer running: nothing can expire, or the node is dead."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.send(self.service.tick())
+
+
+def refusal(request: AnyRequest, code: Win32) -> AnyResponse:
+    """The response of a method that fails with `code` before it has done anything."""
+    match request:
+        case GetInterfaceListRequest():
+            return GetInterfaceListResponse(None, code)
+        case RegisterRequest():
+            return RegisterResponse(NULL_HANDLE, code)
+        case RegisterExRequest():
+            return RegisterExResponse(NULL_HANDLE, code)
+        case UnRegisterRequest():
+            return UnRegisterResponse(code)
+        case UnRegisterExRequest():
+            return UnRegisterExResponse(request.context, code)
+        case AsyncNotifyRequest():
+            return AsyncNotifyResponse(None, code)

@@ -1,0 +1,124 @@
+"""Running a reference cluster in the foreground: what `swn-torture serve` does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import signal
+from typing import TYPE_CHECKING
+
+from swn_torture.server.nodes.admin import AdminServer
+from swn_torture.server.nodes.cluster import ReferenceCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from swn_torture.server.nodes.config import ClusterConfig
+
+
+async def serve(
+    config: ClusterConfig,
+    ready: Callable[[ReferenceCluster, AdminServer], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a cluster until it is interrupted.
+
+    Args:
+        config: what it is made of.
+        ready: called once it runs, to say how it is reached.
+        stop: ends it, too.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each client
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with (
+        ReferenceCluster(config) as cluster,
+        AdminServer(cluster, config.admin_address, config.admin_port) as admin,
+    ):
+        ready(cluster, admin)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            await stop.wait()
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | None) -> list[str]:
+    """How to reach a running cluster, for a person."""
+    config = cluster.config
+    lines = [f"Witness cluster {config.net_name} ({', '.join(config.aliases)}) is running.", ""]
+    for node in cluster.nodes.values():
+        addresses = " ".join(str(address) for address in cluster.addresses_of(node.name))
+        lines.append(f"  {node.name:<8} {addresses:<40} endpoint mapper {node.epm_port}, witness {node.port}")
+    users = ", ".join(f"{config.domain}\\{user} / {password}" for user, password in config.users.items())
+    shares = ", ".join(
+        f"{share.name} (scale-out)" if share.scale_out else share.name for share in config.shares
+    )
+    lines += ["", f"  users    {users}", f"  shares   {shares}"]
+    if config.smb_port is not None:
+        lines += _shares_by_smb(cluster)
+    if config.clusapi:
+        lines.append(f"  clusapi  on the witness ports; the resource is called {config.net_name}")
+    lines.append(f"  orders   JSON lines to {admin.address} port {admin.port}, for example")
+    lines.append(
+        f'           echo \'{{"do": "disable", "node": "{next(iter(cluster.nodes))}"}}\' '
+        f"| nc -N {admin.address} {admin.port}"
+    )
+    if profile is not None:
+        lines.append(f"  profile  {profile}: swn-torture cluster status --target {profile}")
+    return [*lines, "", "Ctrl-C ends it."]
+
+
+def _shares_by_smb(cluster: ReferenceCluster) -> list[str]:
+    config, node = cluster.config, next(iter(cluster.nodes.values()))
+    ports = ", ".join(dict.fromkeys(str(node.smb_port) for node in cluster.nodes.values()))
+    user, password = next(iter(config.users.items()))
+    example = (
+        f"smbclient //{node.address}/{config.shares[0].name} -p {node.smb_port}" if config.shares else ""
+    )
+    return [
+        f"  SMB      port {ports} of every node, dialect 2.0.2"
+        + (f", for example\n           {example} -U '{config.domain}\\{user}%{password}'" if example else "")
+    ]
+
+
+def profile_of(cluster: ReferenceCluster, admin: AdminServer) -> str:
+    """A target profile (TOML) of a running cluster."""
+    config, options = cluster.config, cluster.config.options
+    text = json.dumps  # a JSON string is a TOML one
+    lines = [
+        "# Written by swn-torture serve; valid while that runs.",
+        'schema = "swn-torture-target/1"',
+        'name = "reference-served"',
+        'title = "swn-torture reference cluster, served"',
+        f"net_name = {text(config.net_name)}",
+    ]
+    for table, (user, password) in zip(("account", "second_account"), config.users.items(), strict=False):
+        lines += ["", f"[{table}]", f"username = {text(user)}", f"password = {text(password)}"]
+        lines.append(f"domain = {text(config.domain)}")
+    for node in cluster.nodes.values():
+        lines += ["", "[[node]]", f"name = {text(node.name)}", f"address = {text(node.address)}"]
+        lines.append(f"endpoint_mapper_port = {node.epm_port}")
+    lines += ["", "[controller]", 'kind = "reference"', f"address = {text(admin.address)}"]
+    lines.append(f"port = {admin.port}")
+    shares = ", ".join(
+        f"{{ name = {text(share.name)}, scale_out = {text(share.scale_out)} }}" for share in config.shares
+    )
+    lines += [
+        "",
+        "[expect]",
+        f"version = {2 if options.version.name == 'V2' else 1}",
+        f"unused_timeout = {options.unused_timeout / options.time_scale}",
+        f"scan_interval = {options.scan_interval / options.time_scale}",
+        f"shares = [{shares}]",
+        "",
+    ]
+    return "\n".join(lines)

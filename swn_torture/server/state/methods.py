@@ -1,0 +1,372 @@
+"""The six methods of the interface (MS-SWN 3.1.4.1 to 3.1.4.6), one node's witness server, without any I/O.
+
+A call comes in with a *token*, whatever its carrier likes, and every answer goes out as a `Reply` with the
+token of its call. A call that has to wait simply yields no reply yet; the reply comes out of some later call,
+event or timer.
+
+Each method and each of its steps stands alone, so that a subclass can do one thing otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from uuid import UUID, uuid4
+
+from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.server.state.interfaces import Interface, InterfaceTable
+from swn_torture.server.state.registration_checks import RegistrationChecks
+from swn_torture.server.state.registrations import Owner, Registration, RegistrationList, WaitingCall
+from swn_torture.server.state.responses import QueuedNotification, Responder
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.constants import (
+    InterfaceFlags,
+    Opnum,
+    ProtocolVersion,
+    RegisterFlags,
+)
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    AnyRequest,
+    AnyResponse,
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    ContextHandle,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    InterfaceInfo,
+    InterfaceList,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    UnRegisterExRequest,
+    UnRegisterExResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from swn_torture.server.state.clock import Clock
+    from swn_torture.server.state.names import NetNames
+    from swn_torture.server.state.options import Options
+    from swn_torture.server.state.shares import ShareTable
+
+
+@dataclass(frozen=True, slots=True)
+class RpcFault:
+    """An answer by fault PDU instead of a response; `status` as in `dcerpc.status.FaultStatus`."""
+
+    status: int
+
+
+class Reply(NamedTuple):
+    """The answer of one call."""
+
+    token: Hashable
+    response: AnyResponse | RpcFault
+
+
+class ClusterView(Protocol):
+    """What a witness server knows of its cluster by other means than the protocol.
+
+    Attributes:
+        net_names: ServerGlobalName and its other forms.
+        shares: the shares of the cluster.
+    """
+
+    net_names: NetNames
+    shares: ShareTable
+
+    def interfaces(self) -> Iterable[Interface]:
+        """The interfaces as the configuration store has them, with their states now (MS-SWN 3.1.3)."""
+        ...
+
+
+class WitnessMethods:
+    """The methods, and the registrations and waiting calls that they work on (MS-SWN 3.1.1, 3.1.3).
+
+    Args:
+        node: the name of the node this server runs on.
+        view: the cluster around it.
+        options: its choices.
+        clock: seconds of the protocol's time.
+        new_uuid: makes registration keys.
+    """
+
+    responder: type[Responder] = Responder
+    registration_checks: type[RegistrationChecks] = RegistrationChecks
+
+    def __init__(
+        self,
+        node: str,
+        view: ClusterView,
+        options: Options,
+        clock: Clock,
+        new_uuid: Callable[[], UUID] = uuid4,
+    ) -> None:
+        self.node = node
+        self.view = view
+        self.options = options
+        self.clock = clock
+        self.new_uuid = new_uuid
+        self.interfaces = InterfaceTable(view.interfaces())
+        self.registrations = RegistrationList()
+        self.waiting_lists: deque[WaitingCall] = deque()
+        """Outstanding GetInterfaceList calls, oldest first."""
+        self._responder = self.responder(self.interfaces, options)
+        self._registration_checks = self.registration_checks(
+            view.net_names, view.shares, self.interfaces, options
+        )
+        self._issued: dict[ContextHandle, Hashable] = {}
+        """Handles that an RPC runtime would know, by association; kept only if it is to object (AMB-2)."""
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether WitnessServiceVersion is 0x00020000."""
+        return self.options.version == ProtocolVersion.V2
+
+    def supports(self, opnum: int) -> bool:
+        """Whether there is a method of that number; without it the RPC runtime answers nca_s_op_rng_error."""
+        if opnum == Opnum.REGISTER_EX:
+            return self.is_v2
+        if opnum == Opnum.UNREGISTER_EX:
+            return self.is_v2 and self.options.unregister_ex
+        return 0 <= opnum < Opnum.REGISTER_EX
+
+    def handle(self, token: Hashable, owner: Owner, request: AnyRequest) -> list[Reply]:
+        """Take a call in; the replies may include none, one, or those of other calls that it ended."""
+        match request:
+            case GetInterfaceListRequest():
+                return self.get_interface_list(token, owner)
+            case RegisterRequest():
+                return [Reply(token, self.register(owner, request))]
+            case UnRegisterRequest():
+                return self.unregister(token, owner, request)
+            case AsyncNotifyRequest():
+                return self.async_notify(token, owner, request)
+            case RegisterExRequest():
+                return [Reply(token, self.register_ex(owner, request))]
+            case UnRegisterExRequest():
+                return self.unregister_ex(token, owner, request)
+
+    # WitnessrGetInterfaceList (3.1.4.1)
+
+    def get_interface_list(self, token: Hashable, owner: Owner) -> list[Reply]:
+        """Answer with all interfaces, once one of them is AVAILABLE."""
+        if not len(self.interfaces) and self.options.empty_interface_list == "no-more-items":
+            return [Reply(token, GetInterfaceListResponse(None, Win32.ERROR_NO_MORE_ITEMS))]
+        if not self.may_list_interfaces():
+            self.waiting_lists.append(WaitingCall(token, owner, self.clock()))
+            return []
+        return [Reply(token, self.interface_list())]
+
+    def may_list_interfaces(self) -> bool:
+        """Whether GetInterfaceList need not wait (any longer) (AMB-7)."""
+        if not len(self.interfaces):
+            return self.options.empty_interface_list == "success"
+        match self.options.interface_list_waits:
+            case "any":
+                return self.interfaces.any_available()
+            case "witness":
+                return self.interfaces.any_available(lambda interface: not self.is_local(interface))
+            case "never":
+                return True
+
+    def interface_list(self) -> GetInterfaceListResponse:
+        """The list as it is now."""
+        infos = tuple(self.interface_info(interface) for interface in self.interfaces)
+        return GetInterfaceListResponse(InterfaceList(infos), Win32.ERROR_SUCCESS)
+
+    def interface_info(self, interface: Interface) -> InterfaceInfo:
+        """WITNESS_INTERFACE_INFO of one interface."""
+        flags = InterfaceFlags(0)
+        if interface.ipv4:
+            flags |= InterfaceFlags.IPV4
+        if interface.ipv6:
+            flags |= InterfaceFlags.IPV6
+        if not self.is_local(interface):
+            flags |= InterfaceFlags.WITNESS
+        version = self.options.announced_version
+        return InterfaceInfo(
+            group_name=interface.group_name,
+            version=self.options.version if version is None else version,
+            state=interface.state,
+            ipv4=interface.ipv4 or IPv4Address(0),
+            ipv6=interface.ipv6 or IPv6Address(0),
+            flags=flags,
+        )
+
+    def is_local(self, interface: Interface) -> bool:
+        """Whether the interface is hosted by this very node."""
+        return interface.node == self.node
+
+    # WitnessrRegister (3.1.4.2) and WitnessrRegisterEx (3.1.4.5)
+
+    def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
+        """Register for the changes of an address, in the manner of version 1."""
+        verdict = self._registration_checks.register(request) or self.room()
+        if verdict:
+            return RegisterResponse(NULL_HANDLE, verdict)
+        registration = self.new_registration(owner, request)
+        return RegisterResponse(self.enter(registration).key, Win32.ERROR_SUCCESS)
+
+    def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
+        """Register in the manner of version 2: for a share, for IP changes, with a keep-alive time."""
+        verdict = self._registration_checks.register_ex(request) or self.room()
+        if verdict:
+            return RegisterExResponse(NULL_HANDLE, verdict)
+        registration = self.new_registration(owner, request)
+        registration.share_name = self._registration_checks.share_to_watch(request.share_name)
+        registration.share_notifications = registration.share_name is not None
+        registration.ip_notifications = bool(request.flags & RegisterFlags.IP_NOTIFICATION)
+        registration.flags = request.flags
+        registration.timeout = request.keep_alive_timeout
+        registration.keepalive = self.keepalive(request.keep_alive_timeout)
+        if self.options.initial_share_move:
+            registration.share_move = self.better_node(registration)
+        return RegisterExResponse(self.enter(registration).key, Win32.ERROR_SUCCESS)
+
+    def room(self) -> Win32:
+        """Whether one more registration can be held."""
+        limit = self.options.max_registrations
+        full = limit is not None and len(self.registrations) >= limit
+        return self.options.exhausted if full else Win32.ERROR_SUCCESS
+
+    def new_registration(self, owner: Owner, request: RegisterRequest | RegisterExRequest) -> Registration:
+        """A registration with what both methods put into it, and nothing pending."""
+        return Registration(
+            key=self.new_key(),
+            owner=owner,
+            version=request.version,
+            client_name=request.client_computer_name or "",
+            net_name=request.net_name or "",
+            ip_address=request.ip_address or "",
+            last_use=self.clock(),
+        )
+
+    def new_key(self) -> ContextHandle:
+        """A handle that no other registration has or had."""
+        return ContextHandle(self.options.handle_attributes, self.new_uuid())
+
+    def keepalive(self, timeout: int) -> float | None:
+        """KeepAliveTime in seconds, or None for no time-out (AMB-3)."""
+        if timeout == 0 and self.options.keepalive_zero == "never-expires":
+            return None
+        return timeout * self.options.keepalive_unit
+
+    def better_node(self, registration: Registration) -> str | None:
+        """The node that owns the registered share, if the client is not connected to it (AMB-33)."""
+        share = self.view.shares.find(registration.share_name or "")
+        interface = self.interfaces.by_address(registration.ip_address)
+        if share is None or share.owner is None or interface is None or interface.node == share.owner:
+            return None
+        return share.owner
+
+    def enter(self, registration: Registration) -> Registration:
+        """Insert a registration into WitnessRegistrationList."""
+        self.registrations.add(registration)
+        if self.options.unknown_handle == "fault":
+            self._issued[registration.key] = registration.owner.association
+        return registration
+
+    # WitnessrUnRegister (3.1.4.3) and WitnessrUnRegisterEx (3.1.4.6)
+
+    def unregister(self, token: Hashable, owner: Owner, request: UnRegisterRequest) -> list[Reply]:
+        """Remove a registration; the handle stays with the client, [in] as it is."""
+        registration = self.find(owner, request.context)
+        if registration is None:
+            refusal = UnRegisterResponse(self.options.unregister_unknown)
+            return [Reply(token, self.objection(owner, request.context) or refusal)]
+        ended = self.remove(registration)
+        return [Reply(token, UnRegisterResponse(Win32.ERROR_SUCCESS)), *ended]
+
+    def unregister_ex(self, token: Hashable, owner: Owner, request: UnRegisterExRequest) -> list[Reply]:
+        """Remove a registration and the handle with it; a handle that is not found goes back as it came."""
+        registration = self.find(owner, request.context)
+        if registration is None:
+            refusal = UnRegisterExResponse(request.context, Win32.ERROR_INVALID_PARAMETER)
+            # A null [in, out] handle is legal for an RPC runtime, so the method sees it.
+            objects = None if request.context.is_null else self.objection(owner, request.context)
+            return [Reply(token, objects or refusal)]
+        ended = self.remove(registration)
+        self._issued.pop(request.context, None)
+        return [Reply(token, UnRegisterExResponse(NULL_HANDLE, Win32.ERROR_SUCCESS)), *ended]
+
+    def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
+        """The registration of a handle that the caller may use: one of the same association."""
+        registration = self.registrations.find(handle)
+        if registration is None or registration.owner.association != owner.association:
+            return None
+        if self.options.handles_bound_to_user and registration.owner.principal != owner.principal:
+            return None
+        return registration
+
+    def objection(self, owner: Owner, handle: ContextHandle) -> RpcFault | None:
+        """The fault by which an RPC runtime refuses a handle that it does not know (AMB-2), if it is to."""
+        if self.options.unknown_handle == "result" or self._issued.get(handle) == owner.association:
+            return None
+        null = handle.is_null
+        return RpcFault(
+            FaultStatus.RPC_X_SS_IN_NULL_CONTEXT if null else FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
+        )
+
+    def remove(self, registration: Registration) -> list[Reply]:
+        """Remove a registration from WitnessRegistrationList, and end the calls that wait on it (AMB-20)."""
+        self.registrations.remove(registration)
+        code = self.options.unregister_ends_calls
+        ended = [Reply(call.token, AsyncNotifyResponse(None, code)) for call in registration.waiting]
+        registration.waiting.clear()
+        return ended
+
+    # WitnessrAsyncNotify (3.1.4.4)
+
+    def async_notify(self, token: Hashable, owner: Owner, request: AsyncNotifyRequest) -> list[Reply]:
+        """Wait for something to tell; answer at once if something is pending already."""
+        registration = self.find(owner, request.context)
+        if registration is None:
+            refusal = AsyncNotifyResponse(None, Win32.ERROR_NOT_FOUND)
+            return [Reply(token, self.objection(owner, request.context) or refusal)]
+        self.touch(registration)
+        registration.waiting.append(WaitingCall(token, owner, self.clock()))
+        return self.deliver(registration)
+
+    def deliver(self, registration: Registration) -> list[Reply]:
+        """Answer waiting calls of a registration as long as there is something to tell."""
+        replies: list[Reply] = []
+        while registration.waiting and (queued := self._responder.take(registration)):
+            replies += self.answer(registration, queued)
+        return replies
+
+    def answer(self, registration: Registration, queued: QueuedNotification) -> list[Reply]:
+        """Answer the oldest waiting call, or all (AMB-20), with one response."""
+        calls = [registration.waiting.popleft()]
+        if self.options.several_calls == "all":
+            calls += registration.waiting
+            registration.waiting.clear()
+        self.touch(registration)
+        if queued.sends_away and self.options.forced_unregister_after is not None:
+            registration.drop_at = self.clock() + self.options.forced_unregister_after
+        return [Reply(call.token, queued.response) for call in calls]
+
+    def touch(self, registration: Registration) -> None:
+        """Set LastUseTime to now; a server of version 1 has no such thing."""
+        if self.is_v2:
+            registration.last_use = self.clock()
+
+    # Waking
+
+    def wake(self) -> list[Reply]:
+        """Look at all waiting calls again after an event (the last sentence of 3.1.6.1 to 3.1.6.4)."""
+        replies: list[Reply] = []
+        if self.waiting_lists and self.may_list_interfaces():
+            replies += [Reply(call.token, self.interface_list()) for call in self.waiting_lists]
+            self.waiting_lists.clear()
+        for registration in self.registrations:
+            if registration.waiting:
+                replies += self.deliver(registration)
+        return replies

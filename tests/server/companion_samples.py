@@ -1,0 +1,175 @@
+"""A message of each kind that the interfaces beside witness have, with what writes and reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from swn_torture.server.companions.clusapi import codec as clusapi
+from swn_torture.server.companions.clusapi.messages import (
+    CloseResourceResponse,
+    GetResourceIdResponse,
+    GetResourceStateResponse,
+    OpenResourceRequest,
+    OpenResourceResponse,
+    ResourceRequest,
+    ResourceState,
+    SwitchResourceResponse,
+)
+from swn_torture.server.companions.srvsvc import codec as srvsvc
+from swn_torture.server.companions.srvsvc.messages import (
+    ShareCheckRequest,
+    ShareCheckResponse,
+    ShareEnumRequest,
+    ShareEnumResponse,
+    ShareGetInfoRequest,
+    ShareGetInfoResponse,
+    ShareInfo,
+)
+from swn_torture.stubdata.ndr import Reader, Writer
+from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from swn_torture.stubdata.syntax import SyntaxId
+
+SYNTAXES = {"ndr32": NDR32, "ndr64": NDR64}
+
+HANDLE = ContextHandle(0, UUID("11223344-5566-7788-99aa-bbccddeeff00"))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One message.
+
+    Attributes:
+        call: the method, as Samba's IDL names it, behind ``clusapi_`` or ``srvsvc_``.
+        side: ``in`` or ``out``.
+    """
+
+    message: Any
+    write: Callable[[Writer, Any], None]
+    read: Callable[[Reader], Any]
+    call: str
+    side: str
+
+    def encode(self, syntax: SyntaxId) -> bytes:
+        writer = Writer(syntax)
+        self.write(writer, self.message)
+        return writer.finish()
+
+    def decode(self, stub: bytes, syntax: SyntaxId) -> Any:
+        """What it says; raises DecodeError for octets behind it, too."""
+        reader = Reader(stub, syntax, "little")
+        message = self.read(reader)
+        reader.finish()
+        return message
+
+
+def _share(level: int, name: str, kind: int, remark: str, path: str, flags: int) -> ShareInfo:
+    """A share with what the level has of it, for that is what comes back."""
+    notified: dict[str, Any] = {"netname": name, "type": kind, "remark": remark, "path": path, "flags": flags}
+    return ShareInfo(
+        **{member: value for member, value in notified.items() if member in srvsvc.LEVELS[level]}
+    )
+
+
+def shares(level: int) -> tuple[ShareInfo, ...]:
+    """Two shares; their texts end on and off the alignment of what follows."""
+    return (
+        _share(level, "SHARE", 0, "scale-out", "C:\\ClusterStorage\\SHARE", 0x30),
+        _share(level, "IPC$", 0x80000003, "", "", 0),
+    )
+
+
+_STATE = (clusapi.write_state_response, clusapi.read_state_response, "GetResourceState", "out")
+_HANDLE = (clusapi.write_resource_request, clusapi.read_resource_request)
+_SWITCHED = (clusapi.write_switch_response, clusapi.read_switch_response)
+_ENUM_IN = (srvsvc.write_enum_request, srvsvc.read_enum_request, "NetShareEnumAll", "in")
+_ENUM_OUT = (srvsvc.write_enum_response, srvsvc.read_enum_response, "NetShareEnumAll", "out")
+_INFO_OUT = (srvsvc.write_info_response, srvsvc.read_info_response, "NetShareGetInfo", "out")
+
+CLUSAPI: Mapping[str, Sample] = {
+    "open_in": Sample(
+        OpenResourceRequest("SWNCLUSTER"),
+        clusapi.write_open_request,
+        clusapi.read_open_request,
+        "OpenResource",
+        "in",
+    ),
+    "open_out": Sample(
+        OpenResourceResponse(0, 0, HANDLE),
+        clusapi.write_open_response,
+        clusapi.read_open_response,
+        "OpenResource",
+        "out",
+    ),
+    "close_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "CloseResource", "in"),
+    "close_out": Sample(
+        CloseResourceResponse(NULL_HANDLE, 0),
+        clusapi.write_close_response,
+        clusapi.read_close_response,
+        "CloseResource",
+        "out",
+    ),
+    "state_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "GetResourceState", "in"),
+    "state_out": Sample(GetResourceStateResponse(ResourceState.ONLINE, "NODE1", "SWNCLUSTER", 0, 0), *_STATE),
+    "state_out_failed": Sample(GetResourceStateResponse(ResourceState.UNKNOWN, None, None, 0, 6), *_STATE),
+    "id_out": Sample(
+        GetResourceIdResponse(str(HANDLE.uuid), 0, 0),
+        clusapi.write_id_response,
+        clusapi.read_id_response,
+        "GetResourceId",
+        "out",
+    ),
+    "online_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "OnlineResource", "in"),
+    "online_out": Sample(SwitchResourceResponse(0, 0x138E), *_SWITCHED, "OnlineResource", "out"),
+    "offline_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "OfflineResource", "in"),
+    "offline_out": Sample(SwitchResourceResponse(0, 0), *_SWITCHED, "OfflineResource", "out"),
+}
+
+ENUMERATIONS: Mapping[str, Sample] = {
+    f"enum_in_{level}": Sample(ShareEnumRequest("\\\\NODE1", level, 4096, 3), *_ENUM_IN)
+    for level in sorted(srvsvc.ENUMERATED)
+} | {
+    f"enum_out_{level}": Sample(ShareEnumResponse(level, shares(level), 2, 0, 0), *_ENUM_OUT)
+    for level in sorted(srvsvc.ENUMERATED)
+}
+
+INFOS: Mapping[str, Sample] = {
+    f"info_out_{level}": Sample(ShareGetInfoResponse(level, shares(level)[0], 0), *_INFO_OUT)
+    for level in sorted(srvsvc.LEVELS)
+}
+
+SRVSVC: Mapping[str, Sample] = {
+    **ENUMERATIONS,
+    "enum_in_null": Sample(ShareEnumRequest(None, 1), *_ENUM_IN),
+    "enum_out_none": Sample(ShareEnumResponse(1, (), 0, None, 0), *_ENUM_OUT),
+    **INFOS,
+    "info_in": Sample(
+        ShareGetInfoRequest("\\\\NODE1", "SHARE", 1),
+        srvsvc.write_info_request,
+        srvsvc.read_info_request,
+        "NetShareGetInfo",
+        "in",
+    ),
+    "info_out_none": Sample(ShareGetInfoResponse(1, None, 0x906), *_INFO_OUT),
+    "info_out_no_level": Sample(ShareGetInfoResponse(7, None, 0x7C), *_INFO_OUT),
+    "check_in": Sample(
+        ShareCheckRequest(None, "C:\\ClusterStorage\\SHARE"),
+        srvsvc.write_check_request,
+        srvsvc.read_check_request,
+        "NetShareCheck",
+        "in",
+    ),
+    "check_out": Sample(
+        ShareCheckResponse(0, 0x907),
+        srvsvc.write_check_response,
+        srvsvc.read_check_response,
+        "NetShareCheck",
+        "out",
+    ),
+}
