@@ -47,6 +47,7 @@ check: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
 
 # Locks every dependency with its hashes; needs uv on the PATH.
 lock:

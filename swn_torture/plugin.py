@@ -21,13 +21,7 @@ if TYPE_CHECKING:
     from swn_torture.harness.case_run import CaseRun
     from swn_torture.harness.live_target import LiveTarget
     from swn_torture.harness.recorder import Recorder
-    from swn_torture.report.model import Results
-    from swn_torture.target import Profile
 
-#: The results of the run, once the session has finished.
-RESULTS: pytest.StashKey[Results] = pytest.StashKey()
-#: Why a report could not be written, one paragraph each.
-PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 _RUN: pytest.StashKey[CaseRun] = pytest.StashKey()
 _MARK = "swn"
 
@@ -105,34 +99,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def swn_live_target(pytestconfig: pytest.Config) -> Iterator[LiveTarget]:
     """The target of this test process, running."""
     from swn_torture.harness.live_target import LiveTarget
+    from swn_torture.harness.session import target_profile
 
-    with LiveTarget(target_profile(pytestconfig)) as place:
-        yield place
-
-
-def target_name(config: pytest.Config) -> str:
-    """The profile asked for: option, environment variable SWN_TARGET, ini key, else the reference."""
-    import os
-
-    return str(
-        config.getoption("--swn-target") or os.environ.get("SWN_TARGET") or config.getini("swn_target")
-    )
-
-
-def target_profile(config: pytest.Config) -> Profile:
-    """The profile asked for, with the fault asked for.
-
-    Raises:
-        pytest.UsageError: there is no such profile or fault, or the target is none that can be given one.
-    """
-    from swn_torture.target import ProfileError, load_profile, with_fault
-
-    fault = config.getoption("--swn-fault")
-    try:
-        profile = load_profile(target_name(config))
-        return profile if fault is None else with_fault(profile, str(fault))
-    except ProfileError as problem:
-        raise pytest.UsageError(str(problem)) from problem
+    with LiveTarget(target_profile(pytestconfig)) as target:
+        yield target
 
 
 @pytest.fixture
@@ -240,6 +210,8 @@ class _Sink:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self._recorder is not None:
+            from swn_torture.harness.session import PROBLEMS, RESULTS
+
             self._config.stash[RESULTS] = self._recorder.finish(session, exitstatus)
             self._config.stash[PROBLEMS] = self._recorder.problems
 

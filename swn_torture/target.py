@@ -134,23 +134,6 @@ class Profile:
     source: str = ""
 
 
-def with_fault(profile: Profile, name: str) -> Profile:
-    """The profile of an embedded cluster with one that misbehaves on purpose (`swn_torture.faults.library`).
-
-    Raises:
-        ProfileError: there is no such fault, or the target is not ours to spoil.
-    """
-    from swn_torture.faults.library import UnknownFault, find_fault
-
-    if profile.embedded is None:
-        raise ProfileError(f"A fault can be given to an embedded cluster only, and {profile.name} is none.")
-    try:
-        fault = find_fault(name)
-    except UnknownFault as problem:
-        raise ProfileError(f"The fault cannot be had: {problem}.") from problem
-    return dataclasses.replace(profile, embedded={**profile.embedded, "fault": fault.name})
-
-
 def shipped_profiles() -> list[str]:
     """Names of the profiles that travel with the package."""
     return sorted(

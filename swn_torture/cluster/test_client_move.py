@@ -5,29 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case
-from swn_torture.casekit.raw.move_rules import (
+from swn_torture.casekit.protocol import AddressFlags, MessageType
+from swn_torture.casekit.rules.move_rules import (
     SUCCESS_RULES,
     check_move,
     check_move_to_ipv6,
     move_rules,
 )
-from swn_torture.casekit.raw.notification_rules import naming
-from swn_torture.casekit.steps.listeners import (
-    SUCCESS,
-    destination,
-    destinations,
-    listen,
-    wait_for_notifications,
-    wait_quiet_time,
-)
-from swn_torture.witness.constants import AddressFlags, MessageType
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import destination, destinations
+from swn_torture.casekit.steps.listeners import SUCCESS, listen, wait_for_notifications, wait_quiet_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _NEEDS = ("move-client", "list-nodes", "two-nodes")
 
@@ -44,18 +38,18 @@ _NEEDS = ("move-client", "list-nodes", "two-nodes")
 async def test_answer(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A pending AsyncNotify is answered with the addresses of the node that the client is to move to."""
     listener = await listen(witness)
-    there = await destinations(witness, cluster, beside=listener.address)
-    home = max(there, key=lambda each: len(each.addresses))
+    there = await destinations(witness, cluster, other_than=listener.address)
+    host = max(there, key=lambda each: len(each.addresses))
 
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     (outcome,) = await wait_for_notifications(listener)
 
     spec(*SUCCESS_RULES).allows(outcome, SUCCESS)
     notification = listener.notification(spec, "SWN-3.1.4.4-move-type")
-    notified = check_move(spec, "move", notification, home)
+    notified = check_move(spec, "move", notification, host)
     spec("SWN-2.2.2.2-destination-addresses").holds(
-        sorted(notification.addresses) == sorted(home.addresses),
-        expected=f"the addresses that the interface list has of {home.node}: {', '.join(home.addresses)}",
+        sorted(notification.addresses) == sorted(host.addresses),
+        expected=f"the addresses that the interface list has of {host.node}: {', '.join(host.addresses)}",
         observed=notified,
     )
     online = [bool(entry.flags & AddressFlags.ONLINE) for entry in notified.entries]
@@ -77,12 +71,12 @@ async def test_answer(witness: Witness, spec: Spec, cluster: Controller) -> None
 async def test_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A move to a node with IPv6 addresses is answered with these in IPV6."""
     listener = await listen(witness, version=1)
-    home = await destination(witness, cluster, beside=listener.address, ipv6=True)
+    host = await destination(witness, cluster, other_than=listener.address, ipv6=True)
 
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
-    check_move_to_ipv6(spec, "move", listener.notification(spec, "SWN-3.1.4.4-move-type"), home)
+    check_move_to_ipv6(spec, "move", listener.notification(spec, "SWN-3.1.4.4-move-type"), host)
 
 
 @case(
@@ -101,9 +95,9 @@ async def test_every_registration_of_the_client(witness: Witness, spec: Spec, cl
         for version in (1, 2)
     ]
     others = [await listen(witness, version=version, ip_address=address) for version in (1, 2)]
-    home = await destination(witness, cluster, beside=address)
+    host = await destination(witness, cluster, other_than=address)
 
-    await cluster.move_client(name, home.node)
+    await cluster.move_client(name, host.node)
     await wait_for_notifications(*mine)
     notified = [listener.notification(spec, "SWN-3.1.4.4-move-both-versions") for listener in mine]
     for version, notification in enumerate(notified, 1):
@@ -129,9 +123,9 @@ async def test_version_1_server(spec: Spec, variant: Callable[[str], Awaitable[W
     witness = await variant("version-1")
     assert witness.cluster is not None
     listener = await listen(witness, version=1)
-    home = await destination(witness, witness.cluster, beside=listener.address)
+    host = await destination(witness, witness.cluster, other_than=listener.address)
 
-    await witness.cluster.move_client(listener.name, home.node)
+    await witness.cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
     notification = listener.notification(spec, "SWN-2.2.2.1-online")
@@ -147,16 +141,16 @@ async def test_version_1_server(spec: Spec, variant: Callable[[str], Awaitable[W
 async def test_lost_destination(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A move to an address that no interface has may be told in any way; the next one is told properly."""
     listener = await listen(witness)
-    home = await destination(witness, cluster, beside=listener.address)
+    host = await destination(witness, cluster, other_than=listener.address)
 
     # An address for documentation, so that surely nobody has it (RFC 5737).
     await cluster.move_client(listener.name, "203.0.113.77")
     (outcome,) = await wait_quiet_time(listener)
     spec.choice("AMB-19", f"a move to an unknown address: {outcome}")
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
     notification = listener.notification(spec, "SWN-2.2.2.2-at-least-one")
     spec("SWN-2.2.2.2-at-least-one").holds(
-        bool(notification.entries), expected=f"an entry at least about {home.node}", observed=notification
+        bool(notification.entries), expected=f"an entry at least about {host.node}", observed=notification
     )

@@ -13,8 +13,8 @@ from swn_torture.casekit.steps.registering import listed, show_listed, until_gon
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 
 @case("SWN-3.1.6.5-delete-on-timeout", needs=("list-registrations",))

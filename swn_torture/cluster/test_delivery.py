@@ -8,27 +8,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
-from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.protocol import MessageType, UnRegisterRequest, Win32
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import destination, share_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    destination,
     drain_notifications,
     listen,
-    share_of,
     wait_for_notifications,
     wait_or_move_client,
     wait_quiet_time,
 )
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import MessageType
-from swn_torture.witness.messages import UnRegisterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _MOVES = ("move-client", "list-nodes", "two-nodes")
 
@@ -48,7 +45,7 @@ async def test_registered_afterwards(witness: Witness, spec: Spec, cluster: Cont
         "ip_address": await witness.address_of(0),
     }
     early = await listen(witness, share_name=share, **mine)
-    home = await destination(witness, cluster, beside=early.address)
+    host = await destination(witness, cluster, other_than=early.address)
     (unprompted,) = await wait_quiet_time(early)
     spec.choice(
         "AMB-33",
@@ -56,10 +53,10 @@ async def test_registered_afterwards(witness: Witness, spec: Spec, cluster: Cont
         if unprompted == SILENCE
         else f"straight after registering for a share: {unprompted}",
     )
-    await cluster.move_client(early.name, home.node)
+    await cluster.move_client(early.name, host.node)
     await wait_for_notifications(early)
-    await cluster.move_share(share, home.node, client=early.name)
-    await wait_or_move_client(spec, cluster, early, MessageType.SHARE_MOVE, home)
+    await cluster.move_share(share, host.node, client=early.name)
+    await wait_or_move_client(spec, cluster, early, MessageType.SHARE_MOVE, host)
 
     late_1 = await listen(witness, version=1, **mine)
     late_2 = await listen(witness, share_name=share, **mine)
@@ -96,7 +93,7 @@ async def test_nothing_after_unregister(
         )
         for _ in range(2)
     ]
-    home = await destination(witness, cluster, beside=address)
+    host = await destination(witness, cluster, other_than=address)
     unregistered = await outcome_of(client.start(UnRegisterRequest(gone.handle)))
     if unregistered != SUCCESS:
         raise spec.precondition_failed(
@@ -106,7 +103,7 @@ async def test_nothing_after_unregister(
             note="UnRegister as a stimulus",
         )
 
-    await cluster.move_client(name, home.node)
+    await cluster.move_client(name, host.node)
     await wait_for_notifications(stays)
     (outcome,) = await wait_quiet_time(gone)
 
@@ -136,15 +133,15 @@ async def test_calls_are_told_apart(witness: Witness, spec: Spec, cluster: Contr
     client = await witness.connect()
     address = await witness.address_of(0)
     first, second = [await listen(witness, client, ip_address=address) for _ in range(2)]
-    home = await destination(witness, cluster, beside=address)
+    host = await destination(witness, cluster, other_than=address)
     rule = spec("SWN-3.1.4.4-search-by-key", "SWN-3.1.4.4-concurrent-registrations")
 
-    await cluster.move_client(second.name, home.node)
+    await cluster.move_client(second.name, host.node)
     answered, other = await asyncio.gather(wait_for_notifications(second), wait_quiet_time(first))
     rule.allows(answered[0], SUCCESS, note="the call of the client that was moved")
     rule.allows(other[0], SILENCE, note="the call that was sent before it, of another client")
 
-    await cluster.move_client(first.name, home.node)
+    await cluster.move_client(first.name, host.node)
     (answered,) = [await wait_for_notifications(first)]
     rule.allows(answered[0], SUCCESS, note="that call, when its client was moved as well")
 
@@ -175,9 +172,9 @@ async def test_a_hundred_handles(witness: Witness, spec: Spec) -> None:
 async def test_life_after_a_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A registration that was told of a move is still there a while later, or is not."""
     listener = await listen(witness)
-    home = await destination(witness, cluster, beside=listener.address)
+    host = await destination(witness, cluster, other_than=listener.address)
 
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
     # A third of the time that an unused registration lives: long enough for a server that ends it (AMB-30).
     (later,) = await wait_for_notifications(listener, timeout=witness.expect.unused_timeout / 3)
@@ -214,14 +211,14 @@ async def test_version_1_server(spec: Spec, variant: Callable[[str], Awaitable[W
     cluster = witness.cluster
     assert cluster is not None
     listener = await listen(witness, version=1)
-    home = await destination(witness, cluster, beside=listener.address)
+    host = await destination(witness, cluster, other_than=listener.address)
     spare = witness.expect.spare_addresses[0]
 
-    await cluster.move_share(share_of(witness), home.node, client=listener.name)
-    await cluster.add_address(home.node, spare)
-    await cluster.remove_address(home.node, spare)
+    await cluster.move_share(share_of(witness), host.node, client=listener.name)
+    await cluster.add_address(host.node, spare)
+    await cluster.remove_address(host.node, spare)
     await drain_notifications(listener)
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     await drain_notifications(listener)
 
     for kind, *ids in (

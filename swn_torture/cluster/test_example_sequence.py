@@ -5,28 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case, outcome_of
-from swn_torture.casekit.raw.notification_rules import naming
-from swn_torture.casekit.steps.listeners import (
-    SUCCESS,
-    Listener,
-    addresses_of,
-    destinations,
-    either_syntax,
-    host_nodes,
-    index_of,
-    take_down,
-    wait_for_notifications,
+from swn_torture.casekit.protocol import (
+    ChangeType,
+    GetInterfaceListRequest,
+    InterfaceFlags,
+    MessageType,
+    UnRegisterRequest,
 )
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import addresses_of, destinations, host_nodes, index_of, take_down
+from swn_torture.casekit.steps.listeners import SUCCESS, Listener, either_syntax, wait_for_notifications
 from swn_torture.casekit.steps.registering import REGISTER, succeeded, with_handle
-from swn_torture.witness.constants import ChangeType, InterfaceFlags, MessageType
-from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
-    from swn_torture.casekit.steps.listeners import HostNode
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import WitnessClient
+    from swn_torture.casekit.steps.host_nodes import HostNode
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
 
 
 @case(
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
 )
 async def test_sequence(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """List interfaces, register at another node, ask, hear that the own node is down, unregister."""
-    (own, *_) = await destinations(witness, cluster, beside=await witness.address_of(0))
+    (own, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
 
     clients = [
         await register_at_another(witness, spec, cluster, own, client, number)

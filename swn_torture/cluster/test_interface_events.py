@@ -5,31 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case, outcome_of
-from swn_torture.casekit.raw.notification_rules import name_form, naming
+from swn_torture.casekit.protocol import ChangeType, InterfaceState, MessageType
+from swn_torture.casekit.rules.notification_rules import name_form, naming
+from swn_torture.casekit.steps.host_nodes import HostNode, bring_up, destinations, take_down
 from swn_torture.casekit.steps.interface_list import interfaces_until, show_states, states_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    HostNode,
     Listener,
     answered_when_called_again,
-    bring_up,
-    destinations,
     drain_notifications,
     listen,
-    take_down,
     versions,
     wait_for_notifications,
     wait_quiet_time,
 )
-from swn_torture.witness.constants import ChangeType, InterfaceState, MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import InterfaceInfo
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.messages import InterfaceInfo
 
 _EVENT_RULES = (
     "SWN-3.1.4.1-state",
@@ -68,28 +65,28 @@ async def test_down_and_up_in_one_group(spec: Spec, variant: Callable[[str], Awa
 async def down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Take an interface down, announce that again, bring it up; lists and listeners are watched."""
     here = await witness.address_of(0)
-    home = max(await destinations(witness, cluster, beside=here), key=lambda each: len(each.addresses))
+    host = max(await destinations(witness, cluster, other_than=here), key=lambda each: len(each.addresses))
     before = await witness.interfaces()
     affected = [
         await listen(witness, version=version, ip_address=address)
-        for address in home.addresses
+        for address in host.addresses
         for version in versions(witness)
     ]
     others = [
         await listen(witness, version=versions(witness)[-1], ip_address=address)
         for address in states_of(before)
-        if address not in home.addresses
+        if address not in host.addresses
     ]
 
-    await take_down(cluster, home.node)
+    await take_down(cluster, host.node)
     await wait_for_notifications(*affected)
 
-    group = home.interfaces[0].group_name
+    group = host.interfaces[0].group_name
     for listener in affected:
         await check_told(spec, listener, ChangeType.UNAVAILABLE, group)
-    await check_states(witness, spec, home, before, InterfaceState.UNAVAILABLE)
-    repeated = await listen(witness, version=1, ip_address=home.addresses[0])
-    await take_down(cluster, home.node)
+    await check_states(witness, spec, host, before, InterfaceState.UNAVAILABLE)
+    repeated = await listen(witness, version=1, ip_address=host.addresses[0])
+    await take_down(cluster, host.node)
     await drain_notifications(repeated, *others)
     spec("SWN-3.1.6.1-repeat-state").record(
         f"UNAVAILABLE announced once more: {'; '.join(map(str, repeated.notified)) or 'nothing is told'}"
@@ -99,23 +96,23 @@ async def down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None
             not listener.notifications_of(MessageType.RESOURCE_CHANGE),
             expected="no RESOURCE_CHANGE",
             observed="; ".join(map(str, listener.notified)) or listener.outcome,
-            note=f"registered for {listener.address}, while {' and '.join(home.addresses)} went down",
+            note=f"registered for {listener.address}, while {' and '.join(host.addresses)} went down",
         )
 
     # New registrations, for a server may drop one that it has told of UNAVAILABLE (AMB-30).
     affected = [
         await listen(witness, version=version, ip_address=address)
-        for address in home.addresses
+        for address in host.addresses
         for version in versions(witness)
     ]
-    other_name = await listen_under_another_name(witness, spec, home)
-    await bring_up(cluster, home.node)
+    other_name = await listen_under_another_name(witness, spec, host)
+    await bring_up(cluster, host.node)
     await wait_for_notifications(*affected)
     await wait_quiet_time(*other_name)
 
     for listener in affected:
         await check_told(spec, listener, ChangeType.AVAILABLE, group)
-    await check_states(witness, spec, home, before, InterfaceState.AVAILABLE)
+    await check_states(witness, spec, host, before, InterfaceState.AVAILABLE)
     for listener in other_name:
         notified = "; ".join(map(str, listener.notified)) or str(listener.outcome)
         spec("SWN-3.1.6.1-other-name-untouched").record(
@@ -147,18 +144,18 @@ async def check_told(spec: Spec, listener: Listener, change_type: ChangeType, gr
 
 
 async def check_states(
-    witness: Witness, spec: Spec, home: HostNode, before: tuple[InterfaceInfo, ...], state: InterfaceState
+    witness: Witness, spec: Spec, host: HostNode, before: tuple[InterfaceInfo, ...], state: InterfaceState
 ) -> None:
     """Every other node lists the interfaces of a node in this state, and the rest as before."""
-    wanted = {**states_of(before), **dict.fromkeys(home.addresses, int(state))}
-    rest = {address: state for address, state in wanted.items() if address not in home.addresses}
+    wanted = {**states_of(before), **dict.fromkeys(host.addresses, int(state))}
+    rest = {address: state for address, state in wanted.items() if address not in host.addresses}
     for index, node in enumerate(witness.nodes):
-        if node.name.casefold() == home.node.casefold():
+        if node.name.casefold() == host.node.casefold():
             continue
         listed = states_of(
             await interfaces_until(witness, lambda notified: states_of(notified) == wanted, node=index)
         )
-        note = f"as {node.name} tells it, after {home.node} became {state.name}"
+        note = f"as {node.name} tells it, after {host.node} became {state.name}"
         if not listed:
             spec("SWN-3.1.6.1-lookup").holds(
                 False,  # noqa: FBT003 - the other interfaces are concerned, too
@@ -167,18 +164,18 @@ async def check_states(
                 note=note,
             )
             raise spec.stop()
-        own = {address: listed[address] for address in home.addresses if address in listed}
-        others = {address: state for address, state in listed.items() if address not in home.addresses}
+        own = {address: listed[address] for address in host.addresses if address in listed}
+        others = {address: state for address, state in listed.items() if address not in host.addresses}
         spec("SWN-3.1.4.1-state", "SWN-3.1.6.1-sets-state").equal(
-            own, {address: int(state) for address in home.addresses}, show=show_states, note=note
+            own, {address: int(state) for address in host.addresses}, show=show_states, note=note
         )
         spec("SWN-3.1.6.1-lookup").equal(others, rest, show=show_states, note=note)
 
 
-async def listen_under_another_name(witness: Witness, spec: Spec, home: HostNode) -> list[Listener]:
+async def listen_under_another_name(witness: Witness, spec: Spec, host: HostNode) -> list[Listener]:
     """The same under another name of the cluster, if it has one; who has not says so."""
     fields = {
-        "ip_address": home.addresses[0],
+        "ip_address": host.addresses[0],
         "net_name": f"{witness.net_name}.other.example",
         "client_computer_name": witness.client_name(),
     }

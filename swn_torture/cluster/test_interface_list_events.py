@@ -6,29 +6,20 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import CLOSED, SILENCE, case, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import GetInterfaceListRequest, InterfaceState, UnRegisterRequest, Win32
+from swn_torture.casekit.steps.host_nodes import bring_up, host_nodes, index_of, take_down
 from swn_torture.casekit.steps.interface_list import show_states, states_of
-from swn_torture.casekit.steps.listeners import (
-    SUCCESS,
-    bring_up,
-    either_syntax,
-    host_nodes,
-    index_of,
-    take_down,
-)
+from swn_torture.casekit.steps.listeners import SUCCESS, either_syntax
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import InterfaceState
-from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import GetInterfaceListResponse, PendingCall, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import PendingCall, WitnessClient
-    from swn_torture.witness.messages import GetInterfaceListResponse
 
 
 @case(
@@ -42,7 +33,7 @@ if TYPE_CHECKING:
 )
 async def test_no_interface_available(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """With no interface AVAILABLE GetInterfaceList is held, and answered when one is again."""
-    hosting = [home for home in await host_nodes(witness, cluster) if home.interfaces]
+    hosting = [host for host in await host_nodes(witness, cluster) if host.interfaces]
     # The one that comes back is no interface of the node that is asked: that it is no witness for (AMB-7).
     last = next(h for h in hosting if h.node.casefold() != witness.nodes[0].name.casefold())
     clients = await either_syntax(witness)
@@ -51,8 +42,8 @@ async def test_no_interface_available(witness: Witness, spec: Spec, cluster: Con
 
     # Whoever looks for signs of life asks for the interface list, which nobody is to be told now.
     spec.survival_checked = True
-    for home in hosting:
-        await take_down(cluster, home.node)
+    for host in hosting:
+        await take_down(cluster, host.node)
     held = await until_none_available(witness, spec, clients)
     await record_others(witness, spec, clients[0], address)
     await take_down(cluster, last.node)

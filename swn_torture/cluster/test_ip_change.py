@@ -6,8 +6,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import case
-from swn_torture.casekit.raw.move_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
-from swn_torture.casekit.raw.notification_rules import (
+from swn_torture.casekit.protocol import NDR32, NDR64, AddressFlags, MessageType, RegisterFlags
+from swn_torture.casekit.rules.move_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
+from swn_torture.casekit.rules.notification_rules import (
     FAMILY_RULES,
     FRAME_RULES,
     IPV6_RULES,
@@ -18,29 +19,29 @@ from swn_torture.casekit.raw.notification_rules import (
     check_list,
     naming,
 )
-from swn_torture.casekit.steps.listeners import (
-    SUCCESS,
+from swn_torture.casekit.steps.host_nodes import (
     HostNode,
-    Listener,
     addresses_of,
     destination,
-    drain_notifications,
     host_nodes,
-    listen,
     share_of,
     until_listed,
+)
+from swn_torture.casekit.steps.listeners import (
+    SUCCESS,
+    Listener,
+    drain_notifications,
+    listen,
     wait_or_move_client,
     wait_past,
 )
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.stubdata.syntax import NDR32, NDR64
-from swn_torture.witness.constants import AddressFlags, MessageType, RegisterFlags
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.raw.notification import Notification
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _NEEDS = ("version-2", "change-address", "spare-address", "move-client", "list-nodes")
 _WAKES = ("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.4-ip-type", "SWN-3.1.4.5-ip-flag-true")
@@ -67,10 +68,10 @@ _LISTED = "after GetInterfaceList had shown the new address"
 )
 async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A new address is told, once, to those who asked for IP changes, and to nobody who registers later."""
-    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    host = await destination(witness, cluster, other_than=await witness.address_of(0))
     mine: dict[str, Any] = {
         "client_computer_name": witness.client_name(),
-        "ip_address": home.addresses[0],
+        "ip_address": host.addresses[0],
     }
     wanting: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
     syntaxes = {"NDR32": NDR32, "NDR64": NDR64}
@@ -80,9 +81,9 @@ async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) 
     without_flag = await listen(witness, **mine)
     version_1_server = await listen(witness, version=1, **mine)
 
-    new = await add_address(witness, cluster, home.node, 4)
+    new = await add_address(witness, cluster, host.node, 4)
     for listener in notified:
-        await hear_ip_change(spec, cluster, listener, home, without_flag, version_1_server)
+        await hear_ip_change(spec, cluster, listener, host, without_flag, version_1_server)
 
     for name, listener in zip(syntaxes, notified, strict=True):
         assert listener.outcome is not None
@@ -93,7 +94,7 @@ async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) 
             notification.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
         )
         check_frame(spec, notification, note=name)
-        changed = await destination_of(witness, cluster, spec, notification, home.node, new)
+        changed = await destination_of(witness, cluster, spec, notification, host.node, new)
         list_ = check_move(spec, "ip", notification, changed)
         check_list(spec, list_, changed, note=name)
         flags = sorted({entry.flags & AddressFlags(0x1B) for entry in list_.entries})
@@ -137,14 +138,14 @@ async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) 
 )
 async def test_ipv6_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A new IPv6 address is told in IPV6, and so are moves to the node that has it now."""
-    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    host = await destination(witness, cluster, other_than=await witness.address_of(0))
     share = share_of(witness)
-    watcher = await listen(witness, ip_address=home.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
+    watcher = await listen(witness, ip_address=host.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
 
-    new = await add_address(witness, cluster, home.node, 6)
-    (after,) = [each for each in await host_nodes(witness, cluster) if each.node == home.node]
-    mover = await listen(witness, share_name=share, ip_address=home.addresses[0])
-    await cluster.move_client(mover.name, home.node)
+    new = await add_address(witness, cluster, host.node, 6)
+    (after,) = [each for each in await host_nodes(witness, cluster) if each.node == host.node]
+    mover = await listen(witness, share_name=share, ip_address=host.addresses[0])
+    await cluster.move_client(mover.name, host.node)
     await wait_past(mover, MessageType.RESOURCE_CHANGE)
     moved = mover.notification(spec, "SWN-3.1.4.4-move-type")
     check_move_to_ipv6(spec, "move", moved, after)
@@ -152,13 +153,13 @@ async def test_ipv6_address_added(witness: Witness, spec: Spec, cluster: Control
         check_families(spec, moved.lists[0], after)
         check_ipv6(spec, moved.lists[0], after)
 
-    await cluster.move_share(share, home.node, client=mover.name)
+    await cluster.move_share(share, host.node, client=mover.name)
     await wait_or_move_client(spec, cluster, mover, MessageType.SHARE_MOVE, after)
     check_move_to_ipv6(spec, "share", mover.notification(spec, "SWN-3.1.4.4-share-type"), after)
 
     await hear_ip_change(spec, cluster, watcher, after)
     notification = watcher.notification(spec, "SWN-3.1.4.4-ip-type", note=_LISTED)
-    changed = await destination_of(witness, cluster, spec, notification, home.node, new)
+    changed = await destination_of(witness, cluster, spec, notification, host.node, new)
     check_move_to_ipv6(spec, "ip", notification, changed)
 
 
@@ -178,12 +179,12 @@ async def add_address(witness: Witness, cluster: Controller, node: str, version:
 
 
 async def hear_ip_change(
-    spec: Spec, cluster: Controller, listener: Listener, home: HostNode, *same_client: Listener
+    spec: Spec, cluster: Controller, listener: Listener, host: HostNode, *same_client: Listener
 ) -> None:
     """Wait for an IP change that the server knows of already, so that it is late after the quiet time."""
     quiet = listener.witness.expect.quiet_time
     await wait_or_move_client(
-        spec, cluster, listener, MessageType.IP_CHANGE, home, *same_client, timeout=quiet
+        spec, cluster, listener, MessageType.IP_CHANGE, host, *same_client, timeout=quiet
     )
 
 
@@ -194,16 +195,16 @@ async def destination_of(
 
     What an event about an address names is up to the application (AMB-19).
     """
-    (home,) = [each for each in await host_nodes(witness, cluster) if each.node == node]
-    alone = tuple(i for i in home.interfaces if ip_address(new) in addresses_of(i))
+    (host,) = [each for each in await host_nodes(witness, cluster) if each.node == node]
+    alone = tuple(i for i in host.interfaces if ip_address(new) in addresses_of(i))
     groups = {interface.group_name for interface in alone}
     group = tuple(i for i in await witness.interfaces() if i.group_name in groups)
     for what, candidate in (
-        ("the addresses of the node", home),
+        ("the addresses of the node", host),
         ("the new address alone", HostNode(node, alone)),
         ("the addresses of the interface group", HostNode(node, group)),
     ):
         if set(notification.addresses) == set(candidate.addresses):
             spec.choice("AMB-19", f"an IP change lists {what}")
             return candidate
-    return home
+    return host

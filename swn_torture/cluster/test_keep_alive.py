@@ -7,16 +7,14 @@ import math
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
-from swn_torture.casekit.timing import CLOCK_RESOLUTION_S, ending_of, latest, stay_idle
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.syntax import NDR64
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.messages import UnRegisterRequest
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import NDR64, UnRegisterRequest, Win32
+from swn_torture.casekit.steps.timing import CLOCK_RESOLUTION_S, ending_of, latest, stay_idle
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 #: Seconds asked for side by side; far enough apart that a server which mixes them up is seen.
 KEEP_ALIVES = (1, 2, 5)

@@ -5,32 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import SILENCE, case
-from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.cluster import Capability, ControllerError
+from swn_torture.casekit.protocol import MessageType
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import HostNode, destination, destinations, share_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    HostNode,
     Listener,
     answered_when_called_again,
-    destination,
-    destinations,
     drain_notifications,
     listen,
-    share_of,
     versions,
     wait_for_notifications,
     wait_or_move_client,
     wait_quiet_time,
 )
 from swn_torture.casekit.steps.registering import version_1_server
-from swn_torture.control.base import Capability, ControllerError
-from swn_torture.witness.constants import MessageType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _MOVES = ("move-client", "list-nodes", "two-nodes")
 _SHARES = ("version-2", "move-share", "any-share", "list-nodes", "two-nodes")
@@ -56,9 +53,9 @@ async def test_move_goes_by_client_name(witness: Witness, spec: Spec, cluster: C
         await listen(witness, version=1, client_computer_name=other)
         for other in (witness.client_name(), f"{name}X", name[:-1])
     ]
-    home = await destination(witness, cluster, beside=others[0].address)
+    host = await destination(witness, cluster, other_than=others[0].address)
 
-    await cluster.move_client(name, home.node)
+    await cluster.move_client(name, host.node)
     outcomes = await wait_for_notifications(*mine)
     silent = await wait_quiet_time(*others)
 
@@ -81,21 +78,21 @@ async def test_move_goes_by_client_name(witness: Witness, spec: Spec, cluster: C
 async def test_later_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client that is moved twice before it asks is told of the second destination alone."""
     listener = await listen(witness, version=1, asks=False)
-    first, second = (await destinations(witness, cluster, beside=listener.address))[:2]
+    first, second = (await destinations(witness, cluster, other_than=listener.address))[:2]
 
-    for home in (first, second):
-        await cluster.move_client(listener.name, home.node)
+    for host in (first, second):
+        await cluster.move_client(listener.name, host.node)
     await drain_notifications(listener)
 
     check_last(spec, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
 
 
-def check_last(spec: Spec, listener: Listener, kind: MessageType, home: HostNode, rule: str) -> None:
+def check_last(spec: Spec, listener: Listener, kind: MessageType, host: HostNode, rule: str) -> None:
     """Of two events of a kind only the second was told: the one about this node."""
     notifications = listener.notifications_of(kind)
     spec(rule).holds(
-        len(notifications) == 1 and set(notifications[0].addresses) == set(home.addresses),
-        expected=f"{kind.name} once, with the addresses of {home.node}: {', '.join(home.addresses)}",
+        len(notifications) == 1 and set(notifications[0].addresses) == set(host.addresses),
+        expected=f"{kind.name} once, with the addresses of {host.node}: {', '.join(host.addresses)}",
         observed=notified(listener),
     )
 
@@ -103,10 +100,10 @@ def check_last(spec: Spec, listener: Listener, kind: MessageType, home: HostNode
 @case("SWN-3.1.6.2-destination-forms", needs=_MOVES)
 async def test_destination_forms(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client is moved to a node, an interface group, an address of either family, a host's full name."""
-    home = await destination(witness, cluster, beside=await witness.address_of(0))
-    forms = {"node": home.node, "interface group": home.interfaces[0].group_name}
-    forms |= {f"IPv{address.version} address": str(address) for address in home.ips}
-    forms |= {"full name of the host": f"{home.node}.swn.test"}
+    host = await destination(witness, cluster, other_than=await witness.address_of(0))
+    forms = {"node": host.node, "interface group": host.interfaces[0].group_name}
+    forms |= {f"IPv{address.version} address": str(address) for address in host.ips}
+    forms |= {"full name of the host": f"{host.node}.swn.test"}
     listeners = {form: await listen(witness, version=1) for form in forms}
 
     refused = {}
@@ -135,7 +132,7 @@ def told_how(listener: Listener) -> str:
 @case("SWN-3.1.6.2-clientname-compare", needs=_MOVES)
 async def test_client_name_in_another_form(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client is moved by its name in other letters, in short, or in full: whether that is the same name."""
-    home = await destination(witness, cluster, beside=await witness.address_of(0))
+    host = await destination(witness, cluster, other_than=await witness.address_of(0))
     short, full = witness.client_name(), f"{witness.client_name()}.contoso.com"
     forms = {
         "in capitals and small letters exchanged": (full, full.swapcase()),
@@ -147,7 +144,7 @@ async def test_client_name_in_another_form(witness: Witness, spec: Spec, cluster
     }
 
     for _, moved in forms.values():
-        await move_if_there(cluster.move_client(moved, home.node))
+        await move_if_there(cluster.move_client(moved, host.node))
     await wait_quiet_time(*listeners.values())
 
     for form, listener in listeners.items():
@@ -180,19 +177,19 @@ async def test_share_move_goes_by_client_and_share(witness: Witness, spec: Spec,
     others = {"another client": other_client, "ShareName NULL": no_share, "version 1": version_1}
     if len(witness.expect.shares) > 1:
         others["another share"] = await listen(witness, **{**mine, "share_name": share_of(witness, share)})
-    home = await destination(witness, cluster, beside=full.address)
+    host = await destination(witness, cluster, other_than=full.address)
     # Some servers tell whoever registers for a share where it is best reached (AMB-33): that is no event.
     await drain_notifications(full, *others.values())
     unprompted = {what: len(listener.notified) for what, listener in others.items()}
 
-    await cluster.move_share(share, home.node, client=full.name)
+    await cluster.move_share(share, host.node, client=full.name)
     (outcome,) = await wait_for_notifications(full)
     if outcome == SILENCE:
         if await answered_when_called_again(full):
             spec("SWN-3.1.6.3-wake").allows(outcome, SUCCESS, note="answered after a second call")
             raise spec.stop()
         quiet = witness.expect.quiet_time
-        outcome = await wait_or_move_client(spec, cluster, full, MessageType.SHARE_MOVE, home, timeout=quiet)
+        outcome = await wait_or_move_client(spec, cluster, full, MessageType.SHARE_MOVE, host, timeout=quiet)
     await drain_notifications(*others.values())
 
     spec("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").allows(outcome, SUCCESS)
@@ -214,10 +211,10 @@ async def test_later_share_move_replaces_earlier(witness: Witness, spec: Spec, c
     """A share that moves twice before its client asks is told with the second destination alone."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share, asks=False)
-    first, second = (await destinations(witness, cluster, beside=listener.address))[:2]
+    first, second = (await destinations(witness, cluster, other_than=listener.address))[:2]
 
-    for home in (first, second):
-        await cluster.move_share(share, home.node, client=listener.name)
+    for host in (first, second):
+        await cluster.move_share(share, host.node, client=listener.name)
     await drain_notifications(listener)
     if not listener.notified:
         await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, second)
@@ -230,9 +227,9 @@ async def test_share_name_in_other_letters(witness: Witness, spec: Spec, cluster
     """A share is moved by its name in other letters: whether that is the same name."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
-    home = await destination(witness, cluster, beside=listener.address)
+    host = await destination(witness, cluster, other_than=listener.address)
 
-    await move_if_there(cluster.move_share(share.swapcase(), home.node, client=listener.name))
+    await move_if_there(cluster.move_share(share.swapcase(), host.node, client=listener.name))
     await wait_quiet_time(listener)
 
     spec("SWN-3.1.6.3-sharename-compare").record(
@@ -252,20 +249,20 @@ async def test_version_1_server(
     old = await version_1_server(witness, variant)
     controller = old.cluster or cluster
     listener = await listen(old, version=1)
-    home = await destination(old, controller, beside=listener.address)
+    host = await destination(old, controller, other_than=listener.address)
     expect = old.profile.expect
 
-    await move_if_there(controller.move_share(expect.shares[0].name, home.node, client=listener.name))
+    await move_if_there(controller.move_share(expect.shares[0].name, host.node, client=listener.name))
     (after_share,) = await wait_quiet_time(listener)
     spec("SWN-3.1.6.3-v2-only").allows(after_share, SILENCE, note=f"{expect.shares[0].name} was moved")
     if controller.can(Capability.CHANGE_ADDRESS) and expect.spare_addresses:
-        await controller.add_address(home.node, expect.spare_addresses[0])
+        await controller.add_address(host.node, expect.spare_addresses[0])
         (after_address,) = await wait_quiet_time(listener)
         spec("SWN-3.1.6.4-v2-only").allows(
-            after_address, SILENCE, note=f"{expect.spare_addresses[0]} was added to {home.node}"
+            after_address, SILENCE, note=f"{expect.spare_addresses[0]} was added to {host.node}"
         )
-        await controller.remove_address(home.node, expect.spare_addresses[0])
-    await controller.move_client(listener.name, home.node)
+        await controller.remove_address(host.node, expect.spare_addresses[0])
+    await controller.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
     notification = listener.notification(spec, "SWN-3.1.6.3-v2-only")

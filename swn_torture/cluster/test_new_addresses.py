@@ -6,35 +6,37 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import SILENCE, case
-from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import InterfaceState, MessageType, RegisterFlags
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import (
+    HostNode,
+    addresses_of,
+    bring_up,
+    destinations,
+    take_down,
+    until_listed,
+)
 from swn_torture.casekit.steps.interface_list import interfaces_until, show_states, states_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    HostNode,
     Listener,
-    addresses_of,
     answered_when_called_again,
-    bring_up,
-    destinations,
     drain_notifications,
     listen,
-    take_down,
-    until_listed,
     versions,
     wait_for_notifications,
     wait_or_move_client,
 )
-from swn_torture.control.base import Capability
-from swn_torture.witness.constants import InterfaceState, MessageType, RegisterFlags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from ipaddress import IPv4Address, IPv6Address
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import InterfaceInfo
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.messages import InterfaceInfo
 
 _NEEDS = ("change-address", "spare-address", "list-nodes", "two-nodes")
 
@@ -58,7 +60,7 @@ async def test_address_comes_and_goes(witness: Witness, spec: Spec, cluster: Con
     """A new address is a new interface in the list, and news for those alone who asked for such news."""
     before = await witness.interfaces()
     here = await witness.address_of(0)
-    host_nodes = await destinations(witness, cluster, beside=here)
+    host_nodes = await destinations(witness, cluster, other_than=here)
     mine: dict[str, Any] = {"client_computer_name": witness.client_name()}
     bystanders = [
         await listen(witness, version=version, ip_address=address, **mine)
@@ -73,19 +75,19 @@ async def test_address_comes_and_goes(witness: Witness, spec: Spec, cluster: Con
 
     spares = witness.expect.spare_addresses
     # Where there are several, each goes to another node, so that the last is not mistaken for the first.
-    places = {spare: host_nodes[number % len(host_nodes)] for number, spare in enumerate(spares)}
-    for spare, home in places.items():
-        await cluster.add_address(home.node, spare)
+    new_hosts = {spare: host_nodes[number % len(host_nodes)] for number, spare in enumerate(spares)}
+    for spare, host in new_hosts.items():
+        await cluster.add_address(host.node, spare)
         if spare == spares[0]:
             for listener in watchers[:1]:
-                await check_woken(spec, listener, f"{spare} came to {home.node}")
+                await check_woken(spec, listener, f"{spare} came to {host.node}")
     for index in range(len(witness.nodes)):
-        await check_new(witness, spec, places, before, index)
+        await check_new(witness, spec, new_hosts, before, index)
 
     await drain_notifications(*watchers[:1], *bystanders)
     # A cluster may take the chance to move other addresses, too; who registered for those has news.
     moved = {address for address, node in (await hosts_of(cluster)).items() if hosts.get(address) != node}
-    note = " and ".join(f"{spare} came to {home.node}" for spare, home in places.items())
+    note = " and ".join(f"{spare} came to {host.node}" for spare, host in new_hosts.items())
     check_bystanders(spec, [each for each in bystanders if each.address not in moved], note)
     if not watchers:
         return
@@ -94,7 +96,7 @@ async def test_address_comes_and_goes(witness: Witness, spec: Spec, cluster: Con
     if causes["added"]:
         await check_later(spec, later, note)
     for cause, events in (
-        ("removed", [cluster.remove_address(home.node, spare) for spare, home in places.items()]),
+        ("removed", [cluster.remove_address(host.node, spare) for spare, host in new_hosts.items()]),
         ("disabled", [take_down(cluster, host_nodes[0].node)]),
         ("enabled", [bring_up(cluster, host_nodes[0].node)]),
     ):
@@ -128,7 +130,7 @@ def notified(listener: Listener) -> str:
 async def check_new(
     witness: Witness,
     spec: Spec,
-    places: Mapping[str, HostNode],
+    hosts: Mapping[str, HostNode],
     before: tuple[InterfaceInfo, ...],
     index: int,
 ) -> None:
@@ -136,7 +138,7 @@ async def check_new(
 
     def complete(listed: tuple[InterfaceInfo, ...]) -> bool:
         states = states_of(listed)
-        return all(states.get(spare) == InterfaceState.AVAILABLE for spare in places)
+        return all(states.get(spare) == InterfaceState.AVAILABLE for spare in hosts)
 
     listed = await interfaces_until(witness, complete, node=index)
     note = f"as {witness.nodes[index].name} tells it"
@@ -144,7 +146,7 @@ async def check_new(
     added = [i for i in listed if addresses_of(i) not in known]
     spec("SWN-3.1.6.1-new-interface").holds(
         known <= {*map(addresses_of, listed)} and bool(added) and len(listed) == len(before) + len(added),
-        expected=f"{len(before)} interfaces as before, and new ones with {' and '.join(places)}",
+        expected=f"{len(before)} interfaces as before, and new ones with {' and '.join(hosts)}",
         observed=f"{len(listed)} interfaces: {show_states(states_of(listed))}",
         note=note,
     )
@@ -152,12 +154,12 @@ async def check_new(
     for family in (4, 6):
         spec(f"SWN-3.1.6.1-new-ipv{family}").equal(
             _of_family(notified, family),
-            _of_family(map(ip_address, places), family),
+            _of_family(map(ip_address, hosts), family),
             show=lambda found: ", ".join(found) or "none" if isinstance(found, list) else repr(found),
             note=f"IPv{family} addresses of the new interfaces, {note}",
         )
     for interface in added:
-        names = {i.group_name for s, home in places.items() for i in home.interfaces if _has(interface, s)}
+        names = {i.group_name for s, host in hosts.items() for i in host.interfaces if _has(interface, s)}
         if names:
             spec("SWN-3.1.6.1-new-name").equal(interface.group_name, *names, note=note)
         spec("SWN-3.1.6.1-new-state").equal(

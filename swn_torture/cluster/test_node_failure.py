@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of
-from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.cluster import Failure
+from swn_torture.casekit.protocol import ChangeType, MessageType
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import HostNode, destinations, index_of
 from swn_torture.casekit.steps.interface_list import as_hosted, show_states
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    HostNode,
     Listener,
-    destinations,
     either_syntax,
-    index_of,
     listen,
     versions,
     wait_for_notifications,
@@ -33,14 +33,12 @@ from swn_torture.casekit.steps.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.control.base import Failure
-from swn_torture.witness.constants import ChangeType, MessageType
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import ContextHandle
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.messages import ContextHandle
 
 _RULES = (
     "SWN-3.1.6.1-queues-change",
@@ -66,11 +64,11 @@ async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) 
     """A node is taken out of service and put back: its clients hear both through another node."""
     scene = await Scene.set(witness, spec, cluster)
 
-    await cluster.disable(scene.home.node)
+    await cluster.disable(scene.host.node)
     await scene.check_told_of_the_failure()
     await scene.check_list("out of service")
 
-    await scene.check_told_of_the_return(cluster.enable(scene.home.node))
+    await scene.check_told_of_the_return(cluster.enable(scene.host.node))
     await scene.check_list("back")
     await scene.check_new_registration()
 
@@ -89,11 +87,11 @@ async def test_node_fails(witness: Witness, spec: Spec, cluster: Controller, how
     scene = await Scene.set(witness, spec, cluster)
     lost = await scene.register_at_the_node_itself()
 
-    await cluster.fail(scene.home.node, how)
+    await cluster.fail(scene.host.node, how)
     await scene.check_told_of_the_failure()
     await scene.check_list("failed")
 
-    await scene.check_told_of_the_return(cluster.recover(scene.home.node))
+    await scene.check_told_of_the_return(cluster.recover(scene.host.node))
     await scene.check_list("back")
     await scene.check_new_registration()
     await scene.check_forgotten(lost)
@@ -114,7 +112,7 @@ class Scene:
     witness: Witness
     spec: Spec
     cluster: Controller
-    home: HostNode
+    host: HostNode
     index: int
     near: list[Listener]
     late: Listener
@@ -124,9 +122,9 @@ class Scene:
     async def set(cls, witness: Witness, spec: Spec, cluster: Controller) -> Scene:
         """Choose the node and register."""
         here = await witness.address_of(0)
-        host_nodes = await destinations(witness, cluster, beside=here)
-        home = max(host_nodes, key=lambda each: len(each.addresses))
-        index = index_of(witness, home.node)
+        host_nodes = await destinations(witness, cluster, other_than=here)
+        host = max(host_nodes, key=lambda each: len(each.addresses))
+        index = index_of(witness, host.node)
 
         async def register(address: str, **options: Any) -> Listener:
             return await listen(witness, ip_address=address, **{"version": versions(witness)[-1], **options})
@@ -134,12 +132,12 @@ class Scene:
         near = [
             await listen(witness, client, version=version, ip_address=address)
             for client in await either_syntax(witness)
-            for address in home.addresses
+            for address in host.addresses
             for version in versions(witness)
         ]
-        late = await register(home.addresses[0], asks=False)
+        late = await register(host.addresses[0], asks=False)
         far = [await register(here, version=version) for version in versions(witness)]
-        return cls(witness, spec, cluster, home, index, near, late, far)
+        return cls(witness, spec, cluster, host, index, near, late, far)
 
     async def check_told_of_the_failure(self) -> None:
         """Whoever registered for the node's addresses hears that they are UNAVAILABLE, and nobody else."""
@@ -148,7 +146,7 @@ class Scene:
         far = asyncio.create_task(wait_quiet_time(*self.far))
         await wait_for_notifications(self.late)
         for listener in (*self.near, self.late):
-            note = f"registered for {listener.address} of {self.home.node}"
+            note = f"registered for {listener.address} of {self.host.node}"
             note += ", asked afterwards" if listener is self.late else ""
             outcome = listener.outcome or SILENCE
             if not spec("SWN-3.1.6.1-queues-change").allows(outcome, SUCCESS, note=note):
@@ -162,7 +160,7 @@ class Scene:
                 not listener.notifications_of(MessageType.RESOURCE_CHANGE),
                 expected="no RESOURCE_CHANGE",
                 observed="; ".join(map(str, listener.notified)) or listener.outcome,
-                note=f"registered for {listener.address}, which no failure of {self.home.node} concerns",
+                note=f"registered for {listener.address}, which no failure of {self.host.node} concerns",
             )
 
     async def check_told_of_the_return(self, order: Any) -> None:
@@ -196,7 +194,7 @@ class Scene:
                 available,
                 expected="RESOURCE_CHANGE, AVAILABLE (0x1)",
                 observed=f"{'; '.join(map(str, listener.notified))}; then {listener.outcome}",
-                note=f"registered for {listener.address} of {self.home.node}, which came back",
+                note=f"registered for {listener.address} of {self.host.node}, which came back",
             )
 
     @staticmethod
@@ -226,24 +224,24 @@ class Scene:
 
     async def check_list(self, what: str) -> None:
         """The list has the node's addresses as AVAILABLE where somebody hosts them, else as UNAVAILABLE."""
-        listed, hosted = await as_hosted(self.witness, self.cluster, self.home.addresses)
+        listed, hosted = await as_hosted(self.witness, self.cluster, self.host.addresses)
         self.spec("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
             listed,
             hosted,
             show=show_states,
-            note=f"as {self.witness.nodes[0].name} tells it, {self.home.node} being {what}",
+            note=f"as {self.witness.nodes[0].name} tells it, {self.host.node} being {what}",
         )
 
     async def check_new_registration(self) -> None:
         """After the return clients register again for the node's addresses, by either method."""
-        for address in self.home.addresses:
+        for address in self.host.addresses:
             for method in methods_of(self.witness):
                 reply = await method.reply(self.witness, self.near[0].client, ip_address=address)
                 self.spec(method.rule("returns-success")).holds(
                     succeeded(reply),
                     expected="ERROR_SUCCESS (0x0) with a handle",
                     observed=with_handle(reply),
-                    note=f"registering for {address} after {self.home.node} came back",
+                    note=f"registering for {address} after {self.host.node} came back",
                 )
 
     async def register_at_the_node_itself(self) -> ContextHandle:
@@ -258,5 +256,5 @@ class Scene:
         quiet = self.witness.expect.quiet_time
         outcome = await outcome_of(client.async_notify(lost), quiet)
         self.spec("SWN-3.1.3-registrations-empty").allows(
-            outcome, NOT_FOUND, MISMATCH, note=f"AsyncNotify by a handle from before {self.home.node} failed"
+            outcome, NOT_FOUND, MISMATCH, note=f"AsyncNotify by a handle from before {self.host.node} failed"
         )

@@ -5,28 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import SILENCE, case
-from swn_torture.casekit.raw.notification_rules import begins_another, naming
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import ChangeType, MessageType, RegisterFlags
+from swn_torture.casekit.rules.notification_rules import begins_another, naming
+from swn_torture.casekit.steps.host_nodes import bring_up, destination, destinations, share_of, take_down
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
-    bring_up,
-    destination,
-    destinations,
     drain_notifications,
     listen,
-    share_of,
-    take_down,
     wait_for_notifications,
     wait_quiet_time,
 )
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.witness.constants import ChangeType, MessageType, RegisterFlags
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _MOVES = ("version-2", "move-client", "list-nodes")
 
@@ -70,16 +66,16 @@ async def test_latest_move_wins(witness: Witness, spec: Spec, cluster: Controlle
 async def test_two_kinds_of_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client move and a share move that are both pending are both told, each once."""
     share, address = share_of(witness), await witness.address_of(0)
-    home = await destination(witness, cluster, beside=address)
+    host = await destination(witness, cluster, other_than=address)
     listeners = [
         await listen(witness, asks=False, share_name=share, ip_address=address) for _ in ("client", "share")
     ]
 
     # Both orders of events, lest one who tells in the order of events be taken for one who sorts.
-    await cluster.move_client(listeners[0].name, home.node)
+    await cluster.move_client(listeners[0].name, host.node)
     for listener in listeners:
-        await cluster.move_share(share, home.node, client=listener.name)
-    await cluster.move_client(listeners[1].name, home.node)
+        await cluster.move_share(share, host.node, client=listener.name)
+    await cluster.move_client(listeners[1].name, host.node)
     at_once = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
     await drain_notifications(*listeners)
 
@@ -103,17 +99,17 @@ async def test_two_kinds_of_move(witness: Witness, spec: Spec, cluster: Controll
 )
 async def test_changes_without_a_call(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """State changes before the call are told in one answer, oldest first; a move pending, too, is kept."""
-    home = await destination(witness, cluster, beside=await witness.address_of(0))
-    other = await destination(witness, cluster, beside=home.addresses[0])
-    here: dict[str, Any] = {"ip_address": home.addresses[0], "asks": False}
+    host = await destination(witness, cluster, other_than=await witness.address_of(0))
+    other = await destination(witness, cluster, other_than=host.addresses[0])
+    here: dict[str, Any] = {"ip_address": host.addresses[0], "asks": False}
     changed = [await listen(witness, version=version, **here) for version in (1, 2)]
     share = share_of(witness)
     moved = await listen(witness, share_name=share, flags=int(RegisterFlags.IP_NOTIFICATION), **here)
     # Of version 1, since those need not be used now and then to live (AMB-14).
     patient = await listen(witness, version=1, **here)
 
-    await take_down(cluster, home.node)
-    await bring_up(cluster, home.node)
+    await take_down(cluster, host.node)
+    await bring_up(cluster, host.node)
     await cluster.move_share(share, other.node, client=moved.name)
     await cluster.move_client(moved.name, other.node)
     if any(listener.may_be_gone for listener in (*changed, moved)):
@@ -127,7 +123,7 @@ async def test_changes_without_a_call(witness: Witness, spec: Spec, cluster: Con
     kinds = [MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE]
     check_kept(spec, moved, kinds, perhaps=MessageType.IP_CHANGE)
 
-    await take_down(cluster, home.node)
+    await take_down(cluster, host.node)
     if patient.may_be_gone:
         return
     await drain_notifications(patient)

@@ -5,29 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.protocol import AddressFlags, ChangeType, MessageType, Win32
 from swn_torture.casekit.raw.notification import CHANGE_HEADER
-from swn_torture.casekit.raw.notification_rules import check_length, fits, name_form, naming
+from swn_torture.casekit.rules.notification_rules import check_length, fits, name_form, naming
+from swn_torture.casekit.steps.host_nodes import HostNode, bring_up, destinations, host_nodes, take_down
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
-    HostNode,
     Listener,
-    bring_up,
-    destinations,
     drain_notifications,
-    host_nodes,
     listen,
-    take_down,
     wait_for_notifications,
     wait_past,
 )
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.raw.notification import Notification
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _CHANGE_RULES = (
     "SWN-3.1.4.4-change-type",
@@ -60,17 +55,17 @@ _CHANGE_RULES = (
 )
 async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An interface that goes down and comes up is told, in that order, to those who registered for it."""
-    (home, *_) = await destinations(witness, cluster, beside=await witness.address_of(0))
-    here: dict[str, Any] = {"ip_address": home.addresses[0]}
+    (host, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
+    here: dict[str, Any] = {"ip_address": host.addresses[0]}
     groups = {interface.group_name for interface in await witness.interfaces()}
     first, second = [await listen(witness, version=version, **here) for version in (1, 2)]
     elsewhere = [await listen(witness, version=version) for version in (1, 2)]
     alias = await listen_as_alias(witness, second)
 
-    host = await host_of(witness, cluster, elsewhere[0].address)
-    await take_down(cluster, home.node)
+    elsewhere_host = await host_of(witness, cluster, elsewhere[0].address)
+    await take_down(cluster, host.node)
     await wait_for_notifications(first, second, *alias)
-    displaced = await host_of(witness, cluster, elsewhere[0].address) != host
+    displaced = await host_of(witness, cluster, elsewhere[0].address) != elsewhere_host
 
     for version, listener in enumerate((first, second), 1):
         section = f"SWN-3.1.4.{_SECTION[version]}"
@@ -86,7 +81,7 @@ async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) ->
     record_alias(spec, second, alias)
 
     late = [await listen(witness, version=version, **here) for version in (1, 2)]
-    await check_offline(spec, cluster, elsewhere[1], home)
+    await check_offline(spec, cluster, elsewhere[1], host)
     await drain_notifications(first, second, *late, *elsewhere)
     for listener in (first, second):
         spec("SWN-3.1.4.4-processed-removed-changes").equal(
@@ -97,7 +92,7 @@ async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) ->
         )
     check_untold(spec, late, "no-initial-changes", "registered while the interface was down already")
 
-    await bring_up(cluster, home.node)
+    await bring_up(cluster, host.node)
     overdue = [listener.may_be_gone for listener in late]
     outcomes = await wait_for_notifications(*late)
 
@@ -111,7 +106,7 @@ async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) ->
         spec("SWN-3.1.4.4-change-otherwise-available").equal(
             notification.changes[-1].change_type, ChangeType.AVAILABLE, show=naming(ChangeType), note=note
         )
-    displaced |= await host_of(witness, cluster, elsewhere[0].address) != host
+    displaced |= await host_of(witness, cluster, elsewhere[0].address) != elsewhere_host
     latest = [await listen(witness, version=version, **here) for version in (1, 2)]
     await drain_notifications(*latest, *elsewhere)
     check_untold(spec, latest, "no-initial-changes", "registered after the interface was up again")
@@ -185,9 +180,9 @@ def check_untold(spec: Spec, listeners: list[Listener], slug: str, note: str) ->
         )
 
 
-async def check_offline(spec: Spec, cluster: Controller, listener: Listener, home: HostNode) -> None:
+async def check_offline(spec: Spec, cluster: Controller, listener: Listener, host: HostNode) -> None:
     """A move to an address that is down lists it as offline, if it lists it at all (AMB-19)."""
-    await cluster.move_client(listener.name, home.addresses[0])
+    await cluster.move_client(listener.name, host.addresses[0])
     outcome = await wait_past(
         listener, MessageType.RESOURCE_CHANGE, timeout=listener.witness.expect.quiet_time
     )
@@ -234,10 +229,10 @@ def record_alias(spec: Spec, original: Listener, alias: list[Listener]) -> None:
 )
 async def test_unknown_state(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A new state of UNKNOWN is told as AVAILABLE or as UNKNOWN, never as UNAVAILABLE."""
-    (home, *_) = await destinations(witness, cluster, beside=await witness.address_of(0))
-    listener = await listen(witness, ip_address=home.addresses[0])
+    (host, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
+    listener = await listen(witness, ip_address=host.addresses[0])
 
-    await cluster.set_interface_unknown(home.node)
+    await cluster.set_interface_unknown(host.node)
     await wait_for_notifications(listener)
 
     notification = listener.notification(spec, "SWN-3.1.4.4-change-otherwise-available")

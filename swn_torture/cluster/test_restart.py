@@ -6,8 +6,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import ProtocolVersion, UnRegisterRequest, Win32
+from swn_torture.casekit.steps.host_nodes import addresses_of
 from swn_torture.casekit.steps.interface_list import interfaces_until
-from swn_torture.casekit.steps.listeners import addresses_of
 from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NO_SUCH_METHOD,
@@ -20,18 +22,14 @@ from swn_torture.casekit.steps.registering import (
     version_1_server,
     with_handle,
 )
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import ProtocolVersion
-from swn_torture.witness.messages import UnRegisterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import InterfaceInfo
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.messages import InterfaceInfo
 
 #: What Windows announces as Version from 2012 R2 on (AMB-9).
 ANY_VERSION = 0xFFFFFFFF

@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import case
-from swn_torture.casekit.raw.move_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
-from swn_torture.casekit.raw.notification_rules import naming
+from swn_torture.casekit.protocol import AddressFlags, MessageType
+from swn_torture.casekit.rules.move_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
+from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.steps.host_nodes import destination, destinations, share_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
-    destination,
-    destinations,
     drain_notifications,
     listen,
-    share_of,
     wait_or_move_client,
 )
-from swn_torture.witness.constants import AddressFlags, MessageType
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _NEEDS = ("version-2", "any-share", "move-share", "move-client", "list-nodes", "two-nodes")
 
@@ -39,18 +37,18 @@ async def test_answer(witness: Witness, spec: Spec, cluster: Controller) -> None
     """A client that registered for a share is told the addresses of the node that the share moves to."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
-    there = await destinations(witness, cluster, beside=listener.address)
-    home = max(there, key=lambda each: len(each.addresses))
+    there = await destinations(witness, cluster, other_than=listener.address)
+    host = max(there, key=lambda each: len(each.addresses))
 
-    await cluster.move_share(share, home.node, client=listener.name)
-    outcome = await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, home)
+    await cluster.move_share(share, host.node, client=listener.name)
+    outcome = await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, host)
 
     spec(*SUCCESS_RULES, "SWN-3.1.4.4-wakes-on-share-move").allows(outcome, SUCCESS)
     notification = listener.notification(spec, "SWN-3.1.4.5-share-flag-true")
     spec("SWN-3.1.4.5-share-flag-true").equal(
         notification.message_type, MessageType.SHARE_MOVE, show=naming(MessageType)
     )
-    notified = check_move(spec, "share", notification, home)
+    notified = check_move(spec, "share", notification, host)
     flags = sorted({entry.flags & AddressFlags(0x1B) for entry in notified.entries})
     spec.choice("AMB-15", f"share move: {', '.join(map(naming(AddressFlags), flags))}")
 
@@ -60,12 +58,12 @@ async def test_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A share move to a node with IPv6 addresses is answered with these in IPV6."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
-    home = await destination(witness, cluster, beside=listener.address, ipv6=True)
+    host = await destination(witness, cluster, other_than=listener.address, ipv6=True)
 
-    await cluster.move_share(share, home.node, client=listener.name)
-    await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, home)
+    await cluster.move_share(share, host.node, client=listener.name)
+    await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, host)
 
-    check_move_to_ipv6(spec, "share", listener.notification(spec, "SWN-3.1.4.4-share-type"), home)
+    check_move_to_ipv6(spec, "share", listener.notification(spec, "SWN-3.1.4.4-share-type"), host)
 
 
 @case(
@@ -87,11 +85,11 @@ async def test_who_is_told(witness: Witness, spec: Spec, cluster: Controller) ->
     without_share = await listen(witness, **mine)
     of_another = await listen(witness, share_name=share, ip_address=address)
     other_share = await listen(witness, share_name=share_of(witness, share), **mine)
-    home = await destination(witness, cluster, beside=address)
+    host = await destination(witness, cluster, other_than=address)
 
-    await cluster.move_share(share, home.node, client=name)
+    await cluster.move_share(share, host.node, client=name)
     same_client = (version_1_server, without_share, other_share)
-    await wait_or_move_client(spec, cluster, notified, MessageType.SHARE_MOVE, home, *same_client)
+    await wait_or_move_client(spec, cluster, notified, MessageType.SHARE_MOVE, host, *same_client)
     waited = notified.notification(spec, "SWN-3.1.4.5-entry-client-version", "SWN-3.1.4.5-entry-sharename")
     spec("SWN-3.1.4.5-entry-client-version").equal(
         waited.message_type,

@@ -11,19 +11,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import SILENCE, Outcome, case, outcome_of, returns
-from swn_torture.casekit.timing import latest, stay_idle
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import ChangeType
-from swn_torture.witness.messages import RespAsyncNotify, UnRegisterRequest
-from swn_torture.witness.notifications import ResourceChange
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import ChangeType, ResourceChange, RespAsyncNotify, UnRegisterRequest, Win32
+from swn_torture.casekit.steps.timing import latest, stay_idle
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import ContextHandle, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import ContextHandle
 
 GONE = returns(Win32.ERROR_NOT_FOUND)
 

@@ -17,7 +17,7 @@ from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, VIOLATIONS
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from swn_torture.report.model import Results
+    from swn_torture.report.results import Results
 
 _STYLE = {
     "passed": "green",
@@ -75,7 +75,7 @@ class Progress:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take the results before pytest lets go of them."""
-        from swn_torture.plugin import PROBLEMS, RESULTS
+        from swn_torture.harness.session import PROBLEMS, RESULTS
 
         self._results = session.config.stash.get(RESULTS, None)
         self._problems = session.config.stash.get(PROBLEMS, [])

@@ -34,7 +34,7 @@ def command(
     """Read SOURCE, a results.json or a journal.jsonl, print its verdict and write the reports asked for."""
     from swn_torture.report.journal import read_journal
     from swn_torture.report.json_report import load_results
-    from swn_torture.report.model import ResultsError
+    from swn_torture.report.results import ResultsError
     from swn_torture.report.text import summary_lines
     from swn_torture.report.write import ReportPaths, write_reports
     from swn_torture.spec import load_catalogue

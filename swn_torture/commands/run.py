@@ -14,9 +14,6 @@ from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
 if TYPE_CHECKING:
     from swn_torture.target import Profile
 
-#: The packages whose test modules are the suite.
-SUITES = ("swn_torture.ndr", "swn_torture.rpc", "swn_torture.cluster")
-
 
 @click.command(short_help="Judge a target and write the reports.")
 @click.option(
@@ -96,7 +93,8 @@ def command(
 
     Exit codes: 0 conforming, 1 violations, 2 usage or profile error, 3 target unusable or run not finished.
     """
-    from swn_torture.target import ProfileError, load_profile, with_fault
+    from swn_torture.harness.session import with_fault
+    from swn_torture.target import ProfileError, load_profile
 
     if workers != "auto" and not workers.isdigit():
         raise click.BadParameter("has to be a number, or auto", param_hint="-n")
@@ -139,22 +137,12 @@ def run_suite(options: list[str], *, strict: bool = False) -> int:
     import pytest
 
     from swn_torture.commands.progress import Progress
+    from swn_torture.suite import suite_arguments
 
     progress = Progress()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     code = pytest.main([*suite_arguments(), *options], plugins=[progress])
     return progress.verdict(int(code), strict=strict)
-
-
-def suite_arguments() -> list[str]:
-    """What pytest has to be told to run the suite and nothing else, with no plugin loaded by itself.
-
-    Nothing of a user's own pytest set-up may change a verdict: no ini file, no cache, no plugins but ours.
-    """
-    plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
-    loading = [word for plugin in plugins for word in ("-p", plugin)]
-    where = ["-c", os.devnull, f"--rootdir={Path(__file__).parent.parent}"]
-    return ["--pyargs", *SUITES, *loading, *where, "--maxschedchunk=1"]
 
 
 def preflight(profile: Profile) -> str | None:

@@ -95,7 +95,8 @@ def command(
 
     Where the specification leaves a choice the server takes a documented one; --option takes another.
     """
-    from swn_torture.server.nodes.config import ClusterConfig, ConfigError
+    from swn_torture.faults.library import with_fault
+    from swn_torture.server.config import ClusterConfig, ConfigError
     from swn_torture.server.nodes.serve import introduction, profile_of, serve
     from swn_torture.server.state.options import OptionError
 
@@ -106,7 +107,7 @@ def command(
         raise click.UsageError("--share-root says what is in the shares; --smb-port serves them.")
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
-    given |= {"fault": fault, "smb_port": smb_port, "clusapi": clusapi or None}
+    given |= {"smb_port": smb_port, "clusapi": clusapi or None}
     given["share_root"] = None if share_root is None else str(share_root.resolve())
     settings |= {name: value for name, value in given.items() if value is not None}
     for option in options:
@@ -124,7 +125,8 @@ def command(
             click.echo(line)
 
     try:
-        asyncio.run(serve(ClusterConfig.from_mapping(settings), ready))
+        config, parts = with_fault(ClusterConfig.from_mapping(settings), fault)
+        asyncio.run(serve(config, ready, parts=parts))
     except (ConfigError, OptionError) as problem:
         raise explain(f"This cluster cannot be built: {problem}.", USAGE) from problem
     except OSError as problem:

@@ -11,10 +11,24 @@ from __future__ import annotations
 
 import functools
 import importlib
+from typing import TYPE_CHECKING
 
 from swn_torture.faults.registry import FAULTS, Fault, FaultError, Registry, UnknownFault
 
-__all__ = ["AREAS", "Fault", "FaultError", "Registry", "UnknownFault", "find_fault", "load_faults"]
+if TYPE_CHECKING:
+    from swn_torture.server.config import ClusterConfig
+    from swn_torture.server.nodes.parts import Parts
+
+__all__ = [
+    "AREAS",
+    "Fault",
+    "FaultError",
+    "Registry",
+    "UnknownFault",
+    "find_fault",
+    "load_faults",
+    "with_fault",
+]
 
 #: The modules that hold the faults, in the order in which they are listed.
 AREAS = (
@@ -63,3 +77,18 @@ def find_fault(name: str) -> Fault:
         UnknownFault: there is none.
     """
     return load_faults().find(name)
+
+
+def with_fault(config: ClusterConfig, name: str | None) -> tuple[ClusterConfig, Parts]:
+    """A cluster's configuration and the classes of its nodes, with the named fault applied to both.
+
+    Args:
+        config: the conforming configuration.
+        name: of the fault; None for none.
+
+    Raises:
+        UnknownFault: there is none of that name.
+    """
+    from swn_torture.server.nodes.parts import Parts
+
+    return (config, Parts()) if name is None else find_fault(name).apply(config, Parts())

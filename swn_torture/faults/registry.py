@@ -29,7 +29,7 @@ from swn_torture.dcerpc.server.authentication import Authenticator
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.request_assembly import RequestAssembler
 from swn_torture.dcerpc.server.server import RpcServer
-from swn_torture.server.nodes.config import ClusterConfig, ConfigError
+from swn_torture.server.config import ClusterConfig, ConfigError
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.state.registration_checks import RegistrationChecks
 from swn_torture.server.state.responses import Responder
@@ -39,7 +39,7 @@ from swn_torture.spec import load_catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from swn_torture.server.nodes.node import Parts
+    from swn_torture.server.nodes.parts import Parts
 
 Setting = Callable[[ClusterConfig], ClusterConfig]
 Deviation = TypeVar("Deviation", bound=Callable[..., Any])

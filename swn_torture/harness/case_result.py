@@ -63,7 +63,7 @@ def _breach(requirement: str) -> str:
 
 
 def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun | None) -> CaseResult:
-    from swn_torture.plugin import target_name
+    from swn_torture.harness.session import target_name
 
     mark = mark_of(item)
     requirements = mark.requirements if mark else ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from swn_torture.harness.locks import use_of
 from swn_torture.target import NodeAddress, ProfileError, make_controller
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from swn_torture.control.base import Controller
+    from swn_torture.server.nodes.embedded import EmbeddedCluster
     from swn_torture.target import Profile
 
 
@@ -49,9 +50,7 @@ class LiveTarget:
         self._stack.close()
 
     def _start_embedded(self) -> None:
-        from swn_torture.server.nodes.embedded import EmbeddedCluster
-
-        cluster = self._stack.enter_context(EmbeddedCluster.from_profile(self.profile))
+        cluster = self._stack.enter_context(embedded_cluster(self.profile))
         self.profile = dataclasses.replace(
             self.profile,
             nodes=tuple(
@@ -113,3 +112,32 @@ def variant_of(profile: Profile, name: str) -> Profile:
         expect=expect,
         variants={},
     )
+
+
+def embedded_cluster(profile: Profile) -> EmbeddedCluster:
+    """The reference cluster that the [embedded] table of a profile describes, with the fault it names.
+
+    Raises:
+        ConfigError: the table cannot be used.
+        UnknownFault: it names a fault that there is not.
+    """
+    from swn_torture.faults.library import with_fault
+    from swn_torture.server.config import ClusterConfig
+    from swn_torture.server.nodes.embedded import EmbeddedCluster
+    from swn_torture.server.state.shares import Share, ShareType
+
+    settings: dict[str, Any] = dict(profile.embedded or {})
+    fault = settings.pop("fault", None)
+    accounts = [account for account in (profile.account, profile.second_account) if account is not None]
+    shares = tuple(
+        Share(share.name, ShareType.CLUSTER_SOFS if share.scale_out else ShareType.CLUSTER_FS)
+        for share in profile.expect.shares
+    )
+    defaults: dict[str, Any] = {
+        "net_name": profile.net_name,
+        "domain": profile.account.domain,
+        "users": {account.username: account.password for account in accounts},
+    }
+    if shares:
+        defaults["shares"] = shares
+    return EmbeddedCluster(*with_fault(ClusterConfig.from_mapping(settings, **defaults), fault))

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit import second_opinion
+from swn_torture.casekit import impacket_view
 from swn_torture.report.journal import Journal
-from swn_torture.report.model import CaseResult, Results, Run, TargetInfo
+from swn_torture.report.model import CaseResult, Run, TargetInfo
+from swn_torture.report.results import Results
 from swn_torture.report.write import ReportPaths, write_reports
 from swn_torture.spec import load_catalogue
 
@@ -31,7 +32,7 @@ class Recorder:
 
     def __init__(self, config: pytest.Config, began: float) -> None:
         """Record a run that began at ``began`` (seconds since the epoch)."""
-        from swn_torture.plugin import target_profile
+        from swn_torture.harness.session import target_profile
 
         self.problems: list[str] = []
         self._config = config
@@ -80,7 +81,7 @@ class Recorder:
 
     def summarise(self, terminal: pytest.TerminalReporter) -> None:
         """Say the verdict on pytest's own terminal."""
-        from swn_torture.plugin import RESULTS
+        from swn_torture.harness.session import RESULTS
         from swn_torture.report.text import summary_lines
 
         results = self._config.stash.get(RESULTS, None)
@@ -115,7 +116,7 @@ def describe_target(profile: Profile) -> TargetInfo:
     controller = make_controller(profile)
     addresses = ", ".join(node.address for node in profile.nodes)
     # The embedded reference has no SMB server; a live target's shares are what its clients are there for.
-    shares = second_opinion.shares(profile) if profile.nodes else ""
+    shares = impacket_view.shares(profile) if profile.nodes else ""
     facts = {
         "profile": profile.source and Path(profile.source).name,
         "title": profile.title,

@@ -26,7 +26,7 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
     Raises:
         pytest.UsageError: a requirement, a case, a target or a fault does not exist, or a mark is wrong.
     """
-    from swn_torture.plugin import target_profile
+    from swn_torture.harness.session import target_profile
 
     target_profile(config)  # read before every case fails for one reason
     catalogue = load_catalogue()

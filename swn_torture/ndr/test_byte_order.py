@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit import SILENCE, case, faults, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import (
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    UnRegisterExRequest,
+    UnRegisterRequest,
+    Win32,
+)
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.registering import (
     NOT_FOUND,
@@ -27,22 +35,14 @@ from swn_torture.casekit.steps.stubs import (
     method_name,
     send_cuts,
 )
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.messages import (
-    AsyncNotifyRequest,
-    GetInterfaceListRequest,
-    UnRegisterExRequest,
-    UnRegisterRequest,
-)
+from swn_torture.casekit.transport import FaultStatus
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import ByteOrder
+    from swn_torture.casekit.transport import Request
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.pdu.pdus import Request
-    from swn_torture.stubdata.fields import ByteOrder
 
 ORDERS: tuple[ByteOrder, ...] = ("big", "little")
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.protocol import (
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    Opnum,
+    UnRegisterRequest,
+    Win32,
+)
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.octets import ending
 from swn_torture.casekit.steps.registering import Method, each_method
 from swn_torture.casekit.steps.stubs import BAD_STUB, Sender
-from swn_torture.casekit.timing import latest
+from swn_torture.casekit.steps.timing import latest
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import (
-    AsyncNotifyRequest,
-    GetInterfaceListRequest,
-    UnRegisterRequest,
-)
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.protocol import AnyRequest
     from swn_torture.casekit.witness import Witness
-    from swn_torture.witness.messages import AnyRequest
 
 HANDLE_SIZE = 20
 RESPONSE_SIZE = HANDLE_SIZE + 4

@@ -6,21 +6,27 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import Outcome, case, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.protocol import (
+    GROUP_NAME_UNITS,
+    GetInterfaceListRequest,
+    InterfaceFlags,
+    InterfaceState,
+    ProtocolVersion,
+    Win32,
+)
 from swn_torture.casekit.raw.interface_list import ELEMENT_SIZE, NAME_SIZE, RawList
 from swn_torture.casekit.raw.notification import Unreadable
-from swn_torture.casekit.steps.listeners import SUCCESS, addresses_of
+from swn_torture.casekit.steps.host_nodes import addresses_of
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.transport import RpcError
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import GROUP_NAME_UNITS, InterfaceFlags, InterfaceState, ProtocolVersion
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 #: What Windows announces as Version from 2012 R2 on (AMB-9).
 ANY_VERSION = 0xFFFFFFFF

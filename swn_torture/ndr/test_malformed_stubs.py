@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.protocol import (
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    UnRegisterExRequest,
+    UnRegisterRequest,
+    encode,
+    wide_size,
+)
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.registering import Method, each_method
 from swn_torture.casekit.steps.stubs import (
@@ -24,20 +32,12 @@ from swn_torture.casekit.steps.stubs import (
     strings_of,
 )
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.stubdata.ndr import wide_size
-from swn_torture.witness.codec import encode
-from swn_torture.witness.messages import (
-    AsyncNotifyRequest,
-    GetInterfaceListRequest,
-    UnRegisterExRequest,
-    UnRegisterRequest,
-)
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import AnyRequest
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.messages import AnyRequest
 
 
 @case("RPC-STUB-truncated", syntaxes="both")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case
-from swn_torture.casekit.raw.notification_rules import (
+from swn_torture.casekit.protocol import NDR32, NDR64, MessageType
+from swn_torture.casekit.rules.notification_rules import (
     CHANGE_RULES,
     FAMILY_RULES,
     FRAME_RULES,
@@ -17,27 +18,16 @@ from swn_torture.casekit.raw.notification_rules import (
     check_ipv6,
     check_list,
 )
-from swn_torture.casekit.steps.listeners import (
-    HostNode,
-    Listener,
-    destination,
-    destinations,
-    listen,
-    share_of,
-    take_down,
-    wait_for_notifications,
-    wait_or_move_client,
-)
-from swn_torture.stubdata.syntax import NDR32, NDR64
-from swn_torture.witness.constants import MessageType
+from swn_torture.casekit.steps.host_nodes import HostNode, destination, destinations, share_of, take_down
+from swn_torture.casekit.steps.listeners import Listener, listen, wait_for_notifications, wait_or_move_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.raw.notification import AddressList, Notification
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 _TOLD = "SWN-2.2.2.4-layout"
 
@@ -46,16 +36,16 @@ _TOLD = "SWN-2.2.2.4-layout"
 async def test_client_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client move is told in one well-formed list of the destination's addresses."""
     listener = await listen(witness)
-    home = await destination(witness, cluster, beside=listener.address)
+    host = await destination(witness, cluster, other_than=listener.address)
 
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
     notification = listener.notification(spec, _TOLD)
     check_frame(spec, notification)
     notified = only_list(spec, notification)
-    check_list(spec, notified, home)
-    check_families(spec, notified, home)
+    check_list(spec, notified, host)
+    check_families(spec, notified, host)
 
 
 @case(
@@ -69,16 +59,16 @@ async def test_share_move(witness: Witness, spec: Spec, cluster: Controller) -> 
     """A share move is told in one well-formed list of the destination's addresses."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
-    home = await destination(witness, cluster, beside=listener.address)
+    host = await destination(witness, cluster, other_than=listener.address)
 
-    await cluster.move_share(share, home.node, client=listener.name)
-    await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, home)
+    await cluster.move_share(share, host.node, client=listener.name)
+    await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, host)
 
     notification = listener.notification(spec, _TOLD)
     check_frame(spec, notification)
     notified = only_list(spec, notification)
-    check_list(spec, notified, home)
-    check_families(spec, notified, home)
+    check_list(spec, notified, host)
+    check_families(spec, notified, host)
 
 
 @case(*FRAME_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
@@ -94,25 +84,25 @@ async def test_move_to_single_family(spec: Spec, variant: Callable[[str], Awaita
     """A move to a node with an interface for each family lists no entry that has both."""
     witness = await variant("single-family")
     assert witness.cluster is not None
-    home = await move_to_ipv6(witness, spec, witness.cluster)
+    host = await move_to_ipv6(witness, spec, witness.cluster)
 
-    assert len(home.interfaces) > 1, "the variant is to have such a node"
+    assert len(host.interfaces) > 1, "the variant is to have such a node"
 
 
 async def move_to_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> HostNode:
     """Move a client to a node with IPv6 addresses, and judge what it is told."""
     listener = await listen(witness)
-    home = await destination(witness, cluster, beside=listener.address, ipv6=True)
+    host = await destination(witness, cluster, other_than=listener.address, ipv6=True)
 
-    await cluster.move_client(listener.name, home.node)
+    await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
     notification = listener.notification(spec, _TOLD)
     check_frame(spec, notification)
     notified = only_list(spec, notification)
-    check_families(spec, notified, home)
-    check_ipv6(spec, notified, home)
-    return home
+    check_families(spec, notified, host)
+    check_ipv6(spec, notified, host)
+    return host
 
 
 def only_list(spec: Spec, notification: Notification) -> AddressList:
@@ -126,13 +116,13 @@ def only_list(spec: Spec, notification: Notification) -> AddressList:
 async def test_resource_change(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An interface that goes down and comes up is told in well-formed changes, in either syntax."""
     listeners: dict[str, Listener] = {}
-    (home, *_) = await destinations(witness, cluster, beside=await witness.address_of(0))
+    (host, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
     groups = {interface.group_name for interface in await witness.interfaces()}
     for name, syntax in (("NDR32", NDR32), ("NDR64", NDR64)):
         client = await witness.connect(syntax=syntax)
-        listeners[name] = await listen(witness, client, ip_address=home.addresses[0])
+        listeners[name] = await listen(witness, client, ip_address=host.addresses[0])
 
-    await take_down(cluster, home.node)
+    await take_down(cluster, host.node)
     await wait_for_notifications(*listeners.values())
 
     for name, listener in listeners.items():

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case, outcome_of
-from swn_torture.casekit.raw.notification_rules import check_packing
-from swn_torture.casekit.steps.listeners import Listener, destination, listen, wait_for_notifications
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import (
+    AsyncNotifyRequest,
+    ChangeType,
+    ResourceChange,
+    RespAsyncNotify,
+    wide_size,
+)
+from swn_torture.casekit.rules.notification_rules import check_packing
+from swn_torture.casekit.steps.host_nodes import destination
+from swn_torture.casekit.steps.listeners import Listener, listen, wait_for_notifications
 from swn_torture.casekit.steps.registering import listed
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.ndr import wide_size
-from swn_torture.witness.constants import ChangeType
-from swn_torture.witness.messages import AsyncNotifyRequest, RespAsyncNotify
-from swn_torture.witness.notifications import ResourceChange
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import ByteOrder
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.stubdata.fields import ByteOrder
 
 FORCED = (Capability.FORCE_RESPONSE, Capability.LIST_REGISTRATIONS)
 
@@ -104,9 +108,9 @@ async def test_several_structures(witness: Witness, spec: Spec, cluster: Control
 async def test_move_told_to_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """A client move is told to a big-endian caller in the same MessageBuffer as to a little-endian one."""
     little, big = await _listeners_of_one_client(witness)
-    home = await destination(witness, cluster, beside=little.address)
+    host = await destination(witness, cluster, other_than=little.address)
 
-    await cluster.move_client(little.name, home.node)
+    await cluster.move_client(little.name, host.node)
     await wait_for_notifications(little, big)
 
     check_same_buffer(spec, little, big)

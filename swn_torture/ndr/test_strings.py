@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case
+from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.steps.registering import WRONG_PARAMETER, Method, each_method, succeeded
 from swn_torture.casekit.steps.stubs import Sender, full_request, strings_of, with_string
-from swn_torture.control.base import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import Wrong
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.stubdata.fields import Wrong
 
 
 def _counted(field: str, units: int) -> dict[str, int | bytes | str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case, returns
+from swn_torture.casekit.protocol import NDR64, Win32
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.registering import REGISTER_EX, WRONG_PARAMETER, Method, each_method
 from swn_torture.casekit.steps.stubs import Sender, full_request, strings_of
-from swn_torture.stubdata.syntax import NDR64
-from swn_torture.stubdata.win32 import Win32
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

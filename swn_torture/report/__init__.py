@@ -4,19 +4,8 @@ This room knows the requirement catalogue and nothing of the tests. Importing it
 and rich are imported by the functions that use them.
 """
 
-from swn_torture.report.model import (
-    OUTCOMES,
-    SCHEMA,
-    SUITES,
-    CaseOutcome,
-    CaseResult,
-    Check,
-    Choice,
-    Results,
-    ResultsError,
-    Run,
-    TargetInfo,
-)
+from swn_torture.report.model import OUTCOMES, SUITES, CaseOutcome, CaseResult, Check, Choice, Run, TargetInfo
+from swn_torture.report.results import SCHEMA, Results, ResultsError
 from swn_torture.report.verdict import (
     RequirementVerdict,
     Summary,

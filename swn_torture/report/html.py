@@ -25,7 +25,8 @@ from swn_torture.spec import section_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from swn_torture.report.model import CaseOutcome, CaseResult, Check, Results
+    from swn_torture.report.model import CaseOutcome, CaseResult, Check
+    from swn_torture.report.results import Results
     from swn_torture.spec import Ambiguity, Catalogue, Requirement
 
 #: Octets shown of one PDU of a finding; the rest is in the capture and in the JSON results.

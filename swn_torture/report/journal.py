@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from swn_torture import __version__
-from swn_torture.report.model import CaseResult, Results, ResultsError, Run, TargetInfo
+from swn_torture.report.model import CaseResult, Run, TargetInfo
+from swn_torture.report.results import Results, ResultsError
 
 if TYPE_CHECKING:
     from pathlib import Path

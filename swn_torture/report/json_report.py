@@ -6,7 +6,7 @@ import json
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.report.model import Results, ResultsError
+from swn_torture.report.results import Results, ResultsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,8 @@ from swn_torture.report.text import explain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from swn_torture.report.model import CaseResult, Results
+    from swn_torture.report.model import CaseResult
+    from swn_torture.report.results import Results
     from swn_torture.spec import Catalogue
 
 # What XML 1.0 cannot carry, not even as a character reference (production 2, Char).

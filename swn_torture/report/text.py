@@ -10,7 +10,8 @@ from swn_torture.report.verdict import failed_as
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from swn_torture.report.model import CaseOutcome, CaseResult, Results
+    from swn_torture.report.model import CaseOutcome, CaseResult
+    from swn_torture.report.results import Results
     from swn_torture.spec import Catalogue
 
 #: One sentence per overall verdict.

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from swn_torture.report.model import CaseResult, Results
+    from swn_torture.report.model import CaseResult
+    from swn_torture.report.results import Results
 
 _MENDING = {
     errno.ENOSPC: "free some space on that file system, or choose another place",

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case, faults, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import UnRegisterRequest, Win32
 from swn_torture.casekit.steps.callers import EveryMethod
 from swn_torture.casekit.steps.registering import MISMATCH, NO_SUCH_METHOD, NOT_FOUND, show_listed
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.security.levels import AuthLevel
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.messages import UnRegisterRequest
+from swn_torture.casekit.transport import AuthLevel, FaultStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 DENIED = (returns(Win32.ERROR_ACCESS_DENIED), faults(FaultStatus.ERROR_ACCESS_DENIED))
@@ -46,7 +44,7 @@ async def nothing_changed(
     if cluster is not None and cluster.can(Capability.LIST_REGISTRATIONS):
         left = await methods.traces(cluster)
         spec(*rules).holds(not left, expected="no registration by a refused call", observed=show_listed(left))
-    kept = await outcome_of(methods.home.start(UnRegisterRequest(methods.handle)))
+    kept = await outcome_of(methods.registered_on.start(UnRegisterRequest(methods.handle)))
     spec(*rules).allows(kept, SUCCESS, note="the owner's own UnRegister, after that of the refused caller")
 
 

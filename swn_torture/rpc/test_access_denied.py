@@ -9,8 +9,7 @@ import pytest
 from swn_torture.casekit import case
 from swn_torture.casekit.steps.callers import NOT_SERVED, EveryMethod, served
 from swn_torture.casekit.steps.listeners import SUCCESS
-from swn_torture.dcerpc.security.context import Credentials
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.casekit.transport import AuthLevel, AuthType, Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

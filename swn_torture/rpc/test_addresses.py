@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case, returns
+from swn_torture.casekit.protocol import Win32
 from swn_torture.casekit.steps.registering import (
     INVALID_STATE,
     REGISTER,
@@ -17,8 +18,7 @@ from swn_torture.casekit.steps.registering import (
     every_address,
     on_share,
 )
-from swn_torture.casekit.strings import HOSTILE, UNUSUAL, endings, hostile
-from swn_torture.stubdata.win32 import Win32
+from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, endings, hostile
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address

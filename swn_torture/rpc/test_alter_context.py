@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
+from swn_torture.casekit.protocol import NDR32, NDR64, GetInterfaceListRequest, SyntaxId, Win32, WitnessClient
 from swn_torture.casekit.steps.octets import contexts, faults_in, outcome_of_bind, syntax_name
-from swn_torture.dcerpc.pdu.bind import ContextResult, ProviderReason, ResultCode
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.transport import ContextResult, FaultStatus, ProviderReason, ResultCode
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

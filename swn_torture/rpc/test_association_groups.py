@@ -8,15 +8,15 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case
-from swn_torture.casekit.local_addresses import local_addresses
+from swn_torture.casekit.protocol import NDR32
+from swn_torture.casekit.steps.local_addresses import local_addresses
 from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.stubdata.syntax import NDR32
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.client.client import RpcClient
 
 _JOINED = "bind_ack with association group 0x{:08X}"
 

@@ -10,30 +10,37 @@ import pytest
 
 from swn_torture.casekit import case, outcome_of
 from swn_torture.casekit.outcome import Outcome, ending_of
+from swn_torture.casekit.protocol import (
+    NDR32,
+    AsyncNotifyRequest,
+    ContextHandle,
+    DecodeError,
+    GetInterfaceListRequest,
+    UnRegisterRequest,
+    decode_response,
+    encode,
+)
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
 from swn_torture.casekit.steps.registering import each_method
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.pdu.header import HEADER_SIZE, SecTrailer
-from swn_torture.dcerpc.pdu.pdus import Request, Response
-from swn_torture.dcerpc.security.context import initiator
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
-from swn_torture.dcerpc.security.protection import AUTH_ALIGNMENT
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.witness.codec import DecodeError, decode_response, encode
-from swn_torture.witness.messages import (
-    AsyncNotifyRequest,
-    ContextHandle,
-    GetInterfaceListRequest,
-    UnRegisterRequest,
+from swn_torture.casekit.transport import (
+    AUTH_ALIGNMENT,
+    HEADER_SIZE,
+    AuthLevel,
+    AuthType,
+    Request,
+    Response,
+    RpcError,
+    SecTrailer,
+    effective_level,
+    initiator,
 )
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.protocol import AnyRequest, PendingCall, WitnessClient
     from swn_torture.casekit.steps.registering import Method
     from swn_torture.casekit.witness import Witness
-    from swn_torture.witness.client import PendingCall, WitnessClient
-    from swn_torture.witness.messages import AnyRequest
 
 each_level = pytest.mark.parametrize(
     "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()

@@ -8,32 +8,40 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.outcome import ending_of, refuses_bind
+from swn_torture.casekit.protocol import (
+    NDR32,
+    SECURITY_CONTEXT_MULTIPLEXING,
+    WITNESS,
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    Opnum,
+    WitnessClient,
+)
 from swn_torture.casekit.steps.callers import NOT_SERVED, EveryMethod, served
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.octets import answer_to, contexts, outcome_of_pdu
 from swn_torture.casekit.steps.registering import listed, show_listed
+from swn_torture.casekit.transport import (
+    AuthenticationError,
+    AuthLevel,
+    AuthType,
+    BindNakReason,
+    Request,
+    RpcError,
+    SecTrailer,
+    initiator,
+)
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import AuthenticationError, RpcError
-from swn_torture.dcerpc.pdu.bind import BindNakReason
-from swn_torture.dcerpc.pdu.header import SecTrailer
-from swn_torture.dcerpc.pdu.pdus import Request
-from swn_torture.dcerpc.security.context import initiator
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
-from swn_torture.stubdata.syntax import NDR32, SECURITY_CONTEXT_MULTIPLEXING
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS, Opnum
-from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.transport import Credentials, RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.client.client import RpcClient
-    from swn_torture.dcerpc.security.context import Credentials
 
 each_service = pytest.mark.parametrize(
     "service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower()

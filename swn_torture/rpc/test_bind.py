@@ -10,22 +10,24 @@ from uuid import uuid4
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.endpoint_mapper import MGMT, inq_if_ids
 from swn_torture.casekit.outcome import refuses_bind
+from swn_torture.casekit.protocol import NDR32, GetInterfaceListRequest, Opnum, SyntaxId, bind_time_features
 from swn_torture.casekit.steps.octets import answer_to, contexts, outcome_of_bind
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.mgmt import MGMT, inq_if_ids
-from swn_torture.dcerpc.pdu.bind import BindNakReason, ContextResult, ProviderReason, ResultCode
-from swn_torture.dcerpc.pdu.pdus import Request
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import NDR32, SyntaxId, bind_time_features
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.transport import (
+    BindNakReason,
+    ContextResult,
+    FaultStatus,
+    ProviderReason,
+    Request,
+    ResultCode,
+    RpcError,
+)
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import PresentationContext, RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.client.client import RpcClient
-    from swn_torture.dcerpc.pdu.bind import PresentationContext
 
 _UNKNOWN_INTERFACE = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
 

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.protocol import (
+    NDR32,
+    NULL_SYNTAX,
+    GetInterfaceListRequest,
+    WitnessClient,
+    bind_time_features,
+)
 from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind
+from swn_torture.casekit.transport import FaultStatus, ResultCode
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.dcerpc.pdu.bind import ResultCode
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import NDR32, NULL_SYNTAX, bind_time_features
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.client.client import RpcClient
 
 _DEFINED = 0x3
 

@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, SILENCE, case, faults, outcome_of
+from swn_torture.casekit.endpoint_mapper import MGMT, MgmtOpnum
+from swn_torture.casekit.protocol import NDR32, GetInterfaceListRequest
 from swn_torture.casekit.steps.listeners import SUCCESS, listen
 from swn_torture.casekit.steps.octets import answer_to, contexts, ending, outcome_of_bind
+from swn_torture.casekit.transport import AuthLevel, FaultStatus, PfcFlags, Request
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.dcerpc.mgmt import MGMT, MgmtOpnum
-from swn_torture.dcerpc.pdu.header import PfcFlags
-from swn_torture.dcerpc.pdu.pdus import Request
-from swn_torture.dcerpc.security.levels import AuthLevel
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import Call, RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.client.call import Call
-    from swn_torture.dcerpc.client.client import RpcClient
 
 PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
 IDS = (7, 8, 0x100, 0x12345678, 0x7FFFFFF0)
@@ -87,13 +82,13 @@ async def test_ids_of_no_rule(witness: Witness, spec: Spec) -> None:
 
     listener = await listen(witness, version=1)
     call_id = listener.ask().call.call_id
-    beside = await outcome_of(
+    other_than = await outcome_of(
         listener.client.start(GetInterfaceListRequest(), call_id=call_id), expect.quiet_time
     )
 
     rule = spec("RPC-CALLID-monotonic")
     rule.record(again, "call_id of a call that was answered")
-    rule.record(beside, "call_id of an AsyncNotify that is outstanding")
+    rule.record(other_than, "call_id of an AsyncNotify that is outstanding")
     rule.record(large, "call_id 0x80000000, which Windows does not take (MS-RPCE note 123)")
     await witness.check_still_serving(spec)
 

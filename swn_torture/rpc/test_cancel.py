@@ -8,26 +8,30 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.protocol import (
+    KEEP_CONNECTION_ON_ORPHAN,
+    SECURITY_CONTEXT_MULTIPLEXING,
+    WITNESS,
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    Opnum,
+    WitnessClient,
+)
 from swn_torture.casekit.steps.listeners import SUCCESS, listen, wait_for_notifications, wait_quiet_time
 from swn_torture.casekit.steps.octets import answer_to, request_octets, unsolicited_pdus
-from swn_torture.casekit.timing import ending_of as timed
-from swn_torture.casekit.timing import latest
+from swn_torture.casekit.steps.timing import ending_of as timed
+from swn_torture.casekit.steps.timing import latest
+from swn_torture.casekit.transport import WHOLE, PfcFlags, RpcError
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.pdu.header import WHOLE, PfcFlags
-from swn_torture.stubdata.syntax import KEEP_CONNECTION_ON_ORPHAN, SECURITY_CONTEXT_MULTIPLEXING
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS, Opnum
-from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.steps.listeners import Listener
+    from swn_torture.casekit.transport import RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.client.client import RpcClient
 
 Verifier = Literal["none", "default"]
 #: MS-RPCE 2.2.2.12 lists no token for either PDU; C706 12.6.3.1 would allow one.

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.protocol import NULL_HANDLE, AsyncNotifyRequest, UnRegisterRequest
 from swn_torture.casekit.steps.listeners import SUCCESS, listen
 from swn_torture.casekit.steps.registering import (
     MISMATCH,
@@ -22,18 +24,14 @@ from swn_torture.casekit.steps.registering import (
     WRONG_PARAMETER,
     each_method,
 )
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.security.levels import AuthLevel
-from swn_torture.witness.messages import NULL_HANDLE, AsyncNotifyRequest, UnRegisterRequest
+from swn_torture.casekit.transport import AuthLevel, RpcError
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import ContextHandle, WitnessClient
     from swn_torture.casekit.steps.registering import Method
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import ContextHandle
 
 #: How AsyncNotify and UnRegister refuse a handle that is none of the caller's (AMB-2, AMB-1).
 REFUSALS = {
@@ -151,36 +149,36 @@ async def test_no_handle_of_a_failure(witness: Witness, spec: Spec, method: Meth
 @case("RPC-CTXH-scope-association", syntaxes="both")
 async def test_another_association(witness: Witness, spec: Spec) -> None:
     """A handle is refused in another association, and goes on to serve in its own."""
-    home, abroad = await witness.connect(), await witness.connect()
-    handle = await witness.register(home)
+    host, abroad = await witness.connect(), await witness.connect()
+    handle = await witness.register(host)
 
     outcomes = await _use(witness, abroad, handle)
 
     for method, outcome in outcomes.items():
         spec("RPC-CTXH-scope-association").allows(outcome, *REFUSALS[method], note=f"{method} abroad")
-    await _still_registered(spec, "RPC-CTXH-scope-association", witness, home, handle)
+    await _still_registered(spec, "RPC-CTXH-scope-association", witness, host, handle)
 
 
 @case("RPC-CTXH-scope-association", needs=("two-nodes",))
 async def test_another_node(witness: Witness, spec: Spec) -> None:
     """A handle is refused by another node, and goes on to serve on its own."""
-    home, abroad = await witness.connect(0), await witness.connect(1)
-    handle = await witness.register(home)
+    host, abroad = await witness.connect(0), await witness.connect(1)
+    handle = await witness.register(host)
 
     outcomes = await _use(witness, abroad, handle)
 
     for method, outcome in outcomes.items():
         spec("RPC-CTXH-scope-association").allows(outcome, *REFUSALS[method], note=f"{method} abroad")
-    await _still_registered(spec, "RPC-CTXH-scope-association", witness, home, handle)
+    await _still_registered(spec, "RPC-CTXH-scope-association", witness, host, handle)
 
 
 @case("RPC-CTXH-shared-in-association", needs=("two-nodes", Capability.MOVE_CLIENT))
 async def test_two_connections_of_an_association(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """A handle serves on another connection of its association: AsyncNotify waits and hears of the event."""
     expect = witness.expect
-    home = await witness.connect()
-    listener = await listen(witness, home, version=1, asks=False)
-    other = await witness.connect(assoc_group=home.rpc.core.assoc_group)
+    host = await witness.connect()
+    listener = await listen(witness, host, version=1, asks=False)
+    other = await witness.connect(assoc_group=host.rpc.core.assoc_group)
 
     call = other.async_notify(listener.handle)
     quiet = await outcome_of(call, expect.quiet_time)
@@ -199,21 +197,21 @@ async def test_two_connections_of_an_association(witness: Witness, cluster: Cont
 @case("RPC-CTXH-other-user", needs=("second-account",))
 async def test_another_user(witness: Witness, spec: Spec) -> None:
     """A handle is used by another user of its association: on a connection of its own, and on the same."""
-    home = await witness.connect()
-    group = home.rpc.core.assoc_group
-    here, there = await asyncio.gather(witness.register(home), witness.register(home))
+    host = await witness.connect()
+    group = host.rpc.core.assoc_group
+    here, there = await asyncio.gather(witness.register(host), witness.register(host))
 
     other = await witness.connect(assoc_group=group, credentials=witness.second_credentials)
     spec("RPC-CTXH-other-user").record(
         _used_names(await _use(witness, other, here)), "another user on another connection of the association"
     )
     try:
-        second = await home.rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
+        second = await host.rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
     except RpcError as error:
         spec("RPC-CTXH-other-user").record(ending_of(error), "no second security context on a connection")
         return
     assert second.security is not None
-    notify = home.start(AsyncNotifyRequest(there), security=second.security.id)
+    notify = host.start(AsyncNotifyRequest(there), security=second.security.id)
     spec("RPC-CTXH-other-user").record(
         await outcome_of(notify, witness.expect.quiet_time),
         "AsyncNotify as another user in a security context of the same connection",
@@ -228,9 +226,9 @@ async def test_another_user(witness: Witness, spec: Spec) -> None:
 )
 async def test_another_level(witness: Witness, spec: Spec, made: AuthLevel, used: AuthLevel) -> None:
     """A handle is used by the same user at a lower, or higher, level of protection than it was made at."""
-    home = await witness.connect(level=made)
-    handle = await witness.register(home)
-    other = await witness.connect(level=used, assoc_group=home.rpc.core.assoc_group)
+    host = await witness.connect(level=made)
+    handle = await witness.register(host)
+    other = await witness.connect(level=used, assoc_group=host.rpc.core.assoc_group)
 
     outcomes = await _use(witness, other, handle)
 

@@ -10,15 +10,18 @@ from uuid import uuid4
 import pytest
 
 from swn_torture.casekit import case, outcome_of, returns
-from swn_torture.dcerpc.client.client import connect as connect_rpc
-from swn_torture.dcerpc.epm.messages import EPM, NIL, EpmOpnum, EptStatus, MapRequest, MapResponse
-from swn_torture.dcerpc.epm.towers import FloorProtocol, Tower
-from swn_torture.dcerpc.errors import ConnectionLost
-from swn_torture.stubdata.syntax import SyntaxId
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.endpoint_mapper import (
+    EPM,
+    NIL,
+    EpmOpnum,
+    EptStatus,
+    FloorProtocol,
+    MapRequest,
+    MapResponse,
+    Tower,
+)
+from swn_torture.casekit.protocol import WITNESS, GetInterfaceListRequest, SyntaxId, Win32, WitnessClient
+from swn_torture.casekit.transport import ConnectionLost, connect_rpc
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Outcome, Spec

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
+from swn_torture.casekit.protocol import GetInterfaceListRequest, Opnum, Win32
 from swn_torture.casekit.steps.octets import answer_to, ending, faults_in
-from swn_torture.dcerpc.pdu.header import PfcFlags, rewrite
-from swn_torture.dcerpc.pdu.pdus import Request
-from swn_torture.dcerpc.status import FORBIDDEN_STATUSES, FaultStatus, describe_status
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.transport import (
+    FORBIDDEN_STATUSES,
+    FaultStatus,
+    PfcFlags,
+    Request,
+    describe_status,
+    rewrite,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
+from swn_torture.casekit.protocol import NDR32, Opnum, Win32, encode
 from swn_torture.casekit.steps.octets import contexts, ending
-from swn_torture.dcerpc.pdu.header import PfcFlags
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.codec import encode
-from swn_torture.witness.constants import Opnum
+from swn_torture.casekit.transport import FaultStatus, PfcFlags
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

@@ -7,23 +7,26 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import case, outcome_of, returns
-from swn_torture.casekit.steps.listeners import addresses_of, bring_up, take_down
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import (
+    NDR64,
+    GetInterfaceListRequest,
+    InterfaceFlags,
+    InterfaceState,
+    ProtocolVersion,
+    Win32,
+)
+from swn_torture.casekit.steps.host_nodes import addresses_of, bring_up, take_down
 from swn_torture.casekit.steps.registering import version_1_server
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.syntax import NDR64
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import InterfaceFlags, InterfaceState, ProtocolVersion
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import InterfaceInfo, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import InterfaceInfo
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case
+from swn_torture.casekit.protocol import NDR32, WITNESS
 from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind
-from swn_torture.dcerpc.pdu.bind import ContextResult, ProviderReason, ResultCode
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.witness.constants import WITNESS
+from swn_torture.casekit.transport import ContextResult, ProviderReason, ResultCode
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

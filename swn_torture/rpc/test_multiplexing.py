@@ -6,21 +6,19 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import GetInterfaceListRequest, UnRegisterRequest
 from swn_torture.casekit.steps.listeners import SUCCESS, listen
 from swn_torture.casekit.steps.octets import contexts
+from swn_torture.casekit.transport import AuthLevel, DeadlineExceeded, PfcFlags
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import DeadlineExceeded
-from swn_torture.dcerpc.pdu.header import PfcFlags
-from swn_torture.dcerpc.security.levels import AuthLevel
-from swn_torture.witness.messages import GetInterfaceListRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import WitnessClient
     from swn_torture.casekit.steps.listeners import Listener
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
 
 ON_ONE_CONNECTION = 64
 CONNECTIONS = 200

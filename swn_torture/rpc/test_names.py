@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case, returns
+from swn_torture.casekit.protocol import Win32
 from swn_torture.casekit.steps.registering import (
     REGISTER,
     WRONG_PARAMETER,
@@ -15,8 +16,7 @@ from swn_torture.casekit.steps.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.casekit.strings import HOSTILE, UNUSUAL, endings, hostile
-from swn_torture.stubdata.win32 import Win32
+from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, endings, hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.protocol import AsyncNotifyRequest, GetInterfaceListRequest, Opnum, UnRegisterRequest
 from swn_torture.casekit.steps.registering import MISMATCH, NO_SUCH_METHOD, unregister
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import AsyncNotifyRequest, GetInterfaceListRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.protocol import Request, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import Request
 
 
 async def right_request(witness: Witness, client: WitnessClient, opnum: Opnum) -> Request[Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import ProtocolVersion, UnRegisterRequest, Win32
 from swn_torture.casekit.steps.registering import (
     REGISTER,
     REGISTER_EX,
@@ -21,15 +23,11 @@ from swn_torture.casekit.steps.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import ProtocolVersion
-from swn_torture.witness.messages import UnRegisterRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"}
 

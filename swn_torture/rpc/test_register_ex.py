@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case, outcome_of
+from swn_torture.casekit.protocol import ProtocolVersion
 from swn_torture.casekit.steps.registering import (
     NO_SUCH_METHOD,
     REGISTER_EX,
@@ -19,14 +20,13 @@ from swn_torture.casekit.steps.registering import (
     with_handle,
 )
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.witness.constants import ProtocolVersion
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 
 @case("SWN-3.1.4.5-null-sharename-ok", needs=("version-2",), syntaxes="both")

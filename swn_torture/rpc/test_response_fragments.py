@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import Outcome, case, outcome_of
+from swn_torture.casekit.endpoint_mapper import EPM, EpmOpnum, LookupRequest, LookupResponse
+from swn_torture.casekit.protocol import GetInterfaceListRequest
 from swn_torture.casekit.steps.octets import ending, received_pdus
+from swn_torture.casekit.transport import AuthLevel, PduType, PfcFlags, RpcError, connect_rpc
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.dcerpc.client.client import connect as connect_rpc
-from swn_torture.dcerpc.epm.messages import EPM, EpmOpnum, LookupRequest, LookupResponse
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.pdu.header import PduType, PfcFlags
-from swn_torture.dcerpc.security.levels import AuthLevel
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import Header, RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.client.client import RpcClient
-    from swn_torture.dcerpc.pdu.header import Header
 
 _SMALLEST = 2048
 _LARGEST = 5840

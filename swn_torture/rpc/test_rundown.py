@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import SILENCE, case
+from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.steps.listeners import listen, wait_quiet_time
 from swn_torture.casekit.steps.octets import contexts, outcome_of_bind, request_octets
 from swn_torture.casekit.steps.registering import listed, show_listed, until_gone
-from swn_torture.control.base import Capability
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 CLOSED_MID_CALL = 100
 #: Connections that are open at a time.

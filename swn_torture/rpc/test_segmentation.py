@@ -9,13 +9,9 @@ import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
 from swn_torture.casekit.outcome import refuses_bind
+from swn_torture.casekit.protocol import NDR32, WITNESS, GetInterfaceListRequest, Opnum, Win32, WitnessClient
 from swn_torture.casekit.steps.octets import answer_to, contexts, ending
-from swn_torture.dcerpc.pdu.header import WHOLE, PfcFlags, rewrite
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS, Opnum
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.transport import WHOLE, PfcFlags, rewrite
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

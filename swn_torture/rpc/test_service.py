@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.protocol import NDR32, WITNESS, GetInterfaceListRequest, Win32, WitnessClient
 from swn_torture.casekit.steps.octets import contexts, outcome_of_bind
-from swn_torture.dcerpc.pdu.bind import ContextResult, ResultCode
-from swn_torture.dcerpc.security.levels import AuthType
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.transport import AuthType, ContextResult, ResultCode
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.cluster import Capability, ControllerError
+from swn_torture.casekit.protocol import InterfaceState, Win32, describe
+from swn_torture.casekit.steps.host_nodes import take_down
 from swn_torture.casekit.steps.interface_list import interfaces_until, states_of
-from swn_torture.casekit.steps.listeners import take_down
 from swn_torture.casekit.steps.registering import (
     INVALID_STATE,
     REGISTER,
@@ -26,17 +28,14 @@ from swn_torture.casekit.steps.registering import (
     succeeded,
     with_handle,
 )
-from swn_torture.casekit.strings import HOSTILE, UNUSUAL, endings, hostile
-from swn_torture.control.base import Capability, ControllerError
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import InterfaceState, describe
+from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, endings, hostile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 

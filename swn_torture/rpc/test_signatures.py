@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import GetInterfaceListRequest, Opnum, WitnessClient
 from swn_torture.casekit.steps.callers import EveryMethod
 from swn_torture.casekit.steps.listeners import SUCCESS, listen
 from swn_torture.casekit.steps.octets import answer_to, contexts, request_octets
 from swn_torture.casekit.steps.registering import listed, show_listed
+from swn_torture.casekit.transport import (
+    CONNECT_TOKEN,
+    AuthLevel,
+    AuthType,
+    PfcFlags,
+    RpcError,
+    SecTrailer,
+    rewrite,
+)
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.pdu.header import PfcFlags, SecTrailer, rewrite
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.security.protection import CONNECT_TOKEN
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import RegisterRequest
+    from swn_torture.casekit.transport import Request
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.dcerpc.pdu.pdus import Request
-    from swn_torture.witness.messages import RegisterRequest
 
 each_service = pytest.mark.parametrize(
     "service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower()
@@ -50,8 +53,8 @@ def _flip(octets: bytes, offset: int) -> bytes:
 
 async def _connect(witness: Witness, **connection: Any) -> WitnessClient:
     """A connection whose association outlives it, so that what it registered stays listed."""
-    home = await witness.connect()
-    return await witness.connect(assoc_group=home.rpc.core.assoc_group, **connection)
+    host = await witness.connect()
+    return await witness.connect(assoc_group=host.rpc.core.assoc_group, **connection)
 
 
 async def _send_bad(
@@ -334,7 +337,7 @@ async def test_response_to_a_pending_call(
 async def test_no_verifier(witness: Witness, cluster: Controller, spec: Spec, level: AuthLevel) -> None:
     """A request of any method without a verifier is refused on a connection with a protected context."""
     methods = await EveryMethod.of(witness)
-    group = methods.home.rpc.core.assoc_group
+    group = methods.registered_on.rpc.core.assoc_group
 
     for name, request in methods.requests.items():
         client = await witness.connect(level=level, assoc_group=group)

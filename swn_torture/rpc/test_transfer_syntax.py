@@ -8,20 +8,30 @@ from uuid import uuid4
 import pytest
 
 from swn_torture.casekit import case, outcome_of, returns
+from swn_torture.casekit.protocol import (
+    NDR32,
+    NDR64,
+    WITNESS,
+    GetInterfaceListRequest,
+    SyntaxId,
+    Win32,
+    WitnessClient,
+    bind_time_features,
+)
 from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind, syntax_name
+from swn_torture.casekit.transport import (
+    LITTLE_ENDIAN,
+    ContextResult,
+    PresentationContext,
+    ProviderReason,
+    ResultCode,
+)
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.dcerpc.pdu.bind import ContextResult, PresentationContext, ProviderReason, ResultCode
-from swn_torture.dcerpc.pdu.header import LITTLE_ENDIAN
-from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId, bind_time_features
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.client import WitnessClient
-from swn_torture.witness.constants import WITNESS
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import RpcClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.client.client import RpcClient
 
 _NO_COMMON_SYNTAX = (ResultCode.PROVIDER_REJECTION, ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED)
 

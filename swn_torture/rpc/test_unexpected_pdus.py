@@ -9,19 +9,30 @@ import pytest
 
 from swn_torture.casekit import CLOSED, case, faults
 from swn_torture.casekit.outcome import refuses_bind
+from swn_torture.casekit.protocol import NDR32, GetInterfaceListRequest
 from swn_torture.casekit.steps.octets import answer_to, contexts, request_octets
-from swn_torture.dcerpc.pdu.bind import AlterContextResp, BindAck, BindNak, ContextResult
-from swn_torture.dcerpc.pdu.header import Header, SecTrailer
-from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Response, Shutdown
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import NDR32
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.casekit.transport import (
+    AlterContextResp,
+    Auth3,
+    AuthLevel,
+    AuthType,
+    BindAck,
+    BindNak,
+    CoCancel,
+    ContextResult,
+    FaultPdu,
+    FaultStatus,
+    Header,
+    Orphaned,
+    Response,
+    SecTrailer,
+    Shutdown,
+)
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import Pdu
     from swn_torture.casekit.witness import Witness
-    from swn_torture.dcerpc.pdu.pdus import Pdu
 
 #: How a server may end what its state machine has no place for (MS-RPCE 3.3.3, under figure 20).
 ERRORS = (faults(FaultStatus.NCA_S_PROTO_ERROR), refuses_bind(), CLOSED)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.protocol import UnRegisterRequest, Win32
 from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NEVER_ISSUED,
@@ -20,13 +21,11 @@ from swn_torture.casekit.steps.registering import (
     show_listed,
     unregister,
 )
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.messages import UnRegisterRequest
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import NULL_HANDLE, UnRegisterExRequest, UnRegisterRequest, Win32
 from swn_torture.casekit.steps.registering import (
     MISMATCH,
     NEVER_ISSUED,
@@ -20,18 +22,14 @@ from swn_torture.casekit.steps.registering import (
     with_handle,
 )
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
-from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.messages import NULL_HANDLE, UnRegisterExRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import ContextHandle, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import ContextHandle
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 

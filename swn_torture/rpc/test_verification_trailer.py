@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 
 from swn_torture.casekit import case, faults, outcome_of
+from swn_torture.casekit.cluster import Capability
+from swn_torture.casekit.protocol import WITNESS, GetInterfaceListRequest, Opnum, SyntaxId
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.registering import listed, show_listed
-from swn_torture.control.base import Capability
-from swn_torture.dcerpc.pdu.verification_trailer import (
+from swn_torture.casekit.transport import FaultStatus
+from swn_torture.casekit.verification_trailer import (
     END,
     MUST_PROCESS,
     SIGNATURE,
@@ -23,19 +25,14 @@ from swn_torture.dcerpc.pdu.verification_trailer import (
     pcontext,
     trailer,
 )
-from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.stubdata.syntax import SyntaxId
-from swn_torture.witness.constants import WITNESS, Opnum
-from swn_torture.witness.messages import GetInterfaceListRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.protocol import AnyRequest, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.control.base import Controller
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import AnyRequest
 
 #: Makes a trailer, or octets that are none, from the commands that would be right.
 Maker: TypeAlias = "Callable[[dict[str, Command]], VerificationTrailer | bytes]"
@@ -127,13 +124,13 @@ async def test_unknown_command(witness: Witness, spec: Spec, size: int) -> None:
     """An unknown command without the must-process flag is skipped, wherever it stands."""
     client = await witness.connect()
     unknown = Command(UNKNOWN, b"\xa5" * size)
-    places: dict[str, Maker] = {
+    hosts: dict[str, Maker] = {
         "alone": lambda _: trailer(unknown),
         "first": lambda right: trailer(unknown, *right.values()),
         "last": lambda right: trailer(*right.values(), unknown),
     }
 
-    for place, make in places.items():
+    for place, make in hosts.items():
         outcome = await _outcome(witness, client, make)
         spec("RPC-VT-unknown-optional").allows(
             outcome, SUCCESS, note=f"command 0x{UNKNOWN:04X} of {size} octets, {place}"
@@ -146,8 +143,8 @@ async def test_unknown_command_to_be_processed(
     witness: Witness, cluster: Controller, spec: Spec, place: str
 ) -> None:
     """A request with an unknown command that must be processed is invalid: it is refused, with status 5."""
-    home = await witness.connect()
-    client = await witness.connect(assoc_group=home.rpc.core.assoc_group)
+    host = await witness.connect()
+    client = await witness.connect(assoc_group=host.rpc.core.assoc_group)
     request = witness.registration(ip_address=await witness.address_of(0))
     unknown = Command(UNKNOWN | MUST_PROCESS, bytes(4))
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case, outcome_of
-from swn_torture.casekit.steps.registering import NEVER_ISSUED, NO_SUCH_METHOD
-from swn_torture.stubdata.win32 import Win32, describe, is_assigned
-from swn_torture.witness.constants import Opnum
-from swn_torture.witness.messages import (
+from swn_torture.casekit.protocol import (
     AsyncNotifyRequest,
     GetInterfaceListRequest,
+    Opnum,
     UnRegisterExRequest,
     UnRegisterRequest,
+    Win32,
+    describe_code,
+    is_assigned,
 )
+from swn_torture.casekit.steps.registering import NEVER_ISSUED, NO_SUCH_METHOD
 
 if TYPE_CHECKING:
     from typing import Any
 
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.protocol import Request, WitnessClient
     from swn_torture.casekit.witness import Witness
-    from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import Request
 
 #: The codes that the tables of the methods, or their text and notes, name.
 NAMED = {
@@ -103,11 +104,11 @@ async def test_return_values_are_win32_codes(witness: Witness, spec: Spec) -> No
         )
         if code is None:
             continue
-        beside = "" if code in NAMED else "; a code that the methods' tables do not name"
+        other_than = "" if code in NAMED else "; a code that the methods' tables do not name"
         spec("SWN-1.8-codes-meaning").holds(
             is_assigned(code),
             expected="a code that MS-ERREF 2.2 defines",
-            observed=f"{describe(code)}{beside}",
+            observed=f"{describe_code(code)}{other_than}",
             note=what,
         )
         if request.opnum in ERROR_CODES and (code or request.opnum == Opnum.GET_INTERFACE_LIST):

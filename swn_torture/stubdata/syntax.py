@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.stubdata.fields import DecodeError
 
 SYNTAX_SIZE: Final = 20
 """Octets of a syntax identifier on the wire."""
@@ -35,12 +35,10 @@ class SyntaxId:
 
     @classmethod
     def unpack(cls, octets: bytes | memoryview, byte_order: str = "little") -> SyntaxId:
-        """Read 20 octets. Raises :class:`RemoteProtocolError` when there are fewer."""
+        """Read 20 octets. Raises :class:`DecodeError` when there are fewer."""
         raw = bytes(octets[:SYNTAX_SIZE])
         if len(raw) < SYNTAX_SIZE:
-            raise RemoteProtocolError(
-                f"a syntax identifier needs 20 octets, {len(raw)} are left", field="syntax"
-            )
+            raise DecodeError("syntax", 0, f"a syntax identifier needs 20 octets, {len(raw)} are left")
         if byte_order == "little":
             major, minor = struct.unpack_from("<HH", raw, 16)
             return cls(UUID(bytes_le=raw[:16]), major, minor)

@@ -183,7 +183,7 @@ def test_a_run_that_was_killed_leaves_its_journal(
 def test_a_target_that_dies_is_an_error_and_no_violation(
     swn_torture: Command, tmp_path: Path, profile_text: Text
 ) -> None:
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.nodes.embedded import EmbeddedCluster as Cluster
 
     report = tmp_path / "report"

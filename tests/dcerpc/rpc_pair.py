@@ -9,13 +9,13 @@ from uuid import UUID
 from swn_torture.dcerpc.client.binding import propose
 from swn_torture.dcerpc.client.connection import ClientConnection
 from swn_torture.dcerpc.errors import AuthenticationError, BadSignature, RemoteProtocolError
-from swn_torture.dcerpc.events import CallCancelled, CallReceived, ClientEvent, Joined, ProtocolViolation
 from swn_torture.dcerpc.pdu.bind import BindAck, PresentationContext
 from swn_torture.dcerpc.pdu.framing import Framer
 from swn_torture.dcerpc.pdu.pdus import Pdu, unpack
 from swn_torture.dcerpc.security.context import SecurityContext
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.server.events import CallCancelled, CallReceived, Joined, ProtocolViolation
 from swn_torture.dcerpc.server.interface import (
     Association,
     AssociationTable,
@@ -30,6 +30,7 @@ from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from swn_torture.dcerpc.client.events import ClientEvent
     from swn_torture.dcerpc.security.protection import SecurityEntry
 
 ECHO = SyntaxId(UUID("e1f2a3b4-0001-0002-0003-000405060708"), 1, 1)

@@ -12,7 +12,8 @@ from spnego._ntlm_raw.messages import AvFlags, AvId, Challenge, NegotiateFlags, 
 
 from swn_torture.dcerpc.errors import AuthenticationError
 from swn_torture.dcerpc.security.acceptor import Acceptor
-from swn_torture.dcerpc.security.context import Credentials, SecurityContext, initiator
+from swn_torture.dcerpc.security.context import Credentials, SecurityContext
+from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from tests.dcerpc.impacket_client import ImpacketClient
 

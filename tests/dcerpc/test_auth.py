@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from swn_torture.dcerpc.errors import AuthenticationError, BadSignature
 from swn_torture.dcerpc.security.acceptor import Acceptor
-from swn_torture.dcerpc.security.context import Credentials, SecurityContext, initiator
+from swn_torture.dcerpc.security.context import Credentials, SecurityContext
+from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
 
 WITNESS = Credentials("witness", "Passw0rd!", "SWNTEST", "CLIENT1")

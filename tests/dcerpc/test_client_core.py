@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from swn_torture.dcerpc.client.binding import propose
 from swn_torture.dcerpc.client.connection import ClientConnection
+from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
-from swn_torture.dcerpc.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult
 from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, WHOLE, PfcFlags, rewrite
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response, Shutdown, unpack

@@ -25,6 +25,7 @@ from swn_torture.dcerpc.epm.messages import (
 )
 from swn_torture.dcerpc.epm.towers import Floor, FloorProtocol, Tower
 from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.stubdata.fields import DecodeError
 from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 SERVICE = SyntaxId(UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28"), 1, 1)
@@ -202,5 +203,5 @@ def test_an_element_may_have_no_tower() -> None:
 
 
 def test_a_syntax_cut_short() -> None:
-    with pytest.raises(RemoteProtocolError, match="needs 20 octets, 19 are left"):
+    with pytest.raises(DecodeError, match="needs 20 octets, 19 are left"):
         SyntaxId.unpack(SERVICE.pack()[:19])

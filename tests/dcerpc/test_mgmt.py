@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from swn_torture.dcerpc.client.management import inq_if_ids
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.mgmt import MGMT, Management, ManagementError, inq_if_ids, read_if_ids
+from swn_torture.dcerpc.mgmt import MGMT, ManagementError, read_if_ids
 from swn_torture.dcerpc.server.interface import (
     Association,
     Caller,
@@ -17,6 +18,7 @@ from swn_torture.dcerpc.server.interface import (
     ServerCall,
     ServerInterface,
 )
+from swn_torture.dcerpc.server.management import Management
 from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.syntax import NDR32, SyntaxId

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.client.events import Answered
 from swn_torture.dcerpc.errors import BadSignature, LocalProtocolError, RemoteProtocolError
-from swn_torture.dcerpc.events import Answered
 from swn_torture.dcerpc.pdu import verification_trailer as vt
 from swn_torture.dcerpc.pdu.bind import BindAck, PresentationContext
 from swn_torture.dcerpc.pdu.header import PfcFlags, SecTrailer, rewrite

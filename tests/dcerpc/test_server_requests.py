@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.client.binding import propose
+from swn_torture.dcerpc.client.events import Answered, Faulted
 from swn_torture.dcerpc.errors import LocalProtocolError
-from swn_torture.dcerpc.events import Answered, Faulted
 from swn_torture.dcerpc.pdu import verification_trailer as vt
 from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, WHOLE, PduType, PfcFlags, SecTrailer, rewrite
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Pdu, Request, Response, unpack

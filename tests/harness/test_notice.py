@@ -8,7 +8,7 @@ import pytest
 
 from swn_torture.casekit.checks import Spec
 from swn_torture.casekit.raw.notification import Notification, Unreadable
-from swn_torture.casekit.raw.notification_rules import FRAME_RULES, check_frame, fits
+from swn_torture.casekit.rules.notification_rules import FRAME_RULES, check_frame, fits
 from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.state.options import Options
 

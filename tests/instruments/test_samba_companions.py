@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.server.nodes.config import ClusterConfig, default_nodes
+from swn_torture.server.config import ClusterConfig, default_nodes
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.stubdata.syntax import NDR64
 from tests.server.companion_samples import CLUSAPI, SRVSVC, SYNTAXES

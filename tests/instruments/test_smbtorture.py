@@ -22,7 +22,7 @@ from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.server.companions.clusapi.messages import CLUSAPI
 from swn_torture.server.companions.dispatch import TableInterface
 from swn_torture.server.companions.srvsvc.messages import SRVSVC
-from swn_torture.server.nodes.config import DEFAULT_SHARES, ClusterConfig
+from swn_torture.server.config import DEFAULT_SHARES, ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.state.options import Options

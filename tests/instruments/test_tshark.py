@@ -28,7 +28,7 @@ from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.transcript import Transcript
 from swn_torture.report.exchange.captures import write_capture
-from swn_torture.server.nodes.config import ClusterConfig, default_nodes
+from swn_torture.server.config import ClusterConfig, default_nodes
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.state.options import Options
 from swn_torture.server.state.shares import Share, ShareType

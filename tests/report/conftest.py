@@ -15,10 +15,10 @@ from uuid import UUID
 import pytest
 
 from swn_torture.report import (
+    CaseOutcome,
     CaseResult,
     Check,
     Choice,
-    CaseOutcome,
     Results,
     Run,
     TargetInfo,

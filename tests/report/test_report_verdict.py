@@ -8,10 +8,10 @@ import json
 import pytest
 
 from swn_torture.report import (
+    CaseOutcome,
     CaseResult,
     Check,
     Choice,
-    CaseOutcome,
     Results,
     ResultsError,
     Run,
@@ -145,7 +145,9 @@ def test_client_rules_and_unobservable_ones_stand_apart_from_the_count() -> None
         ([], True, "undecided", 3),
     ],
 )
-def test_the_overall_verdict(outcomes: list[CaseOutcome], complete: bool, verdict: str, exit_code: int) -> None:
+def test_the_overall_verdict(
+    outcomes: list[CaseOutcome], complete: bool, verdict: str, exit_code: int
+) -> None:
     summary = results(*(case(outcome=o, names=("may",)) for o in outcomes), complete=complete).summary
     assert (summary.verdict, summary.exit_code) == (verdict, exit_code)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.cluster import ReferenceCluster
-from swn_torture.server.nodes.config import ClusterConfig
 from swn_torture.witness.client import WitnessClient, connect
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.notifications import ResourceChange

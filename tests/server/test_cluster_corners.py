@@ -13,9 +13,10 @@ import pytest
 
 from swn_torture.dcerpc.errors import Fault
 from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.harness.live_target import embedded_cluster
+from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port, free_network
 from swn_torture.server.nodes.admin import AdminServer
 from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
-from swn_torture.server.nodes.config import ClusterConfig, ConfigError, choose_epm_port, free_network
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.nodes.serve import introduction
@@ -171,7 +172,7 @@ def test_a_profile_that_expects_no_shares_has_those_of_every_cluster() -> None:
     profile = load_profile("reference")
     bare = dataclasses.replace(profile, expect=dataclasses.replace(profile.expect, shares=()))
 
-    assert EmbeddedCluster.from_profile(bare).config.shares == ClusterConfig().shares
+    assert embedded_cluster(bare).config.shares == ClusterConfig().shares
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.cluster import ReferenceCluster
-from swn_torture.server.nodes.config import ClusterConfig
 from swn_torture.server.state.shares import EnumerationError
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from swn_torture.control import NodeState
 from swn_torture.dcerpc.security.context import Credentials
-from swn_torture.server.nodes.config import ClusterConfig, ConfigError, choose_epm_port, default_nodes
+from swn_torture.harness.live_target import embedded_cluster
+from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port, default_nodes
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.target import load_profile, make_controller
 from swn_torture.witness.client import connect
@@ -18,7 +19,7 @@ from swn_torture.witness.client import connect
 
 def test_the_shipped_profile_describes_a_cluster() -> None:
     profile = load_profile("reference")
-    with EmbeddedCluster.from_profile(profile) as cluster:
+    with embedded_cluster(profile) as cluster:
         assert [node.name for node in cluster.nodes] == ["NODE1", "NODE2", "NODE3"]
         options = cluster.config.options
         assert (options.unused_timeout, options.scan_interval) == (3.0, 0.1)
@@ -49,7 +50,7 @@ def test_every_variant_of_the_shipped_profile_can_be_built(name: str) -> None:
     profile = load_profile("reference")
     changes = {key: value for key, value in profile.variants[name].items() if key != "expect"}
     varied = dataclasses.replace(profile, embedded={**(profile.embedded or {}), **changes})
-    assert EmbeddedCluster.from_profile(varied).config.nodes
+    assert embedded_cluster(varied).config.nodes
 
 
 def test_a_cluster_that_cannot_start_says_so_where_it_was_asked_for() -> None:

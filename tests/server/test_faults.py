@@ -18,11 +18,12 @@ from swn_torture.faults.library import (
     UnknownFault,
     find_fault,
     load_faults,
+    with_fault,
 )
 from swn_torture.faults.registry import name_of, seam_of
-from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
-from swn_torture.server.nodes.node import Parts
+from swn_torture.server.nodes.parts import Parts
 from swn_torture.server.state.registration_checks import RegistrationChecks
 from swn_torture.witness.client import connect
 from swn_torture.witness.codec import DecodeError
@@ -36,7 +37,7 @@ def test_a_faulty_server_starts_and_breaks_on_no_first_call(
 ) -> None:
     with (
         caplog.at_level(logging.ERROR, logger="asyncio"),
-        EmbeddedCluster(ClusterConfig.from_mapping({"nodes": 1, "fault": fault.name})) as cluster,
+        EmbeddedCluster(*with_fault(ClusterConfig.from_mapping({"nodes": 1}), fault.name)) as cluster,
     ):
         asyncio.run(ask(cluster))
     assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]

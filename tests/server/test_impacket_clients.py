@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.stubdata.syntax import NDR32
 from swn_torture.stubdata.win32 import Win32

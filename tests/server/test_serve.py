@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from swn_torture.cli import main
 from swn_torture.control import NodeState
-from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.serve import introduction, profile_of, serve
 from swn_torture.target import load_profile, make_controller
 

@@ -18,7 +18,7 @@ from impacket.dcerpc.v5.rpcrt import RPC_C_AUTHN_LEVEL_PKT_PRIVACY
 from impacket.nmb import NetBIOSError, NetBIOSTimeout
 from impacket.smbconnection import SessionError, SMBConnection
 
-from swn_torture.server.nodes.config import ClusterConfig, InterfaceConfig, NodeConfig, default_nodes
+from swn_torture.server.config import ClusterConfig, InterfaceConfig, NodeConfig, default_nodes
 from swn_torture.server.nodes.embedded import EmbeddedCluster, EmbeddedNode
 from swn_torture.server.state.shares import Share, ShareType
 from swn_torture.stubdata.win32 import Win32
@@ -393,7 +393,7 @@ def test_the_files_go_with_the_cluster_unless_they_have_a_place_of_their_own(tmp
 def test_nothing_of_it_is_imported_before_it_is_asked_for(*, asked: bool) -> None:
     program = f"""
 import sys
-from swn_torture.server.nodes.config import ClusterConfig
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 with EmbeddedCluster(ClusterConfig(clusapi={asked}, smb_port={0 if asked else None})):
     names = ("impacket", "swn_torture.server.companions.smb", "swn_torture.server.companions.srvsvc", "swn_torture.server.companions.clusapi")

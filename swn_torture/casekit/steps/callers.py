@@ -56,7 +56,7 @@ class EveryMethod:
     """
 
     witness: Witness
-    home: WitnessClient
+    registered_on: WitnessClient
     handle: ContextHandle
     requests: Mapping[str, Any]
     names: tuple[str, ...]
@@ -64,9 +64,9 @@ class EveryMethod:
     @classmethod
     async def of(cls, witness: Witness, **connection: Any) -> Self:
         """Register, and prepare the requests; ``connection`` is how to connect for that."""
-        home = await witness.connect(**connection)
+        registered_on = await witness.connect(**connection)
         address = await witness.address_of(0)
-        handle = await witness.register(home, ip_address=address)
+        handle = await witness.register(registered_on, ip_address=address)
         register = witness.registration(ip_address=address)
         register_ex = witness.registration_ex(ip_address=address)
         requests = {
@@ -78,14 +78,14 @@ class EveryMethod:
             "UnRegister": UnRegisterRequest(handle),
         }
         names = (str(register.client_computer_name), str(register_ex.client_computer_name))
-        return cls(witness, home, handle, requests, names)
+        return cls(witness, registered_on, handle, requests, names)
 
     async def called(self, **connection: Any) -> dict[str, Outcome]:
         """Make each call as the caller that ``connection`` (of ``Witness.connect``) describes.
 
         Each on a connection of its own: a server may close one on which it had to refuse something.
         """
-        group = self.home.rpc.core.assoc_group
+        group = self.registered_on.rpc.core.assoc_group
         outcomes: dict[str, Outcome] = {}
         for name in self.requests:
             try:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit.outcome import SILENCE, outcome_of, returns
-from swn_torture.casekit.steps.listeners import addresses_of
+from swn_torture.casekit.steps.host_nodes import addresses_of
 from swn_torture.control.base import NodeState
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState, describe

@@ -15,36 +15,27 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit.outcome import SILENCE, Outcome, outcome_of, returns
 from swn_torture.casekit.raw.notification import Notification, Unreadable
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.control.base import Capability
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType
+from swn_torture.witness.constants import MessageType
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
-
     from swn_torture.casekit.checks import Spec
+    from swn_torture.casekit.steps.host_nodes import HostNode
     from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
     from swn_torture.witness.client import PendingCall, WitnessClient
-    from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle, InterfaceInfo
+    from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
-#: How often a list is asked for that is to change: short beside any event of a cluster.
-_POLL_S = 0.05
 #: How many answers in a row are more than any case can have caused.
 _PATIENCE = 10
-
-# Listening
-# ----------------------------------------------------------------------------------------------------------
 
 
 class Listener:
@@ -243,7 +234,7 @@ async def wait_or_move_client(
     cluster: Controller,
     listener: Listener,
     kind: MessageType,
-    home: HostNode,
+    host: HostNode,
     *same_client: Listener,
     timeout: float | None = None,
 ) -> Outcome:
@@ -265,7 +256,7 @@ async def wait_or_move_client(
     if outcome == SUCCESS:
         spec.choice("AMB-17", f"{kind.name}: ends the wait")
     elif outcome == SILENCE:
-        await cluster.move_client(listener.name, home.node)
+        await cluster.move_client(listener.name, host.node)
         await wait_for_notifications(*same_client)
         others = (MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE)
         outcome = await wait_past(listener, *others, timeout=timeout)
@@ -282,138 +273,3 @@ async def wait_past(listener: Listener, *others: MessageType, timeout: float | N
             break
         (outcome,) = await wait_for_notifications(listener, timeout=timeout)
     return outcome
-
-
-# The cluster
-# ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class HostNode:
-    """A node, and the interfaces of the interface list that it hosts."""
-
-    node: str
-    interfaces: tuple[InterfaceInfo, ...]
-
-    @property
-    def ips(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Their addresses, of either family."""
-        return tuple(address for interface in self.interfaces for address in addresses_of(interface))
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Their addresses as registrations write them."""
-        return tuple(map(str, self.ips))
-
-    @property
-    def available(self) -> bool:
-        """Whether it has interfaces, and all of them are AVAILABLE."""
-        states = {interface.state for interface in self.interfaces}
-        return states == {InterfaceState.AVAILABLE}
-
-
-def addresses_of(interface: InterfaceInfo) -> tuple[IPv4Address | IPv6Address, ...]:
-    """The addresses that the Flags of an interface call valid, IPv4 first."""
-    valid: list[IPv4Address | IPv6Address] = []
-    if interface.flags & InterfaceFlags.IPV4:
-        valid.append(interface.ipv4)
-    if interface.flags & InterfaceFlags.IPV6:
-        valid.append(interface.ipv6)
-    return tuple(valid)
-
-
-async def host_nodes(witness: Witness, cluster: Controller) -> tuple[HostNode, ...]:
-    """Every node with the interfaces it hosts now, in the order of the controller.
-
-    Who hosts what is known from the controller alone: a list in which all interfaces carry one group name
-    (AMB-10) does not tell.
-    """
-    listed = await witness.interfaces()
-    found = []
-    for node in await cluster.nodes():
-        hosted = {ip_address(address) for address in node.addresses}
-        found.append(HostNode(node.name, tuple(i for i in listed if hosted.intersection(addresses_of(i)))))
-    return tuple(found)
-
-
-def index_of(witness: Witness, node: str) -> int:
-    """Where a node stands in the profile.
-
-    Raises:
-        Unsuitable: it is not there.
-    """
-    for index, each in enumerate(witness.nodes):
-        if each.name.casefold() == node.casefold():
-            return index
-    raise NotTestable(f"the profile has no [[node]] for {node}")
-
-
-async def destinations(
-    witness: Witness, cluster: Controller, *, beside: str = "", at_least: int = 1
-) -> tuple[HostNode, ...]:
-    """The nodes that clients can be moved to: with nothing but AVAILABLE interfaces, none of them ``beside``.
-
-    Those whose interfaces have one address each come first: what is said of them is beyond doubt (AMB-16).
-
-    Raises:
-        Unsuitable: there are fewer than ``at_least``.
-    """
-    found = [h for h in await host_nodes(witness, cluster) if h.available and beside not in h.addresses]
-    if len(found) < at_least:
-        raise NotTestable(f"{len(found)} nodes host AVAILABLE interfaces only, the case needs {at_least}")
-    return tuple(sorted(found, key=lambda home: len(home.addresses) > len(home.interfaces)))
-
-
-async def destination(
-    witness: Witness, cluster: Controller, *, beside: str = "", ipv6: bool = False
-) -> HostNode:
-    """One of them; with ``ipv6`` one that has an IPv6 address, else one that has an IPv4 address.
-
-    Raises:
-        Unsuitable: there is none such.
-    """
-    version = 6 if ipv6 else 4
-    for home in await destinations(witness, cluster, beside=beside):
-        if any(address.version == version for address in home.ips):
-            return home
-    raise NotTestable(f"no other node hosts AVAILABLE interfaces only, one with an IPv{version} address")
-
-
-def share_of(witness: Witness, *others: str) -> str:
-    """A share to register for, other than ``others``; scale-out if possible, since they go where all go."""
-    shares = sorted(witness.expect.shares, key=lambda share: not share.scale_out)
-    for share in shares:
-        if share.name not in others:
-            return share.name
-    raise NotTestable("the profile lists too few shares (expect.shares)")
-
-
-async def until_listed(witness: Witness, address: str, *, gone: bool = False) -> bool:
-    """Wait, as long as an event may take, until an address is in the interface list, or ``gone`` from it."""
-    wanted = ip_address(address)
-    client = await witness.connect()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + witness.expect.event_deadline
-    while True:
-        listed = (await client.get_interface_list()).interfaces
-        if any(wanted in addresses_of(interface) for interface in listed) is not gone:
-            return True
-        if loop.time() > deadline:
-            return False
-        await asyncio.sleep(_POLL_S)
-
-
-async def take_down(cluster: Controller, node: str) -> None:
-    """Have the interfaces of a node become UNAVAILABLE, by the order that disturbs least."""
-    if cluster.can(Capability.INTERFACE_STATE):
-        await cluster.set_interface(node, up=False)
-    else:
-        await cluster.disable(node)
-
-
-async def bring_up(cluster: Controller, node: str) -> None:
-    """The reverse of ``take_down``."""
-    if cluster.can(Capability.INTERFACE_STATE):
-        await cluster.set_interface(node, up=True)
-    else:
-        await cluster.enable(node)

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from swn_torture.casekit.outcome import faults, outcome_of, returns
-from swn_torture.casekit.steps.listeners import addresses_of
+from swn_torture.casekit.steps.host_nodes import addresses_of
 from swn_torture.casekit.witness import NotTestable
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.win32 import Win32

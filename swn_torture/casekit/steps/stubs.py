@@ -155,10 +155,10 @@ async def send_cuts(sender: Sender, message: AnyRequest) -> dict[str, dict[str, 
     stub = encode(message, syntax, byte_order=sender.byte_order)
     ended: dict[str, dict[str, Outcome]] = {}
     for field, span in field_spans(message, syntax).items():
-        places = {span.start, span.start + 1, (span.start + span.stop) // 2, span.stop - 1} & {*span} - {0}
+        hosts = {span.start, span.start + 1, (span.start + span.stop) // 2, span.stop - 1} & {*span} - {0}
         ended[field] = {
             f"{place} of {len(stub)} octets": await sender.send(message, stub[:place])
-            for place in sorted(places)
+            for place in sorted(hosts)
         }
     return ended
 

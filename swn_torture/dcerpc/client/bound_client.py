@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from swn_torture.dcerpc.client.client import RpcClient
-    from swn_torture.dcerpc.pdu.header import ByteOrder
+    from swn_torture.stubdata.fields import ByteOrder
     from swn_torture.stubdata.syntax import SyntaxId
 
 __all__ = ["ask", "bound_client"]

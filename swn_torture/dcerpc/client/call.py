@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from swn_torture.dcerpc.errors import DeadlineExceeded, RpcError
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.events import Answered
+    from swn_torture.dcerpc.client.events import Answered
 
 Result = TypeVar("Result")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 from swn_torture.dcerpc.client.binding import BindResult, propose
 from swn_torture.dcerpc.client.call import Call, Waiting
 from swn_torture.dcerpc.client.connection import ClientConnection, Security
+from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.connection import MAX_FRAGMENT
 from swn_torture.dcerpc.errors import (
     AuthenticationError,
@@ -21,9 +22,9 @@ from swn_torture.dcerpc.errors import (
     RemoteProtocolError,
     RpcError,
 )
-from swn_torture.dcerpc.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.pdu.bind import describe_reason
-from swn_torture.dcerpc.security.context import Credentials, initiator
+from swn_torture.dcerpc.security.context import Credentials
+from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.sockets import drop_incoming, reset_on_close
 from swn_torture.stubdata.syntax import NDR32, SyntaxId
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from swn_torture.dcerpc.pdu.bind import Bind, BindAck, PresentationContext
-    from swn_torture.dcerpc.pdu.header import ByteOrder
     from swn_torture.dcerpc.pdu.pdus import Pdu
     from swn_torture.dcerpc.security.context import SecurityContext
     from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.transcript import Kind, Transcript
+    from swn_torture.stubdata.fields import ByteOrder
 
 _ODD_LEGS: Final = frozenset({AuthType.NTLM, AuthType.NETLOGON})
 """Providers whose last leg is an auth3 (MS-RPCE 2.2.1.1.7)."""

@@ -6,11 +6,11 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.connection import MAX_FRAGMENT, Connection, Negotiated, check_version, fragments
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
-from swn_torture.dcerpc.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
 from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak
-from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, LITTLE_ENDIAN, WHOLE, ByteOrder, PfcFlags
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, LITTLE_ENDIAN, MAX_CALL_ID, WHOLE, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Pdu, Request, Response, unpack
 from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.security.protection import AnyPdu, SecurityEntry
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import PresentationContext
     from swn_torture.dcerpc.pdu.verification_trailer import VerificationTrailer
     from swn_torture.dcerpc.security.context import SecurityContext
+    from swn_torture.stubdata.fields import ByteOrder
 
 MAX_RESPONSE: Final = 64 * 1024 * 1024
 """Octets of a response beyond which we stop believing in its end."""
 
-MAX_CALL_ID: Final = 0x7FFFFFFF
-"""The largest call id Windows takes (MS-RPCE note 123)."""
 
 Security = int | Literal["default", "none"]
 """A security context by its id; the connection's first one if it has any; or no verifier at all."""

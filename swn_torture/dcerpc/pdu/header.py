@@ -5,12 +5,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
 
-ByteOrder = Literal["little", "big"]
-"""How integers are written: the integer half of a data representation (C706 14.2.5)."""
+if TYPE_CHECKING:
+    from swn_torture.stubdata.fields import ByteOrder
+
+MAX_CALL_ID: Final = 0x7FFFFFFF
+"""The largest call_id that Windows accepts (MS-RPCE note 123)."""
 
 HEADER_SIZE: Final = 16
 TRAILER_SIZE: Final = 8

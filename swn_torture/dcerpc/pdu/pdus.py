@@ -17,7 +17,6 @@ from swn_torture.dcerpc.pdu.header import (
     LITTLE_ENDIAN,
     TRAILER_SIZE,
     WHOLE,
-    ByteOrder,
     Header,
     PduType,
     PfcFlags,
@@ -28,6 +27,8 @@ from swn_torture.dcerpc.pdu.reader import Reader
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from swn_torture.stubdata.fields import ByteOrder
 
 _CLASSES: Final[dict[int, type[Pdu]]] = {}
 

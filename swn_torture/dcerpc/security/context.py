@@ -14,9 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
-
-__all__ = ["Credentials", "SecurityContext", "initiator"]
+__all__ = ["Credentials", "SecurityContext"]
 
 
 class SecurityContext(Protocol):
@@ -109,28 +107,3 @@ class Credentials:
     def anonymous(self) -> bool:
         """Whether nobody in particular is meant."""
         return not self.username and not self.password
-
-
-def initiator(
-    auth_type: int,
-    credentials: Credentials,
-    *,
-    host: str,
-    service: str = "cifs",
-    level: int = AuthLevel.INTEGRITY,
-) -> SecurityContext:
-    """Return the calling end of a new security context.
-
-    Args:
-        auth_type: NTLM, SPNEGO (which offers NTLM alone) or KERBEROS.
-        credentials: who is calling.
-        host: the server's name as its service principal has it. Samba's Kerberos wants a name, no address.
-        service: the service class of that principal.
-        level: sealing is only negotiated when this is PRIVACY.
-
-    Raises:
-        AuthenticationError: no such provider here, or the credentials cannot be used with it.
-    """
-    from swn_torture.dcerpc.security.providers import initiator as make
-
-    return make(AuthType.of(auth_type), credentials, f"{service}/{host}", level)

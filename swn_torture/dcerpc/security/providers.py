@@ -194,7 +194,7 @@ def require_kerberos() -> None:
 
 
 def initiator(auth_type: int, credentials: Credentials, spn: str, level: int) -> SecurityContext:
-    """Make the calling end. :func:`swn_torture.dcerpc.security.context.initiator` says how."""
+    """Make the calling end. :func:`swn_torture.dcerpc.security.initiator.initiator` says how."""
     request = BASE_REQUEST
     if effective_level(level) == AuthLevel.PRIVACY:
         request |= ContextReq.confidentiality

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from swn_torture.dcerpc.connection import Connection, check_version, fragments
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.events import CallCancelled, CallReceived, Joined, ProtocolViolation, ServerEvent
 from swn_torture.dcerpc.pdu import verification_trailer as verification
 from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak, BindNakReason
 from swn_torture.dcerpc.pdu.header import (
@@ -32,6 +31,13 @@ from swn_torture.dcerpc.pdu.pdus import (
     unpack,
 )
 from swn_torture.dcerpc.server.authentication import Authenticator, caller_of
+from swn_torture.dcerpc.server.events import (
+    CallCancelled,
+    CallReceived,
+    Joined,
+    ProtocolViolation,
+    ServerEvent,
+)
 from swn_torture.dcerpc.server.interface import ServerCall
 from swn_torture.dcerpc.server.negotiation import (
     NegotiationRefused,

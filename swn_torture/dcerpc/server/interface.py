@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from swn_torture.dcerpc.errors import LocalProtocolError
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
+    from swn_torture.stubdata.fields import ByteOrder
     from swn_torture.stubdata.syntax import SyntaxId
-
-ByteOrder = Literal["little", "big"]
-"""How integers are written: the integer half of a data representation (C706 14.2.5)."""
 
 
 @dataclass(frozen=True, slots=True)

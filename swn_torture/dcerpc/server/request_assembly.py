@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from swn_torture.dcerpc.pdu.header import PfcFlags
+from swn_torture.dcerpc.pdu.header import MAX_CALL_ID, PfcFlags
 from swn_torture.dcerpc.status import FaultStatus
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 OLD_CALL_WINDOW: Final = 150
 """How far below the current call id a late fragment may lie to be ignored (MS-RPCE 3.3.3.5.6)."""
-
-MAX_CALL_ID: Final = 0x7FFFFFFF
-"""The largest call id taken (MS-RPCE note 123)."""
 
 
 class Rejection(Exception):  # noqa: N818  it is an answer to the client, not an error of ours

@@ -10,9 +10,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-from swn_torture.dcerpc.events import CallCancelled, CallReceived, ProtocolViolation, ServerEvent
-from swn_torture.dcerpc.mgmt import Management
 from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.server.events import CallCancelled, CallReceived, ProtocolViolation, ServerEvent
 from swn_torture.dcerpc.server.interface import (
     Association,
     AssociationTable,
@@ -21,6 +20,7 @@ from swn_torture.dcerpc.server.interface import (
     ServerCall,
     ServerInterface,
 )
+from swn_torture.dcerpc.server.management import Management
 from swn_torture.dcerpc.server.negotiation import find_interface
 from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.dcerpc.sockets import probe_when_silent, reset_on_close

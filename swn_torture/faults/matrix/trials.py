@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit.case import mark_of, slug_of
-from swn_torture.commands.run import SUITES, suite_arguments
 from swn_torture.faults.library import load_faults
 from swn_torture.faults.matrix.subjects import neighbours
 from swn_torture.spec import load_catalogue
+from swn_torture.suite import SUITES, suite_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -27,7 +27,7 @@ from swn_torture.witness.constants import WITNESS
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import Bind
     from swn_torture.dcerpc.pdu.header import Header
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
 
 
 class Negotiating(ServerConnection):

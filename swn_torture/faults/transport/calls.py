@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.connection import Negotiated
-from swn_torture.dcerpc.events import CallReceived
 from swn_torture.dcerpc.pdu.framing import Framer
 from swn_torture.dcerpc.pdu.header import PduType
 from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.server.events import CallReceived
 from swn_torture.dcerpc.server.request_assembly import Incoming, Rejection, RequestAssembler
 from swn_torture.dcerpc.server.server import RpcServer, ServerLink
 from swn_torture.dcerpc.status import FaultStatus
@@ -24,11 +24,11 @@ from swn_torture.witness.constants import WITNESS, Opnum
 from swn_torture.witness.messages import AsyncNotifyResponse
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.events import ServerEvent
     from swn_torture.dcerpc.pdu.bind import AlterContext, Bind
     from swn_torture.dcerpc.pdu.header import Header
     from swn_torture.dcerpc.pdu.pdus import Pdu, Request
     from swn_torture.dcerpc.security.protection import SecurityEntry
+    from swn_torture.dcerpc.server.events import ServerEvent
     from swn_torture.dcerpc.server.interface import ServerCall
 
 # Ids

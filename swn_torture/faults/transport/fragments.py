@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.pdus import Request
     from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.server.interface import ServerCall
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
 
 # Responses
 

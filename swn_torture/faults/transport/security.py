@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.pdus import Auth3
     from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.server.interface import ServerCall
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
 
 Opened = tuple["SecurityEntry | None", Request, "Rejection | None"]
 

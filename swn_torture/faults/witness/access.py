@@ -14,7 +14,7 @@ from swn_torture.witness.constants import Opnum
 if TYPE_CHECKING:
     from swn_torture.dcerpc.security.context import SecurityContext
     from swn_torture.dcerpc.server.interface import ServerCall
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
 
 
 @violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")

@@ -20,7 +20,7 @@ from swn_torture.witness.notifications import ResourceChange
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.state.interfaces import Interface
     from swn_torture.server.state.methods import Reply
     from swn_torture.server.state.options import PendingKind

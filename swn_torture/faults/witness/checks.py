@@ -14,7 +14,7 @@ from swn_torture.witness.constants import ProtocolVersion
 from swn_torture.witness.messages import NULL_HANDLE, RegisterExRequest, RegisterRequest
 
 if TYPE_CHECKING:
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.state.registrations import Owner
     from swn_torture.witness.messages import RegisterExResponse, RegisterResponse
 

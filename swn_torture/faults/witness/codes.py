@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from swn_torture.dcerpc.server.interface import ServerCall
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.state.registrations import Owner
     from swn_torture.witness.messages import UnRegisterRequest
 

@@ -16,7 +16,7 @@ from swn_torture.witness.messages import GetInterfaceListResponse, InterfaceInfo
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.state.interfaces import Interface
     from swn_torture.server.state.registrations import Owner
 

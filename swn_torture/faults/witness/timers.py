@@ -12,7 +12,7 @@ from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import AsyncNotifyResponse
 
 if TYPE_CHECKING:
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.state.registrations import Registration
     from swn_torture.server.state.responses import QueuedNotification
     from swn_torture.witness.messages import ContextHandle

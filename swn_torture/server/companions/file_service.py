@@ -14,7 +14,7 @@ from swn_torture.stubdata.syntax import NDR32, NDR64
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
     from swn_torture.server.state.shares import ShareTable
 
 _LOOPBACK = "127.0.0.1"

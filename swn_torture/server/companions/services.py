@@ -13,14 +13,14 @@ from swn_torture.stubdata.syntax import NDR32, NDR64
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.server.interface import ServerInterface
+    from swn_torture.server.companions.cluster_access import ClusterAccess
     from swn_torture.server.companions.file_service import FileService
-    from swn_torture.server.nodes.cluster import ReferenceCluster
 
 
 class CompanionServices:
     """Makes the neighbours of the witness servers of a cluster."""
 
-    def __init__(self, cluster: ReferenceCluster) -> None:
+    def __init__(self, cluster: ClusterAccess) -> None:
         self._cluster = cluster
         self._files: dict[str, FileService] = {}
         self._directory: tempfile.TemporaryDirectory[str] | None = None

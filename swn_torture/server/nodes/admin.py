@@ -20,8 +20,8 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any, Self
 
+from swn_torture.server.condition import Condition
 from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
-from swn_torture.server.nodes.node import Condition
 from swn_torture.server.state.registrations import Selection
 from swn_torture.server.state.shares import Share, ShareType
 from swn_torture.witness.constants import InterfaceState

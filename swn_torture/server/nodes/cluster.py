@@ -13,8 +13,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Self
 
 from swn_torture.server.companions.services import CompanionServices
-from swn_torture.server.nodes.config import ClusterConfig, ConfigError, choose_epm_port
-from swn_torture.server.nodes.node import Condition, Node, Parts
+from swn_torture.server.condition import Condition
+from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port
+from swn_torture.server.nodes.node import Node
+from swn_torture.server.nodes.parts import Parts
 from swn_torture.server.state.interfaces import Interface
 from swn_torture.server.state.names import NetNames
 from swn_torture.server.state.registrations import Selection
@@ -58,9 +60,6 @@ class ReferenceCluster:
         config: what it is made of.
         parts: what its nodes are made of.
 
-    Raises:
-        UnknownFault: the configuration names a fault that there is not.
-
     Attributes:
         nodes: by name, in the order of the configuration.
         shares: the shares; may be changed while it runs.
@@ -68,7 +67,7 @@ class ReferenceCluster:
     """
 
     def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
-        self.config, self._parts = with_fault(config or ClusterConfig(), parts or Parts())
+        self.config, self._parts = config or ClusterConfig(), parts or Parts()
         self.net_names = NetNames(self.config.net_name, self.config.aliases)
         self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
@@ -127,6 +126,10 @@ class ReferenceCluster:
     def addresses_of(self, node: str) -> list[Address]:
         """The addresses that a node hosts."""
         return [a for interface in self.interfaces if interface.node == node for a in interface.addresses]
+
+    def is_in_service(self, node: str) -> bool:
+        """Whether a node serves clients: neither disabled nor failed."""
+        return self.node(node).condition in {Condition.OK, Condition.PARTITIONED}
 
     def sees(self, viewer: str, other: str) -> bool:
         """Whether a node knows of another one that it is alive."""
@@ -441,15 +444,6 @@ class ReferenceCluster:
             for node in self.config.nodes
             for interface in node.interfaces
         ]
-
-
-def with_fault(config: ClusterConfig, parts: Parts) -> tuple[ClusterConfig, Parts]:
-    """The same with the fault that the configuration names, if it names one."""
-    if config.fault is None:
-        return config, parts
-    from swn_torture.faults.library import find_fault
-
-    return find_fault(config.fault).apply(config, parts)
 
 
 def _hosts(interfaces: list[Interface], node: str, address: Address) -> bool:

@@ -8,18 +8,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.admin import AdminServer
 from swn_torture.server.nodes.cluster import ReferenceCluster
-from swn_torture.server.nodes.config import ClusterConfig
-from swn_torture.server.state.shares import Share, ShareType
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from swn_torture.server.nodes.node import Parts
-    from swn_torture.target import Profile
+    from swn_torture.server.nodes.parts import Parts
 
 _START = 30.0
 """Seconds in which a cluster has to be up; it takes milliseconds, but a machine may be busy."""
@@ -61,28 +59,6 @@ class EmbeddedCluster:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, name="reference cluster", daemon=True)
-
-    @classmethod
-    def from_profile(cls, profile: Profile) -> Self:
-        """The cluster that the [embedded] table of a target profile describes.
-
-        Raises:
-            ConfigError: the table cannot be used.
-        """
-        settings: dict[str, Any] = dict(profile.embedded or {})
-        accounts = [account for account in (profile.account, profile.second_account) if account is not None]
-        shares = tuple(
-            Share(share.name, ShareType.CLUSTER_SOFS if share.scale_out else ShareType.CLUSTER_FS)
-            for share in profile.expect.shares
-        )
-        defaults: dict[str, Any] = {
-            "net_name": profile.net_name,
-            "domain": profile.account.domain,
-            "users": {account.username: account.password for account in accounts},
-        }
-        if shares:
-            defaults["shares"] = shares
-        return cls(ClusterConfig.from_mapping(settings, **defaults))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.epm.endpoint_mapper import EndpointEntry, EndpointMapper
-from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.server.server import RpcServer
-from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.condition import Condition
 from swn_torture.server.state.clock import scaled
-from swn_torture.server.state.service import WitnessService
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.constants import WITNESS
 
@@ -23,44 +19,13 @@ if TYPE_CHECKING:
 
     from swn_torture.server.companions.file_service import FileService
     from swn_torture.server.companions.services import CompanionServices
-    from swn_torture.server.nodes.config import ClusterConfig, NodeConfig
+    from swn_torture.server.config import ClusterConfig, NodeConfig
+    from swn_torture.server.nodes.endpoint import WitnessEndpoint
+    from swn_torture.server.nodes.parts import Parts
     from swn_torture.server.state.methods import ClusterView, Reply
+    from swn_torture.server.state.service import WitnessService
 
 _LOG = logging.getLogger(__name__)
-
-
-class Condition(StrEnum):
-    """What has become of a node."""
-
-    OK = "ok"
-    DISABLED = "disabled"
-    """Out of service by order; its witness server still answers."""
-    CRASHED = "crashed"
-    """Its processes are dead, its kernel is not: connections are reset, new ones refused."""
-    SILENT = "silent"
-    """It has no power: nothing comes from it any more."""
-    PARTITIONED = "partitioned"
-    """It runs, but does not see the other nodes, nor they it; clients reach it."""
-
-    @property
-    def runs(self) -> bool:
-        """Whether its witness server is alive."""
-        return self not in {Condition.CRASHED, Condition.SILENT}
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The classes a node is put together from: replace one, and the node does one thing otherwise.
-
-    Attributes:
-        rpc_server: carries the witness interface; the endpoint mapper has one of its own.
-    """
-
-    service: type[WitnessService] = WitnessService
-    endpoint: type[WitnessEndpoint] = WitnessEndpoint
-    rpc_server: type[RpcServer] = RpcServer
-    mapper: type[EndpointMapper] = EndpointMapper
-    acceptor: type[Acceptor] = Acceptor
 
 
 class Node:

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from swn_torture.server.nodes.config import ClusterConfig
+    from swn_torture.server.config import ClusterConfig
+    from swn_torture.server.nodes.parts import Parts
 
 
 async def serve(
     config: ClusterConfig,
     ready: Callable[[ReferenceCluster, AdminServer], None],
     stop: asyncio.Event | None = None,
+    parts: Parts | None = None,
 ) -> None:
     """Run a cluster until it is interrupted.
 
@@ -29,6 +31,7 @@ async def serve(
         config: what it is made of.
         ready: called once it runs, to say how it is reached.
         stop: ends it, too.
+        parts: the classes of its nodes.
 
     Raises:
         OSError: an address cannot be listened on.
@@ -38,7 +41,7 @@ async def serve(
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     async with (
-        ReferenceCluster(config) as cluster,
+        ReferenceCluster(config, parts) as cluster,
         AdminServer(cluster, config.admin_address, config.admin_port) as admin,
     ):
         ready(cluster, admin)

@@ -11,13 +11,12 @@ import uuid
 from typing import TYPE_CHECKING
 
 from swn_torture.server.companions.clusapi.messages import ResourceState
-from swn_torture.server.nodes.node import Condition
 from swn_torture.server.state.names import same_name
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 
 if TYPE_CHECKING:
-    from swn_torture.server.nodes.cluster import ReferenceCluster
+    from swn_torture.server.companions.cluster_access import ClusterAccess
 
 _NAMESPACE = uuid.UUID("5a7b0a2c-6f0e-4f5c-9d0b-2f1c4f1f6d57")
 """Of resource ids, which have to stay the same (MS-CMRP 3.1.1.1.1)."""
@@ -35,7 +34,7 @@ class NetworkName:
         id: a GUID as text.
     """
 
-    def __init__(self, cluster: ReferenceCluster, viewer: str) -> None:
+    def __init__(self, cluster: ClusterAccess, viewer: str) -> None:
         self.name = cluster.net_names.name
         self.id = str(uuid.uuid5(_NAMESPACE, self.name.upper()))
         self._cluster = cluster
@@ -77,7 +76,7 @@ class NetworkName:
         if self._is_online():
             return Win32.ERROR_SUCCESS
         for node in self._nodes_with(InterfaceState.UNAVAILABLE, InterfaceState.UNKNOWN):
-            if self._cluster.node(node).condition in {Condition.OK, Condition.PARTITIONED}:
+            if self._cluster.is_in_service(node):
                 await self._cluster.set_interface(node, InterfaceState.AVAILABLE)
         return Win32.ERROR_SUCCESS if self._is_online() else Win32.ERROR_RESOURCE_NOT_AVAILABLE
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from swn_torture.casekit.raw.notification import ENTRY_SIZE, LIST_HEADER, AddressList
-from swn_torture.casekit.raw.notification_rules import check_length, fits, naming
+from swn_torture.casekit.rules.notification_rules import check_length, fits, naming
 from swn_torture.witness.constants import AddressFlags, MessageType
 
 if TYPE_CHECKING:
     from swn_torture.casekit.checks import Rule, Spec
     from swn_torture.casekit.raw.notification import Notification
-    from swn_torture.casekit.steps.listeners import HostNode
+    from swn_torture.casekit.steps.host_nodes import HostNode
 
 Kind = Literal["move", "share", "ip"]
 
@@ -61,7 +61,7 @@ def check_type(spec: Spec, kind: Kind, notification: Notification) -> None:
         raise spec.stop()
 
 
-def check_move(spec: Spec, kind: Kind, notification: Notification, home: HostNode) -> AddressList:
+def check_move(spec: Spec, kind: Kind, notification: Notification, host: HostNode) -> AddressList:
     """The answer about a destination that has IPv4 addresses; returns its list.
 
     Raises:
@@ -85,32 +85,32 @@ def check_move(spec: Spec, kind: Kind, notification: Notification, home: HostNod
     rule("list-length").equal(notified.length, LIST_HEADER + ENTRY_SIZE * notified.instances)
     rule("reserved").equal(notified.reserved, 0)
     # One entry for each interface; two for one with both families, if the server keeps them apart (AMB-16).
-    rule("instances").equal(notified.instances, *dict.fromkeys((len(home.interfaces), len(home.ips))))
+    rule("instances").equal(notified.instances, *dict.fromkeys((len(host.interfaces), len(host.ips))))
     rule("instances").equal(
         notified.instances, len(notified.entries), note="entries that Length has room for"
     )
     rule("info-copied").holds(
-        set(notification.addresses) == set(home.addresses),
-        expected=f"the addresses of {home.node}: {', '.join(home.addresses)}",
+        set(notification.addresses) == set(host.addresses),
+        expected=f"the addresses of {host.node}: {', '.join(host.addresses)}",
         observed=notified,
     )
-    _check_family(spec, kind, notified, home, AddressFlags.V4)
+    _check_family(spec, kind, notified, host, AddressFlags.V4)
     return notified
 
 
-def check_move_to_ipv6(spec: Spec, kind: Kind, notification: Notification, home: HostNode) -> None:
+def check_move_to_ipv6(spec: Spec, kind: Kind, notification: Notification, host: HostNode) -> None:
     """The entries about a destination that has IPv6 addresses."""
     check_type(spec, kind, notification)
     notified = notification.lists[0] if notification.lists else AddressList(0, 0, 0, (), b"")
-    _check_family(spec, kind, notified, home, AddressFlags.V6)
+    _check_family(spec, kind, notified, host, AddressFlags.V6)
 
 
 def _check_family(
-    spec: Spec, kind: Kind, notified: AddressList, home: HostNode, family: AddressFlags
+    spec: Spec, kind: Kind, notified: AddressList, host: HostNode, family: AddressFlags
 ) -> None:
     """Each address of a family stands in the field for it, and the flag says so."""
     name, bit = ("IPv4", "ipv4") if family is AddressFlags.V4 else ("IPv6", "ipv6")
-    expected = {address.packed for address in home.ips if name[-1] == str(address.version)}
+    expected = {address.packed for address in host.ips if name[-1] == str(address.version)}
     fields = {
         (entry.ipv4 if family is AddressFlags.V4 else entry.ipv6): entry.flags for entry in notified.entries
     }

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import case
-from swn_torture.casekit.second_opinion import NoOpinion, endpoint, served_interfaces
+from swn_torture.casekit.impacket_view import NoOpinion, endpoint, served_interfaces
+from swn_torture.casekit.protocol import INTERFACE_UUID
 from swn_torture.casekit.witness import NotTestable
-from swn_torture.witness.constants import INTERFACE_UUID
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit.raw.notification import CHANGE_HEADER, ENTRY_SIZE, LIST_HEADER
-from swn_torture.casekit.steps.listeners import addresses_of
+from swn_torture.casekit.steps.host_nodes import addresses_of
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from swn_torture.casekit.checks import Spec
     from swn_torture.casekit.raw.notification import AddressList, Change, Entry, Notification
-    from swn_torture.casekit.steps.listeners import HostNode, Listener
+    from swn_torture.casekit.steps.host_nodes import HostNode
+    from swn_torture.casekit.steps.listeners import Listener
 
 # Plain numbers: the complement of an IntFlag knows no undefined bits.
 _FAMILIES = int(AddressFlags.V4 | AddressFlags.V6)
@@ -174,7 +175,7 @@ LIST_RULES = (
 )
 
 
-def check_list(spec: Spec, notified: AddressList, home: HostNode, note: str = "") -> None:
+def check_list(spec: Spec, notified: AddressList, host: HostNode, note: str = "") -> None:
     """An IPADDR_INFO_LIST about a destination that has IPv4 addresses (MS-SWN 2.2.2.1, 2.2.2.2)."""
     spec("SWN-2.2.2.2-length").equal(
         notified.length, LIST_HEADER + ENTRY_SIZE * notified.instances, note=note
@@ -191,12 +192,12 @@ def check_list(spec: Spec, notified: AddressList, home: HostNode, note: str = ""
     spec("SWN-2.2.2.2-instances").equal(notified.instances, len(notified.entries), note=note)
     spec("SWN-2.2.2.2-at-least-one").holds(
         notified.instances >= 1,
-        expected=f"an entry at least: {home.node} has {len(home.interfaces)} interfaces",
+        expected=f"an entry at least: {host.node} has {len(host.interfaces)} interfaces",
         observed=f"IPAddrInstances {notified.instances}",
         note=note,
     )
     check_flags(spec, notified.entries, note)
-    expected = {address for address in home.ips if isinstance(address, IPv4Address)}
+    expected = {address for address in host.ips if isinstance(address, IPv4Address)}
     valid = [entry for entry in notified.entries if entry.flags & AddressFlags.V4]
     spec("SWN-2.2.2.1-v4-valid").holds(
         all(any(entry.ipv4) for entry in valid),
@@ -206,7 +207,7 @@ def check_list(spec: Spec, notified: AddressList, home: HostNode, note: str = ""
     )
     spec("SWN-2.2.2.1-ipv4-content").holds(
         {IPv4Address(entry.ipv4) for entry in valid} == expected,
-        expected=f"the IPv4 addresses of {home.node}: {_listed(expected)}",
+        expected=f"the IPv4 addresses of {host.node}: {_listed(expected)}",
         observed=_shown(notified.entries),
         note=note,
     )
@@ -248,11 +249,11 @@ FAMILY_RULES = ("SWN-2.2.2.1-v4-excludes-v6", "SWN-2.2.2.1-v6-excludes-v4")
 IPV6_RULES = ("SWN-2.2.2.1-v6-valid", "SWN-2.2.2.1-ipv6-content")
 
 
-def check_families(spec: Spec, notified: AddressList, home: HostNode, note: str = "") -> None:
+def check_families(spec: Spec, notified: AddressList, host: HostNode, note: str = "") -> None:
     """No entry has both families, but for one about a dual-stack interface, which is a choice (AMB-16)."""
     pairs = {
         (interface.ipv4.packed, interface.ipv6.packed)
-        for interface in home.interfaces
+        for interface in host.interfaces
         if len(addresses_of(interface)) == 2
     }
     both = [entry for entry in notified.entries if entry.flags & _FAMILIES == _FAMILIES]
@@ -266,9 +267,9 @@ def check_families(spec: Spec, notified: AddressList, home: HostNode, note: str 
         spec.choice("AMB-16", "one entry with both families" if both else "an entry for each family")
 
 
-def check_ipv6(spec: Spec, notified: AddressList, home: HostNode, note: str = "") -> None:
+def check_ipv6(spec: Spec, notified: AddressList, host: HostNode, note: str = "") -> None:
     """The entries about a destination that has IPv6 addresses."""
-    expected = {address for address in home.ips if isinstance(address, IPv6Address)}
+    expected = {address for address in host.ips if isinstance(address, IPv6Address)}
     valid = [entry for entry in notified.entries if entry.flags & AddressFlags.V6]
     spec("SWN-2.2.2.1-v6-valid").holds(
         bool(valid) and all(any(entry.ipv6) for entry in valid),
@@ -278,7 +279,7 @@ def check_ipv6(spec: Spec, notified: AddressList, home: HostNode, note: str = ""
     )
     spec("SWN-2.2.2.1-ipv6-content").holds(
         {IPv6Address(entry.ipv6) for entry in valid} == expected,
-        expected=f"the IPv6 addresses of {home.node}: {_listed(expected)}",
+        expected=f"the IPv6 addresses of {host.node}: {_listed(expected)}",
         observed=_shown(notified.entries),
         note=note,
     )

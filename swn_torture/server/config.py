@@ -96,7 +96,6 @@ class ClusterConfig:
         ndr64: offer NDR64 beside NDR32, and prefer it.
         allow_anonymous: let NTLM logons without a user in; the witness methods then see an anonymous caller.
         keytab: path of a Kerberos keytab with cifs/NAME principals, if Kerberos is to be accepted.
-        fault: name of the fault with which the cluster misbehaves on purpose (`server.faults`).
     """
 
     net_name: str = "SWNCLUSTER"
@@ -121,7 +120,6 @@ class ClusterConfig:
     ndr64: bool = True
     allow_anonymous: bool = False
     keytab: str | None = None
-    fault: str | None = None
 
     def __post_init__(self) -> None:
         if not self.nodes:
@@ -203,7 +201,6 @@ class ClusterConfig:
             "allow_anonymous": bool,
             "list_interfaces": bool,
             "keytab": str,
-            "fault": str,
             "share_enumeration_fails": bool,
         }
         for name, kind in plain.items():

@@ -1,4 +1,4 @@
-"""What a connection tells its owner."""
+"""Events that a client connection reports to its owner."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from swn_torture.dcerpc.errors import RemoteProtocolError
     from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult, PresentationContext
-    from swn_torture.dcerpc.pdu.header import ByteOrder
     from swn_torture.dcerpc.pdu.pdus import FaultPdu, Pdu, Response
-    from swn_torture.dcerpc.server.interface import Association, ServerCall
+    from swn_torture.stubdata.fields import ByteOrder
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """To a client: bind_ack or alter_context_resp.
+    """bind_ack or alter_context_resp.
 
     Attributes:
         pdu: as it came.
@@ -28,14 +26,14 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """To a client: bind_nak."""
+    """bind_nak."""
 
     pdu: BindNak
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """To a client: a whole response, verified and in the clear.
+    """a whole response, verified and in the clear.
 
     Attributes:
         call_id: of the call it answers.
@@ -71,48 +69,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Faulted:
-    """To a client: a fault PDU."""
+    """a fault PDU."""
 
     pdu: FaultPdu
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """To a client: a PDU that answers nothing that was asked, or that no server sends."""
+    """a PDU that answers nothing that was asked, or that no server sends."""
 
     pdu: Pdu
 
 
 ClientEvent = Acknowledged | Refused | Answered | Faulted | Stray
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """To a server: the client has bound, and its connection belongs to this association."""
-
-    association: Association
-
-
-@dataclass(frozen=True, slots=True)
-class CallReceived:
-    """To a server: a whole request, verified and in the clear, to be answered through its object."""
-
-    call: ServerCall
-
-
-@dataclass(frozen=True, slots=True)
-class CallCancelled:
-    """To a server: co_cancel, or orphaned, for a pending call."""
-
-    call: ServerCall
-    orphaned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ProtocolViolation:
-    """To a server: the client broke the protocol; the answer it deserves is among the octets to send."""
-
-    error: RemoteProtocolError
-
-
-ServerEvent = Joined | CallReceived | CallCancelled | ProtocolViolation

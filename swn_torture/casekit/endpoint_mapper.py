@@ -1,0 +1,34 @@
+"""The endpoint mapper and the management interface as cases use them (C706 Appendices O and Q).
+
+Cases import these names from here and nothing from the rooms below.
+"""
+
+from swn_torture.dcerpc.client.management import inq_if_ids
+from swn_torture.dcerpc.epm.messages import (
+    EPM,
+    NIL,
+    EpmOpnum,
+    EptStatus,
+    LookupRequest,
+    LookupResponse,
+    MapRequest,
+    MapResponse,
+)
+from swn_torture.dcerpc.epm.towers import FloorProtocol, Tower
+from swn_torture.dcerpc.mgmt import MGMT, MgmtOpnum
+
+__all__ = [
+    "EPM",
+    "MGMT",
+    "NIL",
+    "EpmOpnum",
+    "EptStatus",
+    "FloorProtocol",
+    "LookupRequest",
+    "LookupResponse",
+    "MapRequest",
+    "MapResponse",
+    "MgmtOpnum",
+    "Tower",
+    "inq_if_ids",
+]

@@ -1,0 +1,28 @@
+"""The verification trailer as cases build it (MS-RPCE 2.2.2.13).
+
+Cases import these names from here and nothing from the rooms below.
+"""
+
+from swn_torture.dcerpc.pdu.verification_trailer import (
+    END,
+    MUST_PROCESS,
+    SIGNATURE,
+    Command,
+    VerificationTrailer,
+    bitmask1,
+    header2,
+    pcontext,
+    trailer,
+)
+
+__all__ = [
+    "END",
+    "MUST_PROCESS",
+    "SIGNATURE",
+    "Command",
+    "VerificationTrailer",
+    "bitmask1",
+    "header2",
+    "pcontext",
+    "trailer",
+]
