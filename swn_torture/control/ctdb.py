@@ -19,6 +19,8 @@ import time
 from ipaddress import ip_address as parse_ip
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from typing_extensions import override
+
 from swn_torture.control.base import (
     Capability,
     Controller,
@@ -75,6 +77,7 @@ class CtdbController(Controller):
         return cls(CtdbSettings.from_mapping(settings))
 
     @property
+    @override
     def capabilities(self) -> frozenset[Capability]:
         """What CTDB can do anyway, and what the settings add."""
         more = {
@@ -83,6 +86,7 @@ class CtdbController(Controller):
         }
         return _ALWAYS | {capability for capability, there in more.items() if there}
 
+    @override
     async def open(self) -> None:
         """Look at the cluster, and remember where its addresses are."""
         view = await self._cluster.view()
@@ -98,26 +102,31 @@ class CtdbController(Controller):
 
     # Questions
 
+    @override
     async def nodes(self) -> tuple[NodeStatus, ...]:
         """All nodes, as seen by one that is connected to most of the others."""
         return self._cluster.statuses(await self._cluster.view())
 
+    @override
     async def registrations(self) -> tuple[RegistrationView, ...]:
         """All registrations; CTDB shares the list, so that every node knows it."""
         return await self._cluster.net_witness(await self._cluster.view(), "list")
 
     # Nodes
 
+    @override
     async def disable(self, node: str) -> None:
         """`ctdb disable`: the node stays connected and gives its addresses away."""
         await self._cluster.on(self._cluster.known(node), "ctdb", "disable")
 
+    @override
     async def enable(self, node: str) -> None:
         """`ctdb enable`, and wait until the node serves again."""
         node = self._cluster.known(node)
         await self._cluster.on(node, "ctdb", "enable")
         await self._wait_for_node(node, time.monotonic() + self._settings.healthy_timeout)
 
+    @override
     async def fail(self, node: str, how: Failure = Failure.CRASH) -> None:
         """Make a node fail; returns when it has, not when the others have noticed."""
         node = self._cluster.known(node)
@@ -129,6 +138,7 @@ class CtdbController(Controller):
         else:
             await self._cluster.crash(node)
 
+    @override
     async def recover(self, node: str) -> None:
         """Bring a node back, whatever was done to it and by whom, and wait until it serves again."""
         node = self._cluster.known(node)
@@ -136,6 +146,7 @@ class CtdbController(Controller):
         await self._cluster.revive(node, deadline)
         await self._wait_for_node(node, deadline)
 
+    @override
     async def restart(self, node: str) -> None:
         """Restart the daemon that serves RPC on a node; its clients' connections break."""
         node = self._cluster.known(node)
@@ -147,6 +158,7 @@ class CtdbController(Controller):
 
     # Clients and shares
 
+    @override
     async def move_client(
         self, client: str, destination: str, *, net_name: str | None = None, ip_address: str | None = None
     ) -> None:
@@ -154,6 +166,7 @@ class CtdbController(Controller):
         filters = {"client-computer-name": client, "net-name": net_name, "ip-address": ip_address}
         await self._move("client-move", destination, filters)
 
+    @override
     async def move_share(
         self,
         share: str,
@@ -179,10 +192,12 @@ class CtdbController(Controller):
         ]
         await self._order(view, order, *options, where)
 
+    @override
     async def force_unregister(self, key: str) -> None:
         """`net witness force-unregister` for one registration."""
         await self._order(await self._cluster.view(), "force-unregister", f"--witness-registration={key}")
 
+    @override
     async def force_response(
         self, key: str, *, result: int = 0, response: RespAsyncNotify | None = None
     ) -> None:
@@ -204,6 +219,7 @@ class CtdbController(Controller):
 
     # Addresses
 
+    @override
     async def add_address(self, node: str, address: str) -> None:
         """`ctdb addip` on one node, which alone can host the address then."""
         node = self._cluster.known(node)
@@ -224,6 +240,7 @@ class CtdbController(Controller):
 
         await self._cluster.until(hosted, time.monotonic() + self._settings.healthy_timeout)
 
+    @override
     async def remove_address(self, node: str, address: str) -> None:
         """`ctdb delip` on one node; another that knows the address takes it over."""
         node = self._cluster.known(node)
@@ -232,11 +249,13 @@ class CtdbController(Controller):
         # Until the next reallocation the node goes on hosting what it does not know any more.
         await self._cluster.on(node, "ctdb", "ipreallocate")
 
+    @override
     async def move_address(self, address: str, node: str) -> None:
         """`ctdb moveip`; the next reallocation may move it back."""
         view = await self._cluster.view()
         await self._cluster.on(view.seen_from, "ctdb", "moveip", address, str(self._cluster.pnn(view, node)))
 
+    @override
     async def set_interface(self, node: str, *, up: bool) -> None:
         """Disable a node while no other may take its addresses over, and back.
 
@@ -250,6 +269,7 @@ class CtdbController(Controller):
 
     # The whole
 
+    @override
     async def wait_healthy(self, timeout: float = 60.0) -> None:
         """Return once every node is OK and serves, every public address is hosted, and CTDB is at rest."""
         await self._wait(time.monotonic() + timeout)
@@ -275,6 +295,7 @@ class CtdbController(Controller):
         await self._cluster.until(well, deadline)
         await self._cluster.until(lambda: self._cluster.ready(node), deadline)
 
+    @override
     async def restore(self, timeout: float = 120.0) -> None:
         """Bring every node back into service, and every address to where it was at `open`."""
         deadline = time.monotonic() + timeout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from swn_torture.control.base import Capability, Controller
 
 
@@ -11,14 +13,17 @@ class NoController(Controller):
     kind = "none"
 
     @property
+    @override
     def capabilities(self) -> frozenset[Capability]:
         """The empty set."""
         return frozenset()
 
-    async def wait_healthy(self, timeout: float = 60.0) -> None:  # noqa: ARG002 - nothing to wait for
+    @override
+    async def wait_healthy(self, timeout: float = 60.0) -> None:
         """Return at once: what cannot be disturbed needs no repair."""
         return
 
-    async def restore(self, timeout: float = 120.0) -> None:  # noqa: ARG002 - nothing to restore
+    @override
+    async def restore(self, timeout: float = 120.0) -> None:
         """Return at once: what cannot be disturbed needs no repair."""
         return

@@ -7,6 +7,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.control.base import (
     Capability,
     Controller,
@@ -48,10 +50,12 @@ class ReferenceController(Controller):
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     @property
+    @override
     def capabilities(self) -> frozenset[Capability]:
         """All there are: the reference was made to be moved."""
         return frozenset(Capability)
 
+    @override
     async def open(self) -> None:
         """Connect to the administration."""
         try:
@@ -63,6 +67,7 @@ class ReferenceController(Controller):
                 f"cannot be reached: {_reason(problem)}"
             ) from problem
 
+    @override
     async def close(self) -> None:
         """Hang up."""
         if self._streams is not None:
@@ -104,6 +109,7 @@ class ReferenceController(Controller):
 
     # Questions
 
+    @override
     async def nodes(self) -> tuple[NodeStatus, ...]:
         """All nodes; those that are dead host no addresses."""
         return tuple(
@@ -116,6 +122,7 @@ class ReferenceController(Controller):
             for node in await self.order("nodes")
         )
 
+    @override
     async def registrations(self) -> tuple[RegistrationView, ...]:
         """All registrations of the nodes that are alive."""
         return tuple(
@@ -123,6 +130,7 @@ class ReferenceController(Controller):
             for entry in await self.order("registrations")
         )
 
+    @override
     async def shares(self) -> tuple[ShareView, ...]:
         """The shares; one with an owner is asymmetric."""
         return tuple(
@@ -132,26 +140,32 @@ class ReferenceController(Controller):
 
     # Orders
 
+    @override
     async def disable(self, node: str) -> None:
         """Take a node out of service; its witness server still answers."""
         await self.order("disable", node=node)
 
+    @override
     async def enable(self, node: str) -> None:
         """Bring a disabled node back."""
         await self.order("enable", node=node)
 
+    @override
     async def fail(self, node: str, how: Failure = Failure.CRASH) -> None:
         """Make a node fail; the others notice at once unless the cluster was told otherwise."""
         await self.order(_FAILURES[how], node=node)
 
+    @override
     async def recover(self, node: str) -> None:
         """Bring a failed node back."""
         await self.order("recover", node=node)
 
+    @override
     async def restart(self, node: str) -> None:
         """Restart the witness server of a node."""
         await self.order("restart", node=node)
 
+    @override
     async def move_client(
         self, client: str, destination: str, *, net_name: str | None = None, ip_address: str | None = None
     ) -> None:
@@ -164,6 +178,7 @@ class ReferenceController(Controller):
             ip_address=ip_address,
         )
 
+    @override
     async def move_share(
         self,
         share: str,
@@ -183,10 +198,12 @@ class ReferenceController(Controller):
             ip_address=ip_address,
         )
 
+    @override
     async def force_unregister(self, key: str) -> None:
         """Drop one registration."""
         await self.order("force_unregister", key=key)
 
+    @override
     async def force_response(
         self, key: str, *, result: int = 0, response: RespAsyncNotify | None = None
     ) -> None:
@@ -201,28 +218,34 @@ class ReferenceController(Controller):
             }
         await self.order("force_response", key=key, result=result, **notified)
 
+    @override
     async def add_address(self, node: str, address: str) -> None:
         """Give a node one more witness address."""
         await self.order("add_address", node=node, address=address)
 
-    async def remove_address(self, node: str, address: str) -> None:  # noqa: ARG002 - an address has one host
+    @override
+    async def remove_address(self, node: str, address: str) -> None:
         """Take a witness address from its node."""
         await self.order("remove_address", address=address)
 
+    @override
     async def move_address(self, address: str, node: str) -> None:
         """Move an address to another node."""
         await self.order("move_address", address=address, node=node)
 
+    @override
     async def set_interface(self, node: str, *, up: bool) -> None:
         """Report a node's interfaces up or down."""
         await self.order("set_interface", node=node, state="AVAILABLE" if up else "UNAVAILABLE")
 
+    @override
     async def set_interface_unknown(self, node: str) -> None:
         """Report a node's interfaces to be in state UNKNOWN."""
         await self.order("set_interface", node=node, state="UNKNOWN")
 
     # The whole
 
+    @override
     async def wait_healthy(self, timeout: float = 60.0) -> None:
         """Return at once if all nodes serve: this cluster heals while it is told to, or not at all."""
         async with asyncio.timeout(timeout):
@@ -234,6 +257,7 @@ class ReferenceController(Controller):
         if away:
             raise NotHealthy(f"not all interfaces are AVAILABLE: {', '.join(away)}")
 
+    @override
     async def restore(self, timeout: float = 120.0) -> None:
         """Make everything as it was configured."""
         async with asyncio.timeout(timeout):

@@ -48,11 +48,11 @@ Deviation = TypeVar("Deviation", bound=Callable[..., Any])
 #: held by nothing are attributes of `Parts`.
 _SEAMS: dict[type, tuple[type | None, str]] = {
     Responder: (WitnessService, "responder"),
-    RegistrationChecks: (WitnessService, "admission"),
+    RegistrationChecks: (WitnessService, "registration_checks"),
     WitnessService: (None, "service"),
     WitnessEndpoint: (None, "endpoint"),
-    RequestAssembler: (ServerConnection, "inbox"),
-    Authenticator: (ServerConnection, "desk"),
+    RequestAssembler: (ServerConnection, "assembler"),
+    Authenticator: (ServerConnection, "authenticator"),
     ServerConnection: (RpcServer, "connection"),
     RpcServer: (None, "rpc_server"),
     EndpointMapper: (None, "mapper"),

@@ -141,7 +141,7 @@ class EndpointMapper(ServerInterface):
     def call(self, call: ServerCall) -> None:
         """Answer one call at once."""
         handlers: dict[int, Callable[[ServerCall], bytes | int]] = {
-            EpmOpnum.MAP: self._map,
+            EpmOpnum.MAP: self.map_towers,
             EpmOpnum.LOOKUP: self._lookup,
             EpmOpnum.LOOKUP_HANDLE_FREE: self._free,
         }
@@ -172,11 +172,11 @@ class EndpointMapper(ServerInterface):
             for transfer in entry.transfer_syntaxes
         ]
 
-    def _map(self, call: ServerCall) -> bytes | int:
+    def map_towers(self, call: ServerCall) -> bytes | int:
         request = MapRequest.unpack(call.stub, call.byte_order)
         if request.handle == NULL_HANDLE:
             try:
-                found = self._find_towers(call, request)
+                found = self.find_towers(call, request)
             except RemoteProtocolError:  # the stub is well formed, the tower in it says nothing
                 return MapResponse((), EptStatus.CANT_PERFORM_OP, max_towers=request.max_towers).pack()
         else:
@@ -184,11 +184,11 @@ class EndpointMapper(ServerInterface):
             if search is None:
                 return FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
             found = search.rest
-        status, page, handle = self._page(call, found, request.handle, request.max_towers)
+        status, page, handle = self.page_of(call, found, request.handle, request.max_towers)
         towers = tuple(entry.tower for entry in page if entry.tower is not None)
         return MapResponse(towers, status, handle, request.max_towers).pack()
 
-    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+    def find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
         wanted = Tower.unpack(request.tower or b"")
         interface, transfer = wanted.interface, wanted.transfer_syntax
         return [
@@ -209,7 +209,7 @@ class EndpointMapper(ServerInterface):
             if search is None:
                 return FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
             found = search.rest
-        status, page, handle = self._page(call, found, request.handle, request.max_entries)
+        status, page, handle = self.page_of(call, found, request.handle, request.max_entries)
         return LookupResponse(tuple(page), status, handle, request.max_entries).pack()
 
     def _find_entries(self, call: ServerCall, request: LookupRequest) -> list[LookupEntry]:
@@ -238,7 +238,7 @@ class EndpointMapper(ServerInterface):
             return None
         return search
 
-    def _page(
+    def page_of(
         self, call: ServerCall, found: list[LookupEntry], handle: bytes, most: int
     ) -> tuple[int, list[LookupEntry], bytes]:
         """Cut one reply's worth off a result; return status, page, and the handle of what is left."""

@@ -100,7 +100,7 @@ class ServerConnection(Connection):
         provider: SecurityProvider | None = None,
         on_output: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(self._limit)
+        super().__init__(self.fragment_limit)
         self.association: Association | None = None
         self.calls: dict[int, ServerCall] = {}
         self.closing = False
@@ -108,9 +108,9 @@ class ServerConnection(Connection):
         self._associations = associations
         self._info = info
         self._options = options
-        self._desk = self.authenticator(self, provider, options)
+        self._authenticator = self.authenticator(self, provider, options)
         self._on_output = on_output
-        self._inbox = self.assembler(options)
+        self._assembler = self.assembler(options)
         self._events: deque[ServerEvent] = deque()
         self._out: list[bytes] = []
         self._client_signs_headers = False
@@ -135,11 +135,11 @@ class ServerConnection(Connection):
                     break
                 header, raw = received
                 self.check_version(header, raw)
-                self._process(unpack(raw), raw)
+                self.process_pdu(unpack(raw), raw)
             except Rejection as rejection:
                 assert header is not None
                 self._violated(RemoteProtocolError(rejection.problem, octets=raw))
-                self._inbox.drop()
+                self._assembler.drop()
                 self.send_fault(
                     header.call_id if rejection.call_id is None else rejection.call_id,
                     rejection.status,
@@ -187,22 +187,22 @@ class ServerConnection(Connection):
     # -- PDUs
     # ---------------------------------------------------------------------------------------------------
 
-    def _limit(self, header: Header) -> int:
+    def fragment_limit(self, header: Header) -> int:
         # Tokens of Kerberos and long lists of contexts come before any size has been agreed.
         return 0xFFFF if header.ptype in _NEGOTIATING else self._options.max_fragment
 
-    def _process(self, pdu: Pdu, raw: bytes) -> None:
+    def process_pdu(self, pdu: Pdu, raw: bytes) -> None:
         match pdu:
             case AlterContext():
-                self._alter_context(pdu)
+                self.on_alter_context(pdu)
             case Bind():
-                self._bind(pdu)
+                self.on_bind(pdu)
             case Auth3():
                 self._auth3(pdu)
             case Request():
-                self._request(pdu, raw)
+                self.on_request(pdu, raw)
             case CoCancel() | Orphaned():
-                self._give_up(pdu, raw)
+                self.on_cancel(pdu, raw)
             case _:
                 raise RemoteProtocolError(
                     f"{type_name(pdu.ptype)} is not for servers", field="ptype", octets=raw
@@ -224,30 +224,30 @@ class ServerConnection(Connection):
         if header is None or header.ptype == PduType.AUTH3:
             return
         if header.ptype == PduType.BIND:
-            self._nak(header.call_id, BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)
+            self.send_bind_nak(header.call_id, BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)
             return
         untouched = header.ptype != PduType.REQUEST
         self.send_fault(header.call_id, FaultStatus.NCA_S_PROTO_ERROR, did_not_execute=untouched)
 
-    def _nak(self, call_id: int, reason: int) -> None:
+    def send_bind_nak(self, call_id: int, reason: int) -> None:
         # Filled up to a multiple of four as Windows and Samba do.
         self.send_raw(BindNak(call_id=call_id, reason=reason, padding=bytes(3)).pack())
 
-    def _bind(self, pdu: Bind) -> None:
+    def on_bind(self, pdu: Bind) -> None:
         if not pdu.contexts:
             raise RemoteProtocolError("no presentation context", field="n_context_elem")
         try:
             if self.association is not None:
                 raise refused_without_reason("bind on a connection that is bound")
-            outcome = self._negotiate(pdu)
-            association = self._find_association(pdu.assoc_group)
-            leg = self._desk.leg(pdu, multiplexing=self._multiplexing(outcome.features))
+            outcome = self.negotiate_contexts(pdu)
+            association = self.find_association(pdu.assoc_group)
+            leg = self._authenticator.leg(pdu, multiplexing=self._multiplexing(outcome.features))
         except NegotiationRefused as refused:
             self._violated(RemoteProtocolError(refused.problem))
-            self._nak(pdu.call_id, refused.nak_reason)
+            self.send_bind_nak(pdu.call_id, refused.nak_reason)
             self.closing = True
             return
-        self._desk.use_as_default(leg)
+        self._authenticator.use_as_default(leg)
         if association is None:
             association = self._associations.create(self._info.peer[0])
         association.connections.add(self._info)
@@ -268,20 +268,20 @@ class ServerConnection(Connection):
             secondary_address=port if self._options.secondary_address == "port" else b"",
         )
         self._events.append(Joined(association))
-        self.send_raw(self._desk.with_token(ack, leg).pack())
+        self.send_raw(self._authenticator.with_token(ack, leg).pack())
 
-    def _alter_context(self, pdu: AlterContext) -> None:
+    def on_alter_context(self, pdu: AlterContext) -> None:
         if self.association is None:
             raise RemoteProtocolError("alter_context before bind", field="ptype")
         if not pdu.contexts:
             raise RemoteProtocolError("no presentation context", field="n_context_elem")
         try:
-            outcome = self._negotiate(pdu)
-            leg = self._desk.leg(pdu, multiplexing=self._multiplexing(self._features))
+            outcome = self.negotiate_contexts(pdu)
+            leg = self._authenticator.leg(pdu, multiplexing=self._multiplexing(self._features))
         except NegotiationRefused as refused:
             self._violated(RemoteProtocolError(refused.problem))
             if refused.always_nak:
-                self._nak(pdu.call_id, refused.nak_reason)
+                self.send_bind_nak(pdu.call_id, refused.nak_reason)
             else:
                 self.send_fault(pdu.call_id, refused.fault_status, did_not_execute=True)
                 self.closing |= refused.close
@@ -295,15 +295,15 @@ class ServerConnection(Connection):
             max_recv=self._max_recv,
             assoc_group=self.assoc_group,
         )
-        self.send_raw(self._desk.with_token(ack, leg).pack())
+        self.send_raw(self._authenticator.with_token(ack, leg).pack())
 
     def _auth3(self, pdu: Auth3) -> None:
         try:
-            self._desk.auth3(pdu)
+            self._authenticator.auth3(pdu)
         except NegotiationRefused as refused:
             raise RemoteProtocolError(refused.problem, field="sec_trailer") from refused
 
-    def _negotiate(self, pdu: Bind) -> NegotiationResult:
+    def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
         features: int | None = self._options.features
         if isinstance(pdu, AlterContext):
             features = None if self._features is None else self._options.features & self._features
@@ -327,7 +327,7 @@ class ServerConnection(Connection):
     def _multiplexing(self, features: int | None) -> bool:
         return bool((features or 0) & self._options.features & SECURITY_CONTEXT_MULTIPLEXING)
 
-    def _find_association(self, wanted: int) -> Association | None:
+    def find_association(self, wanted: int) -> Association | None:
         if not wanted:
             return None
         association = self._associations.find(wanted, self._info.peer[0])
@@ -346,12 +346,12 @@ class ServerConnection(Connection):
             flags |= PfcFlags.CONC_MPX
         if pdu.flags & PfcFlags.SUPPORT_HEADER_SIGN:
             self._client_signs_headers = True
-            if self._options.header_signing and self._desk.available:
+            if self._options.header_signing and self._authenticator.available:
                 self.agree_header_signing()
                 flags |= PfcFlags.SUPPORT_HEADER_SIGN
         return flags
 
-    def _request(self, pdu: Request, raw: bytes) -> None:
+    def on_request(self, pdu: Request, raw: bytes) -> None:
         if self.association is None:
             raise protocol_error("request before bind")
         if pdu.trailer is not None and (len(raw) - len(pdu.auth_value) - TRAILER_SIZE) % 4:
@@ -362,19 +362,19 @@ class ServerConnection(Connection):
                 context_id=pdu.context_id,
             )
         # The verifier first: whatever becomes of the request, its sender has used up a sequence number.
-        entry, pdu, denial = self._desk.open(pdu, raw)
+        entry, pdu, denial = self._authenticator.open(pdu, raw)
         may_start = self.multiplexed or not self.calls
-        if not self._inbox.admit(pdu, self.calls, may_start=may_start):
+        if not self._assembler.admit(pdu, self.calls, may_start=may_start):
             return
         if denial is not None:
             raise denial
         if pdu.flags & PfcFlags.FIRST:
-            self._check_route(pdu, entry)
-        whole = self._inbox.add(pdu)
+            self.check_context(pdu, entry)
+        whole = self._assembler.add(pdu)
         if whole is not None:
             self._dispatch(whole, entry)
 
-    def _check_route(self, pdu: Request, entry: SecurityEntry | None) -> None:
+    def check_context(self, pdu: Request, entry: SecurityEntry | None) -> None:
         """Judge what the first fragment tells already (MS-RPCE 3.3.3.5.8)."""
         negotiated = self.contexts.get(pdu.context_id)
         if negotiated is None:
@@ -393,7 +393,7 @@ class ServerConnection(Connection):
         negotiated = self.contexts[first.context_id]
         stub = whole.stub
         if self._options.check_verification_trailer:
-            stub = self._without_verification(whole, negotiated)
+            stub = self.strip_verification_trailer(whole, negotiated)
         assert self.association is not None
         call = ServerCall(
             opnum=first.opnum,
@@ -405,7 +405,7 @@ class ServerConnection(Connection):
             association=self.association,
             connection=self._info,
             call_id=first.call_id,
-            answer=self._answer,
+            answer=self.answer_call,
             context_id=first.context_id,
             object_uuid=first.object_uuid,
         )
@@ -417,7 +417,7 @@ class ServerConnection(Connection):
             call.cancelled = True
             self._events.append(CallCancelled(call, orphaned=False))
 
-    def _without_verification(self, whole: Incoming, negotiated: Negotiated) -> bytes:
+    def strip_verification_trailer(self, whole: Incoming, negotiated: Negotiated) -> bytes:
         first = whole.first
         if verification.SIGNATURE not in whole.stub:
             return whole.stub
@@ -446,14 +446,14 @@ class ServerConnection(Connection):
             raise Rejection(FaultStatus.ERROR_ACCESS_DENIED, problem, context_id=first.context_id)
         return whole.stub[: found[0]]
 
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+    def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
         if self.association is None:
             raise RemoteProtocolError(f"{type_name(pdu.ptype)} before bind", field="ptype", octets=raw)
         if pdu.trailer is not None and self._options.verify_cancel:
-            self._desk.check(pdu, raw)
+            self._authenticator.check(pdu, raw)
         orphaned = isinstance(pdu, Orphaned)
-        if self._inbox.assembling(pdu.call_id):
-            self._inbox.drop() if orphaned else self._inbox.cancel()
+        if self._assembler.assembling(pdu.call_id):
+            self._assembler.drop() if orphaned else self._assembler.cancel()
             return
         # One for no pending call has crossed the answer on its way: nothing to do.
         call = self.calls.get(pdu.call_id)
@@ -465,7 +465,7 @@ class ServerConnection(Connection):
         call.cancelled = True
         self._events.append(CallCancelled(call, orphaned=orphaned))
 
-    def _answer(self, call: ServerCall, stub: bytes | None, status: int, did_not_execute: bool) -> None:
+    def answer_call(self, call: ServerCall, stub: bytes | None, status: int, did_not_execute: bool) -> None:
         if self.calls.get(call.call_id) is not call:
             return  # orphaned, or the connection is gone
         del self.calls[call.call_id]

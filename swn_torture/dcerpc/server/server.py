@@ -94,9 +94,9 @@ class RpcServer:
         self._empty = asyncio.Event()
         self._empty.set()
         if self.options.management:
-            self.interfaces.append(Management(self._served, lambda: tuple(self._counters)))
+            self.interfaces.append(Management(self.served_interfaces, lambda: tuple(self._counters)))
 
-    def _served(self) -> list[SyntaxId]:
+    def served_interfaces(self) -> list[SyntaxId]:
         return [interface.syntax for interface in self.interfaces]
 
     @property

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typing_extensions import override
 
 from swn_torture.casekit.case import mark_of, slug_of
 from swn_torture.faults.library import load_faults
@@ -265,6 +266,7 @@ class _Handler(logging.Handler):
         super().__init__(logging.ERROR)
         self._crashes = crashes
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         """Keep what was raised, without the traceback."""
         error = record.exc_info[1] if record.exc_info else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.security.levels import AuthType
 from swn_torture.dcerpc.server.connection import ServerConnection
@@ -24,6 +26,7 @@ class IgnoresTwoCalls(WitnessEndpoint):
 
     calls_missed = 0
 
+    @override
     def call(self, call: ServerCall) -> None:
         if self.calls_missed:
             self.calls_missed -= 1
@@ -49,6 +52,7 @@ class Stunning(ServerConnection):
 class EmptyNameSilencesServer(IgnoresTwoCalls):
     """After an empty client name two calls get no answer, whoever makes them."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if isinstance(request, RegisterRequest | RegisterExRequest) and request.client_computer_name == "":
@@ -67,6 +71,7 @@ class EmptyNameSilencesServer(IgnoresTwoCalls):
 class UnknownAddressSilencesServer(IgnoresTwoCalls):
     """After an IpAddress that no interface has two calls get no answer, whoever makes them."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if isinstance(request, RegisterRequest | RegisterExRequest) and self.means_trouble(request):
@@ -85,6 +90,7 @@ class UnknownAddressSilencesServer(IgnoresTwoCalls):
 class UnknownAddressWithoutShareSilencesServer(UnknownAddressSilencesServer):
     """After RegisterEx without a share and with an unknown IpAddress two calls get no answer."""
 
+    @override
     def means_trouble(self, request: RegisterRequest | RegisterExRequest) -> bool:
         return isinstance(request, RegisterExRequest) and request.share_name is None
 
@@ -93,8 +99,9 @@ class UnknownAddressWithoutShareSilencesServer(UnknownAddressSilencesServer):
 class MaybeSilencesServer(Stunning):
     """After a request with PFC_MAYBE two calls get no answer, whoever makes them."""
 
-    def _request(self, pdu: Request, raw: bytes) -> None:
-        super()._request(pdu, raw)
+    @override
+    def on_request(self, pdu: Request, raw: bytes) -> None:
+        super().on_request(pdu, raw)
         if pdu.flags & PfcFlags.MAYBE:
             self.stun(3)  # and with them the request itself
 
@@ -103,8 +110,9 @@ class MaybeSilencesServer(Stunning):
 class KerberosSilencesServer(Stunning):
     """After a bind that brings a token of Kerberos two calls get no answer, whoever makes them."""
 
-    def _bind(self, pdu: Bind) -> None:
-        super()._bind(pdu)
+    @override
+    def on_bind(self, pdu: Bind) -> None:
+        super().on_bind(pdu)
         if pdu.trailer is not None and pdu.trailer.auth_type == AuthType.KERBEROS:
             self.stun()
 
@@ -113,8 +121,9 @@ class KerberosSilencesServer(Stunning):
 class PlainBindSilencesServer(Stunning):
     """After a bind without authentication two calls get no answer, whoever makes them."""
 
-    def _bind(self, pdu: Bind) -> None:
-        super()._bind(pdu)
+    @override
+    def on_bind(self, pdu: Bind) -> None:
+        super().on_bind(pdu)
         if pdu.trailer is None:
             self.stun()
 
@@ -123,8 +132,9 @@ class PlainBindSilencesServer(Stunning):
 class Ndr64AloneSilencesServer(Stunning):
     """After a bind that offers NDR64 and nothing else two calls get no answer, whoever makes them."""
 
-    def _bind(self, pdu: Bind) -> None:
-        super()._bind(pdu)
+    @override
+    def on_bind(self, pdu: Bind) -> None:
+        super().on_bind(pdu)
         if {transfer for element in pdu.contexts for transfer in element.transfers} == {NDR64}:
             self.stun()
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.pdu.bind import ResultCode
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.request_assembly import Incoming, Rejection, RequestAssembler
@@ -47,6 +49,7 @@ LONG = 500
 class FeatureResultNamesSyntax(Negotiating):
     """The result for a feature element names NDR as transfer syntax, as if one had been agreed on."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         results = tuple(
             replace(r, transfer=NDR32) if r.result == ResultCode.NEGOTIATE_ACK else r for r in outcome.results
@@ -58,9 +61,10 @@ class FeatureResultNamesSyntax(Negotiating):
 class ManagementSwapsUuid(RpcServer):
     """Remote management names the interface by its UUID with the first fields in network order."""
 
-    def _served(self) -> list[SyntaxId]:
+    @override
+    def served_interfaces(self) -> list[SyntaxId]:
         swapped = replace(WITNESS, uuid=UUID(bytes=WITNESS.uuid.bytes_le))
-        return [swapped if syntax == WITNESS else syntax for syntax in super()._served()]
+        return [swapped if syntax == WITNESS else syntax for syntax in super().served_interfaces()]
 
 
 # Requests and answers
@@ -70,6 +74,7 @@ class ManagementSwapsUuid(RpcServer):
 class LastTwoOfThreeFragmentsSwapped(RequestAssembler):
     """Of a request in three fragments the last two change places."""
 
+    @override
     def add(self, pdu: Request) -> Incoming | None:
         parts = [*self._parts, pdu]
         whole = super().add(pdu)
@@ -83,6 +88,7 @@ class LastTwoOfThreeFragmentsSwapped(RequestAssembler):
 class HugeAllocHintIsAccessViolation(RequestAssembler):
     """What cannot be allocated for a request is written to nevertheless, which ends in 0xC0000005."""
 
+    @override
     def add(self, pdu: Request) -> Incoming | None:
         if (pdu.alloc_hint or 0) >= 1 << 31:
             raise Rejection(0xC0000005, "no memory for such a request", close=True)
@@ -97,14 +103,15 @@ class NewsInOrderOfCalls(ServerConnection):
         super().__init__(*rest)
         self._held: deque[tuple[ServerCall, bytes | None, int, bool]] = deque()
 
-    def _answer(self, call: ServerCall, stub: bytes | None, status: int, did_not_execute: bool) -> None:
+    @override
+    def answer_call(self, call: ServerCall, stub: bytes | None, status: int, did_not_execute: bool) -> None:
         if stub is not None and not any(stub[-4:]) and self._has_earlier(call):
             self._held.append((call, stub, status, did_not_execute))
             return
-        super()._answer(call, stub, status, did_not_execute)
+        super().answer_call(call, stub, status, did_not_execute)
         held, self._held = self._held, deque()
         for answer in held:
-            self._answer(*answer)
+            self.answer_call(*answer)
 
     def _has_earlier(self, call: ServerCall) -> bool:
         entry = self._entries.get(call.call_id)
@@ -121,6 +128,7 @@ class NewsInOrderOfCalls(ServerConnection):
 class GroupNameCounted(ListStubs):
     """The number of WCHARs stands in InterfaceGroupName, in front of the name, as in arrays that vary."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         count = (260).to_bytes(4, "little")
         return {
@@ -133,6 +141,7 @@ class GroupNameCounted(ListStubs):
 class Ndr64LeavesIpv6AsItWas(Answers):
     """In NDR64 the IPV6 of an interface that has none is not written, and has what was in the memory."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         if call.syntax != NDR64 or not isinstance(response, GetInterfaceListResponse):
             return response
@@ -147,6 +156,7 @@ class Ndr64LeavesIpv6AsItWas(Answers):
 class LongBufferNullReferent(NotifyStubs):
     """The pointer to a long MessageBuffer is null, and the buffer follows it nevertheless."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"MessageBuffer.referent": 0} if length > LONG else {}
 
@@ -155,6 +165,7 @@ class LongBufferNullReferent(NotifyStubs):
 class LongBufferReturnUnaligned(NotifyStubs):
     """The return value follows a long MessageBuffer without a gap."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"ReturnValue.padding": b""} if length > LONG and length % 4 else {}
 
@@ -172,6 +183,7 @@ class ToldElsewhere(Listing):
         super().__init__(*rest)
         self._at_start = len(self.interfaces)
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         """The elements to tell instead."""
         is_first = all(interface.node == self.node for interface in tuple(self.interfaces)[:1])
@@ -184,6 +196,7 @@ class ToldElsewhere(Listing):
 class Ipv4ReversedElsewhere(ToldElsewhere):
     """All nodes but the first tell IPV4 of others' dual-stack interfaces in the byte order of the host."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
 
@@ -192,6 +205,7 @@ class Ipv4ReversedElsewhere(ToldElsewhere):
 class Ipv4FlagMissingElsewhere(ToldElsewhere):
     """All nodes but the first announce others' dual-stack interfaces with IPv6 alone."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
 
@@ -203,6 +217,7 @@ MEASURED_BY_THE_LIST = ("SWN-3.1.4.4-move-info-copied", "SWN-3.1.6.1-new-ipv6")
 class ToldToNobody(Listing):
     """A server that has others' dual-stack interfaces pass through `element` while nobody is registered."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         """The elements to tell instead."""
         if len(self.registrations):
@@ -214,6 +229,7 @@ class ToldToNobody(Listing):
 class Ipv6LeftOutBeforeRegistrations(ToldToNobody):
     """While nobody is registered, others' dual-stack interfaces are told without their IPv6 address."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6, ipv6=IPv6Address(0))
 
@@ -222,6 +238,7 @@ class Ipv6LeftOutBeforeRegistrations(ToldToNobody):
 class Ipv6FlagMissingBeforeRegistrations(ToldToNobody):
     """While nobody is registered, others' dual-stack interfaces are announced with IPv4 alone."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6)
 
@@ -238,6 +255,7 @@ def is_remote_dual(info: InterfaceInfo) -> bool:
 class NullHandleHearsMine(WitnessService):
     """AsyncNotify with a null handle stands for the caller's last registration."""
 
+    @override
     def async_notify(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         mine = self.registrations.of(owner.association)
         if mine and request.context.is_null:
@@ -249,6 +267,7 @@ class NullHandleHearsMine(WitnessService):
 class SharedRegistrationsOutliveClients(WitnessService):
     """Registrations stay when their association ends, if several of its connections have made them."""
 
+    @override
     def rundown(self, association: Hashable) -> None:
         makers = {r.owner.connection for r in self.registrations.of(association)}
         if len(makers) > 1:
@@ -265,9 +284,11 @@ class UnregisterTakesHandleOnly(WitnessService):
         super().__init__(*rest)
         self._void: set[ContextHandle] = set()
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         return None if handle in self._void else super().find(owner, handle)
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
         replies = super().unregister(token, owner, request)
@@ -281,6 +302,7 @@ class UnregisterTakesHandleOnly(WitnessService):
 class UnregisterRemovesTheOlderTwin(WitnessService):
     """Of two equal registrations of a client UnRegister removes the older one, whatever the handle."""
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         asked = self.find(owner, request.context)
         twins = [
@@ -307,10 +329,12 @@ class HandlesSurviveRestart(WitnessService):
         self._before = nodes.get(node, {})
         self._made = nodes[node] = {}
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         self._made[registration.key] = registration
         return super().enter(registration)
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         old = self._before.pop(handle, None)
         if old is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates
 from swn_torture.faults.witness.registrations import Entering
 from swn_torture.server.state.registrations import PendingChange
@@ -35,6 +37,7 @@ _LIMIT = 64
 class ClientEntriesLimited(WitnessService):
     """Of all registrations under one client name 64 are kept; those beyond get a handle and no entry."""
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         alike = self.registrations.where(lambda r: r.client_name == registration.client_name)
         return registration if len(alike) >= _LIMIT else super().enter(registration)
@@ -47,6 +50,7 @@ class ClientEntriesLimited(WitnessService):
 class RegisterExRenewsKeys(WitnessService):
     """When a caller has registered by RegisterEx, its registrations by Register get other keys."""
 
+    @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
         response = super().register_ex(owner, request)
         for registration in self.registrations.of(owner.association):
@@ -61,6 +65,7 @@ class RegisterExRenewsKeys(WitnessService):
 class RegisterExGivesAnotherHandle(WitnessService):
     """A caller that has registered by Register gets a handle from RegisterEx that stands for nothing."""
 
+    @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
         mine = self.registrations.of(owner.association)
         response = super().register_ex(owner, request)
@@ -76,6 +81,7 @@ class RegisterExGivesAnotherHandle(WitnessService):
 class AddressOfOneClient(Entering):
     """An address for which a client has registered by both methods is taken for his in all that follow."""
 
+    @override
     def other(self, registration: Registration) -> None:
         methods: dict[str, set[int]] = {}
         for earlier in self.registrations:
@@ -90,6 +96,7 @@ class AddressOfOneClient(Entering):
 class HalfUsedAlready(Entering):
     """LastUseTime of a registration by RegisterEx is half a time-out in the past."""
 
+    @override
     def other(self, registration: Registration) -> None:
         if registration.timeout is not None:
             registration.last_use -= self.options.unused_timeout / 2
@@ -102,6 +109,7 @@ class HalfUsedAlready(Entering):
 class DownIsToldAtOnce(Entering):
     """Who registers for an address that is down is told so, as if it had just happened."""
 
+    @override
     def other(self, registration: Registration) -> None:
         interface = self.interfaces.by_address(registration.ip_address)
         if interface is not None and interface.state is InterfaceState.UNAVAILABLE:
@@ -121,6 +129,7 @@ class Remembering(Entering):
         """Remember news for those whom it concerns."""
         self._used_names.update((r.client_name, news) for r in self.selected(selection, wants))
 
+    @override
     def other(self, registration: Registration) -> None:
         """What to do with a registration of a client that was told something."""
         if registration.client_name in self._used_names:
@@ -135,10 +144,12 @@ class Remembering(Entering):
 class ClientsStayMoved(Remembering):
     """A client that was moved is told to move again by every registration that it makes."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         self.note(selection, destination)
         return super().client_move(selection, destination)
 
+    @override
     def inherit(self, registration: Registration, news: str) -> None:
         registration.client_move = news
 
@@ -147,10 +158,12 @@ class ClientsStayMoved(Remembering):
 class RegisterInheritsShareMove(Remembering):
     """A client that was told of a share move is told of it by each registration by Register, too."""
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         self.note(selection, destination, lambda r: r.share_notifications)
         return super().share_move(selection, destination)
 
+    @override
     def inherit(self, registration: Registration, news: str) -> None:
         if registration.timeout is None:
             registration.version, registration.share_move = ProtocolVersion.V2, news
@@ -160,10 +173,12 @@ class RegisterInheritsShareMove(Remembering):
 class RegisterInheritsIpChange(Remembering):
     """A client that was told of an IP change is told of it by each registration by Register, too."""
 
+    @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
         self.note(selection, change, lambda r: r.ip_notifications)
         return super().ip_change(selection, change)
 
+    @override
     def inherit(self, registration: Registration, news: str) -> None:
         if registration.timeout is None:
             registration.version, registration.ip_change = ProtocolVersion.V2, news
@@ -176,9 +191,11 @@ class RegisterInheritsIpChange(Remembering):
 class OneAddressOfEachInterface(WitnessService):
     """Who has registered for one address of an interface does not find the other one on the list."""
 
+    @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
         return super().register(owner, replace(request, ip_address=self.searched(owner, request.ip_address)))
 
+    @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
         address = self.searched(owner, request.ip_address)
         return super().register_ex(owner, replace(request, ip_address=address))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates
 from swn_torture.faults.witness.layout import NotifyStubs
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 class SecondCallServesTheFirst(WitnessService):
     """A call of a caller that has one waiting already, for the same address, waits where that one does."""
 
+    @override
     def async_notify(self, token: Hashable, owner: Owner, request: AsyncNotifyRequest) -> list[Reply]:
         asked = self.find(owner, request.context)
         first = next((r for r in self.registrations.of(owner.association) if r.waiting), None)
@@ -53,6 +56,7 @@ class SecondCallServesTheFirst(WitnessService):
 class CallsEndTogether(WitnessService):
     """When the KeepAliveTime of one call is over, all calls of the connection are answered."""
 
+    @override
     def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
         replies = super().expire_calls(registration, now)
         for mate in self.registrations.of(registration.owner.association) if replies else ():
@@ -67,6 +71,7 @@ class CallsEndTogether(WitnessService):
 class ShortWaitsAreNoUse(WitnessService):
     """A call that waits keeps its registration from being unused only if it may wait for an hour."""
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         short = registration.keepalive is not None and registration.keepalive < 3600
         idle = registration.last_use + self.options.unused_timeout < now
@@ -77,6 +82,7 @@ class ShortWaitsAreNoUse(WitnessService):
 class OneConnectionWoken(WitnessService):
     """A client that is moved is told on the connection where it registered first; its others wait on."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         first_of: dict[str, Hashable] = {}
         replies: list[Reply] = []
@@ -96,12 +102,14 @@ class LengthsWrong(NotifyStubs):
 
     kind: ClassVar[MessageType]
 
+    @override
     def wrong(self, response: AnyResponse) -> Wrong | None:
         """What to write instead."""
         notified = response.response if isinstance(response, AsyncNotifyResponse) else None
         concerned = notified is not None and notified.message_type == self.kind and self.concerns(notified)
         return super().wrong(response) if concerned else None
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         """What to write instead where the buffer has `length` octets."""
         return {"Length": length + 1}
@@ -117,6 +125,7 @@ class UnavailableLengthOneMore(LengthsWrong):
 
     kind = MessageType.RESOURCE_CHANGE
 
+    @override
     def concerns(self, notified: RespAsyncNotify) -> bool:
         changes = (item for item in notified.decode().items if isinstance(item, ResourceChange))
         return any(change.change_type == ChangeType.UNAVAILABLE for change in changes)
@@ -128,6 +137,7 @@ class MoveLengthOneMore(LengthsWrong):
 
     kind = MessageType.CLIENT_MOVE
 
+    @override
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
         if call.syntax == NDR64:
             return super().encode(call, response)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.negotiation import NegotiationRefused, refused_without_reason
 from swn_torture.dcerpc.status import FaultStatus
@@ -22,21 +24,23 @@ if TYPE_CHECKING:
 class AlterContextRefused(ServerConnection):
     """An alter_context that proposes contexts is a protocol error."""
 
-    def _alter_context(self, pdu: AlterContext) -> None:
+    @override
+    def on_alter_context(self, pdu: AlterContext) -> None:
         if pdu.trailer is None:
             self.send_fault(pdu.call_id, FaultStatus.NCA_S_PROTO_ERROR)
             self.closing = True
         else:
-            super()._alter_context(pdu)
+            super().on_alter_context(pdu)
 
 
 @violates("RPC-ALTER-new-context")
 class AlterContextMakesNothing(ServerConnection):
     """A context that alter_context has accepted cannot be used."""
 
-    def _alter_context(self, pdu: AlterContext) -> None:
+    @override
+    def on_alter_context(self, pdu: AlterContext) -> None:
         before = dict(self.contexts)
-        super()._alter_context(pdu)
+        super().on_alter_context(pdu)
         self.contexts = before
 
 
@@ -44,9 +48,10 @@ class AlterContextMakesNothing(ServerConnection):
 class AlterContextReplaces(ServerConnection):
     """The contexts of an alter_context take the place of those before it."""
 
-    def _alter_context(self, pdu: AlterContext) -> None:
+    @override
+    def on_alter_context(self, pdu: AlterContext) -> None:
         before = set(self.contexts)
-        super()._alter_context(pdu)
+        super().on_alter_context(pdu)
         if new := {id_: context for id_, context in self.contexts.items() if id_ not in before}:
             self.contexts = new
 
@@ -58,6 +63,7 @@ class AlterContextReplaces(ServerConnection):
 class AssociationZero(Acks):
     """The id of an association is not told."""
 
+    @override
     def other(self, ack: BindAck) -> BindAck:
         return replace(ack, assoc_group=0)
 
@@ -66,16 +72,18 @@ class AssociationZero(Acks):
 class OneAssociationForAll(ServerConnection):
     """All connections of a client are of one association, whether they ask for it or not."""
 
-    def _find_association(self, wanted: int) -> Association | None:
+    @override
+    def find_association(self, wanted: int) -> Association | None:
         mine = [a for a in self._associations if a.host == self._info.peer[0]]
-        return mine[0] if mine and not wanted else super()._find_association(wanted)
+        return mine[0] if mine and not wanted else super().find_association(wanted)
 
 
 @violates("RPC-ASSOC-join")
 class AssociationsNotJoined(ServerConnection):
     """No association can be joined."""
 
-    def _find_association(self, wanted: int) -> Association | None:
+    @override
+    def find_association(self, wanted: int) -> Association | None:
         if wanted:
             raise refused_without_reason("associations cannot be joined")
         return None
@@ -85,8 +93,9 @@ class AssociationsNotJoined(ServerConnection):
 class JoiningMakesAnother(ServerConnection):
     """Who asks for an association gets another one."""
 
-    def _find_association(self, wanted: int) -> Association | None:
-        super()._find_association(wanted)
+    @override
+    def find_association(self, wanted: int) -> Association | None:
+        super().find_association(wanted)
         return None
 
 
@@ -94,9 +103,10 @@ class JoiningMakesAnother(ServerConnection):
 class UnknownAssociationConfirmed(ServerConnection):
     """An association that there is not is made up under the id that was asked for."""
 
-    def _find_association(self, wanted: int) -> Association | None:
+    @override
+    def find_association(self, wanted: int) -> Association | None:
         try:
-            return super()._find_association(wanted)
+            return super().find_association(wanted)
         except NegotiationRefused:
             made = self._associations.create(self._info.peer[0])
             made.id = wanted
@@ -107,6 +117,7 @@ class UnknownAssociationConfirmed(ServerConnection):
 class AssociationsOpenToAll(ServerConnection):
     """An association can be joined from any address."""
 
-    def _find_association(self, wanted: int) -> Association | None:
+    @override
+    def find_association(self, wanted: int) -> Association | None:
         known = [a for a in self._associations if a.id == wanted]
-        return known[0] if known else super()._find_association(wanted)
+        return known[0] if known else super().find_association(wanted)

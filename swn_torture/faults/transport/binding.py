@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.connection import Negotiated
 from swn_torture.dcerpc.pdu.bind import (
     AlterContext,
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 class Negotiating(ServerConnection):
     """A server whose results of negotiation pass through `other` before they go out."""
 
-    def _negotiate(self, pdu: Bind) -> NegotiationResult:
-        return self.other(pdu, super()._negotiate(pdu))
+    @override
+    def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
+        return self.other(pdu, super().negotiate_contexts(pdu))
 
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         """What to make of it instead."""
@@ -44,6 +47,7 @@ class Negotiating(ServerConnection):
 class Acks(ServerConnection):
     """A server whose bind_acks pass through `other` before they go out."""
 
+    @override
     def send_raw(self, octets: bytes) -> None:
         """Put octets behind those that are to be sent."""
         pdu = unpack(octets)
@@ -89,11 +93,12 @@ def exact_minor_version(config: ClusterConfig) -> ClusterConfig:
 class AcceptsMore(ServerConnection):
     """A server that takes contexts for the witness interface which `takes` likes, as if they were right."""
 
-    def _negotiate(self, pdu: Bind) -> NegotiationResult:
+    @override
+    def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
         wanted = tuple(
             replace(element, abstract=WITNESS) if self.takes(element) else element for element in pdu.contexts
         )
-        return super()._negotiate(replace(pdu, contexts=wanted))
+        return super().negotiate_contexts(replace(pdu, contexts=wanted))
 
     def takes(self, element: Any) -> bool:
         """Whether to take an element for one that names the interface."""
@@ -104,6 +109,7 @@ class AcceptsMore(ServerConnection):
 class AnyMajorVersion(AcceptsMore):
     """Any major version of the interface is taken."""
 
+    @override
     def takes(self, element: Any) -> bool:
         return bool(element.abstract.uuid == WITNESS.uuid)
 
@@ -112,6 +118,7 @@ class AnyMajorVersion(AcceptsMore):
 class HigherMinorVersion(AcceptsMore):
     """A minor version above the server's is taken."""
 
+    @override
     def takes(self, element: Any) -> bool:
         return bool((element.abstract.uuid, element.abstract.major) == (WITNESS.uuid, WITNESS.major))
 
@@ -120,6 +127,7 @@ class HigherMinorVersion(AcceptsMore):
 class UnknownInterfaceAccepted(AcceptsMore):
     """Every interface that is asked for is accepted, and is the witness interface."""
 
+    @override
     def takes(self, element: Any) -> bool:
         return element.transfers[:1] in {(NDR32,), (NDR64,)}
 
@@ -128,6 +136,7 @@ class UnknownInterfaceAccepted(AcceptsMore):
 class UnknownInterfaceNak(Negotiating):
     """A bind for an unknown interface is refused by bind_nak."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         if any(r.reason == ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED for r in outcome.results):
             raise refused_without_reason("an interface that is not served")
@@ -138,6 +147,7 @@ class UnknownInterfaceNak(Negotiating):
 class UnknownInterfaceWithoutReason(Negotiating):
     """An unknown interface is refused for no reason (0)."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         unknown = ContextResult(ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
         results = tuple(replace(r, reason=0) if r == unknown else r for r in outcome.results)
@@ -151,6 +161,7 @@ class UnknownInterfaceWithoutReason(Negotiating):
 class AnyRpcVersion(ServerConnection):
     """The version in the header of a PDU is not looked at."""
 
+    @override
     def check_version(self, header: Header, raw: bytes) -> None:
         """Refuse any RPC version but 5.0: none."""
 
@@ -159,6 +170,7 @@ class AnyRpcVersion(ServerConnection):
 class RequestsOfAnyRpcVersion(ServerConnection):
     """On a connection that is bound nobody looks at the version of RPC any more."""
 
+    @override
     def check_version(self, header: Header, raw: bytes) -> None:
         """Refuse any RPC version but 5.0."""
         if self.association is None:
@@ -169,9 +181,10 @@ class RequestsOfAnyRpcVersion(ServerConnection):
 class BindWithoutContexts(ServerConnection):
     """A bind without presentation contexts is accepted."""
 
-    def _bind(self, pdu: Bind) -> None:
+    @override
+    def on_bind(self, pdu: Bind) -> None:
         if pdu.contexts:
-            super()._bind(pdu)
+            super().on_bind(pdu)
         else:
             self.send_raw(BindAck(call_id=pdu.call_id, assoc_group=1).pack())
 
@@ -180,6 +193,7 @@ class BindWithoutContexts(ServerConnection):
 class ResultsReversed(Negotiating):
     """The results of a bind come in the reverse order."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         return replace(outcome, results=outcome.results[::-1])
 
@@ -188,6 +202,7 @@ class ResultsReversed(Negotiating):
 class ResultsOfAcceptedOnly(Negotiating):
     """Only the contexts that are accepted have a result."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         return replace(outcome, results=tuple(r for r in outcome.results if r.accepted))
 
@@ -202,6 +217,7 @@ def no_secondary_address(config: ClusterConfig) -> ClusterConfig:
 class SecondaryAddressOf135(Acks):
     """The secondary address is the port of the endpoint mapper."""
 
+    @override
     def other(self, ack: BindAck) -> BindAck:
         return replace(ack, secondary_address=b"135\0") if ack.secondary_address else ack
 
@@ -227,6 +243,7 @@ class OnlyNdr64(WitnessEndpoint):
 class UnknownTransferAccepted(Negotiating):
     """A transfer syntax that nobody knows is accepted, and NDR is spoken."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         results, accepted = list(outcome.results), dict(outcome.accepted)
         for n, element in enumerate(pdu.contexts):
@@ -240,6 +257,7 @@ class UnknownTransferAccepted(Negotiating):
 class UnknownTransferIsUnknownInterface(Negotiating):
     """An unknown transfer syntax is refused as if the interface were unknown."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         results = tuple(
             replace(r, reason=ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
@@ -254,6 +272,7 @@ class UnknownTransferIsUnknownInterface(Negotiating):
 class BothSyntaxesAccepted(Negotiating):
     """NDR and NDR64 in separate elements are both accepted."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         results, accepted = list(outcome.results), dict(outcome.accepted)
         for n, element in enumerate(pdu.contexts):
@@ -267,9 +286,10 @@ class BothSyntaxesAccepted(Negotiating):
 class LastTransferChosen(ServerConnection):
     """Of the transfer syntaxes of an element the last one is chosen."""
 
-    def _negotiate(self, pdu: Bind) -> NegotiationResult:
+    @override
+    def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
         last = tuple(replace(element, transfers=element.transfers[-1:]) for element in pdu.contexts)
-        return super()._negotiate(replace(pdu, contexts=last))
+        return super().negotiate_contexts(replace(pdu, contexts=last))
 
 
 # Bind-time features
@@ -279,6 +299,7 @@ class LastTransferChosen(ServerConnection):
 class FeaturesAccepted(Negotiating):
     """A feature element is answered by acceptance (0) instead of negotiate_ack (3)."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         results = tuple(
             replace(r, result=ResultCode.ACCEPTANCE) if r.result == ResultCode.NEGOTIATE_ACK else r
@@ -291,6 +312,7 @@ class FeaturesAccepted(Negotiating):
 class FeaturesEchoed(Negotiating):
     """All feature bits that were proposed are confirmed."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         proposed = (outcome.features or 0) & 0xFFFF
         results = tuple(
@@ -304,6 +326,7 @@ class FeaturesEchoed(Negotiating):
 class FeaturesAlwaysBoth(Negotiating):
     """Both features are confirmed, whichever was proposed."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         results = tuple(
             replace(r, reason=3) if r.result == ResultCode.NEGOTIATE_ACK else r for r in outcome.results
@@ -315,6 +338,7 @@ class FeaturesAlwaysBoth(Negotiating):
 class FeaturesVolunteered(Negotiating):
     """A feature result is added to every bind_ack."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         if outcome.features is not None or isinstance(pdu, AlterContext):
             return outcome
@@ -325,6 +349,7 @@ class FeaturesVolunteered(Negotiating):
 class FeatureElementIsContext(Negotiating):
     """The feature element makes a presentation context, too."""
 
+    @override
     def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
         accepted = dict(outcome.accepted)
         for element, result in zip(pdu.contexts, outcome.results, strict=False):
@@ -346,6 +371,7 @@ def no_keep_connection_on_orphan(config: ClusterConfig) -> ClusterConfig:
 class FragmentSizeNotNegotiated(Acks):
     """bind_ack names the server's own fragment sizes, whatever was proposed."""
 
+    @override
     def other(self, ack: BindAck) -> BindAck:
         return replace(ack, max_xmit=5840, max_recv=5840)
 
@@ -354,5 +380,6 @@ class FragmentSizeNotNegotiated(Acks):
 class UnknownServiceWithoutReason(ServerConnection):
     """A bind with an unknown authentication service is refused for no reason (0)."""
 
-    def _nak(self, call_id: int, reason: int) -> None:
+    @override
+    def send_bind_nak(self, call_id: int, reason: int) -> None:
         self.send_raw(BindNak(call_id=call_id, reason=BindNakReason.NOT_SPECIFIED).pack())

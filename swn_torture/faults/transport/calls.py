@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.connection import Negotiated
 from swn_torture.dcerpc.pdu.framing import Framer
 from swn_torture.dcerpc.pdu.header import PduType
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 class CallIdOfSixteenBits(ServerConnection):
     """Only the lower 16 bits of a call id are echoed."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         own, call.call_id = call.call_id, call.call_id & 0xFFFF
         octets = super().response(call, stub, entry)
@@ -49,8 +52,9 @@ class CallIdOfSixteenBits(ServerConnection):
 class CallIdOfLastRequest(ServerConnection):
     """A response carries the call id of the latest request instead of its own."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
-        own, call.call_id = call.call_id, self._inbox.current
+        own, call.call_id = call.call_id, self._assembler.current
         octets = super().response(call, stub, entry)
         call.call_id = own
         return octets
@@ -60,6 +64,7 @@ class CallIdOfLastRequest(ServerConnection):
 class ContextIdZero(ServerConnection):
     """Responses carry presentation context id 0."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         call.context_id = 0
         return super().response(call, stub, entry)
@@ -69,6 +74,7 @@ class ContextIdZero(ServerConnection):
 class CallIdsNotLookedAt(RequestAssembler):
     """Requests may have any call ids."""
 
+    @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
         self.current = -1
         return super().admit(replace(pdu, call_id=pdu.call_id & 0x7FFFFFFF), pending, may_start=may_start)
@@ -78,18 +84,20 @@ class CallIdsNotLookedAt(RequestAssembler):
 class UnknownContextServed(ServerConnection):
     """A request on an unknown presentation context is served in the first one."""
 
-    def _request(self, pdu: Request, raw: bytes) -> None:
+    @override
+    def on_request(self, pdu: Request, raw: bytes) -> None:
         if self.contexts and pdu.context_id not in self.contexts:
             self.contexts[pdu.context_id] = next(iter(self.contexts.values()))
-        super()._request(pdu, raw)
+        super().on_request(pdu, raw)
 
 
 @violates("RPC-REQ-object-uuid")
 class ObjectsRefused(ServerConnection):
     """A request that names an object is refused."""
 
-    def _check_route(self, pdu: Request, entry: SecurityEntry | None) -> None:
-        super()._check_route(pdu, entry)
+    @override
+    def check_context(self, pdu: Request, entry: SecurityEntry | None) -> None:
+        super().check_context(pdu, entry)
         if pdu.object_uuid is not None:
             raise Rejection(FaultStatus.NCA_S_FAULT_OBJECT_NOT_FOUND, "no such object")
 
@@ -98,21 +106,23 @@ class ObjectsRefused(ServerConnection):
 class ServesBeforeBind(ServerConnection):
     """A request as the first PDU is served in NDR."""
 
-    def _request(self, pdu: Request, raw: bytes) -> None:
+    @override
+    def on_request(self, pdu: Request, raw: bytes) -> None:
         if self.association is None:
             self.association = self._associations.create(self._info.peer[0])
             self.association.connections.add(self._info)
             self.contexts[pdu.context_id] = Negotiated(WITNESS, NDR32)
-        super()._request(pdu, raw)
+        super().on_request(pdu, raw)
 
 
 @violates("RPC-PTYPE-unexpected")
 class StrangePdusIgnored(ServerConnection):
     """PDUs that no server receives are passed over."""
 
-    def _process(self, pdu: Pdu, raw: bytes) -> None:
+    @override
+    def process_pdu(self, pdu: Pdu, raw: bytes) -> None:
         if pdu.ptype not in {PduType.RESPONSE, PduType.BIND_ACK, PduType.SHUTDOWN, PduType.FAULT}:
-            super()._process(pdu, raw)
+            super().process_pdu(pdu, raw)
 
 
 #: The PDU types of a connection; the others belong to datagrams.
@@ -127,6 +137,7 @@ CONNECTION_TYPES = {
 class KnownTypes(Framer):
     """Hands out PDUs of those types only."""
 
+    @override
     def next_pdu(self) -> tuple[Header, bytes] | None:
         found = super().next_pdu()
         while found is not None and found[0].ptype not in CONNECTION_TYPES:
@@ -140,28 +151,31 @@ class UnknownPdusIgnored(ServerConnection):
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self.framer = KnownTypes(self._limit)
+        self.framer = KnownTypes(self.fragment_limit)
 
 
 @violates("RPC-PTYPE-unexpected")
 class BindsOutOfPlace(ServerConnection):
     """A connection can be bound again, or by an alter_context."""
 
-    def _bind(self, pdu: Bind) -> None:
+    @override
+    def on_bind(self, pdu: Bind) -> None:
         self.association = None
-        super()._bind(pdu)
+        super().on_bind(pdu)
 
-    def _alter_context(self, pdu: AlterContext) -> None:
+    @override
+    def on_alter_context(self, pdu: AlterContext) -> None:
         if self.association is None:
-            self._bind(pdu)
+            self.on_bind(pdu)
         else:
-            super()._alter_context(pdu)
+            super().on_alter_context(pdu)
 
 
 @violates("RPC-XFER-ndr64-drep")
 class Ndr64DrepEbcdic(ServerConnection):
     """On an NDR64 context responses declare EBCDIC characters (0x11)."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         parts = [unpack(octets) for octets in super().response(call, stub, None)]
         if call.syntax != NDR64:
@@ -181,6 +195,7 @@ class OneCallAtATime(ServerConnection):
         super().__init__(*rest)
         self._queue: deque[ServerEvent] = deque()
 
+    @override
     def next_event(self) -> ServerEvent | None:
         while (event := super().next_event()) is not None:
             if not isinstance(event, CallReceived) or self._first(event.call):
@@ -201,6 +216,7 @@ class OneCallAtATime(ServerConnection):
 class ListBehindWaitingCalls(OneCallAtATime):
     """GetInterfaceList waits until all earlier calls of its connection are answered."""
 
+    @override
     def _first(self, call: ServerCall) -> bool:
         return call.opnum != Opnum.GET_INTERFACE_LIST or super()._first(call)
 
@@ -209,6 +225,7 @@ class ListBehindWaitingCalls(OneCallAtATime):
 class NewNotifyEndsOthers(WitnessEndpoint):
     """An AsyncNotify ends those that are outstanding on its connection, whatever their registration."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         if call.opnum == Opnum.ASYNC_NOTIFY:
             for registration in self.service.registrations.of(call.association):
@@ -222,6 +239,7 @@ class NewNotifyEndsOthers(WitnessEndpoint):
 class ConnectionsShareOneThread(RpcServer):
     """While a call is pending on a connection, no other connection is served."""
 
+    @override
     def link(self) -> ServerLink:
         return _Waiting(self)
 
@@ -229,6 +247,7 @@ class ConnectionsShareOneThread(RpcServer):
 class _Waiting(ServerLink):
     """Takes octets only while no other connection has a call pending."""
 
+    @override
     def data_received(self, data: bytes) -> None:
         busy = [link for link in self._server.links if link is not self and link.core.calls]
         if busy and not self.core.calls:
@@ -245,6 +264,7 @@ class _Waiting(ServerLink):
 class PartialPdusBlock(RpcServer):
     """While a PDU is incomplete on a connection, no other connection is served."""
 
+    @override
     def link(self) -> ServerLink:
         return _Blocking(self)
 
@@ -252,6 +272,7 @@ class PartialPdusBlock(RpcServer):
 class _Blocking(_Waiting):
     """Takes octets only while no other connection has an incomplete PDU."""
 
+    @override
     def data_received(self, data: bytes) -> None:
         if any(link is not self and link.core.framer.buffered for link in self._server.links):
             asyncio.get_running_loop().call_later(0.05, self._later, data)
@@ -263,6 +284,7 @@ class _Blocking(_Waiting):
 class PendingConnectionsDropped(RpcServer):
     """A connection is closed when nothing has come on it for a second and a half."""
 
+    @override
     def link(self) -> ServerLink:
         return _Impatient(self)
 
@@ -272,12 +294,14 @@ class _Impatient(ServerLink):
 
     _patience: asyncio.TimerHandle | None = None
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self._patience is not None:
             self._patience.cancel()
         self._patience = asyncio.get_running_loop().call_later(1.5, self.reset)
         super().data_received(data)
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         if self._patience is not None:
             self._patience.cancel()
@@ -291,6 +315,7 @@ class _Impatient(ServerLink):
 class FaultStatusZero(ServerConnection):
     """Faults have status 0."""
 
+    @override
     def send_fault(self, call_id: int, status: int, **more: Any) -> None:
         super().send_fault(call_id, 0, **more)
 
@@ -299,6 +324,7 @@ class FaultStatusZero(ServerConnection):
 class FaultsAreAccessViolations(ServerConnection):
     """Faults have status 0xC0000005."""
 
+    @override
     def send_fault(self, call_id: int, status: int, **more: Any) -> None:
         super().send_fault(call_id, 0xC0000005, **more)
 
@@ -307,6 +333,7 @@ class FaultsAreAccessViolations(ServerConnection):
 class FaultsEndConnections(ServerConnection):
     """A connection is closed behind every fault."""
 
+    @override
     def send_fault(self, call_id: int, status: int, **more: Any) -> None:
         super().send_fault(call_id, status, **more)
         self.closing = True
@@ -316,6 +343,7 @@ class FaultsEndConnections(ServerConnection):
 class ProtocolErrorsAsAccessDenied(ServerConnection):
     """Protocol errors are told as access denied (5)."""
 
+    @override
     def send_fault(self, call_id: int, status: int, **more: Any) -> None:
         wrong = FaultStatus.ERROR_ACCESS_DENIED if status == FaultStatus.NCA_S_PROTO_ERROR else status
         super().send_fault(call_id, wrong, **more)
@@ -327,10 +355,11 @@ class EarlyErrorsToldLate(ServerConnection):
 
     _kept: Rejection | None = None
 
-    def _request(self, pdu: Request, raw: bytes) -> None:
+    @override
+    def on_request(self, pdu: Request, raw: bytes) -> None:
         try:
             if self._kept is None:
-                super()._request(pdu, raw)
+                super().on_request(pdu, raw)
         except Rejection as rejection:
             self._kept = rejection
         if self._kept is not None and pdu.flags & 2:
@@ -342,6 +371,7 @@ class EarlyErrorsToldLate(ServerConnection):
 class UnknownOpnumUnanswered(WitnessEndpoint):
     """An operation that is not there is not answered."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         if self.service.supports(call.opnum):
             super().call(call)
@@ -351,6 +381,7 @@ class UnknownOpnumUnanswered(WitnessEndpoint):
 class AnnouncedGigabytesAwaited(RequestAssembler):
     """A request that announces more than a gigabyte (alloc_hint) is waited for behind its last fragment."""
 
+    @override
     def add(self, pdu: Request) -> Incoming | None:
         return None if (pdu.alloc_hint or 0) > 1 << 30 else super().add(pdu)
 
@@ -362,6 +393,7 @@ class AnnouncedGigabytesAwaited(RequestAssembler):
 class ClosingMidCallLeavesRegistration(WitnessEndpoint):
     """What a connection has registered right before it closed is kept."""
 
+    @override
     def rundown(self, association: Any) -> None:
         recent = self.service.clock() - 0.2
         old = [r for r in self.service.registrations.of(association) if r.last_use < recent]

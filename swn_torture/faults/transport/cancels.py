@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.pdu.pdus import Orphaned
 from swn_torture.dcerpc.server.connection import ServerConnection
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 class CancelUnregisters(WitnessEndpoint):
     """A cancelled AsyncNotify takes its registration along."""
 
+    @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         for registration in self.service.registrations.of(call.association):
             if any(waiting.token is call for waiting in registration.waiting) and not orphaned:
@@ -34,12 +37,14 @@ class CancelUnregisters(WitnessEndpoint):
 class CancelledCallsTakeEvents(WitnessEndpoint):
     """After a cancel the next event goes to the call that is no more."""
 
+    @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         if orphaned or call.answered:
             super().cancelled(call, orphaned=orphaned)
         else:
             call.answered = True  # what comes for it is not sent
 
+    @override
     def answer(self, call: ServerCall, response: Any) -> None:
         if not call.answered:
             super().answer(call, response)
@@ -49,29 +54,32 @@ class CancelledCallsTakeEvents(WitnessEndpoint):
 class StrayCancelFaults(ServerConnection):
     """A co_cancel for a call that is not there is answered by a fault."""
 
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+    @override
+    def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
         if not isinstance(pdu, Orphaned) and pdu.call_id not in self.calls:
             self.send_fault(pdu.call_id, FaultStatus.NCA_S_FAULT_CANCEL)
         else:
-            super()._give_up(pdu, raw)
+            super().on_cancel(pdu, raw)
 
 
 @violates("RPC-CANCEL-unknown-call", "RPC-ORPHAN-unknown-call")
 class StrayCancelEndsConnection(ServerConnection):
     """A co_cancel or orphaned for a call that is not there ends the connection."""
 
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
-        if pdu.call_id not in self.calls and not self._inbox.assembling(pdu.call_id):
+    @override
+    def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+        if pdu.call_id not in self.calls and not self._assembler.assembling(pdu.call_id):
             raise RemoteProtocolError("no such call", field="call_id", octets=raw)
-        super()._give_up(pdu, raw)
+        super().on_cancel(pdu, raw)
 
 
 @violates("RPC-ORPHAN-pending", "RPC-ORPHAN-keep-connection")
 class OrphanEndsConnection(ServerConnection):
     """An orphaned call ends its connection, whatever was negotiated."""
 
-    def _give_up(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
-        super()._give_up(pdu, raw)
+    @override
+    def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
+        super().on_cancel(pdu, raw)
         self.closing |= isinstance(pdu, Orphaned)
 
 
@@ -79,6 +87,7 @@ class OrphanEndsConnection(ServerConnection):
 class OrphanTakesNextEvent(WitnessEndpoint):
     """After orphaned the next event goes to the call that nobody waits for."""
 
+    @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         if not orphaned:
             super().cancelled(call, orphaned=orphaned)
@@ -94,6 +103,7 @@ class OrphanAndCloseFaultsNext(WitnessEndpoint):
         super().__init__(*rest)
         self.left: set[ConnectionInfo] = set()
 
+    @override
     def call(self, call: ServerCall) -> None:
         self.left.discard(call.connection)
         if self.upset:
@@ -102,11 +112,13 @@ class OrphanAndCloseFaultsNext(WitnessEndpoint):
         else:
             super().call(call)
 
+    @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         if orphaned:
             self.left.add(call.connection)
         super().cancelled(call, orphaned=orphaned)
 
+    @override
     def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
         self.upset |= connection in self.left
         super().disconnected(connection, association)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.pdu.header import PduType, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 class ResponsesNotCut(ServerConnection):
     """A response is one fragment, however long."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         agreed, self.max_xmit = self.max_xmit, 0xFFFF
         octets = super().response(call, stub, entry)
@@ -37,6 +40,7 @@ class ResponsesNotCut(ServerConnection):
 class FragmentsALittleLong(ServerConnection):
     """Fragments of a response exceed the agreed size by the verifier."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         self.max_xmit += 32
         octets = super().response(call, stub, entry)
@@ -47,6 +51,7 @@ class FragmentsALittleLong(ServerConnection):
 class Flags(ServerConnection):
     """A server that sends the fragments of a response with other flags."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         """Build the fragments of a response."""
         parts = [unpack(octets) for octets in super().response(call, stub, None)]
@@ -63,6 +68,7 @@ class Flags(ServerConnection):
 class EveryFragmentFirst(Flags):
     """PFC_FIRST_FRAG is set on every fragment."""
 
+    @override
     def flags(self, index: int, count: int) -> int:
         return PfcFlags.FIRST | (PfcFlags.LAST if index == count - 1 else 0)
 
@@ -71,6 +77,7 @@ class EveryFragmentFirst(Flags):
 class LastFragmentNotMarked(Flags):
     """PFC_LAST_FRAG is missing where a response has several fragments."""
 
+    @override
     def flags(self, index: int, count: int) -> int:
         return (PfcFlags.FIRST if index == 0 else 0) | (PfcFlags.LAST if count == 1 else 0)
 
@@ -79,6 +86,7 @@ class LastFragmentNotMarked(Flags):
 class OnlyFirstFragmentSigned(ServerConnection):
     """Only the first fragment of a response has a verifier."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         plain = super().response(call, stub, None)
         first = unpack(plain[0])
@@ -94,6 +102,7 @@ class OnlyFirstFragmentSigned(ServerConnection):
 class OnlyFirstFragmentRead(RequestAssembler):
     """A request ends with its first fragment."""
 
+    @override
     def add(self, pdu: Request) -> Incoming | None:
         return super().add(replace(pdu, flags=pdu.flags | PfcFlags.LAST))
 
@@ -102,6 +111,7 @@ class OnlyFirstFragmentRead(RequestAssembler):
 class FragmentsJoinedBackwards(RequestAssembler):
     """The fragments of a request are put together in the reverse order."""
 
+    @override
     def add(self, pdu: Request) -> Incoming | None:
         parts = [*self._parts, pdu]
         whole = super().add(pdu)
@@ -124,7 +134,8 @@ def requests_of_64_kilobytes(config: ClusterConfig) -> ClusterConfig:
 class FragmentsOfAnySize(ServerConnection):
     """A fragment may be as long as its header can tell."""
 
-    def _limit(self, header: Header) -> int:
+    @override
+    def fragment_limit(self, header: Header) -> int:
         return 0xFFFF
 
 
@@ -132,6 +143,7 @@ class FragmentsOfAnySize(ServerConnection):
 class StrayFragmentsIgnored(RequestAssembler):
     """A fragment that continues nothing is ignored."""
 
+    @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
         try:
             return super().admit(pdu, pending, may_start=may_start)
@@ -145,6 +157,7 @@ class StrayFragmentsIgnored(RequestAssembler):
 class StrayFragmentsServed(RequestAssembler):
     """A fragment that continues nothing is taken for a request."""
 
+    @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
         return super().admit(replace(pdu, flags=pdu.flags | PfcFlags.FIRST), pending, may_start=may_start)
 
@@ -153,6 +166,7 @@ class StrayFragmentsServed(RequestAssembler):
 class OldFragmentsRefused(RequestAssembler):
     """A late fragment of a call that is over is a protocol error."""
 
+    @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
         due = super().admit(pdu, pending, may_start=may_start)
         if not due:
@@ -167,6 +181,7 @@ class OldFragmentsRefused(RequestAssembler):
 class SegmentsArePdus(ServerConnection):
     """A PDU that does not arrive whole at once is dropped, as is what arrives at once behind a request."""
 
+    @override
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
         data = bytes(octets)
         while len(data) >= 16 and len(data) >= (length := int.from_bytes(data[8:10], "little")):
@@ -182,6 +197,7 @@ class ShortHeadersHang(ServerConnection):
 
     _stuck = False
 
+    @override
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
         data = bytes(octets)
         self._stuck |= len(data) >= 16 and int.from_bytes(data[8:10], "little") < 16

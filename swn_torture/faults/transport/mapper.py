@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
 from swn_torture.dcerpc.epm.messages import EptStatus, LookupEntry, MapRequest, MapResponse
 from swn_torture.dcerpc.status import FaultStatus
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 class WitnessNotRegistered(EndpointMapper):
     """The endpoint mapper does not know the witness interface."""
 
-    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+    @override
+    def find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
         return []
 
 
@@ -25,17 +28,19 @@ class WitnessNotRegistered(EndpointMapper):
 class OnlyFirstNodeRegistered(EndpointMapper):
     """Only the endpoint mapper of the first node knows the witness interface."""
 
-    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+    @override
+    def find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
         first = call.connection.local[0].endswith(".1")
-        return super()._find_towers(call, request) if first else []
+        return super().find_towers(call, request) if first else []
 
 
 @violates("RPC-EPM-not-registered")
 class AnythingRegistered(EndpointMapper):
     """The endpoint mapper names the witness endpoint for every interface."""
 
-    def _find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
-        found = super()._find_towers(call, request)
+    @override
+    def find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
+        found = super().find_towers(call, request)
         return found or [
             LookupEntry(tower.pack(), entry.object, entry.annotation) for entry, tower in self._elements(call)
         ]
@@ -45,8 +50,9 @@ class AnythingRegistered(EndpointMapper):
 class NotRegisteredSucceeds(EndpointMapper):
     """For an interface that is not registered the endpoint mapper succeeds without towers."""
 
-    def _page(self, call: ServerCall, found: Any, handle: bytes, most: int) -> Any:
-        status, page, handle = super()._page(call, found, handle, most)
+    @override
+    def page_of(self, call: ServerCall, found: Any, handle: bytes, most: int) -> Any:
+        status, page, handle = super().page_of(call, found, handle, most)
         return (EptStatus.OK if status == EptStatus.NOT_REGISTERED else status), page, handle
 
 
@@ -54,8 +60,9 @@ class NotRegisteredSucceeds(EndpointMapper):
 class NotRegisteredFaults(EndpointMapper):
     """For an interface that is not registered the endpoint mapper sends a fault."""
 
-    def _map(self, call: ServerCall) -> bytes | int:
-        answer = super()._map(call)
+    @override
+    def map_towers(self, call: ServerCall) -> bytes | int:
+        answer = super().map_towers(call)
         if isinstance(answer, bytes) and MapResponse.unpack(answer).status == EptStatus.NOT_REGISTERED:
             return FaultStatus.EPT_S_NOT_REGISTERED
         return answer

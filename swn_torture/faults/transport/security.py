@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.pdu import verification_trailer as verification
 from swn_torture.dcerpc.pdu.bind import BindNakReason
 from swn_torture.dcerpc.pdu.header import SecTrailer
@@ -34,6 +36,7 @@ Opened = tuple["SecurityEntry | None", Request, "Rejection | None"]
 class SignaturesNotVerified(Authenticator):
     """A verifier has to be there, and may be anything."""
 
+    @override
     def open(self, pdu: Request, raw: bytes) -> Opened:
         try:
             return super().open(pdu, raw)
@@ -46,6 +49,7 @@ class SignaturesNotVerified(Authenticator):
 class VerifierNotRequired(Authenticator):
     """A request without a verifier is served on a protected connection, as its user's."""
 
+    @override
     def open(self, pdu: Request, raw: bytes) -> Opened:
         entry, pdu, denial = super().open(pdu, raw)
         return entry, pdu, None if pdu.trailer is None else denial
@@ -55,11 +59,13 @@ class VerifierNotRequired(Authenticator):
 class WrongPasswordTaken(Authenticator):
     """Who fails to log on is served without protection."""
 
+    @override
     def auth3(self, pdu: Auth3) -> None:
         super().auth3(pdu)
         for entry in self._connection.security.values():
             entry.error = 0
 
+    @override
     def open(self, pdu: Request, raw: bytes) -> Opened:
         entry = self._connection.security.get(pdu.trailer.context_id) if pdu.trailer else None
         if entry is not None and not entry.context.complete:
@@ -69,6 +75,7 @@ class WrongPasswordTaken(Authenticator):
 
 @part_of(WrongPasswordTaken)
 class _AnswersInTheClear(ServerConnection):
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         return super().response(call, stub, entry if entry and entry.context.complete else None)
 
@@ -80,6 +87,7 @@ class _AnswersInTheClear(ServerConnection):
 class ThirdLegIgnored(Authenticator):
     """auth3 is not looked at, so that no NTLM logon is ever complete."""
 
+    @override
     def auth3(self, pdu: Auth3) -> None:
         return
 
@@ -88,18 +96,20 @@ class ThirdLegIgnored(Authenticator):
 class SecondTokenRefused(ServerConnection):
     """An alter_context that carries the next token of a logon is refused."""
 
-    def _alter_context(self, pdu: AlterContext) -> None:
+    @override
+    def on_alter_context(self, pdu: AlterContext) -> None:
         if pdu.trailer is not None and pdu.trailer.context_id in self.security:
             self.send_fault(pdu.call_id, FaultStatus.ERROR_ACCESS_DENIED)
             self.closing = True
         else:
-            super()._alter_context(pdu)
+            super().on_alter_context(pdu)
 
 
 @violates("RPC-AUTH-bind-levels")
 class PrivacyRefused(Authenticator):
     """A bind at level privacy is refused."""
 
+    @override
     def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
         if pdu.trailer is not None and pdu.trailer.auth_level == AuthLevel.PRIVACY:
             raise NegotiationRefused("no privacy", BindNakReason.NOT_SPECIFIED, 5, close=True)
@@ -110,6 +120,7 @@ class PrivacyRefused(Authenticator):
 class UnknownServiceIsNtlm(Authenticator):
     """An authentication service that nobody knows is taken for NTLM."""
 
+    @override
     def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
         trailer = pdu.trailer
         if trailer is not None and trailer.auth_type not in {AuthType.NTLM, AuthType.SPNEGO}:
@@ -136,6 +147,7 @@ def header_signing_not_confirmed(config: ClusterConfig) -> ClusterConfig:
 class ResponsesUnsigned(ServerConnection):
     """Responses have no verifier."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         return super().response(call, stub, None)
 
@@ -144,6 +156,7 @@ class ResponsesUnsigned(ServerConnection):
 class SealedAsSigned(ServerConnection):
     """At level privacy responses are only signed, and say so."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         if entry is None or entry.level != AuthLevel.PRIVACY:
             return super().response(call, stub, entry)
@@ -157,8 +170,9 @@ class SealedAsSigned(ServerConnection):
 class PendingSignedWithOldNumber(ServerConnection):
     """A response that comes late is signed one sequence number further than it should be."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
-        if entry is not None and entry.protects and call.call_id < self._inbox.current:
+        if entry is not None and entry.protects and call.call_id < self._assembler.current:
             entry.protect(Response(call_id=call.call_id, stub=bytes(4)))
         return super().response(call, stub, entry)
 
@@ -167,6 +181,7 @@ class PendingSignedWithOldNumber(ServerConnection):
 class AnsweredInFirstContext(ServerConnection):
     """Responses are protected in the connection's first security context."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         first = next(iter(self.security.values()), None)
         return super().response(call, stub, first if entry is not None else None)
@@ -175,6 +190,7 @@ class AnsweredInFirstContext(ServerConnection):
 class Padding(ServerConnection):
     """A server that pads responses otherwise."""
 
+    @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         """Build the fragments of a response."""
         if entry is None or not entry.protects or len(stub) > 1024:
@@ -197,6 +213,7 @@ class Padding(ServerConnection):
 class PaddedToFour(Padding):
     """The trailer of a response is aligned to 4 octets."""
 
+    @override
     def padding(self, length: int) -> bytes:
         return bytes(-length % 4)
 
@@ -205,6 +222,7 @@ class PaddedToFour(Padding):
 class PaddedTwice(Padding):
     """A response is padded by 16 octets more than it needs."""
 
+    @override
     def padding(self, length: int) -> bytes:
         return bytes(-length % 16 + 16)
 
@@ -213,6 +231,7 @@ class PaddedTwice(Padding):
 class NotPadded(Padding):
     """The trailer of a response follows the stub without padding."""
 
+    @override
     def padding(self, length: int) -> bytes:
         return b""
 
@@ -223,7 +242,8 @@ class NotPadded(Padding):
 class Trailers(ServerConnection):
     """A server that looks at verification trailers in another way."""
 
-    def _without_verification(self, whole: Any, negotiated: Negotiated) -> bytes:
+    @override
+    def strip_verification_trailer(self, whole: Any, negotiated: Negotiated) -> bytes:
         found = verification.find(whole.stub)
         if found is None:
             return bytes(whole.stub)
@@ -242,6 +262,7 @@ class Trailers(ServerConnection):
 class TrailersRefused(Trailers):
     """A request with a verification trailer is refused."""
 
+    @override
     def look(self, at: int, found: verification.VerificationTrailer) -> None:
         self.refuse()
 
@@ -250,6 +271,7 @@ class TrailersRefused(Trailers):
 class UnknownTrailerCommandRefused(Trailers):
     """A command of a trailer that is not known makes the request invalid."""
 
+    @override
     def look(self, at: int, found: verification.VerificationTrailer) -> None:
         if any(command.type not in {1, 2, 3} for command in found.commands):
             self.refuse()
@@ -264,6 +286,7 @@ class MustProcessNotLookedAt(Trailers):
 class TrailerExpectedAtOnce(Trailers):
     """A verification trailer is refused when anything stands between it and the stub."""
 
+    @override
     def look(self, at: int, found: verification.VerificationTrailer) -> None:
         if at > 0:
             self.refuse()

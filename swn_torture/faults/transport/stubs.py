@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.faults.registry import violates
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 class OpnumsWithoutList(WitnessEndpoint):
     """Register is operation 0, UnRegister 1, AsyncNotify 2, as in jcifs."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         call.opnum += 1
         super().call(call)
@@ -37,6 +40,7 @@ class OpnumsWithoutList(WitnessEndpoint):
 class OpnumsFromOne(WitnessEndpoint):
     """Operations are numbered from 1."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         call.opnum -= 1
         super().call(call)
@@ -46,6 +50,7 @@ class OpnumsFromOne(WitnessEndpoint):
 class UnregisterAndNotifySwapped(WitnessEndpoint):
     """UnRegister and AsyncNotify have each other's numbers."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         call.opnum = {2: 3, 3: 2}.get(call.opnum, call.opnum)
         super().call(call)
@@ -55,6 +60,7 @@ class UnregisterAndNotifySwapped(WitnessEndpoint):
 class RegistersSwapped(WitnessEndpoint):
     """Register and RegisterEx have each other's numbers."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         call.opnum = {1: 4, 4: 1}.get(call.opnum, call.opnum)
         super().call(call)
@@ -64,6 +70,7 @@ class RegistersSwapped(WitnessEndpoint):
 class NotifyMissing(WitnessService):
     """There is no AsyncNotify."""
 
+    @override
     def supports(self, opnum: int) -> bool:
         return opnum != Opnum.ASYNC_NOTIFY and super().supports(opnum)
 
@@ -72,6 +79,7 @@ class NotifyMissing(WitnessService):
 class RegisterExMissing(WitnessService):
     """A server of version 2 has no RegisterEx."""
 
+    @override
     def supports(self, opnum: int) -> bool:
         return opnum != Opnum.REGISTER_EX and super().supports(opnum)
 
@@ -80,6 +88,7 @@ class RegisterExMissing(WitnessService):
 class RegisterExOnVersion1(WitnessService):
     """A server of version 1 has RegisterEx."""
 
+    @override
     def supports(self, opnum: int) -> bool:
         return opnum == Opnum.REGISTER_EX or super().supports(opnum)
 
@@ -88,6 +97,7 @@ class RegisterExOnVersion1(WitnessService):
 class UnregisterExOnVersion1(WitnessService):
     """A server of version 1 has UnRegisterEx."""
 
+    @override
     def supports(self, opnum: int) -> bool:
         return opnum == Opnum.UNREGISTER_EX or super().supports(opnum)
 
@@ -96,6 +106,7 @@ class UnregisterExOnVersion1(WitnessService):
 class UnregisterExIsUnregister(WitnessEndpoint):
     """Operation 5 is answered in the form of UnRegister, without a handle."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         if call.opnum == Opnum.UNREGISTER_EX:
             call.opnum = Opnum.UNREGISTER
@@ -106,6 +117,7 @@ class UnregisterExIsUnregister(WitnessEndpoint):
 class UnknownOpnumIsBadStub(WitnessEndpoint):
     """An operation that is not there ends in RPC_X_BAD_STUB_DATA (0x6F7)."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         if self.service.supports(call.opnum):
             super().call(call)
@@ -117,6 +129,7 @@ class UnknownOpnumIsBadStub(WitnessEndpoint):
 class UnknownOpnumReturns(WitnessEndpoint):
     """An operation that is not there returns ERROR_CALL_NOT_IMPLEMENTED (0x78)."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         if self.service.supports(call.opnum):
             super().call(call)
@@ -128,6 +141,7 @@ class UnknownOpnumReturns(WitnessEndpoint):
 class OpnumsModulo256(WitnessEndpoint):
     """Of an operation number only the lower octet counts."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         call.opnum &= 0xFF
         super().call(call)
@@ -140,6 +154,7 @@ class OpnumsModulo256(WitnessEndpoint):
 class ShortStubsFilledUp(WitnessEndpoint):
     """What a stub lacks is read as zeros."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         call.stub += bytes(256)
         return super().decode(call)
@@ -149,6 +164,7 @@ class ShortStubsFilledUp(WitnessEndpoint):
 class EmptyStubIsNull(WitnessEndpoint):
     """Parameters that are not there at all are read as nulls."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         call.stub = call.stub or bytes(64)
         return super().decode(call)
@@ -158,6 +174,7 @@ class EmptyStubIsNull(WitnessEndpoint):
 class ShortStubReturnsInvalidParameter(WitnessEndpoint):
     """A stub that is cut short is a request with NULL for parameters."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         try:
             return super().decode(call)
@@ -171,6 +188,7 @@ class ShortStubReturnsInvalidParameter(WitnessEndpoint):
 class SurplusOctetsRefused(WitnessEndpoint):
     """Octets behind the last parameter make a stub bad."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         return decode_request(call.opnum, call.stub, call.syntax, byte_order=call.byte_order)
 
@@ -179,6 +197,7 @@ class SurplusOctetsRefused(WitnessEndpoint):
 class RequestsReadLittleEndian(WitnessEndpoint):
     """Stubs are read as little-endian, whatever the caller declares."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         return decode_request(call.opnum, call.stub, call.syntax, allow_trailing=True)
 
@@ -187,6 +206,7 @@ class RequestsReadLittleEndian(WitnessEndpoint):
 class NullPointersRefused(WitnessEndpoint):
     """The strings are [ref]: a null pointer makes a stub bad."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if isinstance(request, RegisterRequest | RegisterExRequest) and None in (
@@ -202,6 +222,7 @@ class NullPointersRefused(WitnessEndpoint):
 class StringBoundsNotChecked(WitnessEndpoint):
     """A string whose counts contradict each other is taken for an empty one."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         try:
             return super().decode(call)
@@ -241,6 +262,7 @@ def counts_of(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int,
 class RoomyCountsRefused(WitnessEndpoint):
     """A string has to fill the array that it is in."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if any(room != count for _, room, _, count in counts_of(call, request)):
@@ -252,6 +274,7 @@ class RoomyCountsRefused(WitnessEndpoint):
 class ReferentsOf32Bits(WitnessEndpoint):
     """A referent of NDR64 has to fit into 32 bits, as it has to for Samba."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if call.syntax == NDR64 and any(words[0] >> 32 for words in counts_of(call, request)):
@@ -263,6 +286,7 @@ class ReferentsOf32Bits(WitnessEndpoint):
 class KeepAliveOfSixteenBits(WitnessEndpoint):
     """Of KeepAliveTimeout only the lower 16 bits are read."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if isinstance(request, RegisterExRequest):
@@ -274,6 +298,7 @@ class KeepAliveOfSixteenBits(WitnessEndpoint):
 class ListWantsBindingHandle(WitnessEndpoint):
     """GetInterfaceList demands four octets for its binding handle."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         if call.opnum == Opnum.GET_INTERFACE_LIST and len(call.stub) < 4:
             raise DecodeError("Handle", 0, "needs 4 octets")
@@ -284,6 +309,7 @@ class ListWantsBindingHandle(WitnessEndpoint):
 class HandlesCutShort(WitnessEndpoint):
     """A context handle that lacks its last octet is filled up."""
 
+    @override
     def decode(self, call: ServerCall) -> AnyRequest:
         if len(call.stub) == 19:
             call.stub += b"\0"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.server.interface import Caller
 from swn_torture.faults.registry import violates, with_options
@@ -29,11 +31,13 @@ class Methods(WitnessEndpoint):
     open: frozenset[int] = frozenset()
     _opnum = -1
 
+    @override
     def call(self, call: ServerCall) -> None:
         """Take a request in."""
         self._opnum = call.opnum
         super().call(call)
 
+    @override
     def denied(self, caller: Caller) -> Win32:
         """The code by which a caller is refused."""
         return Win32.ERROR_SUCCESS if self._opnum in self.open else super().denied(caller)
@@ -57,6 +61,7 @@ class NotifyOpenToAll(Methods):
 class AccountsNotChecked(WitnessEndpoint):
     """Any account will do, whatever the policy says."""
 
+    @override
     def denied(self, caller: Caller) -> Win32:
         return super().denied(Caller("SOMEBODY\\else", caller.auth_type, caller.level))
 
@@ -65,6 +70,7 @@ class AccountsNotChecked(WitnessEndpoint):
 class AccountsCheckedForRegisterOnly(Methods):
     """The policy on accounts is looked at by Register and RegisterEx alone."""
 
+    @override
     def denied(self, caller: Caller) -> Win32:
         registers = self._opnum in {Opnum.REGISTER, Opnum.REGISTER_EX}
         somebody = Caller("SOMEBODY\\else", caller.auth_type, caller.level)
@@ -75,6 +81,7 @@ class AccountsCheckedForRegisterOnly(Methods):
 class DeniedButDone(WitnessEndpoint):
     """A call is carried out first, and refused afterwards."""
 
+    @override
     def call(self, call: ServerCall) -> None:
         if self.denied(call.caller) and call.opnum in {Opnum.REGISTER, Opnum.REGISTER_EX}:
             self.service.handle(call, self.owner(call), self.decode(call))
@@ -85,6 +92,7 @@ class DeniedButDone(WitnessEndpoint):
 class DeniedAsInvalidParameter(WitnessEndpoint):
     """Who is not let in hears ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def denied(self, caller: Caller) -> Win32:
         return Win32.ERROR_INVALID_PARAMETER if super().denied(caller) else Win32.ERROR_SUCCESS
 
@@ -93,6 +101,7 @@ class DeniedAsInvalidParameter(WitnessEndpoint):
 class OnlyAdministratorsConnect(Acceptor):
     """Only an account called Administrator can log on."""
 
+    @override
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
         self.users = {name: word for name, word in self.users.items() if name == "Administrator"}
         return super().new(auth_type, level)

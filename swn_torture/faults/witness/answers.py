@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.state.methods import RpcFault
 from swn_torture.server.state.responses import Responder
@@ -28,6 +30,7 @@ Answer = AnyResponse | RpcFault
 class Answers(WitnessEndpoint):
     """A server whose answers pass through `other` before they go out."""
 
+    @override
     def answer(self, call: ServerCall, response: Answer) -> None:
         """Answer one call."""
         super().answer(call, self.other(call, response))
@@ -40,6 +43,7 @@ class Answers(WitnessEndpoint):
 class Stubs(WitnessEndpoint):
     """A server that writes some fields of its stubs wrongly."""
 
+    @override
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
         """The stub of a response."""
         order = call.byte_order if self.reply_byte_order == "caller" else "little"
@@ -60,10 +64,12 @@ def recode(response: Answer, kind: type, old: int, new: int) -> Answer:
 class Buffers(Responder):
     """A server whose notifications pass through `other` before they go out."""
 
+    @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
         """RESOURCE_CHANGE_NOTIFICATION."""
         return self.other("change", super().resource_changes(changes))
 
+    @override
     def addresses(self, kind: PendingKind, destination: str) -> RespAsyncNotify | None:
         """The notification of a move or of changed addresses."""
         notified = super().addresses(kind, destination)
@@ -77,6 +83,7 @@ class Buffers(Responder):
 class Changes(Buffers):
     """A server that tells state changes otherwise, and everything else as it should."""
 
+    @override
     def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
         """What to tell instead."""
         return self.change(notified) if kind == "change" else notified
@@ -89,6 +96,7 @@ class Changes(Buffers):
 class Lists(Buffers):
     """A server that tells addresses otherwise, and state changes as it should."""
 
+    @override
     def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
         """What to tell instead."""
         return notified if kind == "change" else self.addresses_told(notified)

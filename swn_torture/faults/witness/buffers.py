@@ -6,6 +6,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates
 from swn_torture.faults.witness.answers import Buffers, Changes, Lists, entries_of, rewritten, with_entries
 from swn_torture.faults.witness.lists import units_swapped
@@ -30,6 +32,7 @@ def each_move(suffix: str) -> tuple[str, str, str]:
 class TypesCountFromZero(Buffers):
     """MessageType counts from 0."""
 
+    @override
     def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
         return replace(notified, message_type=notified.message_type - 1)
 
@@ -38,6 +41,7 @@ class TypesCountFromZero(Buffers):
 class ClientMoveTypedShareMove(Lists):
     """A client move is called SHARE_MOVE_NOTIFICATION (3)."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         moved = notified.message_type == MessageType.CLIENT_MOVE
         return replace(notified, message_type=MessageType.SHARE_MOVE) if moved else notified
@@ -47,6 +51,7 @@ class ClientMoveTypedShareMove(Lists):
 class MovesAllTypedClientMove(Lists):
     """Share moves and IP changes are called CLIENT_MOVE_NOTIFICATION (2)."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return replace(notified, message_type=MessageType.CLIENT_MOVE)
 
@@ -55,6 +60,7 @@ class MovesAllTypedClientMove(Lists):
 class MovesHoldResourceChanges(Lists):
     """The buffer of a move holds a RESOURCE_CHANGE with the destination's address."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         name = next((str(entry.ipv4) for entry in entries_of(notified)), "")
         return replace(notified, message_buffer=encode_buffer([ResourceChange(1, name)]))
@@ -64,6 +70,7 @@ class MovesHoldResourceChanges(Lists):
 class ChangesHoldNameOnly(Changes):
     """The buffer of a state change holds nothing but the name."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         names = [item.resource_name for item in notified.decode().items if isinstance(item, ResourceChange)]
         return replace(notified, message_buffer="".join(f"{name}\0" for name in names).encode("utf-16-le"))
@@ -73,6 +80,7 @@ class ChangesHoldNameOnly(Changes):
 class ChangeCountIsZero(Changes):
     """NumberOfMessages of state changes is 0."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return replace(notified, number_of_messages=0)
 
@@ -81,6 +89,7 @@ class ChangeCountIsZero(Changes):
 class ChangeCountIsOne(Changes):
     """NumberOfMessages is 1, however many changes are in the buffer."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return replace(notified, number_of_messages=1)
 
@@ -89,6 +98,7 @@ class ChangeCountIsOne(Changes):
 class MessagesCountAddresses(Lists):
     """NumberOfMessages of a move counts its addresses, and one more."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return replace(notified, number_of_messages=1 + len(entries_of(notified)))
 
@@ -97,6 +107,7 @@ class MessagesCountAddresses(Lists):
 class BufferLongerThanContent(Buffers):
     """Length and buffer are longer than what is in them, as with Samba in NDR64."""
 
+    @override
     def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
         return replace(notified, message_buffer=(notified.message_buffer or b"") + bytes(8))
 
@@ -105,6 +116,7 @@ class BufferLongerThanContent(Buffers):
 class BuffersBigEndian(Buffers):
     """The integers in MessageBuffer are big-endian."""
 
+    @override
     def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
         buffer = notified.message_buffer or b""
         header = 8 if kind == "change" else 12
@@ -116,6 +128,7 @@ class BuffersBigEndian(Buffers):
 class ChangesAligned(Changes):
     """RESOURCE_CHANGE structures are filled up to a multiple of 8 octets, and their Length says so."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         parts = [encode_buffer([item]) for item in notified.decode().items]
         filled = [part + bytes(-len(part) % 8) for part in parts]
@@ -127,6 +140,7 @@ class ChangesAligned(Changes):
 class AddressesAligned(Lists):
     """Each IPADDR_INFO is filled up to 32 octets."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         buffer = notified.message_buffer or b""
         entries = b"".join(buffer[at : at + 24] + bytes(8) for at in range(12, len(buffer), 24))
@@ -141,6 +155,7 @@ class AddressesAligned(Lists):
 class ChangeLengthWithoutTerminator(Changes):
     """Length of a RESOURCE_CHANGE leaves the terminator of the name out."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         sizes = [len(encode_buffer([item])) - 2 for item in notified.decode().items]
         return rewritten(notified, lambda n: {f"[{n}].Length": sizes[n]})
@@ -150,6 +165,7 @@ class ChangeLengthWithoutTerminator(Changes):
 class ChangeLengthWithoutHeader(Changes):
     """Length of a RESOURCE_CHANGE is that of the name alone."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         sizes = [len(encode_buffer([item])) - 8 for item in notified.decode().items]
         return rewritten(notified, lambda n: {f"[{n}].Length": sizes[n]})
@@ -159,6 +175,7 @@ class ChangeLengthWithoutHeader(Changes):
 class ChangeNameUnterminated(Changes):
     """ResourceName has no terminator."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         sizes = [len(encode_buffer([item])) - 2 for item in notified.decode().items]
         return rewritten(
@@ -170,6 +187,7 @@ class ChangeNameUnterminated(Changes):
 class ChangeNameBigEndian(Changes):
     """ResourceName is UTF-16BE."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         names = [item.resource_name for item in notified.decode().items if isinstance(item, ResourceChange)]
         return rewritten(notified, lambda n: {f"[{n}].ResourceName": names[n].encode("utf-16-be")})
@@ -179,6 +197,7 @@ class ChangeNameBigEndian(Changes):
 class ChangeNameAscii(Changes):
     """ResourceName has one octet a character."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         names = [item.resource_name for item in notified.decode().items if isinstance(item, ResourceChange)]
         return rewritten(
@@ -194,6 +213,7 @@ class ChangeNameAscii(Changes):
 class ReservedNotZero(Lists):
     """Reserved holds what was in memory."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return rewritten(notified, lambda n: {f"[{n}].Reserved": 0xCDCDCDCD})
 
@@ -202,6 +222,7 @@ class ReservedNotZero(Lists):
 class ListLengthWithoutHeader(Lists):
     """Length of an IPADDR_INFO_LIST is that of its addresses alone."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return rewritten(notified, lambda n: {f"[{n}].Length": 24 * len(entries_of(notified))})
 
@@ -210,6 +231,7 @@ class ListLengthWithoutHeader(Lists):
 class ListLengthOneMore(Lists):
     """Length of an IPADDR_INFO_LIST counts one octet too many."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return rewritten(notified, lambda n: {f"[{n}].Length": 13 + 24 * len(entries_of(notified))})
 
@@ -218,6 +240,7 @@ class ListLengthOneMore(Lists):
 class InstancesOneMore(Lists):
     """IPAddrInstances counts one address too many."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return rewritten(notified, lambda n: {f"[{n}].IPAddrInstances": 1 + len(entries_of(notified))})
 
@@ -226,6 +249,7 @@ class InstancesOneMore(Lists):
 class InstancesOneLess(Lists):
     """IPAddrInstances counts one address too few."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return rewritten(notified, lambda n: {f"[{n}].IPAddrInstances": len(entries_of(notified)) - 1})
 
@@ -234,6 +258,7 @@ class InstancesOneLess(Lists):
 class MovesWithoutAddresses(Lists):
     """The list of a move is empty."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, ())
 
@@ -242,6 +267,7 @@ class MovesWithoutAddresses(Lists):
 class OnlyFirstAddressTold(Lists):
     """Of several addresses of a destination only the first is told."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, entries_of(notified)[:1])
 
@@ -253,6 +279,7 @@ class OnlyFirstAddressTold(Lists):
 class Ipv4FlagMissing(Lists):
     """An IPv4 address is told without IPADDR_V4."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(
             notified, (replace(e, flags=e.flags & ~AddressFlags.V4) for e in entries_of(notified))
@@ -263,6 +290,7 @@ class Ipv4FlagMissing(Lists):
 class Ipv6FlagMissing(Lists):
     """An IPv6 address is told without IPADDR_V6."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(
             notified, (replace(e, flags=e.flags & ~AddressFlags.V6) for e in entries_of(notified))
@@ -273,6 +301,7 @@ class Ipv6FlagMissing(Lists):
 class BothAddressFlags(Lists):
     """IPADDR_V4 and IPADDR_V6 are set on every address."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, (replace(e, flags=e.flags | 3) for e in entries_of(notified)))
 
@@ -281,6 +310,7 @@ class BothAddressFlags(Lists):
 class Ipv4FieldEmpty(Lists):
     """The IPV4 field is always zero."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, (replace(e, ipv4=IPv4Address(0)) for e in entries_of(notified)))
 
@@ -289,6 +319,7 @@ class Ipv4FieldEmpty(Lists):
 class Ipv6FieldEmpty(Lists):
     """The IPV6 field is always zero."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, (replace(e, ipv6=IPv6Address(0)) for e in entries_of(notified)))
 
@@ -297,6 +328,7 @@ class Ipv6FieldEmpty(Lists):
 class ToldIpv4Reversed(Lists):
     """IPV4 is in the byte order of the host."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(
             notified, (replace(e, ipv4=IPv4Address(e.ipv4.packed[::-1])) for e in entries_of(notified))
@@ -307,6 +339,7 @@ class ToldIpv4Reversed(Lists):
 class ToldIpv6UnitsSwapped(Lists):
     """The 16-bit units of IPV6 are in the byte order of the host."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, (replace(e, ipv6=units_swapped(e.ipv6)) for e in entries_of(notified)))
 
@@ -315,6 +348,7 @@ class ToldIpv6UnitsSwapped(Lists):
 class UndefinedAddressFlag(Lists):
     """Flags carry an undefined bit (0x20)."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, (replace(e, flags=e.flags | 0x20) for e in entries_of(notified)))
 
@@ -323,6 +357,7 @@ class UndefinedAddressFlag(Lists):
 class OnlineAndOffline(Responder):
     """An address of a client move is online and offline at once."""
 
+    @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
         both = AddressFlags.ONLINE | AddressFlags.OFFLINE
         return both if super().address_state(kind, state) else AddressFlags(0)
@@ -332,6 +367,7 @@ class OnlineAndOffline(Responder):
 class OnlineNeverSet(Responder):
     """The addresses of a client move are never marked online."""
 
+    @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
         return super().address_state(kind, state) & ~AddressFlags.ONLINE
 
@@ -340,6 +376,7 @@ class OnlineNeverSet(Responder):
 class OfflineMarkedOnline(Responder):
     """An address that is not available is marked online all the same."""
 
+    @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
         return super().address_state(kind, InterfaceState.AVAILABLE)
 
@@ -348,6 +385,7 @@ class OfflineMarkedOnline(Responder):
 class OnlineOnVersion1(Responder):
     """A server of version 1 marks addresses online, too."""
 
+    @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
         old = self.options.version == ProtocolVersion.V1
         return AddressFlags.ONLINE if old else super().address_state(kind, state)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates, with_options
 from swn_torture.faults.witness.answers import Changes
 from swn_torture.server.state.names import same_name
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 class EventSetsNoState(WitnessService):
     """An interface event is told on, but the interface keeps its state."""
 
+    @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
         before = list(self.interfaces)
         replies = super().interface_event(group_name, state, **where)
@@ -45,6 +48,7 @@ class EventSetsNoState(WitnessService):
 class EventMatchedByGroupOnly(WitnessService):
     """An interface event is taken for the first interface of its group, whatever the address."""
 
+    @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
         first = next(iter(self.interfaces.group(group_name)), None)
         if first is not None:
@@ -56,6 +60,7 @@ class EventMatchedByGroupOnly(WitnessService):
 class NewInterfaceIgnored(WitnessService):
     """An event for an interface that is not known is ignored."""
 
+    @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
         if self.interfaces.find(group_name, where.get("ipv4"), where.get("ipv6")) is None:
             return []
@@ -65,6 +70,7 @@ class NewInterfaceIgnored(WitnessService):
 class NewInterfaces(WitnessService):
     """A server whose new interfaces pass through `other` before they are added."""
 
+    @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
         """An interface event."""
         known = self.interfaces.find(group_name, where.get("ipv4"), where.get("ipv6"))
@@ -86,6 +92,7 @@ class NewInterfaces(WitnessService):
 class NewInterfaceNamedForItsAddress(NewInterfaces):
     """A new interface is called by its address instead of its group."""
 
+    @override
     def other(self, new: Interface) -> Interface:
         return replace(new, group_name=f"IF-{int(new.addresses[0]) & 0xFFFF:04X}")
 
@@ -94,6 +101,7 @@ class NewInterfaceNamedForItsAddress(NewInterfaces):
 class NewInterfaceUnknown(NewInterfaces):
     """A new interface is UNKNOWN, whatever its event says."""
 
+    @override
     def other(self, new: Interface) -> Interface:
         return replace(new, state=InterfaceState.UNKNOWN)
 
@@ -103,6 +111,7 @@ class NewInterfaceUnknown(NewInterfaces):
 class NewInterfaceGainsIpv4(NewInterfaces):
     """A new interface with an IPv6 address alone is added with an IPv4 address as well."""
 
+    @override
     def other(self, new: Interface) -> Interface:
         return new if new.ipv4 else replace(new, ipv4=IPv4Address("192.0.2.77"))
 
@@ -111,6 +120,7 @@ class NewInterfaceGainsIpv4(NewInterfaces):
 class NewInterfaceGainsIpv6(NewInterfaces):
     """A new interface with an IPv4 address alone is added with an IPv6 address as well."""
 
+    @override
     def other(self, new: Interface) -> Interface:
         return new if new.ipv6 else replace(new, ipv6=IPv6Address("2001:db8::77"))
 
@@ -122,6 +132,7 @@ class NewInterfaceGainsIpv6(NewInterfaces):
 class ChangesReachNobody(WitnessService):
     """A change of an interface is noted, and nobody is told."""
 
+    @override
     def concerned(self, *event: Any) -> list[Registration]:
         return []
 
@@ -130,6 +141,7 @@ class ChangesReachNobody(WitnessService):
 class ChangesReachEverybody(WitnessService):
     """A change of an interface is told to all registrations, whatever their address."""
 
+    @override
     def concerned(self, *event: Any) -> list[Registration]:
         return list(self.registrations)
 
@@ -138,6 +150,7 @@ class ChangesReachEverybody(WitnessService):
 class ChangesMatchGroupName(WitnessService):
     """A change is told to those whose NetName is the name of the interface group, as revision 11.0 read."""
 
+    @override
     def name_matches(self, registration: Registration, interface: Interface, net_name: str) -> bool:
         return same_name(registration.net_name, interface.group_name, ignore_case=True)
 
@@ -146,6 +159,7 @@ class ChangesMatchGroupName(WitnessService):
 class OnlyFirstRegistrationHears(WitnessService):
     """Of several registrations for an address only the oldest hears of its changes."""
 
+    @override
     def concerned(self, *event: Any) -> list[Registration]:
         return super().concerned(*event)[:1]
 
@@ -154,6 +168,7 @@ class OnlyFirstRegistrationHears(WitnessService):
 class OnlyUnavailableTold(WitnessService):
     """That an interface is AVAILABLE again is not told."""
 
+    @override
     def queue_change(
         self, interface: Interface, addresses: Any, state: InterfaceState, net_name: str
     ) -> None:
@@ -165,6 +180,7 @@ class OnlyUnavailableTold(WitnessService):
 class ChangesWakeNobody(WitnessService):
     """A change is queued, but a call that is waiting goes on waiting."""
 
+    @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
         held = [(r, deque(r.waiting)) for r in self.registrations]
         for registration, _ in held:
@@ -179,6 +195,7 @@ class ChangesWakeNobody(WitnessService):
 class EventsWakeEverybody(WitnessService):
     """Every event ends all calls that wait, with nothing to tell."""
 
+    @override
     def wake(self) -> list[Reply]:
         replies = super().wake()
         for registration in self.registrations:
@@ -192,6 +209,7 @@ class EventsWakeEverybody(WitnessService):
 class PendingWaitsForNextEvent(WitnessService):
     """What was pending before the call is told only when something else happens."""
 
+    @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
         if registration is None or not registration.pending_kinds():
@@ -212,6 +230,7 @@ class PendingWaitsForNextEvent(WitnessService):
 class LaterChangesLost(Responder):
     """Of several changes the first is told, and the others are dropped."""
 
+    @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
         return super().resource_changes(tuple(changes)[:1])
 
@@ -220,6 +239,7 @@ class LaterChangesLost(Responder):
 class OneChangeAtATime(Responder):
     """Each response tells one change, as with Samba."""
 
+    @override
     def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
         rest = deque(registration.changes)
         if kind == "change":
@@ -233,6 +253,7 @@ class OneChangeAtATime(Responder):
 class OnlyLastChangeKept(WitnessService):
     """There is room for one change, and the next one takes its place."""
 
+    @override
     def concerned(self, *event: Any) -> list[Registration]:
         found = super().concerned(*event)
         for registration in found:
@@ -244,6 +265,7 @@ class OnlyLastChangeKept(WitnessService):
 class ChangesNewestFirst(Responder):
     """Changes are told in the reverse order."""
 
+    @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
         return super().resource_changes(tuple(changes)[::-1])
 
@@ -252,6 +274,7 @@ class ChangesNewestFirst(Responder):
 class StateLookedUpWhenTold(Responder):
     """A queued change tells the state that the interface has when the client asks."""
 
+    @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
         return super().resource_changes(replace(c, new_state=self.state_of(c)) for c in changes)
 
@@ -264,6 +287,7 @@ class StateLookedUpWhenTold(Responder):
 class UnavailableChangeIsTwo(Responder):
     """ChangeType UNAVAILABLE is 2."""
 
+    @override
     def change_type(self, state: InterfaceState) -> ChangeType:
         return 2 if state is InterfaceState.UNAVAILABLE else super().change_type(state)  # type: ignore[return-value]
 
@@ -272,6 +296,7 @@ class UnavailableChangeIsTwo(Responder):
 class ChangeTypesSwapped(Responder):
     """What has become AVAILABLE is told to be UNAVAILABLE, and the other way round."""
 
+    @override
     def change_type(self, state: InterfaceState) -> ChangeType:
         down = state is InterfaceState.UNAVAILABLE
         return ChangeType.AVAILABLE if down else ChangeType.UNAVAILABLE
@@ -281,6 +306,7 @@ class ChangeTypesSwapped(Responder):
 class AvailableToldUnknown(Responder):
     """What has become AVAILABLE is told to be UNKNOWN (0)."""
 
+    @override
     def change_type(self, state: InterfaceState) -> ChangeType:
         return ChangeType.UNAVAILABLE if state is InterfaceState.UNAVAILABLE else ChangeType.UNKNOWN
 
@@ -289,6 +315,7 @@ class AvailableToldUnknown(Responder):
 class ChangeTellsOldState(WitnessService):
     """A change tells the state before it."""
 
+    @override
     def queue_change(
         self, interface: Interface, addresses: Any, state: InterfaceState, net_name: str
     ) -> None:
@@ -299,6 +326,7 @@ class ChangeTellsOldState(WitnessService):
 class ChangeNamedForClient(WitnessService):
     """ResourceName is the name of the client."""
 
+    @override
     def resource_name(self, registration: Registration, interface: Interface) -> str:
         return registration.client_name
 
@@ -307,6 +335,7 @@ class ChangeNamedForClient(WitnessService):
 class ChangeNameEmpty(WitnessService):
     """ResourceName is empty."""
 
+    @override
     def resource_name(self, registration: Registration, interface: Interface) -> str:
         return ""
 
@@ -327,6 +356,7 @@ def change_named_for_address(config: ClusterConfig) -> ClusterConfig:
 class ChangesToldAgain(Responder):
     """A change that was told stays pending."""
 
+    @override
     def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
         kept = deque(registration.changes)
         queued = super().tell(registration, kind)
@@ -338,6 +368,7 @@ class ChangesToldAgain(Responder):
 class NotifyNeverWaits(WitnessService):
     """AsyncNotify tells the present state of the address when there is no news."""
 
+    @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
         if registration is not None and not registration.pending_kinds():
@@ -349,6 +380,7 @@ class NotifyNeverWaits(WitnessService):
 class ChangeNameCutShort(Changes):
     """The last character of ResourceName is lost."""
 
+    @override
     def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         items = notified.decode().items
         return RespAsyncNotify.of(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates, with_options
 from swn_torture.server.state.names import same_name
 from swn_torture.server.state.registration_checks import RegistrationChecks
@@ -25,6 +27,7 @@ AnyRegister = RegisterRequest | RegisterExRequest
 class LongClientNamesRefused(RegistrationChecks):
     """Register refuses a ClientComputerName of more than 128 characters by ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         if len(request.client_computer_name or "") > 128:
             return Win32.ERROR_INVALID_PARAMETER
@@ -38,6 +41,7 @@ class LongClientNamesRefused(RegistrationChecks):
 class RegisterTakesVersion2(RegistrationChecks):
     """Register takes Version 0x00020000, too."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         if request.version == ProtocolVersion.V2:
             request = replace(request, version=ProtocolVersion.V1)
@@ -48,6 +52,7 @@ class RegisterTakesVersion2(RegistrationChecks):
 class RegisterExTakesVersion1(RegistrationChecks):
     """RegisterEx takes Version 0x00010001, too."""
 
+    @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
         if request.version == ProtocolVersion.V1:
             request = replace(request, version=ProtocolVersion.V2)
@@ -58,9 +63,11 @@ class RegisterExTakesVersion1(RegistrationChecks):
 class OnlyMajorVersionChecked(RegistrationChecks):
     """Of Version only the upper half is looked at."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         return super().register(replace(request, version=request.version & ~0xFFFF | 1))
 
+    @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
         return super().register_ex(replace(request, version=request.version & ~0xFFFF))
 
@@ -69,9 +76,11 @@ class OnlyMajorVersionChecked(RegistrationChecks):
 class VersionsNumberedPlainly(RegistrationChecks):
     """The versions of the protocol are the numbers 1 and 2."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         return super().register(replace(request, version=0x00010001 if request.version == 1 else 0))
 
+    @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
         return super().register_ex(replace(request, version=0x00020000 if request.version == 2 else 0))
 
@@ -80,6 +89,7 @@ class VersionsNumberedPlainly(RegistrationChecks):
 class RegisterChecksVersionLast(RegistrationChecks):
     """Register looks at Version when everything else is right."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         return super().register(replace(request, version=ProtocolVersion.V1)) or super().register(request)
 
@@ -88,6 +98,7 @@ class RegisterChecksVersionLast(RegistrationChecks):
 class RegisterExChecksVersionLast(RegistrationChecks):
     """RegisterEx looks at Version when everything else is right."""
 
+    @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
         return super().register_ex(replace(request, version=ProtocolVersion.V2)) or super().register_ex(
             request
@@ -101,6 +112,7 @@ class RegisterExChecksVersionLast(RegistrationChecks):
 class RegisterTakesNullNetName(RegistrationChecks):
     """Register takes a NULL NetName for the server's own."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         return super().register(replace(request, net_name=request.net_name or self.net_names.name))
 
@@ -109,6 +121,7 @@ class RegisterTakesNullNetName(RegistrationChecks):
 class RegisterExTakesNullNetName(RegistrationChecks):
     """RegisterEx takes a NULL NetName for the server's own."""
 
+    @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
         return super().register_ex(replace(request, net_name=request.net_name or self.net_names.name))
 
@@ -117,9 +130,11 @@ class RegisterExTakesNullNetName(RegistrationChecks):
 class NullAddressTaken(RegistrationChecks):
     """A NULL IpAddress is taken for any address."""
 
+    @override
     def names(self, request: AnyRegister) -> Win32:
         return super().names(replace(request, ip_address=request.ip_address or "0.0.0.0"))
 
+    @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
         return super().address(ip_address, must_exist=must_exist and ip_address is not None)
 
@@ -128,6 +143,7 @@ class NullAddressTaken(RegistrationChecks):
 class NullAddressInvalidState(RegistrationChecks):
     """A NULL IpAddress is refused by ERROR_INVALID_STATE (0x139F), like an address without interface."""
 
+    @override
     def names(self, request: AnyRegister) -> Win32:
         return super().names(request) if request.ip_address is not None else Win32.ERROR_INVALID_STATE
 
@@ -136,6 +152,7 @@ class NullAddressInvalidState(RegistrationChecks):
 class NullClientNameTaken(RegistrationChecks):
     """A NULL ClientComputerName is taken for a client without a name."""
 
+    @override
     def names(self, request: AnyRegister) -> Win32:
         return super().names(replace(request, client_computer_name=request.client_computer_name or "?"))
 
@@ -144,6 +161,7 @@ class NullClientNameTaken(RegistrationChecks):
 class AnyNetNameTaken(RegistrationChecks):
     """NetName is not compared with anything."""
 
+    @override
     def is_our_name(self, name: str) -> bool:
         return True
 
@@ -152,6 +170,7 @@ class AnyNetNameTaken(RegistrationChecks):
 class NetNamePrefixTaken(RegistrationChecks):
     """A NetName that begins with the server's name is taken for it."""
 
+    @override
     def is_our_name(self, name: str) -> bool:
         return name.casefold().startswith(self.net_names.name.casefold())
 
@@ -169,6 +188,7 @@ def addresses_never_checked(config: ClusterConfig) -> ClusterConfig:
 class RegisterChecksNoAddress(RegistrationChecks):
     """Register does not look for the address, whatever shares there are."""
 
+    @override
     def register(self, request: RegisterRequest) -> Win32:
         verdict = super().register(request)
         return Win32.ERROR_SUCCESS if verdict == Win32.ERROR_INVALID_STATE else verdict
@@ -178,11 +198,13 @@ class RegisterChecksNoAddress(RegistrationChecks):
 class OnlyOwnAddresses(WitnessService):
     """Only addresses of the node that is asked can be registered for."""
 
+    @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
         if self.is_elsewhere(request.ip_address):
             request = replace(request, ip_address="192.0.2.99")
         return super().register(owner, request)
 
+    @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
         if self.is_elsewhere(request.ip_address):
             request = replace(request, ip_address="192.0.2.99")
@@ -197,6 +219,7 @@ class OnlyOwnAddresses(WitnessService):
 class Ipv6AddressRefused(RegistrationChecks):
     """An IPv6 address is an address without an interface."""
 
+    @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
         if must_exist and ":" in (ip_address or ""):
             return Win32.ERROR_INVALID_STATE
@@ -207,6 +230,7 @@ class Ipv6AddressRefused(RegistrationChecks):
 class UnavailableAddressRefused(RegistrationChecks):
     """An address is found only while its interface is AVAILABLE."""
 
+    @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
         interface = self.interfaces.by_address(ip_address or "")
         if must_exist and interface is not None and interface.state != 1:
@@ -218,6 +242,7 @@ class UnavailableAddressRefused(RegistrationChecks):
 class FirstAddressesSearched(RegistrationChecks):
     """Of an interface with two addresses only the IPv4 address is looked for."""
 
+    @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
         interface = self.interfaces.by_address(ip_address or "")
         if must_exist and interface is not None and interface.ipv4 and ":" in (ip_address or ""):
@@ -244,6 +269,7 @@ def share_looked_for_without_sofs(config: ClusterConfig) -> ClusterConfig:
 class NullShareRefused(RegistrationChecks):
     """RegisterEx demands a ShareName."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         if share_name is None:
             return Win32.ERROR_INVALID_PARAMETER
@@ -254,6 +280,7 @@ class NullShareRefused(RegistrationChecks):
 class EnumerationFailureIgnored(RegistrationChecks):
     """RegisterEx goes on when the shares cannot be enumerated."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         return super().share(None if self.shares.failing else share_name, ip_address)
 
@@ -262,6 +289,7 @@ class EnumerationFailureIgnored(RegistrationChecks):
 class NoSharesIgnored(RegistrationChecks):
     """RegisterEx for a share goes on where there is none at all."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         empty = not self.shares.failing and not self.visible_shares()
         return super().share(None if empty else share_name, ip_address)
@@ -271,6 +299,7 @@ class NoSharesIgnored(RegistrationChecks):
 class NamedShareNotLookedAt(RegistrationChecks):
     """RegisterEx checks the address for no share but checks that the share is there."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         interface = next((str(a) for i in self.interfaces for a in i.addresses), None)
         return super().share(share_name, interface)
@@ -283,12 +312,14 @@ class NamedShareNotLookedAt(RegistrationChecks):
 class RefusedButRegistered(WitnessService):
     """A refused request leaves a registration behind."""
 
+    @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
         response = super().register(owner, request)
         if response.context == NULL_HANDLE:
             self.enter(self.new_registration(owner, request))
         return response
 
+    @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
         response = super().register_ex(owner, request)
         if response.context == NULL_HANDLE:
@@ -300,6 +331,7 @@ class RefusedButRegistered(WitnessService):
 class DuplicateRefused(WitnessService):
     """A client that is registered for an address cannot register for it again."""
 
+    @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
         response = super().register(owner, request)
         twins = self.registrations.where(lambda r: self.is_twin(request, r.client_name, r.ip_address))
@@ -317,6 +349,7 @@ class DuplicateRefused(WitnessService):
 class DuplicateReplaces(WitnessService):
     """A registration ends when its client registers for the same address again."""
 
+    @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
         twins = self.registrations.where(
             lambda r: (r.client_name, r.ip_address) == (request.client_computer_name, request.ip_address)
@@ -330,6 +363,7 @@ class DuplicateReplaces(WitnessService):
 class KeepAliveZeroRefused(RegistrationChecks):
     """RegisterEx refuses KeepAliveTimeout 0 by ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
         return super().register_ex(request) or (
             Win32.ERROR_SUCCESS if request.keep_alive_timeout else Win32.ERROR_INVALID_PARAMETER

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates, with_options
 from swn_torture.faults.witness.answers import Answer, Answers, recode
 from swn_torture.server.state.methods import Reply, RpcFault
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 class CodesAsNtstatus(Answers):
     """Failures are told as NTSTATUS (0xC0000000 and above) instead of Win32 codes."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         if isinstance(response, RpcFault) or not response.result:
             return response
@@ -48,6 +51,7 @@ class CodesAsNtstatus(Answers):
 class CodesAsHresult(Answers):
     """Failures are told as HRESULT_FROM_WIN32 (0x80070000 and above)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         if isinstance(response, RpcFault) or not response.result:
             return response
@@ -58,6 +62,7 @@ class CodesAsHresult(Answers):
 class CoinedCode(Answers):
     """What Win32 calls an invalid parameter has a code of the server's own (0x2001D)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         if isinstance(response, RpcFault) or response.result != Win32.ERROR_INVALID_PARAMETER:
             return response
@@ -75,6 +80,7 @@ class CoinedCode(Answers):
 class InvalidParameterAsFault(Answers):
     """Invalid parameters end in an RPC fault with the code for status, not in a return value."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         if isinstance(response, RpcFault) or response.result != Win32.ERROR_INVALID_PARAMETER:
             return response
@@ -85,6 +91,7 @@ class InvalidParameterAsFault(Answers):
 class DeniedAsLogonFailure(Answers):
     """A caller without the credentials hears ERROR_LOGON_FAILURE (0x52E)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         if isinstance(response, RpcFault) or response.result != Win32.ERROR_ACCESS_DENIED:
             return response
@@ -104,6 +111,7 @@ def empty_list_succeeds(config: ClusterConfig) -> ClusterConfig:
 class EmptyListNotFound(Answers):
     """An empty interface list is ERROR_NOT_FOUND (0x490)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         old, new = Win32.ERROR_NO_MORE_ITEMS, Win32.ERROR_NOT_FOUND
         return recode(response, GetInterfaceListResponse, old, new)
@@ -113,6 +121,7 @@ class EmptyListNotFound(Answers):
 class ListWithMoreData(Answers):
     """The interface list comes with ERROR_MORE_DATA (0xEA)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, GetInterfaceListResponse, Win32.ERROR_SUCCESS, 0xEA)
 
@@ -124,6 +133,7 @@ class ListWithMoreData(Answers):
 class RegisterVersionInvalidParameter(Answers):
     """Register refuses a wrong Version by ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         old, new = Win32.ERROR_REVISION_MISMATCH, Win32.ERROR_INVALID_PARAMETER
         return recode(response, RegisterResponse, old, new)
@@ -133,6 +143,7 @@ class RegisterVersionInvalidParameter(Answers):
 class RegisterExVersionNotSupported(Answers):
     """RegisterEx refuses a wrong Version by ERROR_NOT_SUPPORTED (0x32)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, RegisterExResponse, Win32.ERROR_REVISION_MISMATCH, 0x32)
 
@@ -141,6 +152,7 @@ class RegisterExVersionNotSupported(Answers):
 class ForeignNetNameInvalidState(RegistrationChecks):
     """A NetName that is not the server's is refused by ERROR_INVALID_STATE (0x139F)."""
 
+    @override
     def names(self, request: RegisterRequest | RegisterExRequest) -> Win32:
         verdict = super().names(request)
         known = request.net_name is None or self.is_our_name(request.net_name)
@@ -151,6 +163,7 @@ class ForeignNetNameInvalidState(RegistrationChecks):
 class UnknownAddressInvalidParameter(RegistrationChecks):
     """An address without an interface is refused by ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
         verdict = super().address(ip_address, must_exist=must_exist)
         return Win32.ERROR_INVALID_PARAMETER if verdict else verdict
@@ -160,6 +173,7 @@ class UnknownAddressInvalidParameter(RegistrationChecks):
 class UnknownShareNotFound(RegistrationChecks):
     """A ShareName that is no share is refused by ERROR_BAD_NET_NAME (0x43), as SMB would."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         verdict = super().share(share_name, ip_address)
         unknown = share_name is not None and self.shares.find(share_name) is None
@@ -170,6 +184,7 @@ class UnknownShareNotFound(RegistrationChecks):
 class EnumerationFailureNoResources(RegistrationChecks):
     """Shares that cannot be enumerated are ERROR_NO_SYSTEM_RESOURCES (0x5AA)."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         if share_name is not None and self.shares.failing:
             return Win32.ERROR_NO_SYSTEM_RESOURCES
@@ -180,6 +195,7 @@ class EnumerationFailureNoResources(RegistrationChecks):
 class NoSharesNoMoreItems(RegistrationChecks):
     """RegisterEx for a share of a server without any is ERROR_NO_MORE_ITEMS (0x103)."""
 
+    @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
         if share_name is not None and not self.shares.failing and not self.visible_shares():
             return Win32.ERROR_NO_MORE_ITEMS
@@ -190,6 +206,7 @@ class NoSharesNoMoreItems(RegistrationChecks):
 class RegisterAlreadyExists(Answers):
     """Register succeeds with ERROR_ALREADY_EXISTS (0xB7) and a handle."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, RegisterResponse, Win32.ERROR_SUCCESS, 0xB7)
 
@@ -198,6 +215,7 @@ class RegisterAlreadyExists(Answers):
 class RegisterExReturnsOne(Answers):
     """RegisterEx returns 1, S_FALSE or plain true, for success."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, RegisterExResponse, Win32.ERROR_SUCCESS, 1)
 
@@ -221,6 +239,7 @@ def unregister_unknown_invalid_handle(config: ClusterConfig) -> ClusterConfig:
 class UnregisterReturnsOne(Answers):
     """UnRegister returns 1 for success."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, UnRegisterResponse, Win32.ERROR_SUCCESS, 1)
 
@@ -229,6 +248,7 @@ class UnregisterReturnsOne(Answers):
 class UnregisterExUnknownSucceeds(Answers):
     """UnRegisterEx of a handle without registration is a success."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         old, new = Win32.ERROR_INVALID_PARAMETER, Win32.ERROR_SUCCESS
         return recode(response, UnRegisterExResponse, old, new)
@@ -238,6 +258,7 @@ class UnregisterExUnknownSucceeds(Answers):
 class UnregisterOfSecondVersionReturnsOne(WitnessService):
     """UnRegister of what RegisterEx has made does its work and returns 1."""
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: UnRegisterRequest) -> list[Reply]:
         found = self.find(owner, request.context)
         replies = super().unregister(token, owner, request)
@@ -255,6 +276,7 @@ class UnregisterOfSecondVersionReturnsOne(WitnessService):
 class UnregisterExReturnsOne(Answers):
     """UnRegisterEx returns 1 for success."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, UnRegisterExResponse, Win32.ERROR_SUCCESS, 1)
 
@@ -275,6 +297,7 @@ class UnregisterExReturnsOne(Answers):
 class NotifyUnknownInvalidParameter(Answers):
     """AsyncNotify of a handle without registration is ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         old, new = Win32.ERROR_NOT_FOUND, Win32.ERROR_INVALID_PARAMETER
         return recode(response, AsyncNotifyResponse, old, new)
@@ -284,6 +307,7 @@ class NotifyUnknownInvalidParameter(Answers):
 class NotificationWithMoreData(Answers):
     """A notification comes with ERROR_MORE_DATA (0xEA)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, AsyncNotifyResponse, Win32.ERROR_SUCCESS, 0xEA)
 
@@ -292,6 +316,7 @@ class NotificationWithMoreData(Answers):
 class ChangedAddressesWithMoreData(Answers):
     """The notification of changed addresses comes with ERROR_MORE_DATA (0xEA)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         notified = response.response if isinstance(response, AsyncNotifyResponse) else None
         if notified is None or notified.message_type != MessageType.IP_CHANGE:
@@ -303,6 +328,7 @@ class ChangedAddressesWithMoreData(Answers):
 class TimeoutAsWaitTimeout(Answers):
     """A call that has waited too long ends in WAIT_TIMEOUT (0x102)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, AsyncNotifyResponse, Win32.ERROR_TIMEOUT, 0x102)
 
@@ -314,6 +340,7 @@ class TimeoutAsWaitTimeout(Answers):
 class TimeoutAsNotFound(Answers):
     """A call that has waited too long ends in ERROR_NOT_FOUND (0x490)."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, AsyncNotifyResponse, Win32.ERROR_TIMEOUT, Win32.ERROR_NOT_FOUND)
 
@@ -322,5 +349,6 @@ class TimeoutAsNotFound(Answers):
 class TimeoutAsEmptySuccess(Answers):
     """A call that has waited too long is a success that tells nothing."""
 
+    @override
     def other(self, call: ServerCall, response: Answer) -> Answer:
         return recode(response, AsyncNotifyResponse, Win32.ERROR_TIMEOUT, Win32.ERROR_SUCCESS)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 from weakref import WeakSet
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates
 from swn_torture.server.state.methods import Reply
 from swn_torture.server.state.service import WitnessService
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
 class HandlePerAddress(WitnessService):
     """Whoever registers for the same address gets the same handle."""
 
+    @override
     def new_registration(self, owner: Owner, request: Any) -> Registration:
         registration = super().new_registration(owner, request)
         number = sum(registration.ip_address.encode())
         registration.key = ContextHandle(0, UUID(int=0x5A5A0000 + number))
         return registration
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         twin = self.registrations.find(registration.key)
         if twin is not None:
@@ -53,9 +57,11 @@ class HandleUsedAgain(WitnessService):
         super().__init__(*rest)
         self._free: list[ContextHandle] = []
 
+    @override
     def new_key(self) -> ContextHandle:
         return self._free.pop() if self._free else super().new_key()
 
+    @override
     def remove(self, registration: Registration) -> list[Reply]:
         self._free.append(registration.key)
         return super().remove(registration)
@@ -65,6 +71,7 @@ class HandleUsedAgain(WitnessService):
 class RegisterReturnsNullHandle(WitnessService):
     """Register succeeds with a null handle."""
 
+    @override
     def register(self, owner: Owner, request: Any) -> RegisterResponse:
         return replace(super().register(owner, request), context=NULL_HANDLE)
 
@@ -73,6 +80,7 @@ class RegisterReturnsNullHandle(WitnessService):
 class RegisterExReturnsNullHandle(WitnessService):
     """RegisterEx succeeds with a null handle."""
 
+    @override
     def register_ex(self, owner: Owner, request: Any) -> RegisterExResponse:
         return replace(super().register_ex(owner, request), context=NULL_HANDLE)
 
@@ -81,10 +89,12 @@ class RegisterExReturnsNullHandle(WitnessService):
 class AnotherHandleReturned(WitnessService):
     """The handle that is returned is not the one under which the registration is kept."""
 
+    @override
     def register(self, owner: Owner, request: Any) -> RegisterResponse:
         response = super().register(owner, request)
         return response if response.result else replace(response, context=self.new_key())
 
+    @override
     def register_ex(self, owner: Owner, request: Any) -> RegisterExResponse:
         response = super().register_ex(owner, request)
         return response if response.result else replace(response, context=self.new_key())
@@ -94,10 +104,12 @@ class AnotherHandleReturned(WitnessService):
 class HandleBesideError(WitnessService):
     """A refused registration returns a handle beside the error."""
 
+    @override
     def register(self, owner: Owner, request: Any) -> RegisterResponse:
         response = super().register(owner, request)
         return replace(response, context=self.new_key()) if response.result else response
 
+    @override
     def register_ex(self, owner: Owner, request: Any) -> RegisterExResponse:
         response = super().register_ex(owner, request)
         return replace(response, context=self.new_key()) if response.result else response
@@ -110,6 +122,7 @@ class HandleBesideError(WitnessService):
 class AttributesNotCompared(WitnessService):
     """Of a handle only the UUID is looked at."""
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         return super().find(owner, replace(handle, attributes=self.options.handle_attributes))
 
@@ -118,6 +131,7 @@ class AttributesNotCompared(WitnessService):
 class OnlyFirstOctetsCompared(WitnessService):
     """Of a handle only the first eight octets are looked at."""
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         start = handle.pack()[:8]
         alike = [r for r in self.registrations.of(owner.association) if r.key.pack()[:8] == start]
@@ -128,6 +142,7 @@ class OnlyFirstOctetsCompared(WitnessService):
 class HandlesNotLookedAt(WitnessService):
     """A caller's first registration serves every handle that it presents."""
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         mine = self.registrations.of(owner.association)
         return mine[0] if mine else super().find(owner, handle)
@@ -137,6 +152,7 @@ class HandlesNotLookedAt(WitnessService):
 class NullHandleMeansMine(WitnessService):
     """A null handle stands for the caller's last registration."""
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         mine = self.registrations.of(owner.association)
         return mine[-1] if mine and handle.is_null else super().find(owner, handle)
@@ -146,6 +162,7 @@ class NullHandleMeansMine(WitnessService):
 class UnknownHandleWaits(WitnessService):
     """AsyncNotify with a handle that stands for nothing waits as if it did."""
 
+    @override
     def async_notify(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         known = self.find(owner, request.context) is not None
         return super().async_notify(token, owner, request) if known else []
@@ -159,6 +176,7 @@ class SecondUnregisterSucceeds(WitnessService):
         super().__init__(*rest)
         self._known: set[ContextHandle] = set()
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         if self.find(owner, request.context) is None and request.context in self._known:
             return [Reply(token, UnRegisterResponse(Win32.ERROR_SUCCESS))]
@@ -173,6 +191,7 @@ class SecondUnregisterSucceeds(WitnessService):
 class HandlesWorkEverywhere(WitnessService):
     """A handle works in every association, for whoever has learned it."""
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         return self.registrations.find(handle)
 
@@ -187,6 +206,7 @@ class HandlesWorkOnEveryNode(WitnessService):
         super().__init__(*rest)
         self.nodes.add(self)
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         here = self.registrations.find(handle)
         there = [found for node in self.nodes if (found := node.registrations.find(handle))]
@@ -199,6 +219,7 @@ class HandlesWorkOnEveryNode(WitnessService):
 class HandlesBoundToConnection(WitnessService):
     """A handle works only on the connection on which it was made."""
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         found = super().find(owner, handle)
         return found if found is not None and found.owner.connection == owner.connection else None

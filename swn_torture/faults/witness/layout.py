@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates
 from swn_torture.faults.witness.answers import Stubs
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
@@ -27,6 +29,7 @@ GROUP_NAME = "InterfaceInfo[{}].InterfaceGroupName"
 class ListStubs(Stubs):
     """A server that writes the stub of GetInterfaceList wrongly."""
 
+    @override
     def wrong(self, response: AnyResponse) -> Wrong | None:
         """What to write instead."""
         if isinstance(response, GetInterfaceListResponse) and response.interfaces:
@@ -41,6 +44,7 @@ class ListStubs(Stubs):
 class NotifyStubs(Stubs):
     """A server that writes the stub of a notification wrongly."""
 
+    @override
     def wrong(self, response: AnyResponse) -> Wrong | None:
         """What to write instead."""
         notified = response.response if isinstance(response, AsyncNotifyResponse) else None
@@ -54,6 +58,7 @@ class NotifyStubs(Stubs):
 class HandleStubs(Stubs):
     """A server that writes the handles of Register and RegisterEx wrongly."""
 
+    @override
     def wrong(self, response: AnyResponse) -> Wrong | None:
         """What to write instead."""
         made = isinstance(response, RegisterResponse | RegisterExResponse) and not response.result
@@ -71,6 +76,7 @@ class HandleStubs(Stubs):
 class InterfaceCountOneMore(ListStubs):
     """NumberOfInterfaces counts one more than the array has."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         return {"NumberOfInterfaces": len(response.interfaces) + 1}
 
@@ -79,6 +85,7 @@ class InterfaceCountOneMore(ListStubs):
 class InterfaceCountZero(ListStubs):
     """NumberOfInterfaces is 0."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         return {"NumberOfInterfaces": 0}
 
@@ -87,6 +94,7 @@ class InterfaceCountZero(ListStubs):
 class InterfaceArrayNull(WitnessEndpoint):
     """The pointer to the interfaces is null, and the array follows it nevertheless."""
 
+    @override
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
         stub = super().encode(call, response)
         wide = 8 if call.syntax == NDR64 else 4
@@ -99,6 +107,7 @@ class InterfaceArrayNull(WitnessEndpoint):
 class GroupNameUnterminated(ListStubs):
     """InterfaceGroupName fills its whole array, without a terminator."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         names = enumerate(response.interfaces)
         return {GROUP_NAME.format(n): i.group_name.ljust(260, "_") for n, i in names}
@@ -108,6 +117,7 @@ class GroupNameUnterminated(ListStubs):
 class GroupNameOf256(ListStubs):
     """InterfaceGroupName is an array of 256 WCHARs."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         names = enumerate(response.interfaces)
         return {GROUP_NAME.format(n): i.group_name.encode("utf-16-le").ljust(512, b"\0") for n, i in names}
@@ -117,6 +127,7 @@ class GroupNameOf256(ListStubs):
 class GroupNameConformant(ListStubs):
     """InterfaceGroupName is written as a conformant varying string."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         wrong: dict[str, bytes] = {}
         for n, interface in enumerate(response.interfaces):
@@ -130,6 +141,7 @@ class GroupNameConformant(ListStubs):
 class StateNotPadded(ListStubs):
     """The USHORT State is not followed by padding."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         return {f"InterfaceInfo[{n}].IPV4.padding": b"" for n in range(len(response.interfaces))}
 
@@ -138,6 +150,7 @@ class StateNotPadded(ListStubs):
 class StateOfFourOctets(ListStubs):
     """State is written as a ULONG, with padding behind it as before."""
 
+    @override
     def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
         infos = enumerate(response.interfaces)
         return {f"InterfaceInfo[{n}].State": i.state.to_bytes(4, "little") + bytes(2) for n, i in infos}
@@ -150,6 +163,7 @@ class StateOfFourOctets(ListStubs):
 class Ndr64WrittenAsNdr32(WitnessEndpoint):
     """NDR64 is agreed on, and NDR written."""
 
+    @override
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
         return encode(response, NDR32)
 
@@ -158,6 +172,7 @@ class Ndr64WrittenAsNdr32(WitnessEndpoint):
 class ReferentsZero(NotifyStubs):
     """The pointer to MessageBuffer is null, and the buffer follows it nevertheless."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"MessageBuffer.referent": 0}
 
@@ -166,6 +181,7 @@ class ReferentsZero(NotifyStubs):
 class ReturnValueMissing(WitnessEndpoint):
     """The stub of a response ends before the return value."""
 
+    @override
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
         return super().encode(call, response)[:-4]
 
@@ -177,6 +193,7 @@ class ReturnValueMissing(WitnessEndpoint):
 class HandleBehindReferent(HandleStubs):
     """A referent stands in front of the handle."""
 
+    @override
     def wrong_handle(self, handle: bytes) -> Wrong:
         return {"ppContext.attributes": (0x00020000).to_bytes(4, "little") + handle[:4]}
 
@@ -185,6 +202,7 @@ class HandleBehindReferent(HandleStubs):
 class HandleWithoutAttributes(HandleStubs):
     """A handle is the 16 octets of its UUID."""
 
+    @override
     def wrong_handle(self, handle: bytes) -> Wrong:
         return {"ppContext.attributes": b""}
 
@@ -193,6 +211,7 @@ class HandleWithoutAttributes(HandleStubs):
 class RefusalsWithoutHandle(WitnessEndpoint):
     """The reply to a registration that is refused is the code alone."""
 
+    @override
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
         refused = isinstance(response, RegisterResponse | RegisterExResponse) and response.result
         return super().encode(call, response)[-4:] if refused else super().encode(call, response)
@@ -205,6 +224,7 @@ class RefusalsWithoutHandle(WitnessEndpoint):
 class NotificationFieldsSwapped(NotifyStubs):
     """Length and NumberOfMessages have changed places."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"Length": 1, "NumberOfMessages": length}
 
@@ -219,6 +239,7 @@ class NotificationFieldsSwapped(NotifyStubs):
 class NotificationLengthOneMore(NotifyStubs):
     """Length of a notification is one more than its buffer has."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"Length": length + 1}
 
@@ -227,6 +248,7 @@ class NotificationLengthOneMore(NotifyStubs):
 class BufferNotConformant(NotifyStubs):
     """The buffer has no maximum count in front of it."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"MessageBuffer.max_count": b""}
 
@@ -235,5 +257,6 @@ class BufferNotConformant(NotifyStubs):
 class ReturnValueUnaligned(NotifyStubs):
     """The return value follows the buffer without a gap."""
 
+    @override
     def wrong_notification(self, length: int) -> Wrong:
         return {"ReturnValue.padding": b""} if length % 4 else {}

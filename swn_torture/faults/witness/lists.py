@@ -6,6 +6,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates, with_options
 from swn_torture.server.state.methods import Reply
 from swn_torture.server.state.service import WitnessService
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 class Listing(WitnessService):
     """A server whose interface lists pass through `other` before they go out."""
 
+    @override
     def interface_list(self) -> GetInterfaceListResponse:
         """The list as it is now."""
         listed = super().interface_list()
@@ -52,6 +55,7 @@ def list_never_waits(config: ClusterConfig) -> ClusterConfig:
 class WaitingListForgotten(WitnessService):
     """A GetInterfaceList that has to wait is never answered."""
 
+    @override
     def wake(self) -> list[Reply]:
         self.waiting_lists.clear()
         return super().wake()
@@ -61,6 +65,7 @@ class WaitingListForgotten(WitnessService):
 class NoneAvailableIsAnError(WitnessService):
     """Without an AVAILABLE interface the call fails with ERROR_NO_MORE_ITEMS (0x103)."""
 
+    @override
     def get_interface_list(self, token: Hashable, owner: Owner) -> list[Reply]:
         if not self.may_list_interfaces():
             return [Reply(token, GetInterfaceListResponse(None, Win32.ERROR_NO_MORE_ITEMS))]
@@ -71,6 +76,7 @@ class NoneAvailableIsAnError(WitnessService):
 class ListNeedsRegistration(WitnessService):
     """Only those who have registered are told the list."""
 
+    @override
     def get_interface_list(self, token: Hashable, owner: Owner) -> list[Reply]:
         if not self.registrations.of(owner.association):
             return [Reply(token, GetInterfaceListResponse(None, Win32.ERROR_ACCESS_DENIED))]
@@ -84,6 +90,7 @@ class ListNeedsRegistration(WitnessService):
 class OnlyAvailableListed(Listing):
     """Interfaces that are not AVAILABLE are left out."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return tuple(info for info in infos if info.state == InterfaceState.AVAILABLE)
 
@@ -92,6 +99,7 @@ class OnlyAvailableListed(Listing):
 class OnlyWitnessInterfacesListed(Listing):
     """A node leaves its own interfaces out."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return tuple(info for info in infos if info.flags & InterfaceFlags.WITNESS)
 
@@ -100,6 +108,7 @@ class OnlyWitnessInterfacesListed(Listing):
 class LastInterfaceMissing(Listing):
     """The loop over the interfaces ends one too early."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return infos[: max(1, len(infos) - 1)]
 
@@ -108,6 +117,7 @@ class LastInterfaceMissing(Listing):
 class FirstInterfaceTwice(Listing):
     """The first interface is listed twice."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return (*infos[:1], *infos)
 
@@ -116,6 +126,7 @@ class FirstInterfaceTwice(Listing):
 class ListIsNull(Listing):
     """The method succeeds and returns no list."""
 
+    @override
     def interface_list(self) -> GetInterfaceListResponse:
         return GetInterfaceListResponse(None, Win32.ERROR_SUCCESS)
 
@@ -127,6 +138,7 @@ class ListIsNull(Listing):
 class GroupNameEmpty(Listing):
     """InterfaceGroupName is left empty."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, group_name="")
 
@@ -135,6 +147,7 @@ class GroupNameEmpty(Listing):
 class GroupNameIsLong(Listing):
     """InterfaceGroupName is a qualified name of more than 15 characters."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, group_name=f"{info.group_name}.cluster.example.org")
 
@@ -143,6 +156,7 @@ class GroupNameIsLong(Listing):
 class GroupNamesRotated(Listing):
     """Each interface is told under the group name of the next."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         names = [info.group_name for info in infos]
         return tuple(
@@ -159,6 +173,7 @@ class GroupNamesRotated(Listing):
 class VersionIsInterfaceVersion(Listing):
     """Version is that of the RPC interface, 1.1 as a single number (0x00010001 shifted to 0x0101)."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=0x0101)
 
@@ -167,6 +182,7 @@ class VersionIsInterfaceVersion(Listing):
 class Version2CallsItself1(Listing):
     """A server of version 2 announces version 1."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=ProtocolVersion.V1)
 
@@ -175,6 +191,7 @@ class Version2CallsItself1(Listing):
 class Version1CallsItself2(Listing):
     """A server of version 1 announces version 2."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=ProtocolVersion.V2)
 
@@ -183,6 +200,7 @@ class Version1CallsItself2(Listing):
 class VersionOfOwnInterfacesOnly(Listing):
     """Only the node's own interfaces carry the server's version, the others 0x00010001."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=ProtocolVersion.V1) if info.flags & InterfaceFlags.WITNESS else info
 
@@ -191,6 +209,7 @@ class VersionOfOwnInterfacesOnly(Listing):
 class UnavailableIsTwo(Listing):
     """States are numbered 0, 1, 2, so that UNAVAILABLE is 2."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, state=2) if info.state == InterfaceState.UNAVAILABLE else info
 
@@ -199,6 +218,7 @@ class UnavailableIsTwo(Listing):
 class StatesAlwaysAvailable(Listing):
     """Every interface is told to be AVAILABLE."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, state=InterfaceState.AVAILABLE)
 
@@ -207,6 +227,7 @@ class StatesAlwaysAvailable(Listing):
 class UnavailableToldUnknown(Listing):
     """An UNAVAILABLE interface is told to be UNKNOWN (0)."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, state=0) if info.state == InterfaceState.UNAVAILABLE else info
 
@@ -218,6 +239,7 @@ class UnavailableToldUnknown(Listing):
 class ListedIpv4Reversed(Listing):
     """IPV4 is in the byte order of the host (192.168.3.45 as 2d 03 a8 c0)."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
 
@@ -226,6 +248,7 @@ class ListedIpv4Reversed(Listing):
 class ListedIpv6UnitsSwapped(Listing):
     """The USHORTs of IPV6 are in the byte order of the host."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv6=units_swapped(info.ipv6))
 
@@ -234,6 +257,7 @@ class ListedIpv6UnitsSwapped(Listing):
 class ListedIpv4FlagMissing(Listing):
     """An interface with both families is announced with IPv6 alone."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         dual = info.flags & 3 == 3
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV4) if dual else info
@@ -243,6 +267,7 @@ class ListedIpv4FlagMissing(Listing):
 class ListedIpv6FlagMissing(Listing):
     """An interface with both families is announced with IPv4 alone."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         dual = info.flags & 3 == 3
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6) if dual else info
@@ -251,6 +276,7 @@ class ListedIpv6FlagMissing(Listing):
 class LastListed(Listing):
     """A server that has the last interface with both families pass through `element`, and no other."""
 
+    @override
     def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         last = max((n for n, info in enumerate(infos) if info.flags & 3 == 3), default=None)
         return tuple(self.element(info) if n == last else info for n, info in enumerate(infos))
@@ -260,6 +286,7 @@ class LastListed(Listing):
 class LastIpv4FlagMissing(LastListed):
     """The last interface is announced with IPv6 alone, though it has both families."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
 
@@ -268,6 +295,7 @@ class LastIpv4FlagMissing(LastListed):
 class LastIpv6FlagMissing(LastListed):
     """The last interface is announced with IPv4 alone, though it has both families."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6)
 
@@ -276,6 +304,7 @@ class LastIpv6FlagMissing(LastListed):
 class LastIpv4Reversed(LastListed):
     """IPV4 of the last interface is in the byte order of the host."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
 
@@ -284,6 +313,7 @@ class LastIpv4Reversed(LastListed):
 class LastIpv6UnitsSwapped(LastListed):
     """The USHORTs of IPV6 of the last interface are in the byte order of the host."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv6=units_swapped(info.ipv6))
 
@@ -292,6 +322,7 @@ class LastIpv6UnitsSwapped(LastListed):
 class BothFamiliesAnnounced(Listing):
     """Both address flags are set, whichever addresses there are."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags | InterfaceFlags.IPV4 | InterfaceFlags.IPV6)
 
@@ -300,6 +331,7 @@ class BothFamiliesAnnounced(Listing):
 class ListedIpv6IsMapped(Listing):
     """IPV6 holds the IPv4-mapped form of the IPv4 address."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv6=IPv6Address(f"::ffff:{info.ipv4}"))
 
@@ -308,6 +340,7 @@ class ListedIpv6IsMapped(Listing):
 class UndefinedInterfaceFlag(Listing):
     """Flags carry a bit 0x8 that means something to the server alone."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags | 8)
 
@@ -316,6 +349,7 @@ class UndefinedInterfaceFlag(Listing):
 class WitnessFlagEverywhere(WitnessService):
     """INTERFACE_WITNESS is set on a node's own interfaces, too."""
 
+    @override
     def is_local(self, interface: Interface) -> bool:
         return False
 
@@ -324,6 +358,7 @@ class WitnessFlagEverywhere(WitnessService):
 class WitnessFlagNowhere(Listing):
     """INTERFACE_WITNESS is never set."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.WITNESS)
 
@@ -332,6 +367,7 @@ class WitnessFlagNowhere(Listing):
 class WitnessFlagInverted(WitnessService):
     """INTERFACE_WITNESS is set on a node's own interfaces, and on no others."""
 
+    @override
     def is_local(self, interface: Interface) -> bool:
         return not super().is_local(interface)
 
@@ -340,6 +376,7 @@ class WitnessFlagInverted(WitnessService):
 class WitnessFlagOnlyWhileAvailable(Listing):
     """INTERFACE_WITNESS is set only where the interface is AVAILABLE."""
 
+    @override
     def element(self, info: InterfaceInfo) -> InterfaceInfo:
         down = info.state != InterfaceState.AVAILABLE
         return replace(info, flags=info.flags & ~InterfaceFlags.WITNESS) if down else info

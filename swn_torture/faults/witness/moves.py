@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates, with_options
 from swn_torture.faults.witness.answers import Lists, entries_of, with_entries
 from swn_torture.server.state.names import same_name
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 class MoveReachesOthers(WitnessService):
     """A client is moved, and all others with it."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         return super().client_move(Selection(), destination)
 
@@ -38,6 +41,7 @@ class MoveReachesOthers(WitnessService):
 class MoveReachesNamesakes(WitnessService):
     """A move is told to all clients whose names begin like that of the client."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         prefix = (selection.client_name or "").casefold()
         for registration in self.registrations:
@@ -50,6 +54,7 @@ class MoveReachesNamesakes(WitnessService):
 class MoveReachesOneRegistration(WitnessService):
     """Of several registrations of a client only one is told to move."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         for registration in self.selected(selection)[:1]:
             registration.client_move = destination
@@ -60,6 +65,7 @@ class MoveReachesOneRegistration(WitnessService):
 class MoveSkipsVersion1(WitnessService):
     """Registrations of version 1 are not told to move."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         for registration in self.selected(selection, lambda r: r.version == ProtocolVersion.V2):
             registration.client_move = destination
@@ -70,6 +76,7 @@ class MoveSkipsVersion1(WitnessService):
 class ShareMoveReachesWholeClient(WitnessService):
     """A share move is told to all registrations of the client, whatever their share."""
 
+    @override
     def selected(
         self, selection: Selection, wants: Callable[[Registration], bool] = lambda _: True
     ) -> list[Registration]:
@@ -85,6 +92,7 @@ class ShareMoveReachesWholeClient(WitnessService):
 class ShareMoveReachesOtherClients(WitnessService):
     """A share move that names a client is told to all who watch the share."""
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         return super().share_move(Selection(share_name=selection.share_name), destination)
 
@@ -93,6 +101,7 @@ class ShareMoveReachesOtherClients(WitnessService):
 class IpChangeWithoutBeingAsked(WitnessService):
     """IP changes are told to those who have not asked for them, too."""
 
+    @override
     def register_ex(self, owner: Any, request: Any) -> Any:
         response = super().register_ex(owner, request)
         registration = self.registrations.find(response.context)
@@ -105,6 +114,7 @@ class IpChangeWithoutBeingAsked(WitnessService):
 class IpFlagIsAnotherBit(WitnessService):
     """WITNESS_REGISTER_IP_NOTIFICATION is looked for in bit 1 instead of bit 0."""
 
+    @override
     def register_ex(self, owner: Any, request: Any) -> Any:
         response = super().register_ex(owner, request)
         registration = self.registrations.find(response.context)
@@ -122,6 +132,7 @@ def ip_changes_never_told(config: ClusterConfig) -> ClusterConfig:
 class TellsVersion1(Responder):
     """Tells share moves and IP changes whatever the versions of server and client."""
 
+    @override
     def deliverable(self, registration: Registration) -> list[PendingKind]:
         """The pending kinds that may be told now."""
         pending = registration.pending_kinds()
@@ -138,6 +149,7 @@ class ShareMoveReachesVersion1(WitnessService):
 
     responder = TellsVersion1
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         for registration in self.registrations:
             if registration.version == ProtocolVersion.V1:
@@ -151,6 +163,7 @@ class IpChangeReachesVersion1(WitnessService):
 
     responder = TellsVersion1
 
+    @override
     def register(self, owner: Any, request: Any) -> Any:
         response = super().register(owner, request)
         registration = self.registrations.find(response.context)
@@ -165,6 +178,7 @@ class ShareMoveFromVersion1(WitnessService):
 
     responder = TellsVersion1
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         for registration in self.selected(Selection(client_name=selection.client_name)):
             registration.share_move = destination
@@ -177,9 +191,11 @@ class IpChangeFromVersion1(WitnessService):
 
     responder = TellsVersion1
 
+    @override
     def clients_watching_addresses(self) -> list[str]:
         return list(dict.fromkeys(r.client_name for r in self.registrations))
 
+    @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
         for registration in self.selected(selection):
             registration.ip_change = change
@@ -193,6 +209,7 @@ class IpChangeFromVersion1(WitnessService):
 class ClientMoveWakesNobody(WitnessService):
     """A move is noted, but a call that is waiting goes on waiting."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         for registration in self.selected(selection):
             registration.client_move = destination
@@ -203,6 +220,7 @@ class ClientMoveWakesNobody(WitnessService):
 class ShareMovesNeverTold(WitnessService):
     """A share move is noted, and never told."""
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         return []
 
@@ -211,6 +229,7 @@ class ShareMovesNeverTold(WitnessService):
 class IpChangesForgotten(WitnessService):
     """A changed address is noted, and never told."""
 
+    @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
         return []
 
@@ -222,6 +241,7 @@ class IpChangesForgotten(WitnessService):
 class FirstMoveKept(WitnessService):
     """A move that has not been told is not replaced by a later one."""
 
+    @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         for registration in self.selected(selection):
             registration.client_move = registration.client_move or destination
@@ -232,6 +252,7 @@ class FirstMoveKept(WitnessService):
 class FirstShareMoveKept(WitnessService):
     """A share move that has not been told is not replaced by a later one."""
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         if self.is_v2:
             for registration in self.selected(selection, lambda r: r.share_notifications):
@@ -243,6 +264,7 @@ class FirstShareMoveKept(WitnessService):
 class FirstIpChangeKept(WitnessService):
     """An IP change that has not been told is not replaced by a later one."""
 
+    @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
         if self.is_v2:
             for registration in self.selected(selection, lambda r: r.ip_notifications):
@@ -255,6 +277,7 @@ class KeepsTold(Responder):
 
     kept: PendingKind
 
+    @override
     def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
         """The response for one pending kind."""
         before = registration.client_move, registration.share_move, registration.ip_change
@@ -289,6 +312,7 @@ class IpChangeToldAgain(KeepsTold):
 class OtherKindsForgotten(Responder):
     """What is pending of other kinds is forgotten with each response."""
 
+    @override
     def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
         queued = super().tell(registration, kind)
         for other in registration.pending_kinds():
@@ -300,6 +324,7 @@ class OtherKindsForgotten(Responder):
 class MoveNamesAllInterfaces(Responder):
     """A move names the addresses of the whole cluster."""
 
+    @override
     def destination(self, name: str) -> tuple[Interface, ...]:
         return tuple(self.interfaces)
 
@@ -308,6 +333,7 @@ class MoveNamesAllInterfaces(Responder):
 class MoveNamesOthers(Responder):
     """A move names the addresses of every node but the destination."""
 
+    @override
     def destination(self, name: str) -> tuple[Interface, ...]:
         wanted = super().destination(name)
         return tuple(i for i in self.interfaces if i not in wanted)
@@ -317,5 +343,6 @@ class MoveNamesOthers(Responder):
 class MoveNamesIpv4Only(Lists):
     """The IPv6 addresses of a destination are left out."""
 
+    @override
     def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
         return with_entries(notified, [entry for entry in entries_of(notified) if entry.flags & 1])

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import violates
 from swn_torture.server.state.methods import Reply
 from swn_torture.server.state.registrations import PendingChange, RegistrationList
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 class Entering(WitnessService):
     """A server whose registrations pass through `other` before they are entered."""
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         """Insert a registration."""
         self.other(registration)
@@ -52,6 +55,7 @@ class Entering(WitnessService):
 class RegisteredButForgotten(WitnessService):
     """Registering gives a handle, and no registration stands behind it."""
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         return registration
 
@@ -60,6 +64,7 @@ class RegisteredButForgotten(WitnessService):
 class RegisterExForgotten(WitnessService):
     """RegisterEx gives a handle, and no registration stands behind it."""
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         return registration if registration.timeout is not None else super().enter(registration)
 
@@ -71,6 +76,7 @@ class RegisterExForgotten(WitnessService):
 class ClientNameOfAddress(Entering):
     """All registrations for an address have the client name of the first one."""
 
+    @override
     def other(self, registration: Registration) -> None:
         for earlier in self.registrations:
             if earlier.ip_address == registration.ip_address:
@@ -82,6 +88,7 @@ class ClientNameOfAddress(Entering):
 class NetNameIsClientName(Entering):
     """The network name of a registration is that of the client."""
 
+    @override
     def other(self, registration: Registration) -> None:
         registration.net_name = registration.client_name
 
@@ -93,6 +100,7 @@ class FirstAddress(Entering):
         """Whether to change a registration."""
         raise NotImplementedError
 
+    @override
     def other(self, registration: Registration) -> None:
         """Give it another address."""
         first = next(iter(self.interfaces), None)
@@ -104,6 +112,7 @@ class FirstAddress(Entering):
 class RegisterTakesFirstAddress(FirstAddress):
     """Every registration by Register is for the first address of the list."""
 
+    @override
     def concerns(self, registration: Registration) -> bool:
         return registration.timeout is None
 
@@ -112,6 +121,7 @@ class RegisterTakesFirstAddress(FirstAddress):
 class RegisterExTakesFirstAddress(FirstAddress):
     """Every registration by RegisterEx is for the first address of the list."""
 
+    @override
     def concerns(self, registration: Registration) -> bool:
         return registration.timeout is not None
 
@@ -120,6 +130,7 @@ class RegisterExTakesFirstAddress(FirstAddress):
 class Version2EnteredAs1(Entering):
     """A registration by RegisterEx counts as one of version 1."""
 
+    @override
     def other(self, registration: Registration) -> None:
         registration.version = ProtocolVersion.V1
 
@@ -128,6 +139,7 @@ class Version2EnteredAs1(Entering):
 class ShareNameForgotten(Entering):
     """ShareName is checked, but not kept."""
 
+    @override
     def other(self, registration: Registration) -> None:
         registration.share_name, registration.share_notifications = None, False
 
@@ -136,6 +148,7 @@ class ShareNameForgotten(Entering):
 class ShareNotificationsNeedIpFlag(Entering):
     """Share moves are told only to those who have asked for IP changes, too."""
 
+    @override
     def other(self, registration: Registration) -> None:
         registration.share_notifications &= registration.ip_notifications
 
@@ -144,6 +157,7 @@ class ShareNotificationsNeedIpFlag(Entering):
 class Version1WatchesFirstShare(Entering):
     """A registration by Register is one for the first share of the server."""
 
+    @override
     def other(self, registration: Registration) -> None:
         if registration.timeout is None and (shares := self._registration_checks.visible_shares()):
             registration.share_name = shares[0].name
@@ -156,6 +170,7 @@ class Version1WatchesFirstShare(Entering):
 class PresentStateToldFirst(Entering):
     """The first notification of a registration is the present state of its interface."""
 
+    @override
     def other(self, registration: Registration) -> None:
         interface = self.interfaces.by_address(registration.ip_address)
         if interface is not None:
@@ -166,6 +181,7 @@ class PresentStateToldFirst(Entering):
 class MovedAtOnce(Entering):
     """Every client is told to move as soon as it has registered."""
 
+    @override
     def other(self, registration: Registration) -> None:
         registration.client_move = self.node
 
@@ -176,10 +192,12 @@ class OldShareMoveInherited(Entering):
 
     _last: str | None = None
 
+    @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
         self._last = destination
         return super().share_move(selection, destination)
 
+    @override
     def other(self, registration: Registration) -> None:
         if registration.share_notifications:
             registration.share_move = self._last
@@ -189,6 +207,7 @@ class OldShareMoveInherited(Entering):
 class AddressesChangedAtOnce(Entering):
     """Who watches addresses is told that they change as soon as it has registered."""
 
+    @override
     def other(self, registration: Registration) -> None:
         if registration.ip_notifications:
             registration.ip_change = self.node
@@ -200,10 +219,12 @@ class OldNewsInherited(Entering):
 
     _last: PendingChange | None = None
 
+    @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
         self._last = PendingChange(group_name, state)
         return super().interface_event(group_name, state, **where)
 
+    @override
     def other(self, registration: Registration) -> None:
         if self._last is not None:
             registration.changes.append(self._last)
@@ -213,6 +234,7 @@ class OldNewsInherited(Entering):
 class Version1PendingFromTheStart(Entering):
     """A registration by Register has a share move and an IP change pending."""
 
+    @override
     def other(self, registration: Registration) -> None:
         if registration.timeout is None:
             registration.version = ProtocolVersion.V2
@@ -226,6 +248,7 @@ class Version1PendingFromTheStart(Entering):
 class UnregisterRemovesNothing(WitnessService):
     """UnRegister says success and does nothing."""
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         if self.find(owner, request.context) is None:
             return super().unregister(token, owner, request)
@@ -236,6 +259,7 @@ class UnregisterRemovesNothing(WitnessService):
 class UnregisterRemovesTheOldest(WitnessService):
     """UnRegister removes the caller's oldest registration, whatever the handle."""
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         mine = self.registrations.of(owner.association)
         return super().unregister(token, owner, replace(request, context=mine[0].key) if mine else request)
@@ -245,6 +269,7 @@ class UnregisterRemovesTheOldest(WitnessService):
 class UnregisterRemovesAll(WitnessService):
     """UnRegister removes all registrations of the same client."""
 
+    @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         replies = super().unregister(token, owner, request)
         for registration in self.registrations.of(owner.association):
@@ -256,6 +281,7 @@ class UnregisterRemovesAll(WitnessService):
 class UnregisterExRemovesNothing(WitnessService):
     """UnRegisterEx says success, takes the handle away and keeps the registration."""
 
+    @override
     def unregister_ex(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         if self.find(owner, request.context) is None:
             return super().unregister_ex(token, owner, request)
@@ -266,6 +292,7 @@ class UnregisterExRemovesNothing(WitnessService):
 class UnregisterExRemovesTheNewest(WitnessService):
     """UnRegisterEx removes the caller's newest registration, whatever the handle."""
 
+    @override
     def unregister_ex(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         mine = self.registrations.of(owner.association)
         known = self.find(owner, request.context) is not None
@@ -278,6 +305,7 @@ class UnregisterExRemovesTheNewest(WitnessService):
 class UnregisterExKeepsHandle(WitnessService):
     """UnRegisterEx gives the handle back instead of a null one."""
 
+    @override
     def unregister_ex(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         first, *others = super().unregister_ex(token, owner, request)
         response = first.response
@@ -289,6 +317,7 @@ class UnregisterExKeepsHandle(WitnessService):
 class RegistrationsOutliveClients(WitnessService):
     """A registration stays when its client has gone."""
 
+    @override
     def rundown(self, association: Hashable) -> None:
         self.drop_calls(association, lambda _: True)
 
@@ -301,11 +330,13 @@ class PendingOutlivesClients(WitnessService):
         super().__init__(*rest)
         self._busy: set[ContextHandle] = set()
 
+    @override
     def cancel(self, token: Any, association: Hashable) -> bool:
         mine = self.registrations.of(association)
         self._busy |= {r.key for r in mine if any(call.token == token for call in r.waiting)}
         return super().cancel(token, association)
 
+    @override
     def rundown(self, association: Hashable) -> None:
         for registration in self.registrations.of(association):
             if registration.key not in self._busy:
@@ -325,9 +356,11 @@ class RegistrationsSurviveRestart(WitnessService):
         nodes = _KEPT.setdefault(self.view.shares, {})
         self.registrations = nodes.setdefault(node, self.registrations)
 
+    @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         return self.registrations.find(handle)
 
+    @override
     def rundown(self, association: Hashable) -> None:
         self.drop_calls(association, lambda _: True)
 
@@ -359,14 +392,17 @@ class UnregisteredStillTold(WitnessService):
         super().__init__(*rest)
         self._gone: list[Registration] = []
 
+    @override
     def remove(self, registration: Registration) -> list[Reply]:
         self.registrations.remove(registration)
         self._gone.append(registration)
         return []
 
+    @override
     def selected(self, selection: Selection, *wants: Any) -> list[Registration]:
         also = [r for r in self._gone if selection.matches(r, self.options)]
         return super().selected(selection, *wants) + also
 
+    @override
     def wake(self) -> list[Reply]:
         return [*super().wake(), *(reply for gone in self._gone for reply in self.deliver(gone))]

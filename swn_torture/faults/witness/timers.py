@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from swn_torture.faults.registry import part_of, violates, with_options, with_rpc
 from swn_torture.server.state.methods import Reply
 from swn_torture.server.state.service import WitnessService
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 class UnusedNeverRemoved(WitnessService):
     """A registration that nobody uses stays for ever."""
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         return False
 
@@ -49,6 +52,7 @@ def dead_clients_kept(config: ClusterConfig) -> ClusterConfig:
 class NothingIsUnused(WitnessService):
     """Takes every registration for one in use."""
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         return False
 
@@ -61,6 +65,7 @@ class Overlooks(WitnessService):
         self.overlooked: set[ContextHandle] = set()
         self._made = 0
 
+    @override
     def enter(self, registration: Registration) -> Registration:
         """Insert a registration."""
         self._made += 1
@@ -73,6 +78,7 @@ class Overlooks(WitnessService):
 class EveryOtherScannedForUse(Overlooks):
     """The scan for unused registrations skips every other one."""
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         return registration.key not in self.overlooked and super().is_unused(registration, now)
 
@@ -87,6 +93,7 @@ def unused_removed_early(config: ClusterConfig) -> ClusterConfig:
 class OutstandingCallIsNoUse(WitnessService):
     """A registration is removed even if a call is outstanding for it."""
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         limit = self.options.unused_timeout
         return registration.version != 0x00010001 and registration.last_use + limit < now
@@ -96,6 +103,7 @@ class OutstandingCallIsNoUse(WitnessService):
 class LastUseStartsAtZero(WitnessService):
     """A new registration has not been used since the server started."""
 
+    @override
     def new_registration(self, owner: Any, request: Any) -> Registration:
         registration = super().new_registration(owner, request)
         registration.last_use = -1e9
@@ -106,6 +114,7 @@ class LastUseStartsAtZero(WitnessService):
 class CallsAreNoUse(WitnessService):
     """Only notifications that are sent count as use; that a call comes in, or is given up, does not."""
 
+    @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
         before = registration.last_use if registration else 0.0
@@ -114,6 +123,7 @@ class CallsAreNoUse(WitnessService):
             registration.last_use = before
         return replies
 
+    @override
     def cancel(self, token: Any, association: Any) -> bool:
         before = {r: r.last_use for r in self.registrations.of(association)}
         found = super().cancel(token, association)
@@ -126,6 +136,7 @@ class CallsAreNoUse(WitnessService):
 class ResponsesAreNoUse(WitnessService):
     """That a notification was sent does not count as use of a registration."""
 
+    @override
     def answer(self, registration: Registration, queued: QueuedNotification) -> list[Reply]:
         before = registration.last_use
         replies = super().answer(registration, queued)
@@ -137,6 +148,7 @@ class ResponsesAreNoUse(WitnessService):
 class UnusedCountsFromRegistration(WitnessService):
     """A registration lives for the unused time-out from its making, used or not."""
 
+    @override
     def touch(self, registration: Registration) -> None:
         """Nothing is noted."""
 
@@ -149,10 +161,12 @@ class RespondedCallsStayOutstanding(WitnessService):
         super().__init__(*rest)
         self.asked: set[ContextHandle] = set()
 
+    @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         self.asked.add(request.context)
         return super().async_notify(token, owner, request)
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         return registration.key not in self.asked and super().is_unused(registration, now)
 
@@ -161,6 +175,7 @@ class RespondedCallsStayOutstanding(WitnessService):
 class OutstandingFromTheStart(RespondedCallsStayOutstanding):
     """A new registration counts as having a call outstanding until its first one is answered."""
 
+    @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         return registration.key in self.asked and WitnessService.is_unused(self, registration, now)
 
@@ -178,6 +193,7 @@ def keep_alive_in_milliseconds(config: ClusterConfig) -> ClusterConfig:
 class KeepAliveZeroIsAnError(WitnessService):
     """AsyncNotify for a registration with KeepAliveTimeout 0 ends in ERROR_INVALID_PARAMETER (0x57)."""
 
+    @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
         if registration is None or registration.timeout != 0:
@@ -200,6 +216,7 @@ def keep_alive_in_minutes(config: ClusterConfig) -> ClusterConfig:
 class CallsNeverTimeOut(WitnessService):
     """A call waits until there is news, however long that takes."""
 
+    @override
     def keepalive(self, timeout: int) -> float | None:
         return None
 
@@ -208,6 +225,7 @@ class CallsNeverTimeOut(WitnessService):
 class KeepAliveIsFixed(WitnessService):
     """All calls time out after one second, whatever the client has asked for."""
 
+    @override
     def keepalive(self, timeout: int) -> float | None:
         return 1.0
 
@@ -216,6 +234,7 @@ class KeepAliveIsFixed(WitnessService):
 class CallsTimeOutEarly(WitnessService):
     """A call times out after half of its time."""
 
+    @override
     def keepalive(self, timeout: int) -> float | None:
         whole = super().keepalive(timeout)
         return whole and whole / 2
@@ -225,6 +244,7 @@ class CallsTimeOutEarly(WitnessService):
 class KeepAliveCountsFromLastUse(WitnessService):
     """The keep-alive time runs from the last use before the call, not from the call."""
 
+    @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
         registration = self.find(owner, request.context)
         before = registration.last_use if registration else 0.0
@@ -238,6 +258,7 @@ class KeepAliveCountsFromLastUse(WitnessService):
 class EveryOtherScannedForCalls(Overlooks):
     """The scan for calls that have waited too long skips every other registration."""
 
+    @override
     def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
         return [] if registration.key in self.overlooked else super().expire_calls(registration, now)
 
@@ -246,6 +267,7 @@ class EveryOtherScannedForCalls(Overlooks):
 class TimeoutRemovesRegistration(WitnessService):
     """A call that times out takes its registration along."""
 
+    @override
     def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
         replies = super().expire_calls(registration, now)
         if replies and registration in self.registrations:
