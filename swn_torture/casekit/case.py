@@ -59,12 +59,15 @@ def mark_of(item: pytest.Item | pytest.Function) -> CaseMark | None:
 
 def slug_of(item: pytest.Item) -> str:
     """The id of a case: ``rpc.register.null-netname[ndr64]``, from package, module and function."""
-    # Not from the node id: that depends on the directory pytest was started in.
+    # Not from the node id: that depends on the directory pytest was started in. The room below ndr, rpc or
+    # cluster is no part of the id, so that a module can change rooms.
     *package, module = (
         item.function.__module__.split(".") if isinstance(item, pytest.Function) else [item.name]
     )
+    suite = next((name for name in SUITES if package[:2] == ["swn_torture", name]), None)
+    suite = suite or (package[-1] if package else "own")
     function, bracket, parameters = item.name.partition("[")
-    return f"{package[-1] if package else 'own'}.{_dashed(module)}.{_dashed(function)}{bracket}{parameters}"
+    return f"{suite}.{_dashed(module)}.{_dashed(function)}{bracket}{parameters}"
 
 
 def suite_of(item: pytest.Item) -> str:

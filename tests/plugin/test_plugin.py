@@ -93,7 +93,7 @@ def test_the_installed_suite_runs_from_an_unrelated_directory(directory: Directo
     shutil.copytree(PROJECT / "fixtures", site / "swn_torture" / "fixtures", ignore=leave_out)
 
     ended = directory.run(
-        "--pyargs", "swn_torture.rpc.test_register", "-k", "version_is_checked", PYTHONPATH=str(site)
+        "--pyargs", "swn_torture.rpc.methods.test_register", "-k", "version_is_checked", PYTHONPATH=str(site)
     )
 
     assert ended.exit == 0, ended.text

@@ -148,8 +148,9 @@ def _preload() -> None:
     load_catalogue()
     for package in SUITES:
         directory = Path(importlib.import_module(package).__path__[0])
-        for path in sorted(directory.glob("test_*.py")):
-            importlib.import_module(f"{package}.{path.stem}")
+        for path in sorted(directory.rglob("test_*.py")):
+            module = ".".join(path.relative_to(directory).with_suffix("").parts)
+            importlib.import_module(f"{package}.{module}")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     pytest.main([*suite_arguments(), "-n", "0", "--collect-only"])  # and with it all of pytest
 

@@ -1,0 +1,1 @@
+"""Associations: endpoint mapper, bind, alter_context, presentation contexts, association groups, rundown."""

@@ -1,0 +1,1 @@
+"""Calls on an association: call ids, fragments, multiplexing, cancels, faults."""

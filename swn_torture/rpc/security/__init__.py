@@ -1,0 +1,1 @@
+"""Authentication, access checks, signatures, padding and verification trailers."""
