@@ -290,25 +290,11 @@ def make_controller(profile: Profile) -> Controller:
     """The controller that a profile names, not yet opened.
 
     Raises:
-        ProfileError: nobody knows the kind, or its settings are wrong.
+        ProfileError: the kind is unknown, or a setting is wrong.
     """
-    settings = dict(profile.controller)
-    kind = settings.pop("kind")
+    from swn_torture.control.kinds import controller_from
+
     try:
-        if kind == "none":
-            from swn_torture.control.none import NoController
-
-            return NoController(**settings)
-        if kind == "reference":
-            from swn_torture.control.reference import ReferenceController
-
-            return ReferenceController(**settings)
-        if kind == "ctdb":
-            from swn_torture.control.ctdb import CtdbController
-
-            return CtdbController.from_settings(settings)
-    except (TypeError, ValueError) as problem:
+        return controller_from(profile.controller)
+    except ValueError as problem:
         raise ProfileError(f"The [controller] of {profile.source} cannot be used: {problem}.") from problem
-    raise ProfileError(
-        f"The [controller] of {profile.source} is of kind {kind!r}; there are none, reference and ctdb."
-    )

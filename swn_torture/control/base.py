@@ -8,7 +8,7 @@ one is missing.
 The errors::
 
     ControllerError           the cluster could not be reached, or an order did not work
-    ├── CommandFailed         a command ran and failed (control/command.py)
+    ├── CommandFailed         a command ran and failed (control/runner.py)
     ├── NotHealthy            the cluster did not reach the wanted state before the deadline
     └── NotSupported          this controller lacks the capability; nothing was tried
 
@@ -23,10 +23,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from swn_torture.witness.messages import RespAsyncNotify
@@ -170,6 +170,15 @@ class Controller(ABC):
 
     kind: str
     """The word in the profile that chooses this controller."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Make a controller from the ``[controller]`` table of a profile, without its ``kind``.
+
+        Raises:
+            ValueError: a setting is missing, unknown or of the wrong type; the text names it.
+        """
 
     @property
     @abstractmethod
@@ -335,3 +344,15 @@ class Controller(ABC):
 def describe(nodes: Sequence[NodeStatus]) -> str:
     """The nodes and their states in one line, for messages."""
     return ", ".join(f"{n.name} {n.state.value} [{' '.join(n.addresses)}]" for n in nodes) or "no nodes"
+
+
+def no_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Check that a ``[controller]`` table has no key that its kind does not know.
+
+    Raises:
+        ValueError: it has; the text names the first one and the known keys.
+    """
+    names = tuple(known)
+    unknown = [key for key in settings if key not in names]
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}; known keys: {', '.join(names) or 'none'}")

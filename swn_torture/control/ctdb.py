@@ -72,6 +72,7 @@ class CtdbController(Controller):
         """Whether we took an address from a node that it is configured with."""
 
     @classmethod
+    @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Make one from the `[controller]` table of a profile; `ValueError` says what is wrong with it."""
         return cls(CtdbSettings.from_mapping(settings))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from swn_torture.control.base import no_unknown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -57,9 +59,7 @@ class CtdbSettings:
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> Self:
         """Read the table of a profile. Raises `ValueError` that names what is wrong with it."""
-        known = [f.name for f in fields(cls)]
-        if unknown := [key for key in table if key not in known]:
-            raise ValueError(f"it has an unknown key {unknown[0]!r} (known there: {', '.join(known)})")
+        no_unknown(table, (field.name for field in fields(cls)))
         values = {key: _read(key, value) for key, value in table.items()}
         if "nodes" not in values:
             raise ValueError('nodes is missing: names and addresses, as { node1 = "192.0.2.1" }')

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Self
+
 from typing_extensions import override
 
-from swn_torture.control.base import Capability, Controller
+from swn_torture.control.base import Capability, Controller, no_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class NoController(Controller):
     """Stands in where the profile names no controller; every order raises `NotSupported`."""
 
     kind = "none"
+
+    @classmethod
+    @override
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Make one; this kind has no settings."""
+        no_unknown(settings, ())
+        return cls()
 
     @property
     @override

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
@@ -20,9 +20,12 @@ from swn_torture.control.base import (
     RegistrationView,
     ShareView,
     describe,
+    no_unknown,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from swn_torture.witness.messages import RespAsyncNotify
 
 _STATES = {"ok": NodeState.OK, "disabled": NodeState.DISABLED}
@@ -48,6 +51,16 @@ class ReferenceController(Controller):
         self.timeout = timeout
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    @classmethod
+    @override
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Make one from ``port`` and, optionally, ``address`` and ``timeout`` (seconds)."""
+        no_unknown(settings, ("address", "port", "timeout"))
+        for key, types in (("address", str), ("port", int), ("timeout", (int, float))):
+            if key in settings and not isinstance(settings[key], types):
+                raise ValueError(f"{key} has the wrong type: {settings[key]!r}")
+        return cls(**settings)
 
     @property
     @override

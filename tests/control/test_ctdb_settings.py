@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,14 +94,40 @@ def test_a_command_is_stopped_at_its_deadline_with_all_it_started() -> None:
     assert caught.value.code is None
 
 
-def test_a_command_ends_with_whoever_waits_for_it() -> None:
-    async def story() -> None:
+def test_cancelled_command_is_stopped() -> None:
+    mark = f"60.{secrets.randbelow(10**9):09}"
+
+    async def start_and_cancel() -> None:
         async with asyncio.TaskGroup() as tasks:
             for step in range(20):
-                task = tasks.create_task(run(["sleep", "60"], timeout=60))
+                task = tasks.create_task(run(["sleep", mark], timeout=60))
                 # Not a wait for anything: each is cancelled at another moment of its start.
                 await asyncio.sleep(step * 0.0005)
                 task.cancel()
 
     # The end of the loop waits for the threads, and so for the commands.
-    asyncio.run(story())
+    asyncio.run(start_and_cancel())
+    assert not running_with(mark)
+
+
+def test_running_command_is_found_by_its_argument() -> None:
+    mark = f"60.{secrets.randbelow(10**9):09}"
+    process = subprocess.Popen(["sleep", mark])
+    try:
+        assert running_with(mark) == [process.pid]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def running_with(argument: str) -> list[int]:
+    """Process ids of running programs that have this argument; zombies have none."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it ended meanwhile
+            continue
+        if argument.encode() in words:
+            found.append(int(path.parent.name))
+    return found
