@@ -3,7 +3,7 @@
 #   make run       judge the embedded reference cluster; reports/reference/index.html
 #   make test      the project's own tests, the suite against the reference included
 #   make samba     bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
-#   make mutants   run the suite against every fault of the reference: reports/mutants/index.html
+#   make fault-matrix  run the suite against every fault of the reference: reports/fault-matrix/index.html
 #   make coverage  how much of each room the tests of `make test` run; fails below the floors in pyproject.toml
 #   make mutation  change codec and state machine in one place at a time, and see that a test notices
 #   make check     linters and type checker
@@ -11,7 +11,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test samba mutants coverage mutation check lock clean venv
+.PHONY: run test samba fault-matrix coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -26,10 +26,10 @@ test: venv
 samba: venv
 	@$(BIN)/python tools/samba.py
 
-# MUTANTS='--scope functions' tries one case of every other function, too, and writes docs/faults.md: half an hour,
-# or with --resume only what is new.
-mutants: venv
-	@$(BIN)/python tools/mutants.py $(MUTANTS)
+# FAULT_MATRIX='--scope functions' also runs one case of every other function, and writes docs/faults.md: half an
+# hour, or with --resume only what is new.
+fault-matrix: venv
+	@$(BIN)/python tools/fault_matrix.py $(FAULT_MATRIX)
 
 # COVERED='tests/dcerpc tests/server' has only these tests counted.
 COVERED ?= tests

@@ -1,13 +1,13 @@
 # ruff: noqa: INP001 - a script, not a package
-"""A thousand registered clients hear of one event, and none is forgotten.
+"""Benchmark: notify a thousand registered clients of one event.
 
-Starts a reference cluster in a process of its own. Each client has its own connection, signed by NTLM, its
-own registration, and an AsyncNotify outstanding. Then one interface goes down, and comes back. Every client
-has to be told exactly that, once each.
+Starts a reference cluster in a separate process. Each client has its own connection, protected by NTLM, its
+own registration, and an outstanding AsyncNotify. Then one interface becomes UNAVAILABLE, and AVAILABLE again.
+Every client must receive each change exactly once.
 
     python bench/thousand_clients.py [--clients 1000] [--level integrity|privacy]
 
-Exit code 0 if nobody was forgotten or told twice, else 1.
+Exit code 0 if every client received each change once, otherwise 1.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from swn_torture.witness.client import PendingCall
     from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
 
-AT_ONCE = 32
-"""Clients that log on at the same time; more would only wait for each other's NTLM."""
+CONCURRENT_LOGONS = 32
+"""Clients that log on at the same time. With more, their NTLM computations only wait for each other."""
 
-PATIENCE = 60.0
-"""Seconds after which a client counts as forgotten."""
+TIMEOUT = 60.0
+"""Seconds to wait for a response or a notification."""
 
 
 class Client:
@@ -51,89 +51,95 @@ class Client:
         self.handle = handle
         self.call: PendingCall[AsyncNotifyResponse] = rpc.async_notify(handle)
 
-    async def hears(self, change: ChangeType) -> float:
-        """Wait to be told of exactly one change of NODE2; when that was. Asks again at once."""
-        answer = await self.call.reply(PATIENCE)
-        told_at = time.perf_counter()
-        assert answer.result == 0, answer
-        assert answer.response is not None
-        notified = answer.response.decode().items
-        assert notified == (ResourceChange(change, "NODE2"),), notified
+    async def receive(self, change: ChangeType) -> float:
+        """Wait for exactly one change of NODE2, and call AsyncNotify again.
+
+        Returns:
+            The time of the notification by `time.perf_counter`.
+        """
+        response = await self.call.reply(TIMEOUT)
+        received_at = time.perf_counter()
+        assert response.result == 0, response
+        assert response.response is not None
+        changes = response.response.decode().items
+        assert changes == (ResourceChange(change, "NODE2"),), changes
         self.call = self.rpc.async_notify(self.handle)
-        return told_at
+        return received_at
 
 
 async def log_on(profile: Profile, port: int, number: int, level: AuthLevel) -> Client:
-    """Connect, register for NODE2 at NODE1, and ask for news."""
-    here, there = profile.nodes[0], profile.nodes[1]
+    """Connect to NODE1, register for the address of NODE2, and call AsyncNotify."""
+    node1, node2 = profile.nodes[0], profile.nodes[1]
     account = profile.account
     rpc = await connect(
-        here.address,
+        node1.address,
         port,
         credentials=Credentials(account.username, account.password, account.domain),
         level=level,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     response = await rpc.register_ex(
         net_name=profile.net_name,
-        ip_address=there.address,
+        ip_address=node2.address,
         client_computer_name=f"CLIENT{number:05}",
         keep_alive_timeout=3600,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert response.result == 0, response
     return Client(rpc, response.context)
 
 
 async def run(profile: Profile, count: int, level: AuthLevel) -> None:
-    """Log everybody on, let two events happen, and report."""
-    here = profile.nodes[0]
-    (tower, *_) = await ept_map(here.address, WITNESS, port=here.endpoint_mapper_port)
-    gate = asyncio.Semaphore(AT_ONCE)
+    """Register all clients, cause two events, and print the delays."""
+    node1 = profile.nodes[0]
+    (tower, *_) = await ept_map(node1.address, WITNESS, port=node1.endpoint_mapper_port)
+    logons = asyncio.Semaphore(CONCURRENT_LOGONS)
 
-    async def enter(number: int) -> Client:
-        async with gate:
+    async def limited_log_on(number: int) -> Client:
+        async with logons:
             return await log_on(profile, tower.port, number, level)
 
     async with make_controller(profile) as controller:
         started = time.perf_counter()
-        clients = await asyncio.gather(*(enter(number) for number in range(count)))
+        clients = await asyncio.gather(*(limited_log_on(number) for number in range(count)))
         took = time.perf_counter() - started
-        report(f"{count} clients logged on and registered in {took:.2f} s ({count / took:.0f} a second)")
-        held = len(await controller.registrations())
-        assert held == count, f"the server holds {held} registrations"
-        for order, change in (
+        report(f"{count} clients logged on and registered in {took:.2f} s ({count / took:.0f} per second)")
+        registered = len(await controller.registrations())
+        assert registered == count, f"the server has {registered} registrations"
+        for command, change in (
             (controller.disable, ChangeType.UNAVAILABLE),
             (controller.enable, ChangeType.AVAILABLE),
         ):
-            happened = time.perf_counter()
-            waits = asyncio.gather(*(client.hears(change) for client in clients))
-            await order("NODE2")
-            delays = sorted(told_at - happened for told_at in await waits)
+            event_at = time.perf_counter()
+            waits = asyncio.gather(*(client.receive(change) for client in clients))
+            await command("NODE2")
+            delays = sorted(received_at - event_at for received_at in await waits)
             p99 = delays[int(len(delays) * 0.99)]
             report(
-                f"NODE2 {change.name}: all {len(delays)} told; first {delays[0]:.3f} s, "
+                f"NODE2 {change.name}: all {len(delays)} clients notified; first {delays[0]:.3f} s, "
                 f"median {statistics.median(delays):.3f} s, p99 {p99:.3f} s, last {delays[-1]:.3f} s"
             )
         again = [client for client in clients if client.call.done()]
-        assert not again, f"{len(again)} clients were told more than once"
+        assert not again, f"{len(again)} clients were notified more than once"
         await asyncio.gather(*(client.rpc.close() for client in clients))
 
 
 def report(line: str) -> None:
-    """Print a line at once."""
+    """Print a line and flush."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Run the benchmark; the exit code."""
-    parser = argparse.ArgumentParser(description="A thousand registered clients hear of one event.")
-    parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--level", choices=("integrity", "privacy"), default="integrity")
+    """Run the benchmark and return the exit code."""
+    parser = argparse.ArgumentParser(description="Notify a thousand registered clients of one event.")
+    parser.add_argument("--clients", type=int, default=1000, help="number of clients")
+    parser.add_argument(
+        "--level", choices=("integrity", "privacy"), default="integrity", help="authentication level"
+    )
     arguments = parser.parse_args()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # inherited by the server
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))  # inherited by the server
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "reference.toml"
         command = [sys.executable, "-c", "from swn_torture.cli import main; main()"]

@@ -1,9 +1,7 @@
-"""The ``swn-torture`` command.
+"""The ``swn-torture`` command. Each subcommand is a module, which is imported when the subcommand is called.
 
-Thin: each subcommand lives in a module of its own and is loaded when it is called.
-
-Exit codes, the same for every subcommand: 0 done (or the target conforms), 1 the target violates the
-specification, 2 the command line or a profile is wrong, 3 the target could not be used.
+Exit codes of every subcommand: 0 done, or the target conforms; 1 the target violates the specification; 2 the
+command line or a profile is wrong; 3 the target could not be used.
 """
 
 from __future__ import annotations
@@ -15,16 +13,18 @@ import click
 
 from swn_torture import __version__
 
-#: Subcommand, the module that holds it, and the line that ``--help`` shows without loading that module.
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("run", "Judge a target and write the reports."),
-    "serve": ("serve", "Run the reference cluster, for people who develop clients."),
-    "faults": ("faults", "The ways in which the reference cluster can misbehave on purpose."),
-    "cluster": ("cluster", "Move a target's cluster: disable, fail, recover, move a client or a share."),
-    "client": ("client", "Speak witness to a server: list interfaces, register, watch notifications."),
-    "lab": ("lab", "A disposable three-node Samba/CTDB cluster on this machine."),
-    "requirements": ("requirements", "The requirement catalogue, and what a run exercised of it."),
-    "report": ("report", "Write reports again from results or from the journal of a run that died."),
+#: The line that ``--help`` shows for each subcommand, without importing it. Its module in
+#: `swn_torture.commands` has the same name.
+_COMMANDS: dict[str, str] = {
+    "run": "Run the suite against a target and write the reports.",
+    "serve": "Run the reference cluster, for developers of clients.",
+    "faults": "List the faults that the reference cluster can have.",
+    "cluster": "Change a target's cluster: disable, fail, recover, move a client or a share.",
+    "client": "Call a witness server: list interfaces, register, watch notifications.",
+    "lab": "Start and stop a three-node Samba/CTDB cluster on this machine.",
+    "explain": "Explain a requirement, ambiguity, case, fault or error code by its id.",
+    "requirements": "List and search the requirement catalogue.",
+    "report": "Write the reports again from results, or from the journal of a run that stopped.",
 }
 
 
@@ -37,13 +37,13 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"swn_torture.commands.{_COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"swn_torture.commands.{cmd_name}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,22 +53,23 @@ class _Lazy(click.Group):
         except click.UsageError as problem:
             import difflib
 
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
             raise click.UsageError(
-                problem.message + (f" Did you mean {near[0]!r}?" if near else ""), ctx
+                problem.message + (f" Close match: {close[0]}." if close else ""), ctx
             ) from None
 
 
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="swn-torture")
 def main(**_: Any) -> None:
-    """Conformance torture tests for the Service Witness Protocol (MS-SWN), with a witness cluster inside.
+    """Conformance torture tests for the Service Witness Protocol (MS-SWN), with a reference witness cluster.
 
     \b
-    swn-torture run                          judge the embedded reference cluster
-    swn-torture run --target my-cluster.toml judge yours (see fixtures/profiles/TEMPLATE.toml)
-    swn-torture serve                        a cluster that fails on command, for client authors
-    swn-torture lab up                       a real Samba witness cluster on this machine (root)
+    swn-torture run                          test the embedded reference cluster
+    swn-torture run --target my-cluster.toml test your cluster (see fixtures/profiles/TEMPLATE.toml)
+    swn-torture serve                        run the reference cluster, for developers of clients
+    swn-torture lab up                       start a Samba witness cluster on this machine (root)
+    swn-torture explain ID                   explain a requirement, case, fault or error code
 
     Exit codes: 0 conforming or done, 1 violations, 2 usage or profile error, 3 target unusable.
     """

@@ -1,16 +1,19 @@
-"""The pytest plugin: options, fixtures, the running of cases, and the hooks that turn reports into results.
+"""The pytest plugin: options, fixtures, the run of each case, and the hooks that collect the results.
 
-It loads in every pytest run of the environment it is installed in, so it imports next to nothing until a
-case of the suite (a test that carries the ``swn`` mark) is collected.
+pytest loads it in every run of the environment where it is installed. It therefore imports only the table of
+report formats until a case (a test with the ``swn`` mark) is collected.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from swn_torture.report.formats import DIRECTORY, FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -25,50 +28,57 @@ if TYPE_CHECKING:
 _RUN: pytest.StashKey[CaseRun] = pytest.StashKey()
 _MARK = "swn"
 
-_OPTIONS: tuple[tuple[str, str, str], ...] = (
-    ("--swn-target", "PROFILE", "target profile: a shipped name or a .toml file (default: reference)"),
-    ("--swn-json", "FILE", "write the results as JSON"),
-    ("--swn-junit", "FILE", "write the results as JUnit XML"),
-    ("--swn-html", "FILE", "write the results as one HTML page"),
-    ("--swn-report", "DIR", "write index.html, results.json, junit.xml and captures into this directory"),
-)
+#: Key under which a worker of pytest-xdist sends a usage error to the main process.
+_USAGE_ERROR = "swn_usage_error"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options of the suite, each with an ini key and an environment variable of the same name."""
+    """Declare the options of the suite, and the ini key ``swn_target``."""
     group = parser.getgroup("swn-torture", "conformance of a witness server (MS-SWN)")
-    for option, metavar, text in _OPTIONS:
-        group.addoption(option, metavar=metavar, default=None, help=text)
+    group.addoption(
+        "--swn-target",
+        metavar="PROFILE",
+        default=None,
+        help="target profile: the name of a shipped one or a .toml file (default: reference)",
+    )
+    for each in FORMATS:
+        group.addoption(f"--swn-{each.name}", metavar="FILE", default=None, help=f"write the {each.what}")
+    group.addoption(
+        "--swn-report",
+        metavar="DIR",
+        default=None,
+        help=f"write {DIRECTORY} to this directory",
+    )
     group.addoption(
         "--swn-fault",
         metavar="NAME",
         default=None,
-        help="have the embedded cluster of the target misbehave (swn-torture faults lists how)",
+        help="start the embedded cluster with this fault (swn-torture faults lists them)",
     )
     group.addoption(
         "--swn-requirement",
         metavar="ID",
         action="append",
         default=[],
-        help="run only cases for this requirement",
+        help="run only cases that check this requirement",
     )
     group.addoption(
-        "--swn-case", metavar="ID", action="append", default=[], help="run only the case of this id"
+        "--swn-case", metavar="ID", action="append", default=[], help="run only the case with this id"
     )
     group.addoption(
         "--swn-captures",
         choices=["findings", "all"],
         default="findings",
-        help="keep the octets of which cases",
+        help="keep the octets of cases with findings only, or of all cases",
     )
     group.addoption(
-        "--swn-strict", action="store_true", help="a SHOULD that is not followed fails its case too"
+        "--swn-strict", action="store_true", help="also fail a case whose target does not follow a SHOULD"
     )
     parser.addini("swn_target", "target profile for the cases of swn-torture", default="reference")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, whatever strictness the user's own configuration has."""
+    """Declare the marks, for configurations with strict markers, and collect results in the main process."""
     config.addinivalue_line("markers", f"{_MARK}(CaseMark): a conformance case for a witness server")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Sink(config), "swn_torture_results")
@@ -86,18 +96,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give cases their slugs as keywords, keep those asked for, start the longest first."""
+    """Make the ids of cases keywords for ``-k``, keep the selected cases, start the longest first."""
     cases = [item for item in items if item.get_closest_marker(_MARK)]
     if not cases:
         return
     from swn_torture.harness.selection import select
 
-    select(config, items, cases)
+    try:
+        select(config, items, cases)
+    except pytest.UsageError as problem:
+        output = getattr(config, "workeroutput", None)
+        if output is None:
+            raise
+        # pytest-xdist turns an exception in a worker into an internal error, so the main process reports it.
+        output[_USAGE_ERROR] = str(problem)
+        items.clear()
 
 
 @pytest.fixture(scope="session")
 def swn_live_target(pytestconfig: pytest.Config) -> Iterator[LiveTarget]:
-    """The target of this test process, running."""
+    """The running target of this test process."""
     from swn_torture.harness.live_target import LiveTarget
     from swn_torture.harness.session import target_profile
 
@@ -113,7 +131,7 @@ def syntax(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iterator[CaseRun]:
-    """The case being run: its law, its connections, its event loop, its hold on the target."""
+    """The running case: its event loop, its connections, its lock on the target, its checks."""
     from swn_torture.harness.case_run import CaseRun
 
     callspec = getattr(request.node, "callspec", None)
@@ -129,7 +147,7 @@ def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iter
 
 @pytest.fixture
 def spec(swn_run: CaseRun) -> Spec:
-    """What the case holds its observations against."""
+    """Checks observations against requirements: ``spec("ID").allows(...)``."""
     return swn_run.spec
 
 
@@ -141,19 +159,19 @@ def witness(swn_run: CaseRun) -> Witness:
 
 @pytest.fixture
 def cluster(swn_run: CaseRun) -> Controller:
-    """The controller that moves the cluster; what the case disturbed with it is put right afterwards."""
+    """The controller that changes the cluster; after a case that disturbs the cluster, it restores it."""
     return swn_run.cluster
 
 
 @pytest.fixture
 def variant(swn_run: CaseRun) -> Callable[[str], Awaitable[Witness]]:
-    """The same implementation set up otherwise, by the name its profile gives the set-up; to be awaited."""
+    """An async function that returns the target of ``[variants.NAME]``; it takes the name."""
     return swn_run.variant
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
-    """Run a case: an async function, on the event loop its fixtures use."""
+    """Run a case (an async function) on the event loop of its fixtures."""
     run = pyfuncitem.stash.get(_RUN, None)
     if run is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
@@ -170,7 +188,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
-    """Attach the result of a case to the report that decides it; it travels with it from a worker."""
+    """Attach the result of a case to the report that decides it; pytest-xdist passes it on."""
     outcome = yield
     if not item.get_closest_marker(_MARK):
         return
@@ -180,7 +198,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Speak of cases in the suite's own words."""
+    """Show the outcome of a case instead of pytest's status."""
     result = getattr(report, "swn", None)
     if result is None:
         return None
@@ -190,12 +208,25 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 
 class _Sink:
-    """Hands the results of cases to a recorder, which is made when the first one arrives."""
+    """Passes the results of cases to a recorder, which is made when the first result arrives."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._recorder: Recorder | None = None
         self._began = time.time()
+        self._usage_error: str | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Check the options before pytest-xdist starts workers."""
+        if any(self._config.getoption(f"--swn-{name}") for name in ("target", "fault", "requirement")):
+            from swn_torture.harness.selection import check_options
+
+            check_options(self._config)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._usage_error = getattr(node, "workeroutput", {}).get(_USAGE_ERROR, self._usage_error)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         result = getattr(report, "swn", None)
@@ -214,6 +245,9 @@ class _Sink:
 
             self._config.stash[RESULTS] = self._recorder.finish(session, exitstatus)
             self._config.stash[PROBLEMS] = self._recorder.problems
+        if self._usage_error is not None:
+            sys.stderr.write(f"ERROR: {self._usage_error}\n")
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._recorder is not None:

@@ -1,4 +1,4 @@
-"""The suite as pytest is asked to run it."""
+"""The packages of the suite, and the arguments with which pytest runs it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ SUITES = ("swn_torture.ndr", "swn_torture.rpc", "swn_torture.cluster")
 
 
 def suite_arguments() -> list[str]:
-    """What pytest has to be told to run the suite and nothing else, with no plugin loaded by itself.
+    """The arguments for pytest to run the suite, and nothing else.
 
-    Nothing of a user's own pytest set-up may change a verdict: no ini file, no cache, no plugins but ours.
+    The pytest set-up of the user must not change a verdict: there is no ini file, no cache and no other
+    plugin. Set ``PYTEST_DISABLE_PLUGIN_AUTOLOAD`` in the environment, too.
     """
     plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
-    loading = [word for plugin in plugins for word in ("-p", plugin)]
-    where = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}"]
-    return ["--pyargs", *SUITES, *loading, *where, "--maxschedchunk=1"]
+    load = [word for plugin in plugins for word in ("-p", plugin)]
+    isolate = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}"]
+    return ["--pyargs", *SUITES, *load, *isolate, "--maxschedchunk=1"]

@@ -1,7 +1,7 @@
-"""A target: where a witness cluster is, who we are to it, how to move it, what to expect of it.
+"""Targets: where a witness cluster is, which accounts it has, how to change it, and what to expect of it.
 
-Read from a *profile*, a TOML file (``fixtures/profiles/TEMPLATE.toml`` explains every key). ``load_profile``
-takes the name of one that ships with the package, or a path.
+A *profile* describes a target. It is a TOML file; ``fixtures/profiles/TEMPLATE.toml`` explains every key.
+``load_profile`` takes the name of a profile that ships with the package, or a path.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
 
 SCHEMA = "swn-torture-target/1"
 
-
 T = TypeVar("T")
 
 
 class ProfileError(Exception):
-    """A profile cannot be used; the text names the key and how to mend it."""
+    """A profile cannot be used; the text names the key and says how to mend it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the target. The password never shows in a repr or a report."""
+    """An account of the target. Neither its repr nor a report shows the password."""
 
     username: str
     password: str = field(repr=False)
@@ -42,13 +41,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """Where one node's witness service is reached.
+    """The address of the witness service of one node.
 
     Attributes:
-        name: the cluster's own name of the node, as the controller uses it.
-        address: IPv4 or IPv6 address that accepts RPC connections for this node.
+        name: the name of the node in the cluster, as the controller uses it.
+        address: IPv4 or IPv6 address of the node's RPC services.
         endpoint_mapper_port: TCP port of its endpoint mapper.
-        port: TCP port of the witness endpoint, where it is fixed and no endpoint mapper is to be asked.
+        port: TCP port of the witness endpoint when it is fixed; None to ask the endpoint mapper.
     """
 
     name: str
@@ -59,7 +58,7 @@ class NodeAddress:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedShare:
-    """A share; ``scale_out`` is STYPE_CLUSTER_SOFS, which no client can see for itself (AMB-37)."""
+    """A share. ``scale_out`` is STYPE_CLUSTER_SOFS, which a client cannot find out by itself (AMB-37)."""
 
     name: str
     scale_out: bool = False
@@ -67,22 +66,22 @@ class ExpectedShare:
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What the specification leaves to the implementation, so that a case knows how long to wait.
+    """What the specification leaves to the implementation; cases take their time-outs from here.
 
     Attributes:
-        version: highest witness protocol version the target implements, 1 or 2.
-        unused_timeout: seconds after which an unused registration may be removed (U in the catalogue).
-        scan_interval: longest period of the target's timer scans in seconds (S in the catalogue).
+        version: highest witness protocol version of the target, 1 or 2.
+        unused_timeout: seconds after which the target may remove an unused registration.
+        scan_interval: longest interval between the target's timer scans, in seconds.
         event_deadline: seconds within which a cluster event reaches a client. Not a rule of the protocol.
-        reply_deadline: seconds within which an ordinary call is answered. Not a rule of the protocol.
-        quiet_time: seconds of silence after which a call counts as pending.
-        long_call: seconds that a call is left pending to see that the transport does not drop it; clients
-            use 120.
-        silence_timeout: seconds within which the target's transport notices that a client has died without a
-            word; 0 where that is not known.
-        shares: the shares, with their types.
-        spare_addresses: IP addresses that nobody has and that the cluster may be given as witness addresses
-            for the length of a case.
+        reply_deadline: seconds within which an ordinary call completes. Not a rule of the protocol.
+        quiet_time: seconds without a response after which a call counts as pending.
+        long_call: seconds that a call stays pending to check that the transport does not end it; clients use
+            120.
+        silence_timeout: seconds within which the target's transport notices a client that stopped answering;
+            0 when not known.
+        shares: the shares with their types.
+        spare_addresses: unused IP addresses that a case may add to the cluster as witness addresses while it
+            runs.
     """
 
     version: int = 2
@@ -99,24 +98,22 @@ class Expectations:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Everything known of a target before it is contacted.
+    """Everything that the suite knows about a target before the first call.
 
     Attributes:
-        name: short name, used for report directories.
+        name: short name, used in reports.
         title: one line for the head of a report.
-        net_name: the NetName clients register with (ServerGlobalName).
+        net_name: the NetName that clients register with (ServerGlobalName).
         spn_host: host part of the service principal name for Kerberos and SPNEGO.
-        nodes: at least one, unless ``embedded``.
-        account: the user the suite logs on as.
-        second_account: another ordinary user, for cases about two callers.
-        controller: kind and settings of what moves the cluster.
-        expect: how long to wait and what there is.
-        embedded: settings of a reference cluster that the suite starts itself, or None for a target that
-            runs.
-        variants: profiles of the same implementation set up otherwise (``version-1``, ``no-sofs`` …), by
-            name.
-        network_namespace: named network namespace from which alone the target can be reached.
-        source: file the profile was read from.
+        nodes: the nodes; at least one, unless ``embedded`` is set.
+        account: the account that the suite authenticates with.
+        second_account: another ordinary account, for cases with two callers.
+        controller: kind and settings of the controller that changes the cluster.
+        expect: time-outs, shares and other facts that the specification leaves open.
+        embedded: settings of a reference cluster that the suite starts; None for a target that runs already.
+        variants: the same implementation with other settings (``version-1``, ``no-sofs`` …), by name.
+        network_namespace: the network namespace from which the target is reachable; None for the default one.
+        source: the file that the profile was read from.
     """
 
     name: str
@@ -135,9 +132,11 @@ class Profile:
 
 
 def shipped_profiles() -> list[str]:
-    """Names of the profiles that travel with the package."""
+    """Names of the profiles that ship with the package."""
     return sorted(
-        path.stem for path in _shipped_directory().iterdir() if path.suffix == ".toml" and path.stem.islower()
+        path.stem
+        for path in (fixtures_directory() / "profiles").iterdir()
+        if path.suffix == ".toml" and path.stem.islower()
     )
 
 
@@ -145,15 +144,17 @@ def load_profile(name_or_path: str) -> Profile:
     """Read a profile by the name of a shipped one, or from a file.
 
     Raises:
-        ProfileError: no such profile, not TOML, or a key that is missing, unknown or of the wrong kind.
+        ProfileError: the profile does not exist or is not TOML, or a key is missing, unknown or of the wrong
+            type.
     """
     path = Path(name_or_path)
     if not path.suffix and os.sep not in name_or_path:
-        path = _shipped_directory() / f"{name_or_path}.toml"
+        path = fixtures_directory() / "profiles" / f"{name_or_path}.toml"
         if not path.is_file():
             raise ProfileError(
-                f"There is no target profile named {name_or_path!r}. Shipped with this package: "
-                f"{', '.join(shipped_profiles())}. For one of your own give the path of its .toml file."
+                f"Unknown target profile '{name_or_path}'. "
+                f"This package has: {', '.join(shipped_profiles())}. "
+                "For your own profile, name the path of its .toml file."
             )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -169,20 +170,28 @@ def load_profile(name_or_path: str) -> Profile:
 def parse_profile(data: Mapping[str, Any], *, source: str = "the profile") -> Profile:
     """Build a profile from parsed TOML.
 
+    Args:
+        data: the parsed file.
+        source: name of the file, for error texts.
+
     Raises:
-        ProfileError: a key is missing, unknown, or of the wrong kind; the text names it.
+        ProfileError: a key is missing, unknown or of the wrong type; the text names it.
     """
     return _Reader(source).profile(dict(data))
 
 
-def _shipped_directory() -> Path:
-    """The profiles: inside an installed package, or at the top of a checkout."""
-    installed = Path(str(resources.files("swn_torture"))) / "fixtures" / "profiles"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "fixtures" / "profiles"
+def fixtures_directory() -> Path:
+    """The directory ``fixtures``: inside an installed package, or at the top of a checkout."""
+    installed = Path(str(resources.files("swn_torture"))) / "fixtures"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "fixtures"
+
+
+#: Names of the types of keys, for error texts.
+_TYPE_NAMES = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false"}
 
 
 class _Reader:
-    """Turns tables into dataclasses and says precisely what is wrong with a table."""
+    """Turns tables into dataclasses, and names the key that is wrong."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -193,16 +202,16 @@ class _Reader:
     def profile(self, data: dict[str, Any]) -> Profile:
         schema = data.pop("schema", None)
         if schema != SCHEMA:
-            raise self.fail(f'it has to begin with schema = "{SCHEMA}", not {schema!r}')
+            raise self.fail(f'it must contain schema = "{SCHEMA}"')
         fields: dict[str, Any] = {"source": self.source}
         embedded = data.get("embedded")
         fields["nodes"] = tuple(
             self.build(NodeAddress, row, f"node {n}") for n, row in enumerate(self.rows(data, "node"), 1)
         )
         if not fields["nodes"] and embedded is None:
-            raise self.fail("it names no [[node]], so nothing can be contacted")
+            raise self.fail("it has no [[node]]; add the address of at least one node")
         if "account" not in data:
-            raise self.fail("it has no [account] (username, password, domain), so nobody can log on")
+            raise self.fail("it has no [account]; add username, password and domain")
         fields["account"] = self.account(data.pop("account"), "[account]")
         if "second_account" in data:
             fields["second_account"] = self.account(data.pop("second_account"), "[second_account]")
@@ -223,39 +232,37 @@ class _Reader:
     def rows(self, data: dict[str, Any], key: str) -> list[Any]:
         rows = data.pop(key, [])
         if not isinstance(rows, list):
-            raise self.fail(f"{key} has to be an array of tables, written [[{key}]]")
+            raise self.fail(f"{key} must be an array of tables, written [[{key}]]")
         return rows
 
     def addresses(self, value: Any, where: str) -> tuple[str, ...]:
         try:
             return tuple(str(ip_address(each)) for each in value)
         except (TypeError, ValueError) as problem:
-            raise self.fail(f"{where} has to be a list of IP addresses: {problem}") from problem
+            raise self.fail(f"{where} must be a list of IP addresses: {problem}") from problem
 
     def account(self, row: Any, where: str) -> Account:
         if not isinstance(row, dict):
-            raise self.fail(f"{where} has to be a table")
+            raise self.fail(f"{where} must be a table")
         row = dict(row)
         variable = row.pop("password_env", None)
         if variable is not None:
             if variable not in os.environ:
                 raise self.fail(
-                    f"{where} takes its password from the environment variable {variable}, which is not set"
+                    f"the environment variable {variable}, which holds the password of {where}, is not set"
                 )
             row["password"] = os.environ[variable]
         return self.build(Account, row, where)
 
     def build(self, kind: type[T], row: Any, where: str) -> T:
         if not isinstance(row, dict):
-            raise self.fail(f"{where} has to be a table")
+            raise self.fail(f"{where} must be a table")
         known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for key in row:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
-                hint = (
-                    f" (did you mean {near[0]!r}?)" if near else f" (known there: {', '.join(sorted(known))})"
-                )
-                raise self.fail(f"{where} has an unknown key {key!r}{hint}")
+                hint = f"; close match: {near[0]}" if near else f"; known keys: {', '.join(sorted(known))}"
+                raise self.fail(f"{where} has the unknown key {key}{hint}")
             self.check_kind(known[key], row[key], f"{key} in {where}")
         missing = [
             name
@@ -265,29 +272,29 @@ class _Reader:
             and f.default_factory is dataclasses.MISSING
         ]
         if missing:
-            raise self.fail(f"{where} lacks {', '.join(missing)}")
+            raise self.fail(f"{where} has no {', '.join(missing)}")
         return kind(**row)
 
     def check_kind(self, known: dataclasses.Field[Any], value: Any, where: str) -> None:
-        wanted = str(known.type).removesuffix(" | None")
+        type_name = str(known.type).removesuffix(" | None")
         kinds: dict[str, tuple[type, ...]] = {
             "str": (str,),
             "int": (int,),
             "float": (int, float),
             "bool": (bool,),
         }
-        if wanted in kinds and (
-            not isinstance(value, kinds[wanted]) or (isinstance(value, bool) and wanted != "bool")
+        if type_name in kinds and (
+            not isinstance(value, kinds[type_name]) or (isinstance(value, bool) and type_name != "bool")
         ):
-            raise self.fail(f"{where} has to be of type {wanted}, and is {value!r}")
+            raise self.fail(f"{where} must be {_TYPE_NAMES[type_name]}, not {value!r}")
         if "port" in known.name and not 0 < value < 65536:
-            raise self.fail(f"{where} has to be a TCP port from 1 to 65535, and is {value!r}")
+            raise self.fail(f"{where} must be a TCP port from 1 to 65535, not {value}")
         if known.name.endswith(("timeout", "interval", "deadline", "_time")) and value < 0:
-            raise self.fail(f"{where} has to be a number of seconds, and is {value!r}")
+            raise self.fail(f"{where} must be a number of seconds, not {value}")
 
 
 def make_controller(profile: Profile) -> Controller:
-    """The controller that a profile names, not yet opened.
+    """The controller of a profile, not yet opened.
 
     Raises:
         ProfileError: the kind is unknown, or a setting is wrong.
@@ -296,5 +303,5 @@ def make_controller(profile: Profile) -> Controller:
 
     try:
         return controller_from(profile.controller)
-    except ValueError as problem:
+    except (TypeError, ValueError) as problem:
         raise ProfileError(f"The [controller] of {profile.source} cannot be used: {problem}.") from problem

@@ -1,4 +1,4 @@
-"""Hypothesis does not judge how fast this machine is today."""
+"""Hypothesis has no deadline here: a test does not fail because the machine is busy."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,11 +1,10 @@
-"""Hold the results of a run against the violations known of a target.
+"""Compare the results of a run with the known violations of a target.
 
     python tools/baseline.py RESULTS.json BASELINE.toml
 
-A baseline lists, for each requirement that the target is known to violate, the cases that see it and the
-reason: why it is a violation, checked against octets and text. Exit code 0 when the run is complete, has no
-error, and reports no violation that is not listed; 1 otherwise. An entry that nothing confirms any more is
-named, so that it is looked at.
+A baseline lists, for each requirement that the target is known to violate, the cases that find it and the
+reason why it is a violation. The exit code is 0 if the run is complete, has no error, and has no violation
+that is not in the baseline; otherwise 1. The output lists entries that the run did not confirm.
 """
 
 from __future__ import annotations
@@ -23,31 +22,34 @@ USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Compare and say what differs."""
+    """Compare, print the differences, and return the exit code."""
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return USAGE
     results = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     baseline = tomllib.loads(Path(arguments[1]).read_text(encoding="utf-8"))
-    problems, stale = compare(results, baseline)
+    problems, unconfirmed = compare(results, baseline)
     for line in problems:
-        print(f"not in order: {line}")
-    for line in stale:
-        print(f"not seen any more: {line}")
-    known = len(baseline["violation"]) - len(stale)
-    print(f"baseline: {known} known violations seen, {len(problems)} problems, {len(stale)} entries not seen")
+        print(f"problem: {line}")
+    for line in unconfirmed:
+        print(f"not confirmed: {line}")
+    confirmed = len(baseline["violation"]) - len(unconfirmed)
+    print(
+        f"baseline: {confirmed} known violations confirmed, {len(problems)} problems, "
+        f"{len(unconfirmed)} entries not confirmed"
+    )
     return 1 if problems else 0
 
 
 def compare(results: dict[str, Any], baseline: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """What is wrong with a run, and which entries of the baseline it did not confirm; a line each."""
+    """Return the problems of a run, and the entries of the baseline that it did not confirm, as lines."""
     requirements = load_catalogue().requirements
     run = results["run"]
     problems = [] if run["complete"] else [f"the run is not complete: {run.get('stopped')}"]
-    seen: set[int] = set()
+    confirmed: set[int] = set()
     for entry in baseline["violation"]:
         if entry["requirement"] not in requirements:
-            problems.append(f"the baseline names {entry['requirement']}, which the catalogue lacks")
+            problems.append(f"the baseline names {entry['requirement']}, which is not in the catalogue")
         if not entry.get("reason"):
             problems.append(f"the baseline gives no reason for {entry['requirement']}")
     for case in results["cases"]:
@@ -63,21 +65,21 @@ def compare(results: dict[str, Any], baseline: dict[str, Any]) -> tuple[list[str
                 if entry["requirement"] == check["requirement"]
                 and any(fnmatch.fnmatch(case["id"], _literal(pattern)) for pattern in entry["cases"])
             ]
-            seen.update(matching)
+            confirmed.update(matching)
             if not matching:
                 problems.append(
                     f"{case['id']} violates {check['requirement']}, observed: {check['observed']}"
                 )
-    stale = [
+    unconfirmed = [
         f"{entry['requirement']} in {', '.join(entry['cases'])}"
         for number, entry in enumerate(baseline["violation"])
-        if number not in seen
+        if number not in confirmed
     ]
-    return problems, stale
+    return problems, unconfirmed
 
 
 def _literal(pattern: str) -> str:
-    """Case ids hold brackets; in a pattern only the asterisk is special."""
+    """Escape brackets, which case ids have: only the asterisk is a wildcard."""
     return pattern.replace("[", "[[]")
 
 

@@ -1,13 +1,13 @@
-"""Change the codec and the state machine in one place at a time, and see which changes no test notices.
+"""Mutation testing: change the codec and the state machine in one place at a time, and run the tests.
 
     python tools/mutation.py              every change; writes docs/mutation.md
     python tools/mutation.py -j 4 'swn_torture.stubdata.ndr*'
 
-What is changed, by which tests it has to be noticed, and which changes are known to make no difference, and
-why, stands in tools/mutation.toml. mutmut lives in a virtual environment of its own under build/mutation,
-where the changed copy of the tree is, too; the packages of this interpreter's environment are used beside it.
+tools/mutation.toml says what is changed, which tests have to notice it, and which changes are known to make
+no difference, with the reason. mutmut has its own virtual environment in build/mutation, next to the changed
+copy of the tree; it also uses the packages of this interpreter's environment.
 
-Exit code 0 when every change that went unnoticed is a known one, and 1 otherwise.
+Exit code 0 if every change that no test noticed is a known one, otherwise 1.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ MUTMUT = WORK / "venv/bin/mutmut"
 PAGE = ROOT / "docs/mutation.md"
 COPIED = ("swn_torture", "tests", "fixtures", "conftest.py", "pyproject.toml", "README.md")
 
-SURVIVED, UNTESTED = 0, 33
-"""mutmut's exit codes of a change that no test failed for, and of one that no test runs."""
+NO_TEST_FAILED, NO_TEST_RAN = 0, 33
+"""mutmut's exit codes for a change that fails no test, and for one that no test runs."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change that went unnoticed.
+    """A change that no test noticed.
 
     Attributes:
-        place: the function, from the package on: ``witness.codec.encode``.
-        was: the lines concerned as they were, each stripped.
-        now: the lines as they were changed; empty where they were left out.
+        function: the function with its module, without the package: ``witness.codec.encode``.
+        was: the original lines, each stripped.
+        now: the changed lines; empty if the original lines were removed.
     """
 
-    place: str
+    function: str
     was: str
     now: str
 
 
 def main() -> int:
-    """Change, test, and tell."""
+    """Change the code, run the tests, write the page, and print the unexplained changes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", help="mutmut's names of changes, or patterns of them")
-    parser.add_argument("-j", dest="processes", type=int, default=2, help="how many side by side")
+    parser.add_argument("names", nargs="*", help="mutmut's names of changes, or patterns")
+    parser.add_argument("-j", dest="processes", type=int, default=2, help="processes at the same time")
     arguments = parser.parse_args()
     plan = tomllib.loads((ROOT / "tools/mutation.toml").read_text(encoding="utf-8"))
     began = time.monotonic()
@@ -72,37 +72,37 @@ def main() -> int:
         ended = subprocess.run(command, cwd=TREE, stdout=log, stderr=subprocess.STDOUT, check=False)
     codes = _exit_codes()
     if ended.returncode or not codes:
-        print(f"mutmut ended with {ended.returncode}; {WORK / 'run.log'} tells why", file=sys.stderr)
+        print(f"mutmut ended with {ended.returncode}; {WORK / 'run.log'} says why", file=sys.stderr)
         return 1
-    left = [_change(name) for name, code in codes.items() if code in {SURVIVED, UNTESTED}]
-    strange = [change for change in left if _reason(change, plan) is None]
+    unnoticed = [_change(name) for name, code in codes.items() if code in {NO_TEST_FAILED, NO_TEST_RAN}]
+    unexplained = [change for change in unnoticed if _reason(change, plan) is None]
     minutes = (time.monotonic() - began) / 60
     summary = (
-        f"{len(codes)} changes, {len(codes) - len(left)} noticed, {len(left)} not: "
-        f"{len(left) - len(strange)} for a known reason, {len(strange)} unexplained"
+        f"{len(codes)} changes, {len(codes) - len(unnoticed)} noticed, {len(unnoticed)} not noticed: "
+        f"{len(unnoticed) - len(unexplained)} for a known reason, {len(unexplained)} unexplained"
     )
-    for change in strange:
-        print(f"UNNOTICED {change.place}\n  - {change.was}\n  + {change.now}")
+    for change in unexplained:
+        print(f"NOT NOTICED {change.function}\n  - {change.was}\n  + {change.now}")
     if not arguments.names:
-        for entry in plan["left"]:
+        for entry in plan["unnoticed"]:
             for now in entry["now"]:
-                if not any(c.place == entry["place"] and c.now == now for c in left):
-                    print(f"noticed by now: {entry['place']}: {now}")
+                if not any(c.function == entry["function"] and c.now == now for c in unnoticed):
+                    print(f"in mutation.toml, but noticed: {entry['function']}: {now}")
         PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(_page(plan, left, summary), encoding="utf-8")
+        PAGE.write_text(_page(plan, unnoticed, summary), encoding="utf-8")
     print(f"{summary}; {minutes:.0f} min")
-    return 1 if strange else 0
+    return 1 if unexplained else 0
 
 
 def _prepare(plan: dict[str, Any]) -> None:
-    """Have mutmut, and a fresh copy of the tree that is set up for it."""
+    """Install mutmut, and copy the tree with a configuration for it."""
     if not MUTMUT.exists():
         venv.create(WORK / "venv", with_pip=True, clear=True)
         pip = [str(WORK / "venv/bin/python"), "-m", "pip", "install", "-q", f"mutmut=={plan['version']}"]
         subprocess.run(pip, check=True)
         site = next((WORK / "venv/lib").glob("python*/site-packages"))
-        # A path in a .pth brings no .pth of its own along, so that the tree that is tested is the copy.
-        (site / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        # A .pth file found through this path is not read, so the tests import the copy of the tree.
+        (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
     shutil.rmtree(TREE, ignore_errors=True)
     TREE.mkdir(parents=True)
     for name in COPIED:
@@ -112,7 +112,7 @@ def _prepare(plan: dict[str, Any]) -> None:
         "source_paths": ["swn_torture"],
         "only_mutate": plan["changed"],
         "also_copy": [name for name in COPIED if name not in {"swn_torture", "tests"}],
-        # The same examples every time: what is noticed must not be a matter of luck.
+        # The same examples in every run, so that the result does not depend on chance.
         "pytest_add_cli_args": ["-p", "no:cacheprovider", "--hypothesis-seed=0", *plan["arguments"]],
         "pytest_add_cli_args_test_selection": plan["tests"],
     }
@@ -123,7 +123,7 @@ def _prepare(plan: dict[str, Any]) -> None:
 
 
 def _exit_codes() -> dict[str, int]:
-    """The changes that were tried, by name, with what became of them."""
+    """Return the exit code of each tried change, by name."""
     found: dict[str, int] = {}
     for file in sorted(TREE.glob("mutants/**/*.meta")):
         codes = json.loads(file.read_text(encoding="utf-8"))["exit_code_by_key"]
@@ -142,36 +142,36 @@ def _change(name: str) -> Change:
 
 
 def _reason(change: Change, plan: dict[str, Any]) -> str | None:
-    """Why a change makes no difference, if that is known."""
-    for entry in plan["left"]:
-        if entry["place"] == change.place and change.now in entry["now"]:
+    """Return why a change makes no difference, if that is known."""
+    for entry in plan["unnoticed"]:
+        if entry["function"] == change.function and change.now in entry["now"]:
             return str(entry["why"])
     return None
 
 
-def _page(plan: dict[str, Any], left: list[Change], summary: str) -> str:
-    """What mutation testing found, for people."""
+def _page(plan: dict[str, Any], unnoticed: list[Change], summary: str) -> str:
+    """Return the page of the documentation, in Markdown."""
     lines = [
         "# Mutation testing",
         "",
         "`make mutation` changes the codec and the reference's state machine in one place at a time (another",
-        "number, operator or name, an argument or a case left out) and runs the tests of `tests/witness` and",
-        "`tests/server` that need no network. A change that no test fails for is a gap in the tests, code",
-        "that nobody needs, or no change at all; this is the last run, and what is left and why.",
+        "number, operator or name; an argument or a case removed). Then it runs the tests of `tests/witness`",
+        "and `tests/server` that need no network. A change that fails no test shows a gap in the tests, code",
+        "that is not needed, or a change that makes no difference. This page shows the last run.",
         "",
         f"**{summary}.**",
         "",
         f"Changed by mutmut {plan['version']}: " + ", ".join(f"`{path}`" for path in plan["changed"]) + ".",
-        "Properties, decorated functions and tables outside of functions are not changed by it.",
+        "mutmut does not change properties, decorated functions and tables outside of functions.",
     ]
     reasons: dict[str, list[Change]] = {}
-    for change in left:
-        reasons.setdefault(_reason(change, plan) or "Not explained yet.", []).append(change)
+    for change in unnoticed:
+        reasons.setdefault(_reason(change, plan) or "Unexplained.", []).append(change)
     for why, changes in sorted(reasons.items()):
         lines += ["", f"## {why}", ""]
         for change in changes:
-            now = f"`{change.now}`" if change.now else "left out"
-            lines.append(f"- `{change.place}`: `{change.was}` → {now}")
+            now = f"`{change.now}`" if change.now else "removed"
+            lines.append(f"- `{change.function}`: `{change.was}` → {now}")
     return "\n".join(lines) + "\n"
 
 

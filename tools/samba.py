@@ -1,6 +1,6 @@
-"""``make samba``: bring the Samba lab up, judge it, take it down; reports stay in reports/samba-<version>/.
+"""``make samba``: start a Samba lab, run the suite against it, and remove it.
 
-The lab is taken down whatever happens, Ctrl-C included.
+The reports are in reports/samba-<version>/. The lab is removed in any case, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from swn_torture.lab.profile import profile, to_toml
 
 
 def main() -> int:
-    """Judge a fresh lab; the exit code is that of the run, 3 when there could be none."""
+    """Test a new lab. Return the exit code of the run, or 3 if the lab could not be started."""
     lab_name = "judge"
     try:
         try:
-            made = lab.up(lab.LabConfig(name=lab_name), progress=_say)
-            version = re.match(r"\d+\.\d+", made.samba)
+            started = lab.up(lab.LabConfig(name=lab_name), progress=_say)
+            version = re.match(r"\d+\.\d+", started.samba)
             name = f"samba-{version.group() if version else 'unknown'}"
             directory = Path("reports") / name
             directory.mkdir(parents=True, exist_ok=True)
             path = directory / "profile.toml"
-            path.write_text(to_toml({**profile(made), "name": name}), encoding="utf-8")
+            path.write_text(to_toml({**profile(started), "name": name}), encoding="utf-8")
             options = ["run", "--target", str(path), "--report", str(directory)]
             return subprocess.run([sys.executable, "-m", "swn_torture", *options], check=False).returncode
         finally:
@@ -34,7 +34,7 @@ def main() -> int:
         print(f"make samba: {problem}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("make samba: interrupted; the lab is gone", file=sys.stderr)
+        print("make samba: interrupted; the lab is removed", file=sys.stderr)
         return 130
 
 

@@ -3,9 +3,9 @@
     python tools/steady.py 3 --target reference
     python tools/steady.py 20 --target reference --load
 
-Everything after the number goes to ``swn-torture run``; ``--load`` keeps a second process busy meanwhile.
-Exit code 0 when all runs found the same, 1 when a case was judged in different ways, 3 when a run left no
-results.
+The arguments after the number are those of ``swn-torture run``. With ``--load``, another process uses a CPU
+meanwhile. The exit code is 0 if all runs have the same verdicts, 1 if a case has different ones, and 3 if a
+run has no results.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ UNUSABLE = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Run, compare, and say what differs."""
+    """Run the suite, print the differences, and return the exit code."""
     if not arguments or not arguments[0].isdigit():
         print(__doc__, file=sys.stderr)
         return USAGE
     runs, options = int(arguments[0]), [option for option in arguments[1:] if option != "--load"]
-    load = multiprocessing.Process(target=_spin, daemon=True) if "--load" in arguments else None
+    load = multiprocessing.Process(target=_use_cpu, daemon=True) if "--load" in arguments else None
     if load is not None:
         load.start()
     verdicts: list[dict[str, str]] = []
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
             command = [sys.executable, "-m", "swn_torture", "run", *options, "--json", str(path)]
             subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             if not path.is_file():
-                print(f"run {number} left no results")
+                print(f"run {number} has no results")
                 return UNUSABLE
             cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
             verdicts.append({case["id"]: case["outcome"] for case in cases})
@@ -52,13 +52,13 @@ def main(arguments: list[str]) -> int:
     differing = differences(verdicts)
     for line in differing:
         print(line)
-    same = f"{len(differing)} cases differ" if differing else "identical verdicts, case by case"
-    print(f"{runs} runs: {same}")
+    summary = f"{len(differing)} cases differ" if differing else "every case has the same verdict"
+    print(f"{runs} runs: {summary}")
     return 1 if differing else 0
 
 
 def differences(verdicts: list[dict[str, str]]) -> list[str]:
-    """The cases that were not judged the same in every run, a line each."""
+    """Return the cases with different verdicts, one line each."""
     ids = sorted({case for run in verdicts for case in run})
     return [
         f"{case}: {', '.join(run.get(case, 'missing') for run in verdicts)}"
@@ -67,7 +67,7 @@ def differences(verdicts: list[dict[str, str]]) -> list[str]:
     ]
 
 
-def _spin() -> None:
+def _use_cpu() -> None:
     while True:
         pass
 

@@ -1,4 +1,4 @@
-"""The mark that makes a test function a case, and the stable slug it is known by."""
+"""The ``@case`` mark that makes a test function a case, and the id, suite and title of a case."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ if TYPE_CHECKING:
 
 MARK = "swn"
 
-#: Modules below these packages are the suite; anything else that carries the mark is somebody's own
-#: extension.
+#: Cases in modules of these packages are the suite. A case anywhere else is an extension by a user.
 SUITES = ("ndr", "rpc", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseMark:
-    """What a case says of itself.
+    """What a case declares about itself.
 
     Attributes:
-        requirements: catalogue ids it verifies.
-        needs: what it needs of the target, see ``harness/needs.py``.
-        syntaxes: ``both`` runs it in NDR32 and in NDR64, ``ndr32`` in NDR32 alone.
-        disturbs: it changes the state of nodes or interfaces that others may be using, so it runs alone on a
-            live target and the cluster is restored after it.
-        lasts: seconds it is expected to take on a live target; the longest start first.
+        requirements: ids of the catalogue that it checks.
+        needs: what the target must have, by the names in ``casekit.needs``.
+        syntaxes: ``both`` runs it once with NDR32 and once with NDR64, ``ndr32`` only with NDR32.
+        disturbs: whether it changes the state of nodes or interfaces that other cases may use. It then runs
+            alone on a live target, and the controller restores the cluster after it.
+        lasts: seconds it is expected to take on a live target. The longest cases start first.
     """
 
     requirements: tuple[str, ...]
@@ -44,7 +43,15 @@ def case(
     disturbs: bool = False,
     lasts: float = 0.0,
 ) -> Callable[[Any], Any]:
-    """Mark an async test function as a case that verifies these ids; ``CaseMark`` explains the rest."""
+    """Mark an async test function as a case that checks these requirements.
+
+    Args:
+        requirements: ids of the catalogue.
+        needs: see ``CaseMark``.
+        syntaxes: see ``CaseMark``.
+        disturbs: see ``CaseMark``.
+        lasts: see ``CaseMark``.
+    """
     mark: Callable[[Any], Any] = getattr(pytest.mark, MARK)(
         CaseMark(requirements, needs=needs, syntaxes=syntaxes, disturbs=disturbs, lasts=lasts)
     )
@@ -59,8 +66,8 @@ def mark_of(item: pytest.Item | pytest.Function) -> CaseMark | None:
 
 def slug_of(item: pytest.Item) -> str:
     """The id of a case: ``rpc.register.null-netname[ndr64]``, from package, module and function."""
-    # Not from the node id: that depends on the directory pytest was started in. The room below ndr, rpc or
-    # cluster is no part of the id, so that a module can change rooms.
+    # The node id of pytest is not used: it depends on the directory that pytest was started in. The folder
+    # below ndr, rpc or cluster is not part of the id, so that a module can move to another folder.
     *package, module = (
         item.function.__module__.split(".") if isinstance(item, pytest.Function) else [item.name]
     )
@@ -71,13 +78,13 @@ def slug_of(item: pytest.Item) -> str:
 
 
 def suite_of(item: pytest.Item) -> str:
-    """The suite a case belongs to: ``ndr``, ``rpc`` or ``cluster``; ``own`` for somebody's extension."""
+    """The suite of a case: ``ndr``, ``rpc`` or ``cluster``; ``own`` for an extension by a user."""
     suite = slug_of(item).split(".")[0]
     return suite if suite in SUITES else "own"
 
 
 def title_of(item: pytest.Item) -> str:
-    """The first line of the docstring: the stimulus and what comes of it, in a sentence."""
+    """The first line of the docstring: what the case sends and what must come back. The id without one."""
     function = getattr(item, "function", None)
     doc = (getattr(function, "__doc__", None) or "").strip()
     return doc.splitlines()[0] if doc else slug_of(item)

@@ -1,7 +1,7 @@
-"""The law of a running case: observations are held against requirements, one by one, and all are kept.
+"""The ``spec`` fixture: a case checks what it observes against requirements, and every check is kept.
 
-A failed check does not end the case: what else the exchange shows is looked at too, so that a report tells
-all that was wrong with one reply and not just the first thing. ``Law.stop`` ends a case that cannot go on.
+A failed check does not end the case. The case goes on checking, so that a report shows everything that is
+wrong with a response and not only the first thing. ``raise spec.stop()`` ends a case that cannot go on.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from swn_torture.spec import Requirement
 
 
-class CaseStopped(Exception):  # noqa: N818 - it is no error of the harness: the finding is in the law already
-    """The case cannot go on; why has been recorded with the law."""
+class CaseStopped(Exception):  # noqa: N818 - not an error of the harness: a failed check is recorded already
+    """The case cannot go on; a failed check in its ``Spec`` says why."""
 
 
-class UnknownRequirement(LookupError):  # noqa: N818 - named for what it reports
-    """A case names an id that the catalogue lacks, or one that its mark does not list."""
+class UnknownRequirement(LookupError):  # noqa: N818 - named after what it reports
+    """A case uses an id that is not in the catalogue, or one that its mark does not list."""
 
 
 class Spec:
-    """What one case found so far.
+    """The checks and choices of one running case.
 
     Attributes:
         case: id of the case.
-        requirements: ids that its mark lists.
-        checks: every check reached, in order.
-        choices: what the target chose where the text leaves a choice.
-        survival: whether the case itself judged that the target survived its stimulus.
+        requirements: ids of requirements that its mark lists.
+        checks: every check so far, in order.
+        choices: what the target does where the specification leaves a choice.
+        survival_checked: whether the case checks by itself that the target still serves other connections.
     """
 
     def __init__(self, case: str, requirements: Iterable[str]) -> None:
@@ -45,7 +45,7 @@ class Spec:
         self.survival_checked = False
 
     def __call__(self, *ids: str) -> Rule:
-        """The rule made of these requirements; an observation counts for each of them.
+        """A rule made of these requirements; each observation is one check for each of them.
 
         Raises:
             UnknownRequirement: an id is not in the catalogue or not in the mark of the case.
@@ -53,16 +53,25 @@ class Spec:
         catalogue = load_catalogue()
         for name in ids:
             if name not in catalogue.requirements:
-                near = ", ".join(catalogue.closest(name)) or "nothing like it"
-                raise UnknownRequirement(f"{self.case} names {name}; the catalogue has {near}")
+                raise self._unknown("requirement", name)
             if name not in self.requirements:
-                raise UnknownRequirement(f"{self.case} checks {name}, which its mark does not list")
+                raise UnknownRequirement(
+                    f"{self.case} checks {name}, which its mark does not list. Add it to @case(...)."
+                )
         return Rule(self, tuple(catalogue.requirements[name] for name in ids))
 
     def choice(self, ambiguity: str, observed: object) -> None:
-        """Record what the target chose where the text leaves a choice or contradicts itself."""
+        """Record what the target does where the specification leaves a choice or contradicts itself.
+
+        Args:
+            ambiguity: its id in the catalogue, ``AMB-<n>``.
+            observed: what the target does; shown as text. The same choice is recorded once.
+
+        Raises:
+            UnknownRequirement: the ambiguity is not in the catalogue.
+        """
         if ambiguity not in load_catalogue().ambiguities:
-            raise UnknownRequirement(f"{self.case} records {ambiguity}, which the catalogue lacks")
+            raise self._unknown("ambiguity", ambiguity)
         choice = Choice(ambiguity, str(observed), self.case)
         if choice not in self.choices:
             self.choices.append(choice)
@@ -70,9 +79,14 @@ class Spec:
     def precondition_failed(
         self, requirement: str, *, expected: str, observed: object, note: str
     ) -> CaseStopped:
-        """What to raise when a stimulus that every case relies on was not served: a finding about that.
+        """Record that a call which the case relies on failed; returns the exception to raise.
 
-        The requirement need not be in the mark of the case: it is not what the case is about.
+        Args:
+            requirement: the requirement that the call violates. It need not be in the mark of the case,
+                because the case is not about it.
+            expected: what was expected, in words.
+            observed: what was observed; shown as text.
+            note: which call this was.
         """
         row = load_catalogue().requirements[requirement]
         self.checks.append(
@@ -81,51 +95,69 @@ class Spec:
         return CaseStopped(self.case)
 
     def stop(self) -> CaseStopped:
-        """What to raise when the case cannot go on; a failed check has to be there already."""
+        """The exception to raise when the case cannot go on.
+
+        Raises:
+            AssertionError: no check has failed yet, so that a report could not say why the case ended.
+        """
         if not self.failed:
-            raise AssertionError(f"{self.case} stops without a failed check")
+            raise AssertionError(f"{self.case} calls stop() without a failed check")
         return CaseStopped(self.case)
+
+    def _unknown(self, what: str, name: str) -> UnknownRequirement:
+        near = ", ".join(load_catalogue().closest(name)) or "none"
+        return UnknownRequirement(f"Unknown {what} {name!r} in {self.case}. Close matches: {near}.")
 
     @property
     def failed(self) -> list[Check]:
-        """The checks that failed, deviations included."""
+        """The checks that failed: violations and deviations."""
         return [check for check in self.checks if check.passed is False]
 
     @property
     def violations(self) -> list[Check]:
-        """The checks of binding requirements that failed."""
+        """The failed checks of binding requirements: the violations, without the deviations."""
         rows = load_catalogue().requirements
         return [check for check in self.failed if rows[check.requirement].binding]
 
 
 class Rule:
-    """One or more requirements that one observation decides."""
+    """One or more requirements that one observation is checked against."""
 
     def __init__(self, spec: Spec, requirements: tuple[Requirement, ...]) -> None:
-        self._law = spec
+        self._spec = spec
         self._requirements = requirements
 
     def holds(
         self, condition: bool, *, expected: str | Iterable[str], observed: object, note: str = ""
     ) -> bool:
-        """Hold an observation against the rule; returns whether it is allowed.
+        """Record a check that the case has decided; returns ``condition``.
+
+        A requirement that is only recorded (``Requirement.judged`` is False) gets a check that neither
+        passes nor fails.
 
         Args:
             condition: whether what was observed is allowed.
-            expected: all that is allowed, in words or values, one entry each.
-            observed: what came; shown as text.
+            expected: everything that is allowed, in words or values, one entry each.
+            observed: what was observed; shown as text.
             note: where in the case this was.
         """
         allowed = (expected,) if isinstance(expected, str) else tuple(expected)
         for requirement in self._requirements:
             passed = bool(condition) if requirement.judged else None
-            self._law.checks.append(Check(requirement.id, passed, allowed, str(observed), note))
+            self._spec.checks.append(Check(requirement.id, passed, allowed, str(observed), note))
         return bool(condition)
 
     def equal(
         self, observed: object, *allowed: object, show: Callable[[object], str] = repr, note: str = ""
     ) -> bool:
-        """The observation is one of the allowed values; ``show`` turns a value into text."""
+        """Check that a value is one of the allowed values; returns whether it is.
+
+        Args:
+            observed: the value.
+            allowed: every allowed value.
+            show: turns a value into text.
+            note: where in the case this was.
+        """
         return self.holds(
             observed in allowed,
             expected=[show(value) for value in allowed],
@@ -134,7 +166,7 @@ class Rule:
         )
 
     def allows(self, observed: Outcome, *allowed: Outcome, note: str = "") -> bool:
-        """The outcome of a call is one of the allowed outcomes."""
+        """Check that the outcome of a call is one of the allowed outcomes; returns whether it is."""
         return self.holds(
             any(outcome.matches(observed) for outcome in allowed),
             expected=[str(outcome) for outcome in allowed],
@@ -143,6 +175,6 @@ class Rule:
         )
 
     def record(self, observed: object, note: str = "") -> None:
-        """Reached, and nothing to judge: the target's behaviour goes into the report."""
+        """Record what the target does, without a judgement."""
         for requirement in self._requirements:
-            self._law.checks.append(Check(requirement.id, None, (), str(observed), note))
+            self._spec.checks.append(Check(requirement.id, None, (), str(observed), note))

@@ -1,6 +1,6 @@
-"""The cluster as cases move it: the controller, its capabilities and its errors.
+"""The controller of the cluster under test: its interface, its capabilities and its errors.
 
-Cases import these names from here and nothing from the rooms below.
+Cases import these names from here, not from the rooms below.
 """
 
 from swn_torture.control.base import Capability, Controller, ControllerError, Failure

@@ -1,6 +1,6 @@
-"""The endpoint mapper and the management interface as cases use them (C706 Appendices O and Q).
+"""The endpoint mapper and the remote management interface for cases (C706 Appendices O and Q).
 
-Cases import these names from here and nothing from the rooms below.
+Cases import these names from here, not from the rooms below.
 """
 
 from swn_torture.dcerpc.client.management import inq_if_ids

@@ -1,7 +1,7 @@
-"""What impacket sees of a target: a second opinion on its endpoints, and a look at its shares by SMB.
+"""What impacket's client sees of a target: its endpoints, the interfaces they serve, and its SMB shares.
 
-impacket is a stranger's client. Where it and ours see different things, one of the two is wrong before the
-target is. Its calls block, so cases run them in a thread.
+impacket is an independent client. If its view differs from that of the suite's own client, one of the two
+clients is wrong; that is settled before the target is judged. Its calls block, so cases run them in a thread.
 """
 
 from __future__ import annotations
@@ -14,21 +14,25 @@ from swn_torture.witness.constants import WITNESS
 if TYPE_CHECKING:
     from swn_torture.target import Profile
 
-#: Seconds for each step of a look; SMB is beside the point of a run and must not hold it up.
+#: Seconds for each step. A run does not depend on SMB, so a target without it must not delay the run.
 _STEP_S = 5
 
 _SMB_PORT = 445
 
 
-class NoOpinion(Exception):  # noqa: N818 - named for what it reports
-    """impacket could not look; the text says why."""
+class ImpacketFailed(Exception):  # noqa: N818 - named after what it reports
+    """impacket got no result; the text says why."""
 
 
 def endpoint(address: str, mapper_port: int) -> int:
     """The TCP port of a node's witness endpoint, from its endpoint mapper (ept_map).
 
+    Args:
+        address: IP address of the node.
+        mapper_port: TCP port of its endpoint mapper.
+
     Raises:
-        NoOpinion: there is no such endpoint, or no answer.
+        ImpacketFailed: the endpoint mapper does not answer, or returns no witness endpoint.
     """
     from impacket.dcerpc.v5 import epm
     from impacket.uuid import uuidtup_to_bin
@@ -38,20 +42,24 @@ def endpoint(address: str, mapper_port: int) -> int:
     try:
         binding: str = epm.hept_map(address, interface, protocol="ncacn_ip_tcp", dce=dce)
     except Exception as problem:  # impacket raises what its layers raise, socket errors to bare Exceptions
-        raise NoOpinion(f"ept_map: {problem}") from problem
+        raise ImpacketFailed(f"ept_map: {problem}") from problem
     finally:
         dce.disconnect()
     port = re.search(r"\[(\d+)\]$", binding)
     if port is None:
-        raise NoOpinion(f"ept_map told {binding!r}")
+        raise ImpacketFailed(f"ept_map returned {binding!r}, which has no TCP port")
     return int(port.group(1))
 
 
 def served_interfaces(address: str, port: int) -> list[str]:
-    """The interfaces that an endpoint serves, as its remote management tells them (inq_if_ids).
+    """The UUIDs of the interfaces at an endpoint, from its remote management interface (inq_if_ids).
+
+    Args:
+        address: IP address of the node.
+        port: TCP port of the endpoint.
 
     Raises:
-        NoOpinion: it does not tell.
+        ImpacketFailed: the connection or the call fails.
     """
     from impacket.dcerpc.v5 import mgmt
     from impacket.uuid import bin_to_string
@@ -61,7 +69,7 @@ def served_interfaces(address: str, port: int) -> list[str]:
         dce.bind(mgmt.MSRPC_UUID_MGMT)
         answer = mgmt.hinq_if_ids(dce)
     except Exception as problem:  # as above
-        raise NoOpinion(f"inq_if_ids: {problem}") from problem
+        raise ImpacketFailed(f"inq_if_ids: {problem}") from problem
     finally:
         dce.disconnect()
     vector = answer["if_id_vector"]
@@ -69,7 +77,7 @@ def served_interfaces(address: str, port: int) -> list[str]:
 
 
 def shares(profile: Profile) -> str:
-    """The shares of a target by SMB (NetrShareEnum on its first node), in words; or why they are not seen."""
+    """The shares of a target (NetrShareEnum on its first node) as text, or why they are not available."""
     from impacket.smbconnection import SMBConnection
 
     address, account = profile.nodes[0].address, profile.account
@@ -80,8 +88,8 @@ def shares(profile: Profile) -> str:
             listed = smb.listShares()
         finally:
             smb.close()
-    except Exception as problem:  # noqa: BLE001 - as above; a target without SMB is no worse a witness server
-        return f"not seen by SMB: {str(problem) or type(problem).__name__}"
+    except Exception as problem:  # noqa: BLE001 - as above; a witness server may have no SMB server
+        return f"not available by SMB: {str(problem) or type(problem).__name__}"
     names = [f"{each['shi1_netname'][:-1]} (type 0x{each['shi1_type']:08X})" for each in listed]
     return ", ".join(names) or "none"
 
@@ -95,5 +103,5 @@ def _connected(address: str, port: int) -> Any:
         dce = rpc.get_dce_rpc()
         dce.connect()
     except Exception as problem:  # as above
-        raise NoOpinion(f"{address} port {port}: {problem}") from problem
+        raise ImpacketFailed(f"{address} port {port}: {problem}") from problem
     return dce

@@ -1,7 +1,8 @@
-"""How a call ended, as one value: a result, a fault, a close, silence, or octets that make no sense.
+"""How a call ended, as one value: a return value, a fault, a closed connection, no answer, malformed octets.
 
-A case about a refusal lists every ending the text allows; a server may refuse by the method's own code, by a
-fault of the RPC runtime, or by closing the connection, and which it chose is part of the finding.
+A case about a rejected call lists every outcome that the specification allows. A server may reject a call
+with a return value of the method, with a fault of the RPC runtime, or by closing the connection. The report
+shows which of them it used.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ class Outcome:
 
     Attributes:
         kind: ``result`` (the method returned), ``fault``, ``closed`` (FIN or RST without an answer),
-            ``silence`` (nothing within the time given), ``bind-nak``, ``malformed`` (octets that do not
-            decode), ``pdu`` (any other PDU, told by its detail; an expectation of it covers none of them).
-        code: the method's return value, the fault status or the reject reason; None where there is none or,
-            in an expectation, where any will do.
+            ``silence`` (no answer within the time given), ``bind-nak``, ``malformed`` (octets that do not
+            decode), ``pdu`` (any other PDU, which ``detail`` names; it matches nothing).
+        code: the return value of the method, the fault status or the reject reason. None where the kind has
+            none, and in an allowed outcome where any value is allowed.
         response: the decoded response of a result.
-        detail: more for a person.
+        detail: more about it, for a reader of the report. It is not compared.
     """
 
     kind: Kind
@@ -47,11 +48,11 @@ class Outcome:
     detail: str = field(default="", compare=False)
 
     def matches(self, observed: Outcome) -> bool:
-        """Whether this expectation covers what was observed."""
+        """Whether this outcome, as an allowed one, includes the observed outcome."""
         return self.kind == observed.kind != "pdu" and (self.code is None or self.code == observed.code)
 
     def __str__(self) -> str:
-        """For a report: kind and code with its symbol."""
+        """For a report: the kind, and the code as symbol and value."""
         if self.kind == "pdu":
             return self.detail
         match self.kind:
@@ -71,37 +72,48 @@ class Outcome:
 
 
 def returns(code: int | None = None) -> Outcome:
-    """The method returns this code (any without)."""
+    """The method returns this code; any code without one."""
     return Outcome("result", None if code is None else int(code))
 
 
 def faults(status: int | None = None) -> Outcome:
-    """The call ends in a fault of this status (any without)."""
+    """The server completes the call with a fault of this status; of any status without one."""
     return Outcome("fault", None if status is None else int(status))
 
 
 def refuses_bind(reason: int | None = None) -> Outcome:
-    """The bind is answered by a bind_nak of this reason (any without)."""
+    """The server answers the bind with a bind_nak of this reason; of any reason without one."""
     return Outcome("bind-nak", None if reason is None else int(reason))
 
 
 #: The server closes the connection instead of answering.
 CLOSED = Outcome("closed")
-#: Nothing comes within the time given.
+#: The server sends nothing within the time given: the call stays pending.
 SILENCE = Outcome("silence")
 
 
 async def outcome_of(call: PendingCall[Any], timeout: float = 10.0) -> Outcome:
-    """Wait up to ``timeout`` seconds for a call and tell how it ended; never raises what a peer can cause."""
+    """Wait up to ``timeout`` seconds for a call that has been started; returns how it ended.
+
+    Whatever the server does is an outcome and not an exception.
+    """
     try:
         response = await call.reply(timeout)
-    except (RpcError, DecodeError) as ending:
-        return ending_of(ending, timeout)
+    except (RpcError, DecodeError) as error:
+        return outcome_of_error(error, timeout)
     return Outcome("result", getattr(response, "result", None), response)
 
 
-def ending_of(error: RpcError | DecodeError, timeout: float | None = None) -> Outcome:
-    """The outcome that an error stands for; one that is our own doing is raised again."""
+def outcome_of_error(error: RpcError | DecodeError, timeout: float | None = None) -> Outcome:
+    """The outcome that an error of the client stands for.
+
+    Args:
+        error: what the client raised.
+        timeout: seconds waited; shown with ``silence`` in place of the text of the error.
+
+    Raises:
+        RpcError: the error is a mistake on the client's side, and not an outcome of a call.
+    """
     match error:
         case Fault():
             return Outcome("fault", error.status)

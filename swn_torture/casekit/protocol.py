@@ -1,6 +1,6 @@
-"""The witness protocol as cases use it: messages, constants, codec, transfer syntaxes and Win32 codes.
+"""The witness protocol for cases: messages, constants, codec, transfer syntaxes and Win32 codes.
 
-Cases import these names from here and nothing from the rooms below.
+Cases import these names from here, not from the rooms below.
 """
 
 from swn_torture.stubdata.fields import ByteOrder, Wrong

@@ -1,6 +1,6 @@
-"""DCE/RPC as cases use it: connections, PDUs and their fields, authentication, faults.
+"""DCE/RPC for cases: connections, PDUs and their fields, authentication, fault statuses.
 
-Cases import these names from here and nothing from the rooms below.
+Cases import these names from here, not from the rooms below.
 """
 
 from swn_torture.dcerpc.client.call import Call

@@ -1,6 +1,6 @@
-"""The verification trailer as cases build it (MS-RPCE 2.2.2.13).
+"""The verification trailer for cases: its commands and their octets (MS-RPCE 2.2.2.13).
 
-Cases import these names from here and nothing from the rooms below.
+Cases import these names from here, not from the rooms below.
 """
 
 from swn_torture.dcerpc.pdu.verification_trailer import (

@@ -1,7 +1,7 @@
-"""The ``witness`` fixture: the witness service of a target as one case sees it.
+"""The ``witness`` fixture: connections of one case to the witness service of a target, and its requests.
 
-Every connection a case makes is recorded, octet by octet, and closed when the case ends, so that its
-registrations go with it.
+Every octet of every connection is recorded. All connections are closed when the case ends, so that the
+server removes their registrations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit.outcome import Outcome, ending_of, outcome_of, returns
+from swn_torture.casekit.outcome import Outcome, outcome_of, outcome_of_error, returns
 from swn_torture.dcerpc.client.client import RpcClient
 from swn_torture.dcerpc.client.client import connect as connect_rpc
 from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from swn_torture.target import Account, Expectations, NodeAddress, Profile
 
 _numbers = itertools.count(1)
-#: Names of this process's clients start alike and differ from every other process's.
+#: First part of the ClientComputerNames of this process; it differs from that of every other process.
 _PREFIX = f"SWN{os.getpid():X}{secrets.token_hex(2).upper()}"
 
 
@@ -48,12 +48,12 @@ class Witness:
     """The witness service of a target, for one case.
 
     Attributes:
-        profile: what is known of the target.
+        profile: the profile of the target.
         spec: the checks of the case.
-        syntax: transfer syntax of the case, which ``connect`` offers unless told otherwise.
-        transcript: every octet exchanged.
-        cluster: the controller of a variant, opened; None for the target itself, whose controller is the
-            ``cluster`` fixture.
+        syntax: transfer syntax of the case; ``connect`` offers it by default.
+        transcript: every octet sent and received.
+        cluster: the controller of a variant, opened. None for the target itself: the ``cluster`` fixture is
+            its controller.
     """
 
     def __init__(self, profile: Profile, spec: Spec, syntax: SyntaxId = NDR32) -> None:
@@ -65,43 +65,56 @@ class Witness:
         self._open: list[RpcClient] = []
         self._ports: dict[str, int] = {}
 
-    # -- where and who
+    # -- the target and its accounts
     # ------------------------------------------------------------------------------------------
 
     @property
     def expect(self) -> Expectations:
-        """What the profile says about timing, shares and versions."""
+        """Times, shares and versions to expect, from the profile."""
         return self.profile.expect
 
     @property
     def nodes(self) -> tuple[NodeAddress, ...]:
-        """The nodes of the target."""
+        """The nodes of the target, in the order of the profile."""
         return self.profile.nodes
 
     @property
     def net_name(self) -> str:
-        """The NetName clients register with."""
+        """The NetName that clients register with (ServerGlobalName)."""
         return self.profile.net_name
 
     @property
     def credentials(self) -> Credentials:
-        """The user the suite logs on as."""
+        """The account that the suite authenticates with."""
         return credentials_of(self.profile.account)
 
     @property
     def second_credentials(self) -> Credentials:
-        """Another ordinary user; the case has to need ``second-account``."""
+        """Another account without special rights.
+
+        Raises:
+            LookupError: the profile has none; the case must list ``second-account`` in its needs.
+        """
         account = self.profile.second_account
         if account is None:
-            raise LookupError("the case uses a second account without needing one")
+            raise LookupError(
+                "the profile has no [second_account]; a case that uses it lists needs=('second-account',)"
+            )
         return credentials_of(account)
 
     def client_name(self) -> str:
-        """A ClientComputerName that nobody else uses."""
+        """A new ClientComputerName that no other client uses."""
         return f"{_PREFIX}{next(_numbers)}"
 
     async def port(self, node: int = 0) -> int:
-        """The TCP port of a node's witness endpoint, from the profile or from its endpoint mapper."""
+        """The TCP port of a node's witness endpoint, from the profile or from its endpoint mapper.
+
+        Args:
+            node: index of the node.
+
+        Raises:
+            RpcError: the endpoint mapper does not answer, or returns a fault.
+        """
         where = self.nodes[node]
         if where.port is not None:
             return where.port
@@ -111,14 +124,19 @@ class Witness:
         return self._ports[where.name]
 
     def forget_ports(self) -> None:
-        """Ask the endpoint mappers again: a service that was restarted may have another port."""
+        """Call the endpoint mappers again next time: a restarted service may listen on another port."""
         self._ports.clear()
 
     # -- connections
     # --------------------------------------------------------------------------------------------
 
     async def rpc(self, node: int = 0, *, source: str | None = None) -> RpcClient:
-        """A TCP connection to a node's witness endpoint, not bound to anything."""
+        """A TCP connection to a node's witness endpoint, without a bind.
+
+        Args:
+            node: index of the node.
+            source: local IP address to connect from; the system chooses one by default.
+        """
         rpc = await connect_rpc(
             self.nodes[node].address, await self.port(node), source=source, transcript=self.transcript
         )
@@ -135,15 +153,19 @@ class Witness:
         credentials: Credentials | None = None,
         **bind: Any,
     ) -> WitnessClient:
-        """A bound, authenticated connection that speaks witness.
+        """A connection that is authenticated and bound to the witness interface.
 
         Args:
             node: index of the node.
-            syntax: transfer syntax to offer; the case's own without.
-            level: authentication level; ``NONE`` binds without any.
+            syntax: transfer syntax to offer; by default that of the case.
+            level: authentication level; ``NONE`` binds without authentication.
             auth_type: authentication service.
-            credentials: the user; the profile's account without.
-            bind: anything else that ``RpcClient.bind`` takes.
+            credentials: the account; by default that of the profile.
+            bind: any other argument of ``RpcClient.bind``.
+
+        Raises:
+            NotTestable: the server rejects NDR64, which it need not support.
+            RpcError: the server rejects the bind in another way.
         """
         syntax = syntax or self.syntax
         rpc = await self.rpc(node)
@@ -152,12 +174,17 @@ class Witness:
             await rpc.bind(WITNESS, transfer=(syntax,), **logon, **bind)
         except ContextRefused as refused:
             if syntax == NDR64:
-                raise NotTestable(f"the target does not support NDR64, as it may: {refused}") from refused
+                raise NotTestable(f"the target does not support NDR64 (optional): {refused}") from refused
             raise
         return WitnessClient(rpc, syntax)
 
     async def connect_at(self, address: str, endpoint_mapper_port: int) -> WitnessClient:
-        """Such a connection to an address that the profile does not name: that of an interface."""
+        """A connection like that of ``connect``, to an address that is not in the profile.
+
+        Args:
+            address: IP address of an interface.
+            endpoint_mapper_port: TCP port of the endpoint mapper there.
+        """
         towers = await ept_map(address, WITNESS, port=endpoint_mapper_port)
         rpc = await connect_rpc(address, towers[0].port, transcript=self.transcript)
         self._open.append(rpc)
@@ -171,7 +198,13 @@ class Witness:
         auth_type: AuthType = AuthType.NTLM,
         credentials: Credentials | None = None,
     ) -> dict[str, Any]:
-        """What ``RpcClient.bind`` and ``alter_context`` take to log on; nothing at level ``NONE``."""
+        """The arguments of ``RpcClient.bind`` and ``alter_context`` for authentication; none for ``NONE``.
+
+        Args:
+            level: authentication level.
+            auth_type: authentication service.
+            credentials: the account; by default that of the profile.
+        """
         if level == AuthLevel.NONE:
             return {}
         return {
@@ -182,15 +215,17 @@ class Witness:
         }
 
     async def check_still_serving(self, spec: Spec, *ids: str) -> None:
-        """Show after a hostile stimulus that others are still served: GetInterfaceList on a fresh connection.
+        """Check that the server still serves other connections: GetInterfaceList on a new one.
+
+        Cases call this after they have sent something malformed or hostile.
 
         Args:
-            law: the law of the case.
-            ids: the rules that this decides; without any, only a failure is recorded, as one of
+            spec: the checks of the case.
+            ids: the requirements to check. Without any, only a failure is recorded, as a violation of
                 RPC-CONN-independent.
 
         Raises:
-            Stop: they are not.
+            CaseStopped: the server does not return ERROR_SUCCESS.
         """
         deadline = self.profile.expect.reply_deadline
         spec.survival_checked = True
@@ -200,12 +235,12 @@ class Witness:
                 outcome = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
                 await client.rpc.close()
         except RpcError as problem:
-            outcome = ending_of(problem)
+            outcome = outcome_of_error(problem)
         except TimeoutError:
             outcome = Outcome("silence", detail=f"waited {deadline:g} s")
         expected = str(returns(Win32.ERROR_SUCCESS))
         served = outcome == returns(Win32.ERROR_SUCCESS)
-        note = "GetInterfaceList on a fresh connection afterwards"
+        note = "GetInterfaceList on a new connection afterwards"
         if ids:
             spec(*ids).holds(served, expected=expected, observed=outcome, note=note)
         if not served:
@@ -216,16 +251,20 @@ class Witness:
             )
 
     async def close(self) -> None:
-        """End every connection of the case."""
+        """Close every connection of the case."""
         for rpc in self._open:
             with contextlib.suppress(RpcError, OSError):
                 await rpc.close()
 
-    # -- what cases need again and again
+    # -- interface list and registrations
     # ------------------------------------------------------------------------
 
     async def interfaces(self, node: int = 0) -> tuple[InterfaceInfo, ...]:
-        """The interface list as a node tells it; not being told one stops the case as a violation."""
+        """The interface list that a node returns.
+
+        Raises:
+            CaseStopped: GetInterfaceList fails, which is recorded as a violation.
+        """
         client = await self.connect(node)
         outcome = await outcome_of(client.start(GetInterfaceListRequest()))
         if outcome != returns(Win32.ERROR_SUCCESS):
@@ -235,18 +274,23 @@ class Witness:
         return tuple(interfaces.interfaces or ()) if interfaces else ()
 
     async def address_of(self, node: int = 0) -> str:
-        """An address of an AVAILABLE interface that the node itself hosts, as registrations name it."""
+        """The address of an AVAILABLE interface that a node hosts itself, as IpAddress of a registration.
+
+        Raises:
+            NotTestable: the node hosts none.
+            CaseStopped: GetInterfaceList fails, which is recorded as a violation.
+        """
         own = [
             i
             for i in await self.interfaces(node)
             if i.state == InterfaceState.AVAILABLE and not i.flags & InterfaceFlags.WITNESS
         ]
         if not own:
-            raise NotTestable(f"node {self.nodes[node].name} hosts no AVAILABLE interface of its own")
+            raise NotTestable(f"node {self.nodes[node].name} itself hosts no AVAILABLE interface")
         return address_text(own[0])
 
     def registration(self, **fields: Any) -> RegisterRequest:
-        """A Register request that is right but for the fields given here; IpAddress has to be."""
+        """A valid Register request, except for the fields given. IpAddress must be one of them."""
         return RegisterRequest(
             **{
                 "version": ProtocolVersion.V1,
@@ -257,7 +301,7 @@ class Witness:
         )
 
     def registration_ex(self, **fields: Any) -> RegisterExRequest:
-        """A RegisterEx request that is right in every field not given here, but for IpAddress."""
+        """A valid RegisterEx request, except for the fields given. IpAddress must be one of them."""
         return RegisterExRequest(
             **{
                 "version": ProtocolVersion.V2,
@@ -271,12 +315,28 @@ class Witness:
         )
 
     async def register(self, client: WitnessClient, **fields: Any) -> ContextHandle:
-        """Register (version 1) and return the handle; a refusal stops the case as a violation."""
+        """Call Register (version 1) and return the context handle.
+
+        Args:
+            client: the connection.
+            fields: parameters; by default IpAddress is an address of the first node.
+
+        Raises:
+            CaseStopped: the call fails, which is recorded as a violation.
+        """
         fields.setdefault("ip_address", await self.address_of(0))
         return await self._registered(client, self.registration(**fields), "SWN-3.1.4.2-returns-success")
 
     async def register_ex(self, client: WitnessClient, **fields: Any) -> ContextHandle:
-        """RegisterEx (version 2) and return the handle; a refusal stops the case as a violation."""
+        """Call RegisterEx (version 2) and return the context handle.
+
+        Args:
+            client: the connection.
+            fields: parameters; by default IpAddress is an address of the first node.
+
+        Raises:
+            CaseStopped: the call fails, which is recorded as a violation.
+        """
         fields.setdefault("ip_address", await self.address_of(0))
         return await self._registered(client, self.registration_ex(**fields), "SWN-3.1.4.5-returns-success")
 
@@ -288,24 +348,24 @@ class Witness:
         return context
 
     def _unusable(self, requirement: str, what: str, outcome: Any) -> Exception:
-        """A conforming call was not served: that is a finding about the call, whatever the case is about."""
+        """Record that a valid call failed, as a violation of its own requirement; returns CaseStopped."""
         return self.spec.precondition_failed(
             requirement,
             expected=str(returns(Win32.ERROR_SUCCESS)),
             observed=outcome,
-            note=f"{what} as a stimulus",
+            note=f"{what}, which the case relies on",
         )
 
 
-class NotTestable(Exception):  # noqa: N818 - the target is no worse for it
-    """The target is not in a state in which the case can be run; not a finding."""
+class NotTestable(Exception):  # noqa: N818 - not an error: the target does not violate anything
+    """The case cannot be run on the target as it is; the text is the reason in the report."""
 
 
 def credentials_of(account: Account) -> Credentials:
-    """A profile's account in the form the transport takes."""
+    """An account of the profile as credentials for the transport."""
     return Credentials(account.username, account.password, account.domain)
 
 
 def address_text(interface: InterfaceInfo) -> str:
-    """The address of an interface in the form a registration names it; IPv4 where it has both."""
+    """The address of an interface as IpAddress of a registration; its IPv4 address if it has both."""
     return str(interface.ipv4 if interface.flags & InterfaceFlags.IPV4 else interface.ipv6)

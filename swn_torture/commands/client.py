@@ -1,4 +1,4 @@
-"""``swn-torture client``: speak witness to a server by hand."""
+"""``swn-torture client``: call the witness service of a server by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
+from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -19,21 +19,26 @@ if TYPE_CHECKING:
 
 
 def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every subcommand: which server, who we are, how the calls travel."""
+    """Add the options of every subcommand: which server, which account, how to authenticate."""
     options = [
         click.option(
             "--target",
             metavar="PROFILE",
             envvar="SWN_TARGET",
-            help="Take address and account from a profile.",
+            help="Use the address and the account of this profile.",
         ),
-        click.option("--server", metavar="ADDRESS", help="Address of the server, instead of a profile."),
-        click.option("--node", default=0, show_default=True, help="Which node of the profile, from 0."),
+        click.option("--server", metavar="ADDRESS", help="Address of the server, instead of --target."),
+        click.option(
+            "--node", default=0, show_default=True, help="Number of the node in the profile, from 0."
+        ),
         click.option(
             "--port", type=int, help="TCP port of the witness endpoint (default: ask the endpoint mapper)."
         ),
         click.option(
-            "--user", "-U", metavar="[DOMAIN\\]USER%PASSWORD", help="Account, instead of the profile's."
+            "--user",
+            "-U",
+            metavar="[DOMAIN\\]USER%PASSWORD",
+            help="Account, instead of the one in the profile.",
         ),
         click.option(
             "--level",
@@ -43,9 +48,13 @@ def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Authentication level.",
         ),
         click.option(
-            "--auth", type=click.Choice(["ntlm", "spnego", "kerberos"]), default="ntlm", show_default=True
+            "--auth",
+            type=click.Choice(["ntlm", "spnego", "kerberos"]),
+            default="ntlm",
+            show_default=True,
+            help="Authentication protocol.",
         ),
-        click.option("--ndr64", is_flag=True, help="Speak NDR64 instead of NDR32."),
+        click.option("--ndr64", is_flag=True, help="Use the NDR64 transfer syntax instead of NDR32."),
     ]
     return _with_options(function, *options)
 
@@ -57,22 +66,24 @@ def _with_options(function: Callable[..., Any], *options: Callable[..., Any]) ->
 
 
 def _registration(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of the subcommands that register."""
+    """Add the options of the subcommands that register."""
     return _with_options(
         function,
-        click.option("--net-name", help="NetName (default: the profile's)."),
+        click.option("--net-name", help="NetName (default: from the profile)."),
         click.option("--ip", "ip_address", help="IpAddress (default: the first AVAILABLE interface)."),
-        click.option("--share", "share_name", help="ShareName; registers by RegisterEx."),
+        click.option("--share", "share_name", help="ShareName of the RegisterEx."),
         click.option("--client-name", default="SWN-TORTURE", show_default=True, help="ClientComputerName."),
         click.option("--keep-alive", default=120, show_default=True, help="KeepAliveTimeout in seconds."),
-        click.option("--ip-notifications", is_flag=True, help="Ask for IP_CHANGE notifications too."),
-        click.option("--v1", is_flag=True, help="Register by protocol version 1 (opnum 1)."),
+        click.option("--ip-notifications", is_flag=True, help="Register for IP_CHANGE notifications, too."),
+        click.option(
+            "--v1", is_flag=True, help="Register with WitnessrRegister (opnum 1, protocol version 1)."
+        ),
     )
 
 
-@click.group(short_help="Speak witness to a server: list interfaces, register, watch notifications.")
+@click.group()
 def command() -> None:
-    """Speak witness to any server, as a client would.
+    """Call the witness service of any server, as a client does.
 
     \b
     swn-torture client interfaces --target samba-lab
@@ -84,67 +95,67 @@ def command() -> None:
 @command.command()
 @_connection
 def interfaces(**options: Any) -> None:
-    """List the interfaces a server offers (WitnessrGetInterfaceList)."""
+    """List the interfaces of a server (WitnessrGetInterfaceList)."""
     from swn_torture.stubdata.win32 import describe
 
-    async def talk(client: WitnessClient, _: Profile | None) -> None:
+    async def calls(client: WitnessClient, _: Profile | None) -> None:
         reply = await client.get_interface_list()
         if reply.result:
-            raise click.ClickException(f"GetInterfaceList returned {describe(reply.result)}")
+            raise click.ClickException(f"GetInterfaceList returned {describe(reply.result)}.")
         for interface in (reply.interface_list and reply.interface_list.interfaces) or ():
             click.echo(_interface_line(interface))
 
-    _talk(talk, options)
+    _run_calls(calls, options)
 
 
 @command.command()
 @_connection
 @_registration
 def register(**options: Any) -> None:
-    """Register, show the context handle, unregister."""
+    """Register, print the context handle, unregister."""
     from swn_torture.stubdata.win32 import describe
 
-    async def talk(client: WitnessClient, profile: Profile | None) -> None:
+    async def calls(client: WitnessClient, profile: Profile | None) -> None:
         handle = await _register(client, profile, options)
         click.echo(f"registered: {handle.uuid}")
         click.echo(f"unregistered: {describe((await client.unregister(handle)).result)}")
 
-    _talk(talk, options)
+    _run_calls(calls, options)
 
 
 @command.command()
 @_connection
 @_registration
-@click.option("--count", type=int, help="Stop after this many notifications.")
+@click.option("--count", type=int, help="Stop after this number of notifications.")
 def watch(**options: Any) -> None:
-    """Register and print every notification as it comes, until Ctrl-C."""
+    """Register and print every notification until Ctrl-C."""
     from swn_torture.stubdata.win32 import Win32, describe
 
-    async def talk(client: WitnessClient, profile: Profile | None) -> None:
+    async def calls(client: WitnessClient, profile: Profile | None) -> None:
         handle = await _register(client, profile, options)
         began = time.monotonic()
-        click.echo(f"registered: {handle.uuid}; waiting for notifications, Ctrl-C ends it", err=True)
+        click.echo(f"registered: {handle.uuid}; waiting for notifications until Ctrl-C", err=True)
         seen = 0
         while options["count"] is None or seen < options["count"]:
             reply = await client.async_notify(handle).reply(None)
             stamp = f"{time.monotonic() - began:9.3f} s"
             if reply.result == Win32.ERROR_TIMEOUT:
-                click.echo(f"{stamp}  keep-alive: {describe(reply.result)}", err=True)
+                click.echo(f"{stamp}  no notification: {describe(reply.result)}", err=True)
                 continue
             if reply.result:
-                raise click.ClickException(f"AsyncNotify returned {describe(reply.result)}")
+                raise click.ClickException(f"AsyncNotify returned {describe(reply.result)}.")
             seen += 1
             if reply.response is None:
-                click.echo(f"{stamp}  success without a notification")
+                click.echo(f"{stamp}  ERROR_SUCCESS without a notification")
                 continue
-            for line in _used_names(reply.response):
+            for line in _notification_lines(reply.response):
                 click.echo(f"{stamp}  {line}")
 
-    _talk(talk, options)
+    _run_calls(calls, options)
 
 
-def _used_names(response: RespAsyncNotify) -> Iterator[str]:
-    """A notification in words, a line for each of its items."""
+def _notification_lines(response: RespAsyncNotify) -> Iterator[str]:
+    """A notification as text, one line for each of its items."""
     from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
     from swn_torture.witness.notifications import ResourceChange
 
@@ -166,7 +177,7 @@ async def _register(client: WitnessClient, profile: Profile | None, options: dic
 
     net_name = options["net_name"] or (profile.net_name if profile else None)
     if not net_name:
-        raise click.UsageError("--net-name is needed when there is no --target")
+        raise click.UsageError("Without --target, --net-name is required.")
     address = options["ip_address"]
     if address is None:
         listed = await client.get_interface_list()
@@ -176,7 +187,9 @@ async def _register(client: WitnessClient, profile: Profile | None, options: dic
             if i.state == InterfaceState.AVAILABLE
         ]
         if not available:
-            raise click.ClickException("the server lists no AVAILABLE interface; name an address with --ip")
+            raise click.ClickException(
+                "The server lists no AVAILABLE interface. Give the IpAddress with --ip."
+            )
         address = _address(available[0])
     names = {"net_name": net_name, "ip_address": address, "client_computer_name": options["client_name"]}
     if options["v1"]:
@@ -188,13 +201,20 @@ async def _register(client: WitnessClient, profile: Profile | None, options: dic
         )
     if reply.result:
         raise click.ClickException(
-            f"the registration of {net_name} at {address} returned {describe(reply.result)}"
+            f"The registration of {net_name} at {address} returned {describe(reply.result)}."
         )
     return reply.context
 
 
-def _talk(talk: Callable[[WitnessClient, Profile | None], Awaitable[None]], options: dict[str, Any]) -> None:
-    """Connect as the options say, talk, and explain what did not work."""
+def _run_calls(
+    calls: Callable[[WitnessClient, Profile | None], Awaitable[None]], options: dict[str, Any]
+) -> None:
+    """Connect, run the calls of a subcommand, and explain a failure.
+
+    Args:
+        calls: the calls, with the connected client and the profile.
+        options: the options of the subcommand.
+    """
     from swn_torture.dcerpc.errors import Fault, RpcError
     from swn_torture.dcerpc.security.context import Credentials
     from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
@@ -203,7 +223,7 @@ def _talk(talk: Callable[[WitnessClient, Profile | None], Awaitable[None]], opti
     from swn_torture.target import ProfileError, load_profile
     from swn_torture.witness.client import connect
 
-    async def carry_out() -> None:
+    async def connect_and_call() -> None:
         profile = load_profile(options["target"]) if options["target"] else None
         if options["server"]:
             address, port, epm_port = options["server"], options["port"], 135
@@ -213,7 +233,7 @@ def _talk(talk: Callable[[WitnessClient, Profile | None], Awaitable[None]], opti
             address, port, epm_port = node.address, options["port"] or node.port, node.endpoint_mapper_port
         else:
             raise click.UsageError(
-                "name a server: --server ADDRESS, or --target with a profile that has nodes"
+                "Name a server: --server ADDRESS, or --target with a profile that has nodes."
             )
         level = AuthLevel[options["level"].upper()]
         credentials = None
@@ -229,27 +249,28 @@ def _talk(talk: Callable[[WitnessClient, Profile | None], Awaitable[None]], opti
             level=level,
             net_name=profile.net_name if profile else address,
         ) as client:
-            await talk(client, profile)
+            await calls(client, profile)
 
     try:
-        asyncio.run(carry_out())
+        asyncio.run(connect_and_call())
     except ProfileError as problem:
-        raise explain(problem, USAGE) from problem
+        raise CommandError(problem, USAGE) from problem
     except Fault as fault:
-        hint = " (wrong user name or password?)" if fault.status == 5 else ""
-        raise explain(
-            f"The server answered with fault {describe_status(fault.status)}{hint}.", TARGET_UNUSABLE
+        hint = "; the user name or the password may be wrong" if fault.status == 5 else ""
+        raise CommandError(
+            f"The server completed the call with fault {describe_status(fault.status)}{hint}.",
+            TARGET_UNUSABLE,
         ) from fault
     except (RpcError, OSError) as problem:
-        raise explain(
-            f"The server cannot be used: {str(problem) or type(problem).__name__}.", TARGET_UNUSABLE
+        raise CommandError(
+            f"The call failed: {str(problem) or type(problem).__name__}.", TARGET_UNUSABLE
         ) from problem
     except KeyboardInterrupt:
         click.echo(err=True)
 
 
 def enter(profile: Profile) -> None:
-    """Go where the target can be reached, when that is a network namespace."""
+    """Enter the network namespace of the target, if it has one."""
     if profile.network_namespace:
         from swn_torture.lab.namespaces import enter_network
 
@@ -259,7 +280,7 @@ def enter(profile: Profile) -> None:
 def _account(user: str | None, profile: Profile | None, kind: Any) -> Any:
     if user is None:
         if profile is None:
-            raise click.UsageError("name an account: -U '[DOMAIN\\]USER%PASSWORD'")
+            raise click.UsageError("Name an account: -U '[DOMAIN\\]USER%PASSWORD'.")
         account = profile.account
         return kind(account.username, account.password, account.domain)
     name, percent, password = user.partition("%")
@@ -283,7 +304,7 @@ def _interface_line(interface: InterfaceInfo) -> str:
         addresses.append(str(interface.ipv4))
     if interface.flags & InterfaceFlags.IPV6:
         addresses.append(str(interface.ipv6))
-    witness = "witness here" if interface.flags & InterfaceFlags.WITNESS else "local"
+    witness = "witness" if interface.flags & InterfaceFlags.WITNESS else "local"
     state = describe(InterfaceState, interface.state)
     listed = " ".join(addresses) or "-"
     return f"{interface.group_name:<16} {state:<22} {listed:<40} {witness}  version 0x{interface.version:08X}"

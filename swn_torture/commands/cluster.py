@@ -1,4 +1,4 @@
-"""``swn-torture cluster``: move the cluster of a target that has a controller."""
+"""``swn-torture cluster``: change the cluster of a target that has a controller."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
+from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,13 +19,13 @@ _TARGET = click.option(
     required=True,
     metavar="PROFILE",
     envvar="SWN_TARGET",
-    help="Profile: a shipped name or a .toml file.",
+    help="Profile of the target: the name of a shipped one or a .toml file.",
 )
 
 
-@click.group(short_help="Move a target's cluster: disable, fail, recover, move a client or a share.")
+@click.group()
 def command() -> None:
-    """Move the cluster of any target whose profile names a controller.
+    """Change the cluster of a target whose profile has a [controller].
 
     \b
     swn-torture cluster status --target samba-lab
@@ -37,36 +37,36 @@ def command() -> None:
 @command.command()
 @_TARGET
 def status(target: str) -> None:
-    """The nodes, their states and the addresses they host."""
+    """List the nodes with their states and the addresses that they host."""
 
-    async def order(controller: Controller) -> None:
+    async def action(controller: Controller) -> None:
         for node in await controller.nodes():
             click.echo(f"{node.name:<12} {node.state.value:<10} {' '.join(node.addresses) or '-'}")
 
-    _with_controller(target, order)
+    _with_controller(target, action)
 
 
 @command.command("list")
 @_TARGET
 def list_registrations(target: str) -> None:
-    """The registrations the cluster holds."""
+    """List the registrations of the cluster."""
 
-    async def order(controller: Controller) -> None:
+    async def action(controller: Controller) -> None:
         found = await controller.registrations()
         for row in found:
             share = f" share {row.share_name}" if row.share_name else ""
             click.echo(f"{row.key}  {row.client_computer_name}  {row.net_name}  {row.ip_address}{share}")
         if not found:
-            click.echo("no registrations")
+            click.echo("There are no registrations.")
 
-    _with_controller(target, order)
+    _with_controller(target, action)
 
 
 @command.command()
 @click.argument("node")
 @_TARGET
 def disable(node: str, target: str) -> None:
-    """Take a node out of service in an orderly way."""
+    """Disable a node: take it out of service in an orderly way."""
     _with_controller(target, lambda controller: controller.disable(node))
 
 
@@ -74,7 +74,7 @@ def disable(node: str, target: str) -> None:
 @click.argument("node")
 @_TARGET
 def enable(node: str, target: str) -> None:
-    """Bring a disabled node back."""
+    """Enable a disabled node."""
     _with_controller(target, lambda controller: controller.enable(node))
 
 
@@ -85,11 +85,12 @@ def enable(node: str, target: str) -> None:
     type=click.Choice(["crash", "power-off", "partition"]),
     default="crash",
     show_default=True,
-    help="crash: peers see resets; power-off: silence; partition: cut off from the other nodes.",
+    help="crash: its connections are reset; power-off: it stops answering; "
+    "partition: it is cut off from the other nodes.",
 )
 @_TARGET
 def fail(node: str, how: str, target: str) -> None:
-    """Make a node fail without warning."""
+    """Make a node fail."""
     from swn_torture.control.base import Failure
 
     _with_controller(target, lambda controller: controller.fail(node, Failure(how)))
@@ -99,7 +100,7 @@ def fail(node: str, how: str, target: str) -> None:
 @click.argument("node", required=False)
 @_TARGET
 def recover(node: str | None, target: str) -> None:
-    """Bring a failed node back, or without NODE the whole cluster, and wait until it serves."""
+    """Recover a failed node, or the whole cluster without NODE, and wait until it serves clients."""
     _with_controller(target, lambda controller: controller.recover(node) if node else controller.restore())
 
 
@@ -108,7 +109,7 @@ def recover(node: str | None, target: str) -> None:
 @click.argument("destination")
 @_TARGET
 def move_client(client: str, destination: str, target: str) -> None:
-    """Ask the registrations of CLIENT to move to DESTINATION, a node or an address (CLIENT_MOVE)."""
+    """Notify the registrations of CLIENT to move to DESTINATION, a node or an address (CLIENT_MOVE)."""
     _with_controller(target, lambda controller: controller.move_client(client, destination))
 
 
@@ -118,30 +119,35 @@ def move_client(client: str, destination: str, target: str) -> None:
 @click.option("--client", help="Only registrations of this ClientComputerName.")
 @_TARGET
 def move_share(share: str, destination: str, client: str | None, target: str) -> None:
-    """Ask the registrations on SHARE to move to DESTINATION, a node or an address (SHARE_MOVE)."""
+    """Notify the registrations on SHARE to move to DESTINATION, a node or an address (SHARE_MOVE)."""
     _with_controller(target, lambda controller: controller.move_share(share, destination, client=client))
 
 
-def _with_controller(target: str, order: Callable[[Controller], Awaitable[None]]) -> None:
-    """Carry out an order on the cluster of a target, and explain what did not work."""
+def _with_controller(target: str, action: Callable[[Controller], Awaitable[None]]) -> None:
+    """Run an action with the controller of a target, and explain a failure.
+
+    Args:
+        target: name or path of the profile.
+        action: what to do with the open controller.
+    """
     from swn_torture.control.base import ControllerError, NotSupported
     from swn_torture.target import ProfileError, load_profile, make_controller
 
-    async def carry_out() -> None:
+    async def run_action() -> None:
         profile = load_profile(target)
         if profile.embedded is not None:
             raise ProfileError(
-                f"The target {profile.name!r} is the cluster that a run starts for itself; there is none to "
-                "move now. Start one with: swn-torture serve --write-profile reference.toml"
+                f"The target {profile.name} is an embedded cluster that only exists during a run. "
+                "Start a cluster with: swn-torture serve --write-profile reference.toml"
             )
         async with make_controller(profile) as controller:
-            await order(controller)
+            await action(controller)
 
     try:
-        asyncio.run(carry_out())
+        asyncio.run(run_action())
     except ProfileError as problem:
-        raise explain(problem, USAGE) from problem
+        raise CommandError(problem, USAGE) from problem
     except NotSupported as problem:
-        raise explain(f"This cannot be done on {target}: {problem}.", USAGE) from problem
+        raise CommandError(f"The target {target} does not support this: {problem}.", USAGE) from problem
     except (ControllerError, OSError) as problem:
-        raise explain(problem, TARGET_UNUSABLE) from problem
+        raise CommandError(problem, TARGET_UNUSABLE) from problem

@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do what it was asked: one paragraph and the right exit code."""
+"""How a command ends that cannot do its work: with one paragraph and an exit code."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ USAGE = 2
 TARGET_UNUSABLE = 3
 
 
-class Explained(click.ClickException):
-    """An explanation for the person at the terminal."""
+class CommandError(click.ClickException):
+    """Ends the command with an explanation and an exit code."""
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        # click declares it for the class; each of ours ends for a reason of its own.
+    def __init__(self, problem: object, code: int) -> None:
+        """Explain a problem.
+
+        Args:
+            problem: the text, or the exception that has the text.
+            code: the exit code, one of this module.
+        """
+        super().__init__(str(problem))
+        # click declares exit_code for the class; here it differs between instances.
         self.exit_code = code  # type: ignore[misc]
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the paragraph, folded, to standard error."""
+        """Print the paragraph to standard error, folded at 100 characters."""
         click.echo(
             textwrap.fill(
                 f"swn-torture: {self.message}", 100, break_on_hyphens=False, break_long_words=False
@@ -29,8 +35,3 @@ class Explained(click.ClickException):
             file=file,
             err=True,
         )
-
-
-def explain(problem: object, code: int) -> Explained:
-    """The exception that ends the command with this explanation and exit code."""
-    return Explained(str(problem), code)

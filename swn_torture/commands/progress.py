@@ -1,6 +1,6 @@
-"""What ``swn-torture run`` shows while it runs: a live line on a terminal, one plain line a case in a log.
+"""What ``swn-torture run`` shows while it runs: a live line on a terminal, one line for each case in a log.
 
-A pytest plugin; it stands in for pytest's own terminal reporter, which speaks of tests and not of verdicts.
+It is a pytest plugin and replaces pytest's terminal reporter, which shows tests and not verdicts.
 """
 
 from __future__ import annotations
@@ -29,34 +29,32 @@ _STYLE = {
 
 
 class Progress:
-    """Follows a run and has its verdict at the end."""
+    """Shows the progress of a run, and its verdict at the end."""
 
     def __init__(self) -> None:
         self._results: Results | None = None
         self._problems: list[str] = []
-        self._usage: str | None = None
         self._collection: list[str] = []
         self._total = 0
         self._done: dict[str, str] = {}
         self._began = time.monotonic()
         self._live: Live | None = None
 
-    # -- hooks
-    # --------------------------------------------------------------------------------------------------
+    # -- hooks of pytest
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Know how many there are (without xdist)."""
+        """Get the number of cases, without pytest-xdist."""
         self._total = len(session.items)
         self._start()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:  # noqa: ARG002
-        """Know how many there are (with xdist)."""
+        """Get the number of cases, with pytest-xdist."""
         self._total = len(ids)
         self._start()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A module of the suite that cannot be imported is our defect; say which."""
+        """Keep the report of a module of the suite that cannot be imported."""
         if report.failed:
             self._collection.append(f"{report.nodeid}: {report.longrepr}")
 
@@ -69,12 +67,12 @@ class Progress:
         self._show(result)
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        """Keep what broke for the end."""
+        """Keep the text of an internal error for the end."""
         self._collection.append(str(excrepr))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Take the results before pytest lets go of them."""
+        """Take the results before pytest discards its configuration."""
         from swn_torture.harness.session import PROBLEMS, RESULTS
 
         self._results = session.config.stash.get(RESULTS, None)
@@ -82,22 +80,23 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    # -- the end
-    # ------------------------------------------------------------------------------------------------
+    # -- the verdict
 
     def verdict(self, pytest_code: int, *, strict: bool) -> int:
-        """Print the summary; return the exit code."""
+        """Print the summary and return the exit code of the command.
+
+        Args:
+            pytest_code: exit code of pytest.
+            strict: count a SHOULD that is not followed as a violation.
+        """
         for text in self._collection:
             click.echo(text, err=True)
         if self._results is None:
             if pytest_code == pytest.ExitCode.NO_TESTS_COLLECTED:
-                click.echo("swn-torture: no case matches what was asked for.", err=True)
+                click.echo("swn-torture: No case matches -k, --case and --requirement.", err=True)
                 return USAGE
             return USAGE if pytest_code == pytest.ExitCode.USAGE_ERROR else TARGET_UNUSABLE
-        from swn_torture.report.text import summary_lines
-
-        for line in summary_lines(self._results):
-            click.echo(line)
+        self._summarise(self._results)
         for problem in self._problems:
             click.echo(f"swn-torture: {problem}", err=True)
         code = self._results.summary.exit_code
@@ -107,8 +106,21 @@ class Progress:
             return VIOLATIONS
         return code
 
-    # -- showing
-    # ------------------------------------------------------------------------------------------------
+    @staticmethod
+    def _summarise(results: Results) -> None:
+        if sys.stdout.isatty():
+            from rich.console import Console
+
+            from swn_torture.report.text import print_summary
+
+            print_summary(results, Console())
+            return
+        from swn_torture.report.text import summary_lines
+
+        for line in summary_lines(results):
+            click.echo(line)
+
+    # -- progress
 
     def _start(self) -> None:
         if self._live is not None or not sys.stderr.isatty():
@@ -120,19 +132,19 @@ class Progress:
         self._live.start()
 
     def _show(self, result: dict[str, Any]) -> None:
-        outcome, slug = result["outcome"], result["id"]
-        place = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
+        outcome, case_id = result["outcome"], result["id"]
+        position = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
         if self._live is None:
             reason = f": {result['reason']}" if outcome != "passed" and result["reason"] else ""
-            click.echo(f"{place} {outcome:<10} {slug}{reason}", err=True)
+            click.echo(f"{position} {outcome:<10} {case_id}{reason}", err=True)
             return
         from rich.text import Text
 
         if outcome in {"failed", "error"}:
             self._live.console.print(
-                Text.assemble((f"{outcome:<10} ", _STYLE[outcome]), f"{slug}: {result['reason']}")
+                Text.assemble((f"{outcome:<10} ", _STYLE[outcome]), f"{case_id}: {result['reason']}")
             )
         counts = [(name, sum(1 for o in self._done.values() if o == name)) for name in _STYLE]
-        parts: list[Any] = [f"{place} {time.monotonic() - self._began:4.0f} s  "]
+        parts: list[Any] = [f"{position} {time.monotonic() - self._began:4.0f} s  "]
         parts += [(f"{count} {name}  ", _STYLE[name]) for name, count in counts if count]
-        self._live.update(Text.assemble(*parts, (slug, "dim")))
+        self._live.update(Text.assemble(*parts, (case_id, "dim")))

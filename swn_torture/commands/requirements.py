@@ -1,4 +1,4 @@
-"""``swn-torture requirements``: the catalogue, and what a run exercised of it."""
+"""``swn-torture requirements``: the requirement catalogue, and which cases of a run reached what."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from pathlib import Path
 
 import click
 
-from swn_torture.commands.errors import USAGE, explain
+from swn_torture.commands.errors import USAGE, CommandError
 
 
-@click.command(short_help="The requirement catalogue, and what a run exercised of it.")
+@click.command()
 @click.argument("words", nargs=-1)
 @click.option(
     "--results",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("reports/reference/results.json"),
     show_default=True,
-    help="The run that --map and --untested speak of.",
+    metavar="FILE",
+    help="Results of the run for --map and --untested.",
 )
 @click.option(
-    "--map", "show_map", is_flag=True, help="Each requirement with its verdict and the cases that reached it."
+    "--map", "show_map", is_flag=True, help="Show the cases that checked each requirement in that run."
 )
 @click.option(
-    "--untested", is_flag=True, help="The observable server and wire requirements that no case reached."
+    "--untested", is_flag=True, help="List the observable server and wire requirements that no case checked."
 )
 @click.option(
-    "--role", type=click.Choice(["server", "client", "wire"]), help="Only requirements of this role."
+    "--role", type=click.Choice(["server", "client", "wire"]), help="List only requirements with this role."
 )
-@click.option("--level", help="Only requirements of this level (MUST, SHOULD, implied ...).")
+@click.option("--level", help="List only requirements of this level (MUST, SHOULD, implied ...).")
 def command(
     words: tuple[str, ...],
     results: Path,
@@ -38,25 +39,22 @@ def command(
     role: str | None,
     level: str | None,
 ) -> None:
-    """List the requirements whose id or text holds all WORDS, or one in full when WORDS is its id.
+    """List the requirements whose id or text contains all WORDS. An id as the only word shows it in full.
 
     \b
-    swn-torture requirements SWN-3.1.4.2-null-netname   one in full
-    swn-torture requirements keep-alive                 a search
-    swn-torture requirements --map                      what a run reached, from its results
-    swn-torture requirements --untested
+    swn-torture requirements keep-alive                 search
+    swn-torture requirements SWN-3.1.4.2-null-netname   show one in full; `explain` shows its cases, too
+    swn-torture requirements --map                      show the cases of a run that checked each
+    swn-torture requirements --untested                 list those that no case of a run checked
     """
     from swn_torture.spec import load_catalogue, load_untestable
 
     catalogue = load_catalogue()
     if len(words) == 1 and words[0] in catalogue.requirements:
-        row = catalogue.requirements[words[0]]
-        click.echo(
-            f"{row.id}\n{row.cite}, {row.level}, {row.role}, revision {row.revision}\n\n"
-            f"{row.text}\n\nprobe: {row.how}"
-        )
-        if row.notes:
-            click.echo(f"\nnotes: {row.notes}")
+        from swn_torture.commands.explain import requirement_lines
+
+        for line in requirement_lines(catalogue.requirements[words[0]]):
+            click.echo(line)
         return
     reached = _reached(results) if show_map or untested else {}
     rows = [
@@ -72,7 +70,7 @@ def command(
     for row in rows:
         click.echo(f"{row.id:<44} {row.level:<8} {row.text}")
         if row.id in reasons:
-            click.echo(f"    untestable here: {reasons[row.id]}")
+            click.echo(f"    not testable: {reasons[row.id]}")
         if show_map:
             for case in reached.get(row.id, ()):
                 click.echo(f"    {case}")
@@ -80,17 +78,17 @@ def command(
 
 
 def _reached(results: Path) -> dict[str, list[str]]:
-    """Which cases made a check of which requirement: what a run did, not what cases declare."""
+    """The cases that checked each requirement in a run, which may be fewer than those that name it."""
     try:
         data = json.loads(results.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise explain(
-            f"{results} cannot be read ({problem.strerror}). "
+        raise CommandError(
+            f"Cannot read {results}: {problem.strerror}. "
             f"Make it with: swn-torture run --report {results.parent}",
             USAGE,
         ) from problem
     except ValueError as problem:
-        raise explain(f"{results} is not JSON: {problem}.", USAGE) from problem
+        raise CommandError(f"{results} is not JSON: {problem}.", USAGE) from problem
     reached: dict[str, list[str]] = {}
     for case in data["cases"]:
         for check in case["checks"]:

@@ -1,4 +1,4 @@
-"""``swn-torture serve``: run the reference cluster, for people who develop clients."""
+"""``swn-torture serve``: run the reference cluster, for developers of clients."""
 
 from __future__ import annotations
 
@@ -8,60 +8,79 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, explain
+from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
     from swn_torture.server.nodes.admin import AdminServer
     from swn_torture.server.nodes.cluster import ReferenceCluster
 
 
-@click.command(short_help="Run the reference cluster, for people who develop clients.")
-@click.option("--nodes", type=click.IntRange(1, 200), default=3, show_default=True, help="How many nodes.")
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, 200), default=3, show_default=True, help="Number of nodes.")
 @click.option(
     "--network",
     metavar="ADDRESS",
-    help="Loopback /24 for the nodes, such as 127.7.7.0 (default: one that is free).",
+    help="Loopback /24 for the nodes, for instance 127.7.7.0 (default: a free one).",
 )
 @click.option(
-    "--epm-port", type=click.IntRange(1, 65535), help="Port of the endpoint mappers (default: 135 or free)."
+    "--epm-port",
+    type=click.IntRange(1, 65535),
+    help="TCP port of the endpoint mappers (default: 135, or a free one).",
 )
 @click.option(
-    "--admin-port", type=click.IntRange(1, 65535), help="Port of the administration (default: free)."
+    "--admin-port",
+    type=click.IntRange(1, 65535),
+    help="TCP port of the administration interface (default: a free one).",
 )
-@click.option("--net-name", default="SWNCLUSTER", show_default=True, help="The name clients register with.")
-@click.option("--user", "users", metavar="NAME%PASSWORD", multiple=True, help="A user (repeatable).")
+@click.option(
+    "--net-name", default="SWNCLUSTER", show_default=True, help="NetName that clients register with."
+)
+@click.option(
+    "--user",
+    "users",
+    metavar="NAME%PASSWORD",
+    multiple=True,
+    help="Account that clients can use (repeatable).",
+)
 @click.option(
     "--option",
     "options",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A choice of the server, such as unused_timeout=5 (repeatable; --list-options shows them).",
+    help="Set an option of the server, for instance unused_timeout=5 (repeatable; see --list-options).",
 )
-@click.option("--fault", metavar="NAME", help="Misbehave on purpose; swn-torture faults lists how.")
+@click.option(
+    "--fault", metavar="NAME", help="Start the cluster with this fault; swn-torture faults lists them."
+)
 @click.option(
     "--time-scale",
     type=float,
     metavar="FACTOR",
-    help="Seconds of the protocol in one real second: with 100 a KeepAliveTimeout of 120 takes 1.2 s.",
+    help="Protocol seconds in one real second: with 100, a KeepAliveTimeout of 120 takes 1.2 s.",
 )
 @click.option(
     "--smb-port",
     type=click.IntRange(1, 65535),
-    help="Serve the shares as well, by SMB on this port of every node.",
+    help="Serve the shares by SMB, too, on this port of every node.",
 )
 @click.option(
     "--share-root",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="What is in the shares: for each a directory in here, in capitals (default: empty and temporary).",
+    help="Directory with the contents of the shares: one subdirectory for each, named in capitals "
+    "(default: empty temporary directories).",
 )
 @click.option(
     "--clusapi",
     is_flag=True,
-    help="Serve a little of ClusAPI (MS-CMRP) on the witness ports: open, ask, switch the network name.",
+    help="Serve some methods of ClusAPI (MS-CMRP) on the witness ports: open the network name, query and "
+    "switch it.",
 )
-@click.option("--list-options", is_flag=True, help="List the choices of the server and leave.")
+@click.option("--list-options", is_flag=True, help="List the options of the server and exit.")
 @click.option(
-    "--write-profile", type=click.Path(dir_okay=False, path_type=Path), help="Write a target profile here."
+    "--write-profile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a target profile to this file.",
 )
 def command(
     nodes: int,
@@ -79,21 +98,24 @@ def command(
     list_options: bool,
     write_profile: Path | None,
 ) -> None:
-    """Run a witness cluster on loopback until Ctrl-C. It conforms to MS-SWN 14.0 and fails on command.
+    """Run a witness cluster on loopback until Ctrl-C. It conforms to MS-SWN 14.0.
+
+    `swn-torture cluster` changes it: nodes fail and recover, clients and shares move.
 
     \b
     swn-torture serve --write-profile ref.toml
     swn-torture client watch --target ref.toml --client-name ME
     swn-torture cluster disable NODE2 --target ref.toml
 
-    Clients that want shares to mount get them with --smb-port. This is all that Samba's own test needs:
+    With --smb-port the cluster serves shares that clients can mount. Samba's own test needs no more than
+    this:
 
     \b
     swn-torture serve --clusapi --smb-port 4455 --time-scale 100 --option unused_timeout=3000
     smbtorture 'ncacn_ip_tcp:ADDRESS[PORT,sign]' -U 'SWNTEST\\witness%Passw0rd!' \\
         --option=torture:net_name=SWNCLUSTER --option='smb ports=4455' rpc.witness
 
-    Where the specification leaves a choice the server takes a documented one; --option takes another.
+    Where the specification leaves a choice, the server has a documented default; --option changes it.
     """
     from swn_torture.faults.library import with_fault
     from swn_torture.server.config import ClusterConfig, ConfigError
@@ -104,7 +126,7 @@ def command(
         _list_options()
         return
     if share_root is not None and smb_port is None:
-        raise click.UsageError("--share-root says what is in the shares; --smb-port serves them.")
+        raise click.UsageError("--share-root needs --smb-port, which serves the shares.")
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
     given |= {"smb_port": smb_port, "clusapi": clusapi or None}
@@ -113,7 +135,7 @@ def command(
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
-            raise click.BadParameter(f"{option!r} has to be NAME=VALUE", param_hint="--option")
+            raise click.BadParameter(f"'{option}' must be NAME=VALUE", param_hint="--option")
         settings[name.replace("-", "_")] = _plain(value)
     if users:
         settings["users"] = dict(_user(user) for user in users)
@@ -128,20 +150,21 @@ def command(
         config, parts = with_fault(ClusterConfig.from_mapping(settings), fault)
         asyncio.run(serve(config, ready, parts=parts))
     except (ConfigError, OptionError) as problem:
-        raise explain(f"This cluster cannot be built: {problem}.", USAGE) from problem
+        text = str(problem).removesuffix(".")
+        raise CommandError(f"The cluster cannot be configured: {text}.", USAGE) from problem
     except OSError as problem:
-        raise explain(f"The cluster cannot run: {problem}.", TARGET_UNUSABLE) from problem
+        raise CommandError(f"The cluster cannot start: {problem}.", TARGET_UNUSABLE) from problem
 
 
 def _user(text: str) -> tuple[str, str]:
     name, percent, password = text.partition("%")
     if not percent:
-        raise click.BadParameter(f"{text!r} has to be NAME%PASSWORD", param_hint="--user")
+        raise click.BadParameter(f"'{text}' must be NAME%PASSWORD", param_hint="--user")
     return name, password
 
 
 def _plain(text: str) -> Any:
-    """A value as TOML would have it where it is one, else the text itself."""
+    """The value as TOML reads it; the text itself when it is not TOML."""
     import tomllib
 
     try:
@@ -155,6 +178,6 @@ def _list_options() -> None:
 
     from swn_torture.server.state.options import Options
 
-    settled = {name: amb for amb, names in Options.settled().items() for name in names}
+    ambiguities = {name: amb for amb, names in Options.fields_by_ambiguity().items() for name in names}
     for option in dataclasses.fields(Options):
-        click.echo(f"{option.name:<28} {settled.get(option.name, ''):<8} default {option.default}")
+        click.echo(f"{option.name:<28} {ambiguities.get(option.name, ''):<8} default {option.default}")

@@ -1,21 +1,21 @@
-"""What a cluster can be told to do: the one interface all controllers share.
+"""The interface of all controllers: calls, capabilities, the values that they return, and errors.
 
-A controller moves the cluster under test from outside the protocol: it fails a node, brings it back, moves
-a client. Each kind of cluster has its own module; each implements what its cluster can really do and says so
-in `Controller.capabilities`. A case asks for capabilities by name and is *not tested*, with the reason, where
-one is missing.
+A controller changes the cluster under test from outside the protocol: it makes a node fail and recover, or
+moves a client. Each kind of cluster has its own module. It implements the calls that its cluster supports and
+lists them in `Controller.capabilities`. A case asks for capabilities by name. Where one is missing, the case
+is *not tested*, and the report gives the reason.
 
 The errors::
 
-    ControllerError           the cluster could not be reached, or an order did not work
+    ControllerError           the cluster is not reachable, or a call failed
     ├── CommandFailed         a command ran and failed (control/runner.py)
-    ├── NotHealthy            the cluster did not reach the wanted state before the deadline
-    └── NotSupported          this controller lacks the capability; nothing was tried
+    ├── NotHealthy            the cluster did not reach the expected state before the deadline
+    └── NotSupported          this controller does not have the capability; nothing was done
 
-All methods are coroutines: a case gives its order and watches its connections at the same time.
+All calls are coroutines, so that a case can watch its connections during a call.
 """
 
-# The orders below name their arguments for those who implement them; here they only refuse.
+# Here the calls only raise NotSupported; their arguments are named for those who implement them.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -33,49 +33,49 @@ if TYPE_CHECKING:
 
 
 class Capability(StrEnum):
-    """One thing a cluster can be told, or asked; the words that cases and profiles use."""
+    """One thing that a controller can do. Cases and reports use the values as names."""
 
     LIST_NODES = "list-nodes"
-    """`Controller.nodes` tells names, states and hosted addresses."""
+    """List the nodes with their states and addresses: `nodes`."""
     LIST_REGISTRATIONS = "list-registrations"
-    """`Controller.registrations` sees the registrations of the whole cluster."""
+    """List the registrations of the whole cluster: `registrations`."""
     DISABLE_NODE = "disable-node"
-    """A node can be taken out of service in an orderly way, and back: `disable`, `enable`."""
+    """Take a node out of service in an orderly way, and return it to service: `disable`, `enable`."""
     FAIL_CRASH = "fail-crash"
-    """A node's services can be killed: its kernel answers with resets."""
+    """Kill the services of a node; its kernel still runs and sends resets: `fail`."""
     FAIL_POWER_OFF = "fail-power-off"
-    """A node can fall silent: nothing answers, nothing is reset."""
+    """Stop a node so that it sends nothing, not even resets: `fail`."""
     FAIL_PARTITION = "fail-partition"
-    """A node can lose its peers and still reach its clients."""
+    """Cut a node off from the other nodes, but not from its clients: `fail`."""
     MOVE_CLIENT = "move-client"
-    """A client's registrations can be asked to move to another address (CLIENT_MOVE)."""
+    """Send CLIENT_MOVE to the registrations of a client: `move_client`."""
     MOVE_SHARE = "move-share"
-    """A share's clients can be asked to move to another address (SHARE_MOVE)."""
+    """Send SHARE_MOVE to the registrations on a share: `move_share`."""
     CHANGE_ADDRESS = "change-address"
-    """The addresses of a node's interface can change: `add_address`, `remove_address`."""
+    """Add and remove witness addresses of a node: `add_address`, `remove_address`."""
     MOVE_ADDRESS = "move-address"
-    """A floating address can be moved to another node: `move_address`."""
+    """Move a floating address to another node: `move_address`."""
     INTERFACE_STATE = "interface-state"
-    """One interface can be reported down and up while its node lives: `set_interface`."""
+    """Report an interface UNAVAILABLE and AVAILABLE while its node runs: `set_interface`."""
     UNKNOWN_STATE = "unknown-state"
-    """The interfaces of a node can be reported in state UNKNOWN: `set_interface_unknown`."""
+    """Report the interfaces of a node in state UNKNOWN: `set_interface_unknown`."""
     RESTART_SERVICE = "restart-service"
-    """The witness service of a node can be restarted alone: `restart`."""
+    """Restart only the witness service of a node: `restart`."""
     FORCE_UNREGISTER = "force-unregister"
-    """The server can be made to drop a registration: `force_unregister`."""
+    """Make the server remove a registration: `force_unregister`."""
     FORCE_RESPONSE = "force-response"
-    """The server can be made to answer a pending AsyncNotify with given content: `force_response`."""
+    """Make the server complete a pending AsyncNotify with given content: `force_response`."""
     SHARES = "shares"
-    """The controller knows the shares and their types: `shares`."""
+    """List the shares with their types: `shares`."""
 
 
 class Failure(StrEnum):
-    """How a node fails in `Controller.fail`."""
+    """The kinds of failure that `Controller.fail` can cause."""
 
     CRASH = "crash"
-    """The processes die at once; peers see resets."""
+    """The processes end at once; the kernel of the node resets their connections."""
     POWER_OFF = "power-off"
-    """The node falls silent; peers see nothing."""
+    """The node sends nothing any more; its connections are not reset."""
     PARTITION = "partition"
     """The node is cut off from the other nodes but not from clients."""
 
@@ -95,7 +95,7 @@ class NodeState(StrEnum):
     DOWN = "down"
     """Unreachable or not running."""
     UNHEALTHY = "unhealthy"
-    """Running, but not fit to serve: starting, recovering, banned, stopped or failing its checks."""
+    """Running but not in service: starting, recovering, banned, stopped, or its health checks fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +105,14 @@ class NodeStatus:
     name: str
     state: NodeState
     addresses: tuple[str, ...]
-    """The witness (public) addresses it hosts now; empty for a node out of service."""
+    """The witness (public) addresses that it hosts now; empty for a node out of service."""
     management_address: str = ""
-    """The address that stays with the node, where it has one."""
+    """The fixed address of the node; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationView:
-    """One registration as the cluster tells it; None where this cluster keeps the matter to itself."""
+    """One registration as the cluster reports it. None: the cluster does not report this field."""
 
     key: str
     """What `force_unregister` and `force_response` take: the UUID of the context handle where known."""
@@ -126,50 +126,56 @@ class RegistrationView:
     timeout: int | None = None
     """The KeepAliveTimeout, in seconds."""
     node: str | None = None
-    """The node whose witness server holds it."""
+    """The node whose witness server has the registration."""
     account: str | None = None
     """The user who registered, as DOMAIN\\user."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShareView:
-    """One share of the cluster as its controller knows it."""
+    """One share as the cluster reports it."""
 
     name: str
     scale_out: bool
     asymmetric: bool = False
-    """Whether clients are to move with the share's owner (SHI1005 asymmetry, SHARE_MOVE applies)."""
+    """Whether clients are expected to move with the share's owner (SHI1005 asymmetry, SHARE_MOVE applies)."""
 
 
 class ControllerError(Exception):
-    """The cluster could not be reached or did not do what it was told; says what was tried and what came."""
+    """The cluster is not reachable, or a call failed. The text says what was tried and what happened."""
 
 
-class NotHealthy(ControllerError):  # noqa: N818 - a finding, and what callers know it by
-    """The cluster did not reach the wanted state before its deadline; says what it looked like at the end."""
+class NotHealthy(ControllerError):  # noqa: N818 - it reports a state of the cluster
+    """The cluster did not reach the expected state before the deadline. The text gives the last state."""
 
 
-class NotSupported(ControllerError):  # noqa: N818 - a finding, and what callers know it by
-    """This controller lacks a capability."""
+class NotSupported(ControllerError):  # noqa: N818 - it reports a property of the controller
+    """The controller does not have a capability.
+
+    Attributes:
+        capability: the missing capability.
+        kind: the kind of the controller.
+    """
 
     def __init__(self, capability: Capability, kind: str) -> None:
-        super().__init__(f"the {kind} controller cannot do {capability.value}")
+        super().__init__(f"the {kind} controller does not support {capability.value}")
         self.capability = capability
         self.kind = kind
 
 
 class Controller(ABC):
-    """Moves one cluster. `async with controller:` opens its connections and closes them.
+    """Changes one cluster. `async with controller:` opens and closes its connections.
 
-    An order returns when the cluster has taken it: when it *acts* on it is for the case to observe.
-    `recover`, `enable` and `restore` are the exception: they return when the cluster is healthy again, so
-    that a case leaves behind what it found.
+    A call returns when the cluster has accepted it. The case observes when the effect reaches the clients.
+    `recover`, `enable`, `restart` and `restore` are different: they return when the node or the cluster
+    serves clients again, so that a case leaves the cluster in the state in which it found it.
 
-    Every order may raise `NotSupported` (nothing was tried) or `ControllerError`.
+    Every call raises `NotSupported` where the controller does not have the capability (nothing was done), and
+    `ControllerError` where the cluster is not reachable or the call fails.
     """
 
     kind: str
-    """The word in the profile that chooses this controller."""
+    """The value of `kind` in the `[controller]` table of a profile."""
 
     @classmethod
     @abstractmethod
@@ -183,14 +189,18 @@ class Controller(ABC):
     @property
     @abstractmethod
     def capabilities(self) -> frozenset[Capability]:
-        """What this controller can do with this cluster as it is configured."""
+        """What this controller can do with this cluster and these settings. Needs no connection."""
 
     async def open(self) -> None:
-        """Prepare for orders, and raise `ControllerError` if the cluster cannot be reached."""
+        """Connect to the cluster, where the kind needs that.
+
+        Raises:
+            ControllerError: the cluster is not reachable or is not the one of the profile.
+        """
         return
 
     async def close(self) -> None:
-        """Let go of whatever `open` took."""
+        """Release everything that `open` acquired."""
         return
 
     async def __aenter__(self) -> Self:
@@ -203,72 +213,109 @@ class Controller(ABC):
         await self.close()
 
     def can(self, *capabilities: Capability) -> bool:
-        """Whether all of the capabilities are there."""
+        """Whether the controller has all of these capabilities."""
         return self.capabilities.issuperset(capabilities)
 
     def missing(self, capabilities: Iterable[Capability]) -> tuple[Capability, ...]:
-        """Those of the capabilities that are not there, in their order."""
+        """Those of the capabilities that the controller does not have, in the order given."""
         return tuple(c for c in capabilities if c not in self.capabilities)
 
     def require(self, capability: Capability) -> None:
-        """Raise `NotSupported` unless the capability is there."""
-        if capability not in self.capabilities:
-            raise self._lacks(capability)
+        """Return if the controller has the capability.
 
-    def _lacks(self, capability: Capability) -> NotSupported:
+        Raises:
+            NotSupported: it does not.
+        """
+        if capability not in self.capabilities:
+            raise self._not_supported(capability)
+
+    def _not_supported(self, capability: Capability) -> NotSupported:
         return NotSupported(capability, self.kind)
 
-    # Questions
+    # Queries
 
     async def nodes(self) -> tuple[NodeStatus, ...]:
-        """All configured nodes, in the order of the configuration (`LIST_NODES`)."""
-        raise self._lacks(Capability.LIST_NODES)
+        """Return all configured nodes, in the order of the configuration (`LIST_NODES`)."""
+        raise self._not_supported(Capability.LIST_NODES)
 
     async def node(self, name: str) -> NodeStatus:
-        """One node by its name; `ControllerError` names the known ones when there is none such."""
+        """Return one node by its name, without regard to case (`LIST_NODES`).
+
+        Raises:
+            ControllerError: the name is unknown; the text lists the known names.
+        """
         nodes = await self.nodes()
         for status in nodes:
             if status.name.casefold() == name.casefold():
                 return status
-        known = ", ".join(status.name for status in nodes) or "none"
-        raise ControllerError(f"no node is called {name!r}; known are: {known}")
+        raise unknown_node(name, (status.name for status in nodes))
 
     async def registrations(self) -> tuple[RegistrationView, ...]:
-        """All registrations of the cluster, whichever node holds them (`LIST_REGISTRATIONS`)."""
-        raise self._lacks(Capability.LIST_REGISTRATIONS)
+        """Return the registrations of all nodes (`LIST_REGISTRATIONS`)."""
+        raise self._not_supported(Capability.LIST_REGISTRATIONS)
 
     async def shares(self) -> tuple[ShareView, ...]:
-        """The shares of the cluster (`SHARES`)."""
-        raise self._lacks(Capability.SHARES)
+        """Return the shares of the cluster (`SHARES`)."""
+        raise self._not_supported(Capability.SHARES)
 
     # Nodes
 
     async def disable(self, node: str) -> None:
-        """Take a node out of service in an orderly way (`DISABLE_NODE`)."""
-        raise self._lacks(Capability.DISABLE_NODE)
+        """Take a node out of service in an orderly way (`DISABLE_NODE`).
+
+        Returns when the cluster has accepted it.
+        """
+        raise self._not_supported(Capability.DISABLE_NODE)
 
     async def enable(self, node: str) -> None:
-        """Bring a disabled node back, and return when it serves again (`DISABLE_NODE`)."""
-        raise self._lacks(Capability.DISABLE_NODE)
+        """Return a disabled node to service (`DISABLE_NODE`).
+
+        Returns when the node serves clients again.
+
+        Raises:
+            NotHealthy: it does not serve before the controller's own deadline.
+        """
+        raise self._not_supported(Capability.DISABLE_NODE)
 
     async def fail(self, node: str, how: Failure = Failure.CRASH) -> None:
-        """Make a node fail without warning (`FAIL_CRASH`, `FAIL_POWER_OFF`, `FAIL_PARTITION`)."""
-        raise self._lacks(how.capability)
+        """Make a node fail without warning (`FAIL_CRASH`, `FAIL_POWER_OFF`, `FAIL_PARTITION`).
+
+        Returns when the node has failed, not when the other nodes have noticed it.
+
+        Args:
+            node: the name of the node.
+            how: the kind of failure.
+        """
+        raise self._not_supported(how.capability)
 
     async def recover(self, node: str) -> None:
-        """Bring a failed node back, whatever made it fail, and return when it serves again."""
-        raise self._lacks(Capability.FAIL_CRASH)
+        """Recover a failed node from any kind of failure.
+
+        Returns when the node serves clients again.
+
+        Raises:
+            NotHealthy: it does not serve before the controller's own deadline.
+        """
+        raise self._not_supported(Capability.FAIL_CRASH)
 
     async def restart(self, node: str) -> None:
-        """Restart the witness service of one node, and return when it answers (`RESTART_SERVICE`)."""
-        raise self._lacks(Capability.RESTART_SERVICE)
+        """Restart the witness service of one node (`RESTART_SERVICE`).
+
+        Returns when the service answers again.
+
+        Raises:
+            NotHealthy: it does not answer before the controller's own deadline.
+        """
+        raise self._not_supported(Capability.RESTART_SERVICE)
 
     # Clients and shares
 
     async def move_client(
         self, client: str, destination: str, *, net_name: str | None = None, ip_address: str | None = None
     ) -> None:
-        """Ask the registrations of a client to move (`MOVE_CLIENT`, MS-SWN 3.1.6.2).
+        """Send CLIENT_MOVE to the registrations of a client (`MOVE_CLIENT`, MS-SWN 3.1.6.2).
+
+        Returns when the cluster has accepted it.
 
         Args:
             client: the ClientComputerName of the registrations.
@@ -276,7 +323,7 @@ class Controller(ABC):
             net_name: only registrations with this NetName.
             ip_address: only registrations with this IpAddress.
         """
-        raise self._lacks(Capability.MOVE_CLIENT)
+        raise self._not_supported(Capability.MOVE_CLIENT)
 
     async def move_share(
         self,
@@ -287,7 +334,9 @@ class Controller(ABC):
         net_name: str | None = None,
         ip_address: str | None = None,
     ) -> None:
-        """Ask the registrations on a share to move (`MOVE_SHARE`, MS-SWN 3.1.6.3).
+        """Send SHARE_MOVE to the registrations on a share (`MOVE_SHARE`, MS-SWN 3.1.6.3).
+
+        Returns when the cluster has accepted it.
 
         Args:
             share: the ShareName of the registrations.
@@ -296,61 +345,117 @@ class Controller(ABC):
             net_name: only registrations with this NetName.
             ip_address: only registrations with this IpAddress.
         """
-        raise self._lacks(Capability.MOVE_SHARE)
+        raise self._not_supported(Capability.MOVE_SHARE)
 
     async def force_unregister(self, key: str) -> None:
-        """Make the server drop one registration; `key` is `RegistrationView.key` (`FORCE_UNREGISTER`)."""
-        raise self._lacks(Capability.FORCE_UNREGISTER)
+        """Make the server remove one registration (`FORCE_UNREGISTER`).
+
+        Returns when the cluster has accepted it.
+
+        Args:
+            key: the `RegistrationView.key` of the registration.
+        """
+        raise self._not_supported(Capability.FORCE_UNREGISTER)
 
     async def force_response(
         self, key: str, *, result: int = 0, response: RespAsyncNotify | None = None
     ) -> None:
-        """Answer the pending AsyncNotify of one registration with just this (`FORCE_RESPONSE`)."""
-        raise self._lacks(Capability.FORCE_RESPONSE)
+        """Make the server complete the pending AsyncNotify of one registration (`FORCE_RESPONSE`).
+
+        Returns when the cluster has accepted it.
+
+        Args:
+            key: the `RegistrationView.key` of the registration.
+            result: the return value of the AsyncNotify.
+            response: the RESP_ASYNC_NOTIFY; None for a NULL pointer.
+        """
+        raise self._not_supported(Capability.FORCE_RESPONSE)
 
     # Addresses
 
     async def add_address(self, node: str, address: str) -> None:
-        """Give a node one more witness address (`CHANGE_ADDRESS`, IP_CHANGE follows)."""
-        raise self._lacks(Capability.CHANGE_ADDRESS)
+        """Add a witness address to a node (`CHANGE_ADDRESS`). IP_CHANGE is expected to follow.
+
+        Returns when the node hosts the address.
+        """
+        raise self._not_supported(Capability.CHANGE_ADDRESS)
 
     async def remove_address(self, node: str, address: str) -> None:
-        """Take a witness address from a node (`CHANGE_ADDRESS`, IP_CHANGE follows)."""
-        raise self._lacks(Capability.CHANGE_ADDRESS)
+        """Remove a witness address from a node (`CHANGE_ADDRESS`). IP_CHANGE is expected to follow.
+
+        Returns when the cluster has accepted it.
+        """
+        raise self._not_supported(Capability.CHANGE_ADDRESS)
 
     async def move_address(self, address: str, node: str) -> None:
-        """Move a floating witness address to another node (`MOVE_ADDRESS`)."""
-        raise self._lacks(Capability.MOVE_ADDRESS)
+        """Move a floating witness address to another node (`MOVE_ADDRESS`).
+
+        Returns when the cluster has accepted it.
+        """
+        raise self._not_supported(Capability.MOVE_ADDRESS)
 
     async def set_interface(self, node: str, *, up: bool) -> None:
-        """Report a node's witness interface down or up while its server lives (`INTERFACE_STATE`)."""
-        raise self._lacks(Capability.INTERFACE_STATE)
+        """Report the witness interface of a node UNAVAILABLE or AVAILABLE (`INTERFACE_STATE`).
+
+        The witness server of the node runs meanwhile. Returns when the cluster has accepted it.
+
+        Args:
+            node: the name of the node.
+            up: True for AVAILABLE, False for UNAVAILABLE.
+        """
+        raise self._not_supported(Capability.INTERFACE_STATE)
 
     async def set_interface_unknown(self, node: str) -> None:
-        """Report a node's witness interface to be in state UNKNOWN (`UNKNOWN_STATE`)."""
-        raise self._lacks(Capability.UNKNOWN_STATE)
+        """Report the witness interface of a node in state UNKNOWN (`UNKNOWN_STATE`).
 
-    # The whole
+        Returns when the cluster has accepted it.
+        """
+        raise self._not_supported(Capability.UNKNOWN_STATE)
+
+    # The whole cluster
 
     @abstractmethod
     async def wait_healthy(self, timeout: float = 60.0) -> None:
-        """Return once every node is in service; raise `NotHealthy` after `timeout` seconds."""
+        """Return when every node is in service.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            NotHealthy: a node is still out of service after ``timeout``.
+        """
 
     @abstractmethod
     async def restore(self, timeout: float = 120.0) -> None:
-        """Bring back every node and address, and wait for health; `NotHealthy` after `timeout` seconds."""
+        """Restore every node and address, and return when the cluster is healthy.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            NotHealthy: the cluster is not healthy after ``timeout``.
+        """
+
+
+def unknown_node(name: str, known: Iterable[str]) -> ControllerError:
+    """The error for a node name that the cluster does not have."""
+    return ControllerError(f"unknown node {name!r}; known: {', '.join(known) or 'none'}")
 
 
 def describe(nodes: Sequence[NodeStatus]) -> str:
-    """The nodes and their states in one line, for messages."""
+    """The nodes with their states in one line, for messages."""
     return ", ".join(f"{n.name} {n.state.value} [{' '.join(n.addresses)}]" for n in nodes) or "no nodes"
 
 
-def no_unknown(settings: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Check that a ``[controller]`` table has no key that its kind does not know.
+def check_known_keys(settings: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Check that a ``[controller]`` table has no unknown key.
+
+    Args:
+        settings: the table, without ``kind``.
+        known: the keys of this kind.
 
     Raises:
-        ValueError: it has; the text names the first one and the known keys.
+        ValueError: a key is unknown; the text names the first one and lists the known keys.
     """
     names = tuple(known)
     unknown = [key for key in settings if key not in names]

@@ -1,4 +1,4 @@
-"""What `ctdb` and `net witness` print, turned into values. No I/O."""
+"""Parsers for the output of `ctdb`, `net witness` and `ip`. No I/O."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ _FLAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CtdbNode:
-    """One line of `ctdb -X status`: a node as CTDB on one node sees it."""
+    """One line of `ctdb -X status`: a node as the CTDB of one node sees it."""
 
     pnn: int
+    """The node's number in the cluster, from 0."""
     address: str
     flags: frozenset[str]
-    """Of disconnected, unknown, banned, disabled, unhealthy, stopped, inactive, partiallyonline."""
+    """Some of disconnected, unknown, banned, disabled, unhealthy, stopped, inactive, partiallyonline."""
 
     @property
     def state(self) -> NodeState:
-        """The state in the words of all controllers."""
+        """The state that follows from the flags."""
         if self.flags & {"disconnected", "unknown"}:
             return NodeState.DOWN
         if self.flags & {"banned", "stopped", "unhealthy"}:
@@ -46,7 +47,10 @@ class CtdbNode:
 
 
 def parse_status(text: str) -> tuple[CtdbNode, ...]:
-    r"""The nodes in the output of `ctdb -X status`; `ControllerError` if it is something else.
+    r"""Return the nodes in the output of `ctdb -X status`.
+
+    Raises:
+        ControllerError: the text is not that table.
 
     >>> parse_status("|Node|IP|Disconnected|Banned|\n|0|198.51.100.10|0|1|\n")
     (CtdbNode(pnn=0, address='198.51.100.10', flags=frozenset({'banned'})),)
@@ -61,7 +65,12 @@ def parse_status(text: str) -> tuple[CtdbNode, ...]:
 
 
 def parse_addresses(text: str) -> dict[str, int | None]:
-    r"""The public addresses in the output of `ctdb -X ip all`, each with the PNN of its host, if any.
+    r"""Return the public addresses in the output of `ctdb -X ip all`, each with the PNN of its host.
+
+    The PNN is None where no node hosts the address.
+
+    Raises:
+        ControllerError: the text is not that table.
 
     >>> parse_addresses("|Public IP|Node|\n|198.51.100.200|0|\n|198.51.100.199|-1|\n")
     {'198.51.100.200': 0, '198.51.100.199': None}
@@ -74,17 +83,20 @@ def _table(text: str, first: str) -> list[list[str]]:
     lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     if not lines or lines[0][0] != first:
         raise ControllerError(
-            f"ctdb -X printed something else than a table of {first}: {text.strip()[:200]!r}"
+            f"ctdb -X did not print a table with the column {first}, but {text.strip()[:200]!r}"
         )
     return [[field.lower() for field in lines[0]], *lines[1:]]
 
 
 def parse_registrations(text: str, names: Mapping[int, str]) -> tuple[RegistrationView, ...]:
-    """The registrations in the JSON that every `net witness` command prints.
+    """Return the registrations in the JSON that every `net witness` command prints.
 
     Args:
-        text: what it printed.
+        text: the output.
         names: PNN -> name of the node.
+
+    Raises:
+        ControllerError: the text is not that JSON.
     """
     return tuple(
         _registration(key, entry, names) for key, entry in _parse_json(text)["registrations"].items()
@@ -95,7 +107,7 @@ def _parse_json(text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
     except ValueError as error:
-        raise ControllerError(f"net witness printed no JSON but {text.strip()[:200]!r}") from error
+        raise ControllerError(f"net witness printed text that is not JSON: {text.strip()[:200]!r}") from error
     if not isinstance(parsed, dict) or "registrations" not in parsed:
         raise ControllerError(f"net witness printed JSON without registrations: {text.strip()[:200]!r}")
     return parsed
@@ -119,10 +131,10 @@ def _registration(key: str, entry: Mapping[str, Any], names: Mapping[int, str]) 
     )
 
 
-def exactly(text: str) -> str:
-    r"""A POSIX extended regular expression that matches this text alone, as `net witness` filters want it.
+def exact_pattern(text: str) -> str:
+    r"""Return a POSIX extended regular expression that matches only this text, for `net witness` filters.
 
-    >>> exactly("FS.example")
+    >>> exact_pattern("FS.example")
     '^FS\\.example$'
     """
     return "^" + re.sub(r"([][.*^$+?(){}|\\])", r"\\\1", text) + "$"
@@ -138,6 +150,6 @@ class InterfaceAddress:
 
 
 def parse_interfaces(text: str) -> tuple[InterfaceAddress, ...]:
-    """The addresses in the output of `ip -o address show`."""
+    """Return the addresses in the output of `ip -o address show`."""
     found = re.finditer(r"^\d+:\s+([^\s@]+)(?:@\S+)?\s+inet6?\s+([0-9a-fA-F.:]+)/(\d+)", text, re.MULTILINE)
     return tuple(InterfaceAddress(match[1], match[2], int(match[3])) for match in found)

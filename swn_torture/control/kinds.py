@@ -1,6 +1,6 @@
-"""The kinds of controllers: the word in a profile's ``[controller]`` table, and the class that it chooses.
+"""The registry of the kinds of controllers: the word in a ``[controller]`` table, and the class it selects.
 
-A new kind is one module and one line here. The module is imported when a profile chooses it.
+A new kind is one module and one line here. The module is imported when a profile selects the kind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from swn_torture.control.base import Controller
 
-#: Kind -> module in this package and class.
+#: Kind -> module in this package, and class.
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "none": ("none", "NoController"),
     "reference": ("reference", "ReferenceController"),
@@ -23,7 +23,7 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def controller_class(kind: str) -> type[Controller]:
-    """The class of a kind.
+    """Return the class of a kind.
 
     Raises:
         ValueError: the kind is unknown; the text lists the known ones.
@@ -36,10 +36,10 @@ def controller_class(kind: str) -> type[Controller]:
 
 
 def controller_from(settings: Mapping[str, Any]) -> Controller:
-    """A controller from the ``[controller]`` table of a profile, not yet opened.
+    """Return a controller made from the ``[controller]`` table of a profile. It is not open yet.
 
     Args:
-        settings: the table; its key ``kind`` chooses the class, all other keys are that class's settings.
+        settings: the table. Its key ``kind`` selects the class; all other keys are settings of that class.
 
     Raises:
         ValueError: the kind is unknown or missing, or a setting is wrong; the text names it.

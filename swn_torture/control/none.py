@@ -1,4 +1,4 @@
-"""The controller of a target that nobody moves: it can do nothing, and is always in order."""
+"""The controller of a target whose cluster the suite cannot change: it has no capability."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from swn_torture.control.base import Capability, Controller, no_unknown
+from swn_torture.control.base import Capability, Controller, check_known_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class NoController(Controller):
-    """Stands in where the profile names no controller; every order raises `NotSupported`."""
+    """The controller of a profile without ``[controller]``.
+
+    Every call that needs a capability raises `NotSupported`.
+    """
 
     kind = "none"
 
     @classmethod
     @override
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Make one; this kind has no settings."""
-        no_unknown(settings, ())
+        """Make the controller; this kind has no settings.
+
+        Raises:
+            ValueError: there is a setting.
+        """
+        check_known_keys(settings, ())
         return cls()
 
     @property
@@ -32,10 +39,10 @@ class NoController(Controller):
 
     @override
     async def wait_healthy(self, timeout: float = 60.0) -> None:
-        """Return at once: what cannot be disturbed needs no repair."""
+        """Return at once: the suite changes nothing in this cluster."""
         return
 
     @override
     async def restore(self, timeout: float = 120.0) -> None:
-        """Return at once: what cannot be disturbed needs no repair."""
+        """Return at once: the suite changes nothing in this cluster."""
         return

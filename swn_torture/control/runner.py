@@ -1,4 +1,8 @@
-"""Commands on the machines of a cluster: through which prefix, with which deadline, and what went wrong."""
+"""Runs commands on the machines of a cluster: through a prefix such as ssh, with a deadline.
+
+A command that cannot start, exceeds its deadline or ends with an error raises `CommandFailed`. Its text has
+the command line, the exit code and the last lines of the output.
+"""
 
 from __future__ import annotations
 
@@ -17,28 +21,36 @@ from swn_torture.control.base import ControllerError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What joins its arguments with spaces and has a shell on the other side take them apart again.
-_SHELLS: Final = frozenset({"ssh", "autossh", "mosh", "su"})
+# These programs join their arguments with spaces, and a shell on the other side splits them again.
+_PROGRAMS_WITH_REMOTE_SHELL: Final = frozenset({"ssh", "autossh", "mosh", "su"})
 
 
 class Output(NamedTuple):
-    """What came of a command."""
+    """The result of a command."""
 
     code: int
+    """The exit code."""
     text: str
+    """Standard output."""
     errors: str
+    """Standard error."""
 
 
-class CommandFailed(ControllerError):  # noqa: N818 - a finding, and what callers know it by
-    """A command ended with an error, or did not end in time; says which, where, and what it wrote."""
+class CommandFailed(ControllerError):  # noqa: N818 - it reports a result of a command
+    """A command ended with an error, or did not end before its deadline.
+
+    Attributes:
+        argv: the command line.
+        code: the exit code; None if the command was killed at its deadline.
+        output: what it wrote to standard error, or else to standard output.
+    """
 
     def __init__(self, argv: Sequence[str], code: int | None, output: str) -> None:
         ended = "did not end before its deadline" if code is None else f"ended with exit code {code}"
-        said = " / ".join(line.strip() for line in output.strip().splitlines()[-4:] if line.strip())
-        super().__init__(f"`{shlex.join(argv)}` {ended}{f': {said}' if said else ' and said nothing'}")
+        last = " / ".join(line.strip() for line in output.strip().splitlines()[-4:] if line.strip())
+        super().__init__(f"`{shlex.join(argv)}` {ended}{f': {last}' if last else ' and printed nothing'}")
         self.argv = tuple(argv)
         self.code = code
-        """The exit code; None when the command was stopped at its deadline."""
         self.output = output
 
 
@@ -46,49 +58,70 @@ class CommandFailed(ControllerError):  # noqa: N818 - a finding, and what caller
 class Runner:
     """Runs commands on the nodes of a cluster through a prefix such as `ssh root@{node}`.
 
-    `{node}` and `{address}` are replaced in each of its words. Where it leads through a shell (ssh), the
-    command is quoted, so that every argument arrives as it is.
+    `{node}` and `{address}` are replaced in each word of the prefix and of the command. Where the prefix
+    leads through a shell (ssh), the command is quoted, so that every argument arrives unchanged.
     """
 
     prefix: tuple[str, ...] = ()
+    """The words before each command; empty: the command runs on this machine."""
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Name of each node -> its own address."""
     timeout: float = 20.0
     """Seconds that a command may take."""
 
     def argv(self, node: str, command: Sequence[str]) -> list[str]:
-        """The whole command line that runs `command` on a node."""
-        before = self.fill(self.prefix, node)
-        if before and PurePath(before[0]).name in _SHELLS:
-            return [*before, shlex.join(command)]
-        return [*before, *command]
+        """Return the command line that runs `command` on a node."""
+        prefix = self.substitute(self.prefix, node)
+        if prefix and PurePath(prefix[0]).name in _PROGRAMS_WITH_REMOTE_SHELL:
+            return [*prefix, shlex.join(command)]
+        return [*prefix, *command]
 
-    def fill(self, words: Sequence[str], node: str) -> list[str]:
-        """Replace `{node}` and `{address}` in each word."""
+    def substitute(self, words: Sequence[str], node: str) -> list[str]:
+        """Return the words with `{node}` and `{address}` replaced."""
         address = self.nodes.get(node, node)
         return [word.replace("{node}", node).replace("{address}", address) for word in words]
 
-    async def on(self, node: str, *command: str, check: bool = True) -> Output:
-        """Run a command on a node.
+    async def run_on(self, node: str, *command: str, check: bool = True) -> Output:
+        """Run a command on a node, and return when it has ended.
 
-        Raises `CommandFailed` when it outlasts its deadline, when it cannot be started, and, unless `check`
-        is false, when its exit code is not 0.
+        Args:
+            node: the name of the node.
+            *command: the words of the command.
+            check: whether an exit code other than 0 is an error.
+
+        Raises:
+            CommandFailed: the command cannot be started, exceeds its deadline, or ends with an exit code
+                other than 0.
         """
-        return await run(self.argv(node, self.fill(command, node)), timeout=self.timeout, check=check)
+        return await run(self.argv(node, self.substitute(command, node)), timeout=self.timeout, check=check)
 
-    async def here(self, command: Sequence[str], node: str) -> Output:
-        """Run a command about a node on this machine, without the prefix; see `on`."""
-        return await run(self.fill(command, node), timeout=self.timeout)
+    async def run_here(self, command: Sequence[str], node: str) -> Output:
+        """Run a command about a node on this machine, without the prefix.
+
+        Raises:
+            CommandFailed: as `run_on`.
+        """
+        return await run(self.substitute(command, node), timeout=self.timeout)
 
 
 async def run(argv: Sequence[str], *, timeout: float, check: bool = True) -> Output:
-    """Run a command on this machine; see `Runner.on`. `timeout` is in seconds.
+    """Run a command on this machine, and return when it has ended.
 
-    A thread waits for it: asyncio's own subprocesses lose exit codes, and now and then themselves, when the
-    task that waits is cancelled while they start.
+    At the deadline, or if the task is cancelled, the command and everything that it started is killed.
+
+    A thread waits for the command. With asyncio's own subprocesses the exit code, or the process itself, is
+    sometimes lost when the waiting task is cancelled while the process starts.
+
+    Args:
+        argv: the command line.
+        timeout: seconds that it may take.
+        check: whether an exit code other than 0 is an error.
+
+    Raises:
+        CommandFailed: as `Runner.run_on`.
     """
     try:
-        process = subprocess.Popen(  # noqa: ASYNC220, S603 - the profile's commands; starting one takes a moment
+        process = subprocess.Popen(  # noqa: ASYNC220, S603 - commands of the profile; the start takes a moment
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,18 +1,19 @@
-"""Connection-oriented DCE/RPC (C706, MS-RPCE) as a test instrument: both ends, right or wrong on purpose.
+"""Connection-oriented DCE/RPC (C706, MS-RPCE), client and server, made for testing.
 
-From the octets up:
+It sends correct PDUs, and wrong ones where a test asks for them. From the octets up:
 
-- ``header``, ``reader``, ``pdu``, ``bind``, ``verification``: PDUs as values. ``framing`` cuts streams into
-  them.
-- ``syntax``, ``status``, ``levels``, ``errors``: what things are called and what can go wrong.
-- ``auth`` and ``acceptor`` (with ``providers`` and ``ntlm``): security contexts. ``security`` protects PDUs
-  by them.
-- ``connection``: what both ends do alike, without I/O. ``client_connection`` is the calling end. The serving
-  one is ``server_connection`` with ``negotiation`` (presentation contexts), ``server_security`` (legs and
-  verifiers) and ``inbox`` (the order of requests). ``events`` is what either end tells its owner.
-- ``client`` (with ``binding`` and ``call``) and ``server`` (with ``interface`` and ``options``) put sockets
-  to them.
-- ``endpoint_mapper`` (with ``epm`` and ``towers``), ``mgmt``, ``stub`` and ``errand``: the interfaces that
-  belong to the runtime itself.
-- ``transcript``: what went over the wire.
+- ``status``: status codes of fault PDUs.
+- ``errors``: the exceptions of this package.
+- ``mgmt``: identifier and messages of the management interface.
+- ``pdu/``: PDUs as values, their octets, and the verification trailer.
+- ``security/``: security contexts (NTLM, SPNEGO, Kerberos) and the protection of PDUs.
+- ``connection``: the state that both ends keep of a connection, without I/O.
+- ``client/``: the client: connect, bind, call, cancel, orphan.
+- ``server/``: the server: interfaces, associations, the steps from a PDU to its answer.
+- ``epm/``: the endpoint mapper, its messages, and the client calls to it.
+- ``sockets``: TCP options: reset, keep-alive probes, dropping of incoming segments.
+- ``transcript``: the octets sent and received, in order.
+
+Only ``client.client``, ``server.server``, ``sockets`` and what uses them do I/O. Stub data is encoded by
+``swn_torture.stubdata``.
 """

@@ -1,10 +1,10 @@
-"""What both ends of a connection do alike, without any I/O: octets in, events out, octets to send.
+"""The part that both ends of a connection share, without I/O: octets in, events and octets out.
 
 :class:`~swn_torture.dcerpc.client.connection.ClientConnection` and
-:class:`~swn_torture.dcerpc.server.connection.ServerConnection` are the two ends. Octets of the peer go into
-``receive_data``, ``next_event`` is asked until it returns ``None``; what has to be sent comes from the
-methods of the end. Octets must be sent in the order in which they were made: each protected PDU has taken a
-sequence number, and the peer counts along.
+:class:`~swn_torture.dcerpc.server.connection.ServerConnection` are the two ends. The owner passes the octets
+of the peer to ``receive_data`` and calls ``next_event`` until it returns ``None``. The methods of each end
+return the octets to send. They must be sent in the order in which they were made: each protected PDU takes a
+sequence number, and the peer counts them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.syntax import SyntaxId
 
 MAX_FRAGMENT: Final = 5840
-"""Octets of a fragment that Windows and Samba propose and never exceed over TCP: four Ethernet segments."""
+"""Octets of the largest fragment that Windows and Samba propose and send over TCP: four Ethernet segments."""
 
 MIN_FRAGMENT: Final = 2048
-"""Octets of a fragment below which Windows and Samba do not go, whatever is proposed."""
+"""Octets of the smallest fragment size to which Windows and Samba agree, whatever is proposed."""
 
 _REQUEST_HEADER: Final = 24
 _OBJECT_SIZE: Final = 16
 
-Whole = TypeVar("Whole", bound=Request | Response)
+CallPdu = TypeVar("CallPdu", bound=Request | Response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,10 @@ class Negotiated:
 
 
 class Connection:
-    """State that both ends keep of one connection (MS-RPCE 3.3.1.1.2).
+    """The state that both ends keep of one connection (MS-RPCE 3.3.1.1.2).
+
+    Args:
+        limit: returns for a header how many octets its PDU may have.
 
     Attributes:
         contexts: accepted presentation contexts by id.
@@ -57,7 +60,8 @@ class Connection:
         header_signing: both ends have set PFC_SUPPORT_HEADER_SIGN.
         multiplexed: both ends have set PFC_CONC_MPX.
         max_xmit: octets of the largest fragment to send.
-        assoc_group: the association's id, 0 before the bind.
+        assoc_group: the id of the association, 0 before the bind.
+        framer: cuts the received octets into PDUs.
     """
 
     def __init__(self, limit: Callable[[Header], int]) -> None:
@@ -70,46 +74,47 @@ class Connection:
         self.framer = Framer(limit)
 
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
-        """Take what the transport has received, in portions of any size."""
+        """Take octets from the transport, in portions of any size."""
         self.framer.receive_data(octets)
 
     def agree_header_signing(self) -> None:
-        """Note that both ends want header and trailer to be covered by signatures (MS-RPCE 3.3.1.5.2.2)."""
+        """Record that both ends agree to sign header and sec_trailer, too (MS-RPCE 3.3.1.5.2.2)."""
         self.header_signing = True
         for entry in self.security.values():
             entry.context.header_signing = True
 
 
 def fragments(
-    whole: Whole,
+    whole: CallPdu,
     entry: SecurityEntry | None,
     *,
     size: int,
     chunk: int | None = None,
     tail: bytes = b"",
-) -> list[Whole]:
+) -> list[CallPdu]:
     """Cut a request or response into fragments (C706 12.6.3.1). They are not protected yet.
 
     Args:
-        whole: with the whole stub; of its flags FIRST stays only on the first fragment and LAST on the last.
-        entry: the security context that will protect each fragment, for the room its verifier needs.
+        whole: the PDU with the complete stub. Only the first fragment keeps its FIRST flag, only the last one
+            its LAST flag.
+        entry: the security context that will protect each fragment; its verifier needs space.
         size: octets of the largest fragment.
-        chunk: stub octets in each fragment, to cut elsewhere than the size demands.
-        tail: octets that belong into the last fragment and are not torn apart, aligned to 4.
+        chunk: stub octets in each fragment, to make smaller fragments than ``size`` requires.
+        tail: octets for the last fragment, aligned to 4 octets and not divided.
 
     Raises:
-        LocalProtocolError: ``size`` leaves no room for any stub.
+        LocalProtocolError: ``size`` leaves no space for stub data.
     """
     room = size - _REQUEST_HEADER
     if isinstance(whole, Request) and whole.object_uuid is not None:
         room -= _OBJECT_SIZE
     if entry is not None:
-        # No fragment but the last needs padding when all are multiples of the trailer's alignment.
+        # Only the last fragment needs padding when all others are multiples of the trailer's alignment.
         room = (room - TRAILER_SIZE - entry.token_size) // 16 * 16
     if chunk is not None:
         room = min(room, chunk)
     if room <= 0:
-        raise LocalProtocolError(f"a fragment of {size} octets has no room for stub data")
+        raise LocalProtocolError(f"a fragment of {size} octets has no space for stub data")
     stub = whole.stub + bytes(-len(whole.stub) % 4) if tail else whole.stub
     chunks = [stub[start : start + room] for start in range(0, len(stub), room)] or [b""]
     if tail and len(chunks[-1]) + len(tail) <= room:
@@ -130,10 +135,10 @@ def fragments(
 
 
 def check_version(header: Header, raw: bytes = b"") -> None:
-    """Refuse any RPC version but 5.0 (MS-RPCE 3.3.1.5.1).
+    """Reject any RPC version other than 5.0 (MS-RPCE 3.3.1.5.1).
 
     Raises:
-        RemoteProtocolError: another version.
+        RemoteProtocolError: the header has another version.
     """
     if header.version != (5, 0):
         major, minor = header.version

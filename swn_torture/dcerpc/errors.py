@@ -1,37 +1,40 @@
-r"""Everything that can go wrong in a DCE/RPC conversation.
+r"""The errors of this package.
 
 .. code-block:: text
 
     RpcError
-    ├── LocalProtocolError      we were asked to do what the protocol cannot express, or in the wrong state
-    ├── RemoteProtocolError     the peer sent what no conforming peer sends
-    │   └── BadSignature        ... a PDU whose verifier does not belong to it
-    ├── AuthenticationError     a security provider refused a token, ours or the peer's
-    ├── BindRefused             bind_nak: no association
-    ├── ContextRefused          bind_ack without the presentation context we need
-    ├── Fault                   the call was answered by a fault PDU
-    ├── ConnectionLost          the transport connection went, by FIN or by RST
-    └── DeadlineExceeded        nothing came in the time we were ready to wait; also a TimeoutError
+    ├── LocalProtocolError      the caller asked for something that is not possible, or not in this state
+    ├── RemoteProtocolError     the peer broke the protocol
+    │   └── BadSignature        the verifier of a PDU does not match the PDU
+    ├── AuthenticationError     a security provider rejects a token, or cannot be used
+    ├── BindRefused             the server sent a bind_nak
+    ├── ContextRefused          the server accepted no presentation context of the interface
+    ├── Fault                   the server answered the call with a fault PDU
+    ├── ConnectionLost          the transport connection ended, by FIN or by RST
+    └── DeadlineExceeded        nothing arrived in time; also a TimeoutError
 
-The split follows h11: a *local* error is a mistake of this code or its caller, a *remote* one is a finding.
+The names follow h11: a *local* error is a mistake of this code or of its caller, a *remote* error is a
+finding.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.status import describe_status
+from swn_torture.stubdata.fields import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class RpcError(Exception):
-    """Base of all errors of this package."""
+    """Base class of all errors of this package."""
 
 
 class LocalProtocolError(RpcError):
-    """We were asked for something that cannot be said on the wire or not in this state."""
+    """The caller asked for something that a PDU cannot express, or that is not possible in this state."""
 
 
 class RemoteProtocolError(RpcError):
@@ -39,9 +42,9 @@ class RemoteProtocolError(RpcError):
 
     Attributes:
         problem: what is wrong, in one clause.
-        field: the dotted name of the field at fault, or ``None``.
-        offset: where it begins, in octets from the start of the PDU, or ``None``.
-        octets: the PDU (as far as it was read), for the evidence.
+        field: the dotted name of the wrong field, or ``None``.
+        offset: where the field begins, in octets from the start of the PDU or of its stub data, or ``None``.
+        octets: the PDU or its stub data, as far as it was read.
     """
 
     def __init__(
@@ -56,20 +59,35 @@ class RemoteProtocolError(RpcError):
         super().__init__(f"{where}{problem}{at}")
 
 
-class BadSignature(RemoteProtocolError):  # noqa: N818  the field's name
-    """A PDU does not match its verifier: changed, replayed, reordered or signed with another key."""
+@contextmanager
+def stub_data_of_peer(stub: bytes) -> Iterator[None]:
+    """Report a DecodeError in stub data of the peer as RemoteProtocolError, with its field and offset.
+
+    Raises:
+        RemoteProtocolError: the block raised DecodeError.
+    """
+    try:
+        yield
+    except DecodeError as error:
+        raise RemoteProtocolError(
+            error.problem, field=error.field, offset=error.offset, octets=stub
+        ) from error
+
+
+class BadSignature(RemoteProtocolError):  # noqa: N818  the usual name
+    """A PDU does not match its verifier: it was changed, replayed, reordered or signed with another key."""
 
 
 class AuthenticationError(RpcError):
-    """A security provider could not go on with the token it was given."""
+    """A security provider rejects the token it was given, or cannot be used."""
 
 
-class BindRefused(RpcError):  # noqa: N818  the field's name
-    """The server answered bind or alter_context with bind_nak (C706 12.6.4.5, MS-RPCE 2.2.2.5).
+class BindRefused(RpcError):  # noqa: N818  the usual name
+    """The server answered a bind or alter_context with a bind_nak (C706 12.6.4.5, MS-RPCE 2.2.2.9).
 
     Attributes:
-        reason: the 16-bit reject reason.
-        versions: the protocol versions the server says it supports, as (major, minor).
+        reason: the 16-bit reject reason (MS-RPCE 2.2.2.5).
+        versions: the protocol versions that the server reports as supported, as (major, minor).
     """
 
     def __init__(self, reason: int, text: str = "", versions: Sequence[tuple[int, int]] = ()) -> None:
@@ -78,11 +96,11 @@ class BindRefused(RpcError):  # noqa: N818  the field's name
         super().__init__(f"bind_nak, reason {text or reason}")
 
 
-class ContextRefused(RpcError):  # noqa: N818  the field's name
-    """No presentation context that was asked for has been accepted.
+class ContextRefused(RpcError):  # noqa: N818  the usual name
+    """The server accepted none of the proposed presentation contexts.
 
     Attributes:
-        results: (result, reason) per proposed element, in the proposed order.
+        results: (result, reason) of each proposed element, in the proposed order.
     """
 
     def __init__(self, problem: str, results: Sequence[tuple[int, int]] = ()) -> None:
@@ -90,14 +108,14 @@ class ContextRefused(RpcError):  # noqa: N818  the field's name
         super().__init__(problem)
 
 
-class Fault(RpcError):  # noqa: N818  the field's name
-    """A call was answered by a fault PDU (C706 12.6.4.7).
+class Fault(RpcError):  # noqa: N818  the usual name
+    """The server answered a call with a fault PDU (C706 12.6.4.7).
 
     Attributes:
         status: the 32-bit status.
         flags: the ``pfc_flags`` of the fault PDU.
-        call_id: of the call it answers.
-        context_id: the presentation context id in the fault; 0 when it arose before dispatch.
+        call_id: of the call that the fault answers.
+        context_id: the presentation context id in the fault; 0 when the call was not dispatched.
     """
 
     def __init__(self, status: int, flags: int = 0, call_id: int = 0, context_id: int = 0) -> None:
@@ -109,15 +127,15 @@ class Fault(RpcError):  # noqa: N818  the field's name
 
     @property
     def did_not_execute(self) -> bool:
-        """Whether the server says that the call was not executed (PFC_DID_NOT_EXECUTE)."""
+        """Whether the server reports that it did not execute the call (PFC_DID_NOT_EXECUTE)."""
         return bool(self.flags & 0x20)
 
 
-class ConnectionLost(RpcError):  # noqa: N818  the field's name
-    """The connection went.
+class ConnectionLost(RpcError):  # noqa: N818  the usual name
+    """The connection ended.
 
     Attributes:
-        reset: ``True`` for a TCP reset, ``False`` for an orderly end of the stream.
+        reset: ``True`` for a TCP reset, ``False`` for a FIN.
     """
 
     def __init__(self, problem: str = "", *, reset: bool = False) -> None:
@@ -125,5 +143,5 @@ class ConnectionLost(RpcError):  # noqa: N818  the field's name
         super().__init__(problem or ("connection reset by peer" if reset else "connection closed by peer"))
 
 
-class DeadlineExceeded(RpcError, TimeoutError):  # noqa: N818  the field's name
-    """Nothing came within the time we were ready to wait."""
+class DeadlineExceeded(RpcError, TimeoutError):  # noqa: N818  the usual name
+    """Nothing arrived within the time allowed."""

@@ -1,27 +1,35 @@
-"""The remote management interface: identity, opnums, messages (C706 Appendix Q, MS-RPCE 2.2.1.3)."""
+"""The remote management interface: identifier, opnums, messages (C706 Appendix Q, MS-RPCE 2.2.1.3).
+
+The messages are in NDR32. ``server.management`` implements the interface, ``client.management`` calls it.
+"""
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.errors import RpcError, stub_data_of_peer
 from swn_torture.dcerpc.status import describe_status
-from swn_torture.dcerpc.stub import StubReader
-from swn_torture.stubdata.syntax import SyntaxId
+from swn_torture.stubdata.fields import DecodeError
+from swn_torture.stubdata.ndr import Reader
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
+
+if TYPE_CHECKING:
+    from swn_torture.stubdata.fields import ByteOrder
 
 MGMT = SyntaxId(UUID("afa8bd80-7d8a-11c9-bef4-08002b102989"), 1, 0)
 
 STATUS_STRING_TOO_LONG = 0x000006CF
 STATUS_NO_PRINC_NAME = 0x0000071E
-"""Win32 codes of inq_princ_name: RPC_S_STRING_TOO_LONG, RPC_S_NO_PRINC_NAME."""
+"""Win32 codes that inq_princ_name returns: RPC_S_STRING_TOO_LONG, RPC_S_NO_PRINC_NAME."""
 
 _MAX_INTERFACES = 4096
-"""Not from the text: what we are ready to believe that one server serves."""
+"""The most interfaces that a list may announce. C706 has no limit; this one keeps a wrong count harmless."""
 
 
 class MgmtOpnum(IntEnum):
-    """The five operations."""
+    """The five operations of the interface."""
 
     INQ_IF_IDS = 0
     INQ_STATS = 1
@@ -31,7 +39,7 @@ class MgmtOpnum(IntEnum):
 
 
 class ManagementError(RpcError):
-    """A management call was answered with a status that is not 0.
+    """The server answered a management call with a status other than 0.
 
     Attributes:
         status: 32 bits.
@@ -42,22 +50,31 @@ class ManagementError(RpcError):
         super().__init__(f"{what}: {describe_status(status)}")
 
 
-def read_if_ids(stub: bytes, byte_order: str = "little") -> list[SyntaxId]:
-    """Read the out parameters of inq_if_ids. Raises as :func:`inq_if_ids` does."""
-    reader = StubReader(stub, byte_order)
-    served: list[SyntaxId] = []
-    if reader.u32("if_id_vector.referent"):
-        maximum = reader.counted("if_id_vector.max_count", _MAX_INTERFACES)
-        count = reader.u32("if_id_vector.count")
-        if count != maximum:
-            reader.fail(f"{count} elements in an array of {maximum}", "if_id_vector.count")
-        present = [reader.u32("if_id.referent") != 0 for _ in range(count)]
-        served = [
-            SyntaxId(reader.uuid("uuid"), reader.u16("major"), reader.u16("minor"))
-            for there in present
-            if there
-        ]
-    status = reader.u32("status")
+def read_if_ids(stub: bytes, byte_order: ByteOrder = "little") -> list[SyntaxId]:
+    """Read the out parameters of inq_if_ids: an ``rpc_if_id_vector_t`` and a status.
+
+    Raises:
+        ManagementError: the status is not 0.
+        RemoteProtocolError: the stub data is not such an answer.
+    """
+    with stub_data_of_peer(stub):
+        reader = Reader(stub, NDR32, byte_order)
+        served: list[SyntaxId] = []
+        if reader.pointer("if_id_vector"):
+            maximum = reader.count("if_id_vector.max_count", maximum=_MAX_INTERFACES)
+            at = reader.offset
+            count = reader.u32("if_id_vector.count")
+            if count != maximum:
+                raise DecodeError(
+                    "if_id_vector.count", at, f"{count} elements, but the array has a max_count of {maximum}"
+                )
+            present = [reader.pointer(f"if_id[{index}]") for index in range(count)]
+            served = [_read_if_id(reader, f"if_id[{index}]") for index in range(count) if present[index]]
+        status = reader.u32("status")
     if status:
         raise ManagementError(status, "inq_if_ids")
     return served
+
+
+def _read_if_id(reader: Reader, name: str) -> SyntaxId:
+    return SyntaxId(reader.uuid(f"{name}.uuid"), reader.u16(f"{name}.major"), reader.u16(f"{name}.minor"))

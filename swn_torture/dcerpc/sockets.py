@@ -1,4 +1,4 @@
-"""What is done to TCP itself: ends that are resets, and peers that fall silent."""
+"""TCP options: connections that end by a reset, silent peers, incoming segments that are dropped."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ if TYPE_CHECKING:
     import asyncio
 
 _SO_ATTACH_FILTER: Final = 26
-"""Linux's SO_ATTACH_FILTER, which Python does not name."""
+"""SO_ATTACH_FILTER of Linux; Python has no name for it."""
 
 _BPF_RETURN: Final = 0x06
-"""The instruction BPF_RET | BPF_K: how many octets of a packet to keep; with 0 none, and it is dropped."""
+"""The instruction BPF_RET | BPF_K. Its operand is the number of octets to keep; 0 drops the packet."""
 
 _PROBES: Final = 3
-"""How many probes of TCP may stay unanswered."""
+"""How many keep-alive probes TCP sends without an answer."""
 
 
 def reset_on_close(transport: asyncio.Transport) -> None:
-    """Make the end of a connection a TCP reset instead of a FIN."""
+    """Make the connection end with a TCP reset instead of a FIN when it is closed."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def probe_when_silent(transport: asyncio.Transport, seconds: float) -> None:
-    """Give up a connection whose peer is silent for so long and then answers no probe, of one a second.
+    """Make TCP end a connection when its peer does not answer.
 
-    Not only an idle connection: also one whose peer does not acknowledge what it was sent.
+    After ``seconds`` without a segment from the peer, TCP sends a probe every second and ends the connection
+    when three stay unanswered. The same time applies to octets that the peer does not acknowledge.
     """
     idle = max(1, round(seconds))
     sock = transport.get_extra_info("socket")
@@ -46,7 +47,7 @@ def probe_when_silent(transport: asyncio.Transport, seconds: float) -> None:
 
 
 def drop_incoming(transport: asyncio.Transport) -> None:
-    """Have the kernel drop every segment that arrives on a connection, before TCP sees it (Linux)."""
+    """Make the kernel drop every segment that arrives on a connection, before TCP processes it (Linux)."""
     program = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
     filter_ = struct.pack("@HP", 1, ctypes.addressof(program))
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)

@@ -1,4 +1,4 @@
-"""Status codes of fault PDUs, with the names that C706 and Windows give them."""
+"""Status codes of fault PDUs, with their names in C706 and Windows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class FaultStatus(IntEnum):
-    """What a fault PDU may say (C706 Appendix E and N; MS-RPCE and MS-ERREF for the Win32 ones)."""
+    """Status codes in fault PDUs (C706 Appendices E and N; MS-RPCE and MS-ERREF for the Win32 codes)."""
 
     ERROR_ACCESS_DENIED = 0x00000005
     ERROR_NOT_ENOUGH_MEMORY = 0x00000008
@@ -103,17 +103,17 @@ FORBIDDEN_STATUSES: Final = frozenset(
         0xC0000420,  # STATUS_ASSERTION_FAILURE
     }
 )
-"""Statuses that no server sends in a fault (MS-RPCE 3.3.3.5.1)."""
+"""Status codes that a server must not send in a fault (MS-RPCE 3.3.3.5.1)."""
 
 
-# DCE's own codes are written in lower case wherever they are documented, the Win32 ones in upper case.
+# Documents write the codes of DCE in lower case and the Win32 codes in upper case.
 _NAMES: Final[dict[int, str]] = {
     member.value: member.name if member.value < 0x10000 else member.name.lower() for member in FaultStatus
 } | {FaultStatus.EPT_S_NOT_REGISTERED_DCE.value: "ept_s_not_registered"}
 
 
 def describe_status(code: int) -> str:
-    """Return name and value, ``nca_s_op_rng_error (0x1C010002)``; the bare value if it has no name."""
+    """Return name and value, ``nca_s_op_rng_error (0x1C010002)``; the value alone if it has no name."""
     name = _NAMES.get(code)
     if name is None:
         return f"0x{code:08X}"

@@ -1,4 +1,4 @@
-"""What went over the wire, in order: the evidence behind every verdict."""
+"""The octets sent and received by connections, in order: the evidence for every verdict."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 Kind = Literal["open", "sent", "received", "fin", "reset", "closed-by-peer", "reset-by-peer"]
-"""``fin`` and ``reset`` are ours; the last two are the peer's FIN and RST."""
+"""``fin`` and ``reset`` are sent by this end; the last two are received from the peer."""
 
 _KINDS: Final = frozenset(get_args(Kind))
 
 
 @dataclass(frozen=True, slots=True)
 class Octets:
-    """One thing that happened on one connection.
+    """One event of one connection.
 
     Attributes:
         time: seconds since the epoch.
         connection: number of the connection within its transcript, from 1.
         kind: what happened.
-        local: our (host, port).
-        remote: the peer's (host, port).
-        data: the octets sent or received; a portion of the stream, not necessarily one PDU.
+        local: (host, port) of this end.
+        remote: (host, port) of the peer.
+        data: the octets sent or received. They are a part of the stream, not necessarily one PDU.
     """
 
     time: float
@@ -37,7 +37,7 @@ class Octets:
     data: bytes = b""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able form; the octets are base64."""
+        """Return a form for JSON; the octets are in base64."""
         return {
             "time": self.time,
             "connection": self.connection,
@@ -49,9 +49,9 @@ class Octets:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Octets:
-        """Read what :meth:`to_dict` wrote. Raises ValueError or KeyError for anything else."""
+        """Read the output of :meth:`to_dict`. Raises ValueError or KeyError for any other input."""
         if record["kind"] not in _KINDS:
-            raise ValueError(f"no such kind of transcript entry: {record['kind']!r}")
+            raise ValueError(f"unknown kind of transcript entry: {record['kind']!r}")
         local_host, local_port = record["local"]
         remote_host, remote_port = record["remote"]
         return cls(
@@ -66,7 +66,7 @@ class Octets:
 
 @dataclass(slots=True)
 class Transcript:
-    """An append-only list of :class:`Octets`, shared by all connections of one test."""
+    """A list of :class:`Octets`, appended to by all connections of one test."""
 
     entries: list[Octets] = field(default_factory=list)
     _connections: int = 0
@@ -84,20 +84,20 @@ class Transcript:
         remote: tuple[str, int],
         data: bytes = b"",
     ) -> None:
-        """Write down what just happened."""
+        """Append an event that has just happened."""
         self.entries.append(Octets(time.time(), connection, kind, local, remote, data))
 
     def stream(self, connection: int, kind: Kind) -> bytes:
-        """Return all octets of one direction (``"sent"`` or ``"received"``) of one connection."""
+        """Return all octets of one connection in one direction (``"sent"`` or ``"received"``)."""
         return b"".join(e.data for e in self.entries if e.connection == connection and e.kind == kind)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return a JSON-able form."""
+        """Return a form for JSON."""
         return [entry.to_dict() for entry in self.entries]
 
     @classmethod
     def from_dicts(cls, records: Iterable[dict[str, Any]]) -> Transcript:
-        """Read what :meth:`to_dicts` wrote."""
+        """Read the output of :meth:`to_dicts`."""
         entries = [Octets.from_dict(record) for record in records]
         return cls(entries, max((entry.connection for entry in entries), default=0))
 

@@ -1,93 +1,97 @@
-"""Servers that are wrong on purpose, to show that the suite bites.
+"""All faults, by name: servers that are wrong on purpose, to show that the cases find defects.
 
-Each fault is one small deviation from the conforming server, in a class of its own (`registry` tells how),
-with the requirements it breaks. ``swn-torture faults`` lists them, ``swn-torture serve --fault NAME`` runs a
-cluster that has one, and ``make mutants`` runs the suite against all of them.
+Each fault is one small deviation from the conforming server, in a class of its own, with the requirements
+that it violates; `registry` says how one is declared. ``swn-torture faults`` lists them, ``swn-torture serve
+--fault NAME`` runs a cluster that has one, and ``make fault-matrix`` runs the suite against all of them.
 
-Nothing here is imported until a fault is asked for.
+The modules of faults are imported when a fault is asked for, not before.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import tomllib
+from importlib import resources
 from typing import TYPE_CHECKING
 
-from swn_torture.faults.registry import FAULTS, Fault, FaultError, Registry, UnknownFault
+from swn_torture.faults.registry import FAULTS, KINDS, Fault, FaultError, Kind, Registry, UnknownFault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from swn_torture.server.config import ClusterConfig
     from swn_torture.server.nodes.parts import Parts
 
 __all__ = [
     "AREAS",
+    "KINDS",
     "Fault",
     "FaultError",
+    "Kind",
     "Registry",
     "UnknownFault",
     "find_fault",
     "load_faults",
+    "renamed_faults",
     "with_fault",
 ]
 
-#: The modules that hold the faults, in the order in which they are listed.
-AREAS = (
-    "codes",
-    "checks",
-    "lists",
-    "buffers",
-    "changes",
-    "moves",
-    "timers",
-    "registrations",
-    "entries",
-    "handles",
-    "access",
-    "layout",
-    "waits",
-    "stubs",
-    "binding",
-    "associations",
-    "fragments",
-    "calls",
-    "cancels",
-    "security",
-    "mapper",
-    "corners",
-    "aftermath",
-)
+#: The rooms and their modules of faults, in the order in which faults are listed.
+ROOMS = {
+    "witness": (
+        *("codes", "checks", "lists", "buffers", "changes", "moves", "timers"),
+        *("registrations", "handles", "access", "layout"),
+    ),
+    "transport": (
+        *("stubs", "binding", "associations", "fragments", "calls", "cancels", "security", "mapper"),
+    ),
+    "narrowed": ("entries", "pending_calls", "conditions", "after_errors"),
+}
+
+#: The names of the areas: the modules, with dashes.
+AREAS = tuple(module.replace("_", "-") for modules in ROOMS.values() for module in modules)
 
 
 @functools.cache
 def load_faults() -> Registry:
-    """All faults.
+    """Load all faults.
 
     Raises:
-        FaultError: one is declared wrongly.
+        FaultError: a fault is declared wrongly.
     """
-    for area in AREAS:
-        importlib.import_module(f"{__name__}.{area}")
+    for room, modules in ROOMS.items():
+        for module in modules:
+            importlib.import_module(f"swn_torture.faults.{room}.{module}")
     return FAULTS
 
 
+@functools.cache
+def renamed_faults() -> Mapping[str, str]:
+    """Return the present names of faults by their old names, from ``renamed.toml``."""
+    text = resources.files(__package__).joinpath("renamed.toml").read_text(encoding="utf-8")
+    names: dict[str, str] = tomllib.loads(text)["faults"]
+    return names
+
+
 def find_fault(name: str) -> Fault:
-    """The fault of that name.
+    """Return the fault of that name; an old name finds the fault under its present name.
 
     Raises:
-        UnknownFault: there is none.
+        UnknownFault: no fault has that name.
     """
-    return load_faults().find(name)
+    return load_faults().find(renamed_faults().get(name, name))
 
 
 def with_fault(config: ClusterConfig, name: str | None) -> tuple[ClusterConfig, Parts]:
-    """A cluster's configuration and the classes of its nodes, with the named fault applied to both.
+    """Apply a fault to a cluster's configuration and to the classes of its nodes.
 
     Args:
         config: the conforming configuration.
-        name: of the fault; None for none.
+        name: name of the fault; None for no fault.
 
     Raises:
-        UnknownFault: there is none of that name.
+        UnknownFault: no fault has that name.
     """
     from swn_torture.server.nodes.parts import Parts
 

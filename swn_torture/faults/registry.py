@@ -1,16 +1,24 @@
-'''What a fault is, how one is declared, and how a cluster comes by it.
+'''What a fault is, how it is declared, and how it is applied to a cluster.
 
-A fault is a subclass of one part of the reference server, named for what it does wrong::
+A fault is a subclass of one replaceable part of the reference server. Its class name says what is wrong::
 
     @violates("SWN-3.1.4.2-null-netname")
-    class RegisterTakesNullNetName(Admission):
-        """Register does not mind a NULL NetName."""
+    class RegisterTakesNullNetName(RegistrationChecks):
+        """Register accepts a NULL NetName."""
 
+        @override
         def names(self, request): ...
 
-Its name on the command line is ``register-takes-null-net-name``, its summary the first line of the docstring.
-What is nothing but a setting that no conforming server has is a function from one configuration to another.
-Where one class is not enough, ``part_of`` adds another.
+Its name on the command line is ``register-takes-null-net-name``; its summary is the first line of the
+docstring. A fault that only sets the configuration to a value that no conforming server has is a function: it
+takes a configuration and returns another. Where a fault needs a second class, `part_of` adds it.
+
+There are two kinds of fault. The room of the module decides which one a fault is:
+
+* *realistic* (`faults.witness`, `faults.transport`): a defect that a real server was seen to have (`seen_in`
+  names the server), or that an implementer could plausibly make.
+* *narrowed* (`faults.narrowed`): a defect restricted to one condition, so that only the cases of its own
+  requirement can see it.
 '''
 
 from __future__ import annotations
@@ -21,7 +29,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
 from swn_torture.dcerpc.security.acceptor import Acceptor
@@ -31,6 +39,7 @@ from swn_torture.dcerpc.server.request_assembly import RequestAssembler
 from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.server.config import ClusterConfig, ConfigError
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.nodes.parts import Parts
 from swn_torture.server.state.registration_checks import RegistrationChecks
 from swn_torture.server.state.responses import Responder
 from swn_torture.server.state.service import WitnessService
@@ -39,33 +48,47 @@ from swn_torture.spec import load_catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from swn_torture.server.nodes.parts import Parts
-
-Setting = Callable[[ClusterConfig], ClusterConfig]
+ConfigChange = Callable[[ClusterConfig], ClusterConfig]
 Deviation = TypeVar("Deviation", bound=Callable[..., Any])
 
-#: The parts of a server that a fault can replace, each with the part and the attribute that hold it; those
-#: held by nothing are attributes of `Parts`.
-_SEAMS: dict[type, tuple[type | None, str]] = {
-    Responder: (WitnessService, "responder"),
-    RegistrationChecks: (WitnessService, "registration_checks"),
-    WitnessService: (None, "service"),
-    WitnessEndpoint: (None, "endpoint"),
-    RequestAssembler: (ServerConnection, "assembler"),
-    Authenticator: (ServerConnection, "authenticator"),
-    ServerConnection: (RpcServer, "connection"),
-    RpcServer: (None, "rpc_server"),
-    EndpointMapper: (None, "mapper"),
-    Acceptor: (None, "acceptor"),
+Kind = Literal["realistic", "narrowed"]
+KINDS: tuple[Kind, ...] = ("realistic", "narrowed")
+
+
+class Slot(NamedTuple):
+    """Where a server keeps the class of one replaceable part.
+
+    Attributes:
+        holder: the class with the attribute.
+        attribute: its name; its value is the class of the part.
+    """
+
+    holder: type
+    attribute: str
+
+
+#: The parts of a server that a fault can replace. A part stands before its holder, so that `Fault.apply` can
+#: replace both.
+REPLACEABLE_PARTS: dict[type, Slot] = {
+    Responder: Slot(WitnessService, "responder"),
+    RegistrationChecks: Slot(WitnessService, "registration_checks"),
+    WitnessService: Slot(Parts, "service"),
+    WitnessEndpoint: Slot(Parts, "endpoint"),
+    RequestAssembler: Slot(ServerConnection, "assembler"),
+    Authenticator: Slot(ServerConnection, "authenticator"),
+    ServerConnection: Slot(RpcServer, "connection"),
+    RpcServer: Slot(Parts, "rpc_server"),
+    EndpointMapper: Slot(Parts, "mapper"),
+    Acceptor: Slot(Parts, "acceptor"),
 }
 
 
 class FaultError(Exception):
-    """A fault is declared wrongly; says which and why."""
+    """A fault is declared wrongly; the text says which fault and why."""
 
 
 class UnknownFault(ConfigError):  # noqa: N818 - named for what it reports
-    """There is no fault of that name; the text has those that sound like it."""
+    """No fault has that name; the text lists similar names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +96,43 @@ class Fault:
     """One deviation.
 
     Attributes:
-        name: in dashes.
+        name: words with dashes between them.
         summary: one sentence: what the server does wrong.
-        violates: ids of the requirements that it breaks, each of which a case has to find broken.
-        area: the module that holds it.
-        near: ids of other requirements, in whose cases it may show.
-        parts: the parts of the server that do it.
-        setting: what it changes in the configuration, if it is that.
+        violates: ids of the requirements that it violates; for each, a case has to find it broken.
+        area: name of the module that holds it, with dashes.
+        kind: whether a real server could have this defect, or it is restricted to one condition.
+        seen_in: the real server that was seen to have it (``Samba 4.22``); empty if none was.
+        near: ids of other requirements in whose cases it may show.
+        parts: the classes that replace parts of the server.
+        config_change: what it changes in the configuration; None if it changes classes only.
     """
 
     name: str
     summary: str
     violates: tuple[str, ...]
     area: str
+    kind: Kind = "realistic"
+    seen_in: str = ""
     near: tuple[str, ...] = ()
     parts: tuple[type, ...] = ()
-    setting: Setting | None = None
+    config_change: ConfigChange | None = None
 
     def apply(self, config: ClusterConfig, parts: Parts) -> tuple[ClusterConfig, Parts]:
-        """A cluster's configuration and parts with this fault in them."""
-        if self.setting is not None:
-            config = self.setting(config)
-        replaced = {seam_of(part): part for part in self.parts}
-        for seam, (holder, attribute) in _SEAMS.items():  # what is held comes before its holder
-            part = replaced.get(seam)
-            if part is not None and holder is not None:
+        """Return a cluster's configuration and parts with this fault in them."""
+        if self.config_change is not None:
+            config = self.config_change(config)
+        replaced = {replaced_part(part): part for part in self.parts}
+        for original, (holder, attribute) in REPLACEABLE_PARTS.items():
+            part = replaced.get(original)
+            if part is not None and holder is not Parts:
                 base = replaced.get(holder, holder)
                 replaced[holder] = type(f"Faulty{holder.__name__}", (base,), {attribute: part})
-        own = {
-            attribute: replaced[seam]
-            for seam, (holder, attribute) in _SEAMS.items()
-            if holder is None and seam in replaced
+        changes = {
+            attribute: replaced[original]
+            for original, (holder, attribute) in REPLACEABLE_PARTS.items()
+            if holder is Parts and original in replaced
         }
-        return config, dataclasses.replace(parts, **own)
+        return config, dataclasses.replace(parts, **changes)
 
 
 class Registry:
@@ -121,68 +148,77 @@ class Registry:
         return len(self._faults)
 
     def add(self, fault: Fault) -> None:
-        """Take a fault in.
+        """Add a fault.
 
         Raises:
-            FaultError: its name is taken, it says nothing of itself, or it breaks nothing that binds.
+            FaultError: its name is in use, its summary is not a sentence, a requirement is not in the
+                catalogue or not judged, or it is narrowed and names a server that has it.
         """
         rows = load_catalogue().requirements
         if fault.name in self._faults:
             raise FaultError(f"{fault.name}: the name is used twice")
         if not fault.summary.endswith("."):
-            raise FaultError(f"{fault.name}: the summary is no sentence: {fault.summary!r}")
+            raise FaultError(f"{fault.name}: the summary is not a sentence: {fault.summary!r}")
         if not fault.violates:
-            raise FaultError(f"{fault.name}: violates nothing")
+            raise FaultError(f"{fault.name}: violates nothing; name at least one requirement")
+        if fault.seen_in and fault.kind == "narrowed":
+            raise FaultError(f"{fault.name}: seen in {fault.seen_in}, so it is realistic and not narrowed")
         for requirement in (*fault.violates, *fault.near):
             if requirement not in rows:
-                near = ", ".join(load_catalogue().closest(requirement)) or "nothing like it"
-                raise FaultError(f"{fault.name}: no requirement {requirement}; the catalogue has {near}")
+                close = ", ".join(load_catalogue().closest(requirement)) or "none"
+                raise FaultError(f"{fault.name}: unknown requirement {requirement}; close matches: {close}")
         for requirement in fault.violates:
             if not (rows[requirement].observable and rows[requirement].judged):
-                raise FaultError(f"{fault.name}: {requirement} is not judged, so nobody can violate it")
+                raise FaultError(f"{fault.name}: {requirement} is not judged, so no case can find it broken")
         self._faults[fault.name] = fault
 
     def extend(self, name: str, part: type) -> None:
-        """Give a fault one more part."""
+        """Add one more part to a fault."""
         fault = self._faults[name]
         self._faults[name] = dataclasses.replace(fault, parts=(*fault.parts, part))
 
     def find(self, name: str) -> Fault:
-        """The fault of that name.
+        """Return the fault of that name.
 
         Raises:
-            UnknownFault: there is none.
+            UnknownFault: no fault has that name.
         """
         if name not in self._faults:
-            near = difflib.get_close_matches(name, self._faults, n=3, cutoff=0.4)
-            hint = f"; close to it: {', '.join(near)}" if near else ""
-            raise UnknownFault(f"there is no fault {name!r}{hint} (swn-torture faults lists all)")
+            close = difflib.get_close_matches(name, self._faults, n=3, cutoff=0.4)
+            hint = f"Close matches: {', '.join(close)}. " if close else ""
+            raise UnknownFault(f"Unknown fault {name!r}. {hint}`swn-torture faults` lists all.")
         return self._faults[name]
 
 
 FAULTS = Registry()
 
 
-def violates(*requirements: str, near: tuple[str, ...] = ()) -> Callable[[Deviation], Deviation]:
-    """Declare a class or a function as a fault that breaks these requirements.
+def violates(
+    *requirements: str, near: tuple[str, ...] = (), seen_in: str = ""
+) -> Callable[[Deviation], Deviation]:
+    """Declare a class or a function as a fault that violates these requirements.
 
     Args:
         requirements: ids.
-        near: ids of others in whose cases it may show, where these are of another section.
+        near: ids of others in whose cases it may show, where these belong to another section.
+        seen_in: the real server that was seen to have this fault.
     """
 
     def declare(deviation: Deviation) -> Deviation:
-        doc = inspect.cleandoc(deviation.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+        summary = inspect.cleandoc(deviation.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+        room, module = deviation.__module__.split(".")[-2:]
         is_part = isinstance(deviation, type)
         FAULTS.add(
             Fault(
                 name=name_of(deviation),
-                summary=doc,
+                summary=summary,
                 violates=requirements,
-                area=deviation.__module__.rpartition(".")[2],
+                area=module.replace("_", "-"),
+                kind="narrowed" if room == "narrowed" else "realistic",
+                seen_in=seen_in,
                 near=near,
                 parts=(deviation,) if isinstance(deviation, type) else (),
-                setting=None if is_part else deviation,
+                config_change=None if is_part else deviation,
             )
         )
         return deviation
@@ -201,28 +237,29 @@ def part_of(fault: Callable[..., Any]) -> Callable[[type], type]:
 
 
 def name_of(deviation: Callable[..., Any]) -> str:
-    """``NullNameTaken`` and ``null_name_taken`` are both called ``null-name-taken``."""
+    """Return the fault name: ``null-name-taken`` for both ``NullNameTaken`` and ``null_name_taken``."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", deviation.__name__)
     return parted.replace("_", "-").lower()
 
 
-def seam_of(part: type) -> type:
-    """The part of a conforming server that `part` replaces.
+def replaced_part(part: type) -> type:
+    """Return the part of the conforming server that `part` replaces.
 
     Raises:
-        FaultError: it replaces none.
+        FaultError: `part` is not a subclass of a replaceable part.
     """
-    for seam in _SEAMS:
-        if issubclass(part, seam):
-            return seam
-    raise FaultError(f"{part.__name__} is no part of a server that could be replaced")
+    for original in REPLACEABLE_PARTS:
+        if issubclass(part, original):
+            return original
+    known = ", ".join(original.__name__ for original in REPLACEABLE_PARTS)
+    raise FaultError(f"{part.__name__} does not replace a part of the server; replaceable: {known}")
 
 
 def with_options(config: ClusterConfig, **options: Any) -> ClusterConfig:
-    """A configuration with other choices of the witness servers."""
+    """Return the configuration with other options of the witness servers."""
     return dataclasses.replace(config, options=dataclasses.replace(config.options, **options))
 
 
 def with_rpc(config: ClusterConfig, **options: Any) -> ClusterConfig:
-    """A configuration with other choices of the RPC servers."""
+    """Return the configuration with other options of the RPC servers."""
     return dataclasses.replace(config, rpc=dataclasses.replace(config.rpc, **options))

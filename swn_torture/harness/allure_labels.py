@@ -1,6 +1,6 @@
-"""What Allure is told of a case: title, severity by level, requirements as tags, findings as attachments.
+"""What Allure shows of a case: title, severity by level, requirements as tags, findings as attachments.
 
-``--alluredir`` is allure-pytest's own option; nothing else is needed for it.
+``--alluredir`` is an option of allure-pytest; a user sets nothing else.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit.case import mark_of, suite_of, title_of
+from swn_torture.report.finding import findings
 from swn_torture.report.verdict import strictest
 from swn_torture.spec import load_catalogue
 
@@ -20,7 +21,7 @@ _SEVERITY = {"MUST": "critical", "MUST NOT": "critical", "implied": "normal", "S
 
 
 def label(item: pytest.Item) -> None:
-    """Label the case that is about to be set up."""
+    """Label the case before its set-up."""
     import allure
 
     mark = mark_of(item)
@@ -33,8 +34,8 @@ def label(item: pytest.Item) -> None:
     allure.dynamic.feature(suite_of(item))
     allure.dynamic.tag(*mark.requirements)
     allure.dynamic.label("requirement", *mark.requirements)
-    # What allure.title and allure.description would set. Their dynamic forms do not do here: allure-pytest
-    # replaces what they said during the set-up, and a case that is not tested ends with that.
+    # These two set what allure.title and allure.description set. allure.dynamic.title and description do not
+    # work here: allure-pytest replaces their values during the set-up, where a case that is not tested ends.
     if isinstance(item, pytest.Function):
         item.obj.__allure_display_name__ = title_of(item)
     listed = "\n".join(f"- {row.id} ({row.level}, {row.cite}): {row.text}" for row in rows)
@@ -42,11 +43,8 @@ def label(item: pytest.Item) -> None:
 
 
 def attach_findings(spec: Spec) -> None:
-    """Attach every failed check as text to the case that has just run."""
+    """Attach the text of every finding to the case that has just run."""
     import allure
 
-    for check in spec.failed:
-        allowed = "\n".join(f"expected: {text}" for text in check.expected)
-        allure.attach(
-            f"{allowed}\nobserved: {check.observed}", check.requirement, allure.attachment_type.TEXT
-        )
+    for finding in findings(spec.checks, load_catalogue(), case=spec.case):
+        allure.attach("\n".join(finding.lines()), finding.requirement, allure.attachment_type.TEXT)

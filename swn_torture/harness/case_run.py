@@ -1,7 +1,7 @@
-"""One case being run: its law, its connections, its event loop, its hold on the target.
+"""One running case: its event loop, its connections, its controller, its lock on the target, its checks.
 
-Made by the ``swn_run`` fixture. Whatever happens to the case, its connections end with it, what it disturbed
-is put right, and what it found until then is kept.
+The ``swn_run`` fixture makes it. However the case ends, its connections are closed, the cluster is restored
+if the case disturbs it, and its checks until then are kept.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from swn_torture.dcerpc.errors import (
     RemoteProtocolError,
     RpcError,
 )
+from swn_torture.report.finding import findings
 from swn_torture.spec import load_catalogue
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.codec import DecodeError
@@ -38,39 +39,40 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.transcript import Octets
     from swn_torture.harness.live_target import LiveTarget
 
-#: Seconds a case may take beyond what it says it lasts before it is ended as an error. A guard against a
-#: hang of ours: every wait inside a case has its own, shorter deadline.
-_GUARD_S = 120.0
+#: Seconds that a case may take beyond its ``lasts`` before it ends as an error. This guards against a hang in
+#: the suite: every wait inside a case has its own, shorter deadline.
+_TIME_LIMIT_S = 120.0
 
-#: Errors that only somebody who is there can cause.
+#: Errors that prove that the target answered.
 _ANSWERS = (BindRefused, ContextRefused, DecodeError, Fault, RemoteProtocolError)
 
-#: Seconds a target that broke off a conversation has to show that it still answers others.
-_SIGN_OF_LIFE_S = 10.0
+#: Seconds within which a target that ended an exchange must answer on a new connection.
+_PROBE_S = 10.0
 
 
-class Violation(AssertionError):  # noqa: N818 - a finding
-    """A case found the target in breach of what binds it; the text is the finding."""
+class Violation(AssertionError):  # noqa: N818 - a finding, not an error
+    """A case found at least one violation; the text is the findings."""
 
 
 class CaseError(Exception):
-    """The harness or the target could not be used; says nothing about conformance."""
+    """The harness or the target could not be used. This says nothing about conformance."""
 
 
 class CaseRun:
     """One case on one target.
 
     Attributes:
-        law: what it found.
-        witness: its view of the target.
+        mark: what the case declares about itself.
+        spec: its checks and choices.
+        witness: its connections to the witness service.
         target: the target.
-        started: ``time.monotonic()`` when it had the target.
+        started: ``time.monotonic()`` when it got the target.
     """
 
     def __init__(self, item: pytest.Item, target: LiveTarget, syntax: str) -> None:
         mark = mark_of(item)
         if mark is None:
-            raise TypeError(f"{item.nodeid} uses the fixtures of a case and is none: it lacks the @case mark")
+            raise TypeError(f"{item.nodeid} uses the fixtures of a case but has no @case mark")
         self.mark = mark
         self.target = target
         self.spec = Spec(slug_of(item), mark.requirements)
@@ -82,8 +84,8 @@ class CaseRun:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        if self.target.dead:
-            raise CaseError(f"not run: {self.target.dead}")
+        if self.target.lost:
+            raise CaseError(f"not run: {self.target.lost}")
         reason = unmet(self.mark.needs, self.target.profile, self.target.controller())
         if reason:
             pytest.skip(reason)
@@ -96,17 +98,21 @@ class CaseRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stack:
-            self._runner.run(self._tidy())
+            self._runner.run(self._clean_up())
 
     @property
     def cluster(self) -> Controller:
-        """The controller of the target, opened."""
+        """The controller of the target, open."""
         if not self._controllers:
             self._runner.run(self._open_controller(self.target))
         return self._controllers[0]
 
     async def variant(self, name: str) -> Witness:
-        """The target's implementation set up otherwise, with its controller opened as ``cluster``."""
+        """A variant of the target; its open controller is the attribute ``cluster`` of the result.
+
+        Args:
+            name: name of the variant in the profile, ``[variants.NAME]``.
+        """
         target = await asyncio.to_thread(self.target.variant, name)
         witness = Witness(target.profile, self.spec, self.witness.syntax)
         self._witnesses.append(witness)
@@ -121,7 +127,7 @@ class CaseRun:
 
     @property
     def transcript(self) -> list[Octets]:
-        """Every octet the case exchanged, in the order of time."""
+        """All octet records of the case in order of time."""
         records = [record for witness in self._witnesses for record in witness.transcript.entries]
         return sorted(records, key=lambda record: record.time)
 
@@ -129,79 +135,87 @@ class CaseRun:
         """Run the case to its end.
 
         Raises:
-            Violation: it found one.
-            CaseError: it could not be run, or reached no check.
+            Violation: it found at least one violation.
+            CaseError: it could not be run, or it reached no check.
         """
         try:
-            self._runner.run(self._guarded(case))
+            self._runner.run(self._limited(case))
         except CaseStopped:
             pass
         except (NotSupported, NotTestable) as reason:
-            # What was found before that counts: it may be why the case cannot go on.
+            # A finding before this point counts: it may be the reason why the case cannot go on.
             if not self.spec.failed:
                 pytest.skip(str(reason))
         except ControllerError as problem:
-            raise CaseError(f"the controller could not move the cluster: {problem}") from problem
+            raise CaseError(f"the controller failed: {problem}") from problem
         except (RpcError, DecodeError, OSError) as problem:
             self._unexpected(problem)
         if self.spec.violations:
-            self._sure_of_the_target()
-            raise Violation(self._text())
+            self._require_live_target()
+            found = findings(self.spec.checks, load_catalogue(), case=self.spec.case)
+            raise Violation("\n".join(line for finding in found for line in finding.lines()))
         if not self.spec.checks:
-            raise CaseError("the case ended without reaching a check")
+            raise CaseError("the case ended without a check")
 
-    async def _guarded(self, case: Coroutine[Any, Any, None]) -> None:
-        limit = self.mark.lasts + _GUARD_S
+    async def _limited(self, case: Coroutine[Any, Any, None]) -> None:
+        limit = self.mark.lasts + _TIME_LIMIT_S
         try:
             async with asyncio.timeout(limit):
                 await case
         except DeadlineExceeded:
-            raise  # the target's silence, which the case did not expect, and not the end of our patience
+            raise  # the target did not answer a call in time; this is not the time limit of the case
         except TimeoutError as timeout:
-            raise CaseError(f"the case was ended after {limit:g} s; it should have ended itself") from timeout
+            raise CaseError(f"the case did not end within {limit:g} s") from timeout
 
     def _unexpected(self, problem: Exception) -> None:
-        """The conversation broke unexpectedly: the target's doing if it still serves others."""
-        signs = self._runner.run(self._sign_of_life())
-        if signs is not None:
-            self.target.dead = f"the target stopped answering during {self.spec.case} ({signs})"
-            raise CaseError(f"{problem}; after that the target no longer answered: {signs}") from problem
+        """The exchange ended in an error that the case did not expect.
+
+        If the target still answers on other connections, this is a finding about the first requirement that
+        the case has not checked yet.
+
+        Raises:
+            CaseError: the target no longer answers, or every binding requirement is already checked.
+        """
+        trouble = self._runner.run(self._probe_target())
+        if trouble is not None:
+            self.target.lost = f"the target stopped answering during {self.spec.case} ({trouble})"
+            raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
         rows = load_catalogue().requirements
         reached = {check.requirement for check in self.spec.checks}
         open_ids = [name for name in self.spec.requirements if name not in reached and rows[name].binding]
         if not open_ids:
             raise CaseError(f"{type(problem).__name__}: {problem}") from problem
         self.spec(open_ids[0]).holds(
-            False,  # noqa: FBT003 - what came is not what the rule allows
+            condition=False,
             expected="the exchange that the rule describes",
-            observed=f"{problem} ({type(problem).__name__})",
-            note="the conversation ended here; the target still serves other connections",
+            observed=str(problem) or type(problem).__name__,
+            note="the exchange ended here; the target still answers on other connections",
         )
 
-    def _sure_of_the_target(self) -> None:
-        """A target that is gone did not answer wrongly: that is an error, and no violation.
+    def _require_live_target(self) -> None:
+        """Make an error of a violation that a target which no longer runs could not help.
 
         Raises:
-            CaseError: no node answers any more, and the case did not itself judge that one should.
+            CaseError: no node answers any more, and the case did not itself check that one does.
         """
         if self.spec.survival_checked:
             return
-        signs = self._runner.run(self._sign_of_life())
-        if signs is not None:
-            self.target.dead = f"the target stopped answering during {self.spec.case} ({signs})"
-            raise CaseError(f"the target no longer answers: {signs}")
+        trouble = self._runner.run(self._probe_target())
+        if trouble is not None:
+            self.target.lost = f"the target stopped answering during {self.spec.case} ({trouble})"
+            raise CaseError(f"the target no longer answers: {trouble}")
 
-    async def _sign_of_life(self) -> str | None:
-        """None when any node answers on a fresh connection, else what went wrong with the last one tried.
+    async def _probe_target(self) -> str | None:
+        """None when any node answers on a new connection, else the problem with the last node tried.
 
-        A wrong answer is a sign of life, too: else a target that does one thing wrong would be judged by the
-        first case that comes upon it, and by no other.
+        A wrong response counts as an answer. Otherwise one fault of a target would end the run at the first
+        case that finds it.
         """
         trouble = "the profile names no node"
         for node in range(len(self.target.profile.nodes)):
             probe = Witness(self.target.profile, self.spec)
             try:
-                async with asyncio.timeout(_SIGN_OF_LIFE_S):
+                async with asyncio.timeout(_PROBE_S):
                     await (await probe.connect(node)).get_interface_list(timeout=None)
             except _ANSWERS:
                 return None
@@ -213,7 +227,7 @@ class CaseRun:
                 await probe.close()
         return trouble
 
-    async def _tidy(self) -> None:
+    async def _clean_up(self) -> None:
         for witness in self._witnesses:
             await witness.close()
         try:
@@ -223,17 +237,3 @@ class CaseRun:
         finally:
             for controller in self._controllers:
                 await controller.close()
-
-    def _text(self) -> str:
-        """The findings for pytest's own output, in the form every report uses."""
-        rows = load_catalogue().requirements
-        lines = []
-        for check in self.spec.failed:
-            row = rows[check.requirement]
-            lines += [
-                f"{row.id}: {row.text} ({row.cite}, {row.level})",
-                *(f"    expected: {allowed}" for allowed in check.expected),
-                f"    observed: {check.observed}",
-                *([f"    {check.note}"] if check.note else []),
-            ]
-        return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""A place to test: a target whose nodes are known and, for the embedded reference, running.
+"""The running target of a test process: its profile with real addresses, and its variants.
 
-One for each test process; cases come and go, the place stays.
+There is one for each test process; all cases of the process share it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class LiveTarget:
-    """A target to test, started if the suite is to start it.
+    """A running target. An embedded cluster is started when the context is entered, and stopped at its end.
 
     Attributes:
-        profile: what is known of it; for an embedded cluster with the addresses it really got.
-        dead: why nothing more can be tested here, once a case found that the target no longer answers.
+        profile: the profile; for an embedded cluster with its real addresses.
+        lost: why no further case can run, once a case found that the target no longer answers; else None.
     """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.dead: str | None = None
+        self.lost: str | None = None
         self._stack = contextlib.ExitStack()
         self._variants: dict[str, LiveTarget] = {}
 
@@ -65,26 +65,33 @@ class LiveTarget:
 
     @property
     def embedded(self) -> bool:
-        """Whether this process runs the target itself, so that nobody else can use it."""
+        """Whether this process runs the target itself, so that no other process can use it."""
         return self.profile.embedded is not None
 
     def controller(self) -> Controller:
-        """A controller of its own for the caller, not yet opened.
+        """A new controller, not yet opened.
 
         Raises:
-            ProfileError: the profile's [controller] cannot be used.
+            ProfileError: the [controller] of the profile is wrong.
         """
         return make_controller(self.profile)
 
     def use(self, *, alone: bool) -> AbstractContextManager[None]:
-        """Hold the target for one case; only a live target can be in use by somebody else."""
+        """Hold the target for one case. An embedded target needs no lock.
+
+        Args:
+            alone: no other case uses the target meanwhile.
+        """
         if self.embedded:
             return contextlib.nullcontext()
         nodes = " ".join(node.address for node in self.profile.nodes)
         return use_of(f"{self.profile.name} {nodes}", alone=alone)
 
     def variant(self, name: str) -> LiveTarget:
-        """The same implementation set up otherwise; started at its first use, kept for the process.
+        """A variant of the target: started at its first use and kept until the process ends.
+
+        Args:
+            name: name of the variant in the profile, ``[variants.NAME]``.
 
         Raises:
             ProfileError: the profile has no such variant.
@@ -97,7 +104,12 @@ class LiveTarget:
 
 
 def variant_of(profile: Profile, name: str) -> Profile:
-    """The profile of a variant: a profile of its own (``profile = "path"``), or changed settings."""
+    """The profile of a variant: another profile (``profile = "path"``), or this one with changed settings.
+
+    Args:
+        profile: the profile that has the variant.
+        name: name of the variant.
+    """
     from swn_torture.target import load_profile
 
     changes = dict(profile.variants[name])
@@ -115,11 +127,11 @@ def variant_of(profile: Profile, name: str) -> Profile:
 
 
 def embedded_cluster(profile: Profile) -> EmbeddedCluster:
-    """The reference cluster that the [embedded] table of a profile describes, with the fault it names.
+    """The reference cluster of the [embedded] table of a profile, with the fault that the table names.
 
     Raises:
-        ConfigError: the table cannot be used.
-        UnknownFault: it names a fault that there is not.
+        ConfigError: the table is wrong.
+        UnknownFault: there is no fault of that name.
     """
     from swn_torture.faults.library import with_fault
     from swn_torture.server.config import ClusterConfig

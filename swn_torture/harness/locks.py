@@ -1,8 +1,8 @@
-"""Who may use a live target when: cases share it, a case that disturbs the cluster has it alone.
+"""Locks on a live target: cases share it, and a case that disturbs the cluster has it alone.
 
-The lock lies in files, so that processes of one run (pytest-xdist) and of two runs on this machine heed it.
-It is fair: whoever wants the target alone holds up those that come after, so it is not starved by a stream
-of sharers.
+The locks are files, so they hold between the processes of one run (pytest-xdist) and between runs on this
+machine. They are fair: a case that waits to have the target alone blocks the cases that come after it, so
+that it does not wait forever while others share the target.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: How often a waiting process looks again. Short beside any case, long beside a system call.
+#: Seconds between two attempts. Short compared with any case, long compared with a system call.
 _POLL_S = 0.02
 
 
-class LockTimeout(Exception):  # noqa: N818 - named as the builtin it resembles
-    """Somebody else held the target for longer than we were ready to wait."""
+class LockTimeout(Exception):  # noqa: N818 - named like the builtin TimeoutError
+    """Another run or case held the target for longer than the time-out."""
 
 
 @contextlib.contextmanager
@@ -32,12 +32,12 @@ def use_of(target: str, *, alone: bool, timeout: float = 900.0) -> Iterator[None
     """Hold the target, shared or alone, while the block runs.
 
     Args:
-        target: what tells targets apart: the profile's name and addresses.
-        alone: nobody else uses the target meanwhile.
-        timeout: seconds to wait for it.
+        target: text that identifies the target: the name of the profile and the addresses.
+        alone: no other case uses the target meanwhile.
+        timeout: seconds to wait for the target.
 
     Raises:
-        LockTimeout: it was not to be had in that time.
+        LockTimeout: the target did not become free in that time.
     """
     digest = hashlib.sha256(target.encode()).hexdigest()[:16]
     directory = Path(tempfile.gettempdir()) / f"swn-torture-locks-{os.getuid()}"
@@ -47,7 +47,7 @@ def use_of(target: str, *, alone: bool, timeout: float = 900.0) -> Iterator[None
         _take(turn.fileno(), fcntl.LOCK_EX, deadline, target)
         _take(use.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH, deadline, target)
         fcntl.flock(turn.fileno(), fcntl.LOCK_UN)
-        # Closing the files at the end of the block, or the death of this process, lets go.
+        # The lock ends when the files are closed: at the end of the block, or when this process ends.
         yield
 
 
@@ -57,7 +57,9 @@ def _take(descriptor: int, operation: int, deadline: float, target: str) -> None
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise LockTimeout(f"another run or case kept {target} to itself for too long") from None
+                raise LockTimeout(
+                    f"another run or case kept the target {target} locked for too long"
+                ) from None
             time.sleep(_POLL_S)
         else:
             return

@@ -1,6 +1,6 @@
-"""The first look at a target: can it be reached, does it know us, does it know the name we register with?
+"""First calls to a target before a run: is it reachable, does it accept the account and the NetName?
 
-Each failure is explained in a paragraph that says what to mend, before two hundred cases fail for one reason.
+A failure is explained in one paragraph that says how to mend it, before every case fails for the same reason.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from swn_torture.witness.constants import WITNESS, InterfaceFlags, ProtocolVersi
 if TYPE_CHECKING:
     from swn_torture.target import NodeAddress, Profile
 
-#: Seconds each step may take before the target counts as out of reach.
+#: Seconds that each step may take before the target counts as unreachable.
 _STEP_S = 8.0
 
 
 def first_trouble(profile: Profile) -> str | None:
-    """Why the suite cannot judge this target, or None."""
-    return asyncio.run(_look(profile))
+    """Why the suite cannot use this target, in one paragraph; None when it can."""
+    return asyncio.run(_check(profile))
 
 
-async def _look(profile: Profile) -> str | None:
+async def _check(profile: Profile) -> str | None:
     if profile.network_namespace:
         from swn_torture.lab.namespaces import enter_network
 
         enter_network(profile.network_namespace)
     for node in profile.nodes:
-        trouble = await _look_at(profile, node)
+        trouble = await _check_node(profile, node)
         if trouble:
             return trouble
     return None
 
 
-async def _look_at(profile: Profile, node: NodeAddress) -> str | None:
+async def _check_node(profile: Profile, node: NodeAddress) -> str | None:
     where = f"node {node.name} ({node.address})"
     port = node.port
     if port is None:
@@ -52,9 +52,9 @@ async def _look_at(profile: Profile, node: NodeAddress) -> str | None:
             ].port
         except (RpcError, OSError) as problem:
             return (
-                f"The endpoint mapper of {where}, TCP port {node.endpoint_mapper_port}, does not name a "
-                f"witness endpoint: {_text(problem)}. Is the cluster up, and its RPC service started? For a "
-                "target with a fixed port put port = NUMBER into its [[node]]."
+                f"The endpoint mapper of {where}, TCP port {node.endpoint_mapper_port}, returns no witness "
+                f"endpoint: {_text(problem)}. Check that the cluster and its witness service run. "
+                "If the witness port is fixed, set port = NUMBER in the [[node]] table of the profile."
             )
     account = profile.account
     who = f"{account.domain}\\{account.username}" if account.domain else account.username
@@ -69,16 +69,16 @@ async def _look_at(profile: Profile, node: NodeAddress) -> str | None:
             timeout=_STEP_S,
         )
     except AuthenticationError as problem:
-        return f"{where} does not accept the account {who}: {problem}. See [account] in {profile.source}."
+        return f"{where} rejects the account {who}: {problem}. Check [account] in {profile.source}."
     except (RpcError, OSError) as problem:
         return f"The witness endpoint of {where}, TCP port {port}, cannot be used: {_text(problem)}."
     try:
-        return await _first_calls(profile, client, f"{where} answers {who}")
+        return await _first_calls(profile, client, where, who)
     finally:
         await client.rpc.close()
 
 
-async def _first_calls(profile: Profile, client: WitnessClient, who: str) -> str | None:
+async def _first_calls(profile: Profile, client: WitnessClient, where: str, who: str) -> str | None:
     try:
         listed = await client.get_interface_list(timeout=_STEP_S)
         if not listed.interface_list or not listed.interface_list.interfaces:
@@ -94,15 +94,16 @@ async def _first_calls(profile: Profile, client: WitnessClient, who: str) -> str
         )
     except Fault as fault:
         return (
-            f"{who}, on the first call, with fault {describe_status(fault.status)}. After NTLM that is how a "
-            f"wrong user name or password shows; see [account] in {profile.source}."
+            f"{where} completes the first call of the account {who} with fault "
+            f"{describe_status(fault.status)}. With NTLM, a wrong user name or password shows only here. "
+            f"Check [account] in {profile.source}."
         )
     except (RpcError, DecodeError, OSError):
-        return None  # It talks to us; what is wrong with how it does is for the cases to say.
+        return None  # the target answers; whether it answers correctly is for the cases to check
     if reply.result == Win32.ERROR_INVALID_PARAMETER:
         return (
-            f"{who}, who registers for the NetName {profile.net_name!r}, with {describe(reply.result)}. "
-            f"Is that the name clients use for the cluster? See net_name in {profile.source}."
+            f"{where} rejects a Register with the NetName {profile.net_name!r}: {describe(reply.result)}. "
+            f"Check that clients use this name for the cluster; see net_name in {profile.source}."
         )
     return None
 

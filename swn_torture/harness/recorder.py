@@ -1,4 +1,4 @@
-"""Collects the results of a run as they arrive and writes the reports at its end, however it ends."""
+"""Keeps the results of a run as they arrive, and writes the reports when the run ends for any reason."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import impacket_view
+from swn_torture.report.formats import FORMATS
 from swn_torture.report.journal import Journal
 from swn_torture.report.model import CaseResult, Run, TargetInfo
 from swn_torture.report.results import Results
@@ -24,14 +25,19 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """The results of one run, in the process that reports.
+    """The results of one run, in the process that writes the reports.
 
     Attributes:
-        problems: why a report could not be written, one paragraph each.
+        problems: one paragraph for each report that could not be written.
     """
 
     def __init__(self, config: pytest.Config, began: float) -> None:
-        """Record a run that began at ``began`` (seconds since the epoch)."""
+        """Start to record a run.
+
+        Args:
+            config: pytest's configuration, with the options of the suite.
+            began: start of the run, in seconds since the epoch.
+        """
         from swn_torture.harness.session import target_profile
 
         self.problems: list[str] = []
@@ -49,20 +55,23 @@ class Recorder:
         self._journal = self._open_journal()
 
     def add(self, result: dict[str, Any]) -> None:
-        """Take the result of a case; one that arrives twice (its tear-down failed) replaces the first."""
+        """Keep the result of a case; a second one of the same case (its tear-down failed) replaces it."""
         case = CaseResult.from_json(result)
         self._cases[case.id] = case
         if self._journal is not None:
             try:
                 self._journal.add(case)
             except OSError as problem:
-                self.problems.append(
-                    f"The journal {self._journal.path} cannot be written any more: {problem}."
-                )
+                self.problems.append(f"Cannot write to the journal {self._journal.path}: {problem}.")
                 self._journal = None
 
     def finish(self, session: pytest.Session, exitstatus: int) -> Results:
-        """Write the reports asked for and return the results."""
+        """Write the reports that the options name.
+
+        Args:
+            session: the session that ends.
+            exitstatus: pytest's exit status of the session.
+        """
         interrupted = bool(exitstatus == 2 or session.shouldstop or session.shouldfail)
         run = dataclasses.replace(
             self._run,
@@ -75,12 +84,12 @@ class Recorder:
             try:
                 self._journal.finish(run)
             except OSError as problem:
-                self.problems.append(f"The journal {self._journal.path} cannot be finished: {problem}.")
+                self.problems.append(f"Cannot finish the journal {self._journal.path}: {problem}.")
         self.problems += write_reports(results, self._paths)
         return results
 
     def summarise(self, terminal: pytest.TerminalReporter) -> None:
-        """Say the verdict on pytest's own terminal."""
+        """Print the verdict on pytest's terminal."""
         from swn_torture.harness.session import RESULTS
         from swn_torture.report.text import summary_lines
 
@@ -100,22 +109,20 @@ class Recorder:
             self._paths.directory.mkdir(parents=True, exist_ok=True)
             return Journal(self._paths.directory / "journal.jsonl", self._run, self._target, load_catalogue())
         except OSError as problem:
-            self.problems.append(
-                f"No journal is kept: {self._paths.directory} cannot be written ({problem.strerror})."
-            )
+            self.problems.append(f"Cannot write a journal to {self._paths.directory}: {problem.strerror}.")
             return None
 
 
 def describe_target(profile: Profile) -> TargetInfo:
-    """What a report tells of a target; no passwords."""
+    """The target as reports describe it, without passwords."""
     from swn_torture.target import make_controller
 
     if profile.embedded is not None:
-        # Where its administration listens is known once it runs; what it can do is known now.
+        # Its administration port is known once it runs; the capabilities of its controller are known now.
         profile = dataclasses.replace(profile, controller={"kind": "reference", "port": 1})
     controller = make_controller(profile)
     addresses = ", ".join(node.address for node in profile.nodes)
-    # The embedded reference has no SMB server; a live target's shares are what its clients are there for.
+    # The embedded reference has no SMB server. A live target has one, and its shares belong in the report.
     shares = impacket_view.shares(profile) if profile.nodes else ""
     facts = {
         "profile": profile.source and Path(profile.source).name,
@@ -135,13 +142,9 @@ def describe_target(profile: Profile) -> TargetInfo:
 
 
 def _paths(config: pytest.Config) -> ReportPaths:
-    def path(option: str) -> Path | None:
-        value = config.getoption(option)
-        return Path(value) if value else None
-
+    directory = config.getoption("--swn-report")
+    given = {each.name: config.getoption(f"--swn-{each.name}") for each in FORMATS}
     return ReportPaths(
-        directory=path("--swn-report"),
-        json=path("--swn-json"),
-        junit=path("--swn-junit"),
-        html=path("--swn-html"),
+        directory=Path(directory) if directory else None,
+        files={name: Path(path) for name, path in given.items() if path},
     )

@@ -1,4 +1,4 @@
-"""Which cases run, and in what order."""
+"""Which of the collected cases run, and in what order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit.case import mark_of, slug_of
+from swn_torture.harness.case_map import select_ids, unknown, unknown_case
+from swn_torture.harness.session import target_profile
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
@@ -15,40 +17,32 @@ if TYPE_CHECKING:
 
     from swn_torture.casekit.case import CaseMark
 
-
-#: Seconds on a live target from which a case counts as long.
+#: A case counts as long from this number of seconds on a live target.
 LONG_S = 4.0
 
 
 def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.Item]) -> None:
-    """Keep the cases asked for and put them in order; other tests stay where they are, before them.
+    """Keep the selected cases and put them in order; tests that are not cases come before them.
+
+    Args:
+        config: has the options --swn-requirement and --swn-case.
+        items: every collected test; changed in place.
+        cases: the cases among them.
 
     Raises:
-        pytest.UsageError: a requirement, a case, a target or a fault does not exist, or a mark is wrong.
+        pytest.UsageError: a requirement, case, target or fault is unknown, or the mark of a case is wrong.
     """
-    from swn_torture.harness.session import target_profile
-
-    target_profile(config)  # read before every case fails for one reason
-    catalogue = load_catalogue()
-    marks = {item: _checked(item) for item in cases}
+    check_options(config)
+    marks = {item: _checked_mark(item) for item in cases}
     for item in cases:
         item.extra_keyword_matches.add(slug_of(item))
-    wanted = set(config.getoption("--swn-requirement"))
-    for name in wanted:
-        if name not in catalogue.requirements:
-            near = ", ".join(catalogue.closest(name)) or "nothing like it"
-            raise pytest.UsageError(f"There is no requirement {name}. The catalogue has: {near}.")
-    slugs = set(config.getoption("--swn-case"))
-    known = {slug_of(item) for item in cases}
-    for slug in sorted(slugs - known):
-        import difflib
-
-        near = ", ".join(difflib.get_close_matches(slug, known, n=3, cutoff=0.5)) or "nothing like it"
-        raise pytest.UsageError(f"There is no case {slug!r} among those collected. Close to it: {near}.")
+    requirements = set(config.getoption("--swn-requirement"))
+    ids = _selected_ids(config.getoption("--swn-case"), [slug_of(item) for item in cases])
     kept = [
         item
         for item in cases
-        if (not wanted or wanted & set(marks[item].requirements)) and (not slugs or slug_of(item) in slugs)
+        if (not requirements or requirements & set(marks[item].requirements))
+        and (ids is None or slug_of(item) in ids)
     ]
     if len(kept) < len(cases):
         config.hook.pytest_deselected(items=[item for item in cases if item not in set(kept)])
@@ -56,12 +50,38 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
     items[:] = [item for item in items if item not in chosen] + in_order(kept, marks)
 
 
-def in_order(cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark]) -> list[pytest.Item]:
-    """The order in which cases are handed out.
+def check_options(config: pytest.Config) -> None:
+    """Check the options that can be checked without the collected cases.
 
-    The long ones start first, so that they wait beside all others. Each is followed by a short one: a worker
-    of pytest-xdist always has its next case already, and a long one behind a long one would wait for no
-    reason. Cases that want the target for themselves come last, so that they do not hold up the rest.
+    Raises:
+        pytest.UsageError: a target, a fault or a requirement is unknown.
+    """
+    target_profile(config)
+    known = load_catalogue().requirements
+    for name in config.getoption("--swn-requirement"):
+        if name not in known:
+            raise pytest.UsageError(unknown("requirement", name, known))
+
+
+def _selected_ids(asked: list[str], known: list[str]) -> set[str] | None:
+    """The ids of the cases that --swn-case selects; None when the option is not given."""
+    if not asked:
+        return None
+    selected: set[str] = set()
+    for case_id in asked:
+        found = select_ids(case_id, known)
+        if not found:
+            raise pytest.UsageError(unknown_case(case_id, known))
+        selected.update(found)
+    return selected
+
+
+def in_order(cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark]) -> list[pytest.Item]:
+    """The cases in the order in which they start.
+
+    Long cases start first, so that they wait while the others run. A short case follows each long one: a
+    worker of pytest-xdist always holds its next case, and a long case there would wait for the long one
+    before it. Cases that need the target alone come last, so that they do not delay the others.
     """
     shared = [item for item in cases if not marks[item].disturbs]
     long = sorted((item for item in shared if marks[item].lasts >= LONG_S), key=lambda i: -marks[i].lasts)
@@ -71,15 +91,14 @@ def in_order(cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark]) ->
     return mixed + short[len(long) :] + alone
 
 
-def _checked(item: pytest.Item) -> CaseMark:
+def _checked_mark(item: pytest.Item) -> CaseMark:
     mark = mark_of(item)
     if mark is None:
-        raise pytest.UsageError(f"{item.nodeid}: the swn mark is set by @case, not by hand")
-    catalogue = load_catalogue()
+        raise pytest.UsageError(f"{item.nodeid}: use the @case decorator, not the swn mark itself")
+    known = load_catalogue().requirements
     for name in mark.requirements:
-        if name not in catalogue.requirements:
-            near = ", ".join(catalogue.closest(name)) or "nothing like it"
-            raise pytest.UsageError(f"{item.nodeid} names {name}, which the catalogue lacks; it has {near}")
+        if name not in known:
+            raise pytest.UsageError(f"{item.nodeid}: {unknown('requirement', name, known)}")
     if not mark.requirements:
-        raise pytest.UsageError(f"{item.nodeid} names no requirement")
+        raise pytest.UsageError(f"{item.nodeid}: @case names no requirement")
     return mark

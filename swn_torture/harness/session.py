@@ -1,4 +1,4 @@
-"""One pytest session that judges a target: which profile, which fault, and where its results are kept."""
+"""One pytest session that tests a target: which profile, which fault, and where its results are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.faults.library import UnknownFault, find_fault
 from swn_torture.target import ProfileError, load_profile
 
 if TYPE_CHECKING:
@@ -17,22 +16,22 @@ if TYPE_CHECKING:
 
 #: The results of the run, once the session has finished.
 RESULTS: pytest.StashKey[Results] = pytest.StashKey()
-#: Why a report could not be written, one paragraph each.
+#: One paragraph for each report that could not be written.
 PROBLEMS: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def target_name(config: pytest.Config) -> str:
-    """The profile asked for: option, environment variable SWN_TARGET, ini key, else the reference."""
+    """The target profile: from --swn-target, else SWN_TARGET, else the ini key, else ``reference``."""
     return str(
         config.getoption("--swn-target") or os.environ.get("SWN_TARGET") or config.getini("swn_target")
     )
 
 
 def target_profile(config: pytest.Config) -> Profile:
-    """The profile asked for, with the fault asked for.
+    """The target profile of the session, with the fault of --swn-fault.
 
     Raises:
-        pytest.UsageError: there is no such profile or fault, or the target is none that can be given one.
+        pytest.UsageError: the profile or the fault is unknown, or the target is not an embedded cluster.
     """
     fault = config.getoption("--swn-fault")
     try:
@@ -43,15 +42,23 @@ def target_profile(config: pytest.Config) -> Profile:
 
 
 def with_fault(profile: Profile, name: str) -> Profile:
-    """The profile of an embedded cluster with one that misbehaves on purpose (`swn_torture.faults.library`).
+    """The profile of an embedded cluster with a fault (`swn_torture.faults.library`).
+
+    Args:
+        profile: the profile of an embedded cluster.
+        name: name of the fault.
 
     Raises:
-        ProfileError: there is no such fault, or the target is not ours to spoil.
+        ProfileError: the fault is unknown, or the target is not an embedded cluster.
     """
     if profile.embedded is None:
-        raise ProfileError(f"A fault can be given to an embedded cluster only, and {profile.name} is none.")
+        raise ProfileError(
+            f"Only an embedded cluster can have a fault; the target {profile.name} is not embedded."
+        )
+    from swn_torture.faults.library import UnknownFault, find_fault
+
     try:
         fault = find_fault(name)
     except UnknownFault as problem:
-        raise ProfileError(f"Unknown fault: {problem}.") from problem
+        raise ProfileError(str(problem)) from problem
     return dataclasses.replace(profile, embedded={**profile.embedded, "fault": fault.name})

@@ -1,8 +1,29 @@
-"""A disposable Samba cluster with CTDB and the witness service, in namespaces of its own on this machine.
+"""A temporary Samba cluster with CTDB and the witness service, in namespaces of its own on this machine.
 
-`up` makes it, `down` removes it without a trace, `status` looks at it, `execute` runs a command on a node.
-The nodes can be reached only from the client namespace: `enter_client_namespace` moves the calling thread
-there, `Lab.client_prefix` a command. `profile` writes the target profile that the suite needs.
+`up` starts it, `down` removes everything, `status` reports its state, `execute` runs a command on a node. The
+nodes are reachable only from the client namespace: `enter_client_namespace` moves the calling thread there,
+and `Lab.client_prefix` a command. `profile_text` returns the target profile that the suite needs.
+
+A lab as a whole:
+
+- ``config``: ``LabConfig``: number of nodes, Debian release, names, addresses, directories.
+- ``lifecycle``: ``Lab``, ``LabStatus``; up, down, status, find, execute.
+- ``health``: wait until CTDB, SMB and the witness service work on every node.
+- ``profile``: the target profile of a lab, as TOML; its title has the release and the Samba version.
+
+What a lab is made of:
+
+- ``base``: the base tree: a Debian with Samba, made once per release, in the cache.
+- ``node``: one node: its namespaces, its file system, its process 1.
+- ``namespaces``: network namespaces by name, and the processes in them.
+- ``settings``: the configuration files of a node.
+- ``scripts``: the two shell scripts in the directory of a running lab, ``exec`` and ``machine``.
+- ``probe``: the program ``swn-probe``, which runs on a node: does an address serve SMB and witness?
+
+For all of them:
+
+- ``tools``: run commands of this machine, and file locks.
+- ``errors``: ``LabError``.
 """
 
 from swn_torture.lab.config import MAX_NODES, RELEASES, LabConfig, NodeConfig, User, cache_directory
@@ -18,9 +39,9 @@ from swn_torture.lab.lifecycle import (
     status,
     up,
 )
-from swn_torture.lab.namespaces import enter_client_namespace, in_client_namespace, labs
-from swn_torture.lab.profile import profile, profile_text
-from swn_torture.lab.tools import unavailable
+from swn_torture.lab.namespaces import enter_client_namespace, in_client_namespace, lab_names
+from swn_torture.lab.profile import profile, profile_text, write_profile
+from swn_torture.lab.tools import unavailable_reason
 
 __all__ = [
     "MAX_NODES",
@@ -39,10 +60,11 @@ __all__ = [
     "execute",
     "find",
     "in_client_namespace",
-    "labs",
+    "lab_names",
     "profile",
     "profile_text",
     "status",
-    "unavailable",
+    "unavailable_reason",
     "up",
+    "write_profile",
 ]

@@ -1,4 +1,4 @@
-"""The base tree: one Debian with Samba, made once per release and shared by all nodes of all labs."""
+"""The base tree: a Debian with Samba, made once per release and shared by all nodes of all labs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 _RECIPE: Final = "1"
-"""Changes when the way a tree is made changes, so that older trees no longer count."""
+"""To be changed when the build of a tree changes, so that older trees are not used any more."""
 
 _SCRIPTS: Final = Path("/usr/share/debootstrap/scripts")
 _BUILD_TIMEOUT: Final = 1800.0
 _LOCK_TIMEOUT: Final = 1800.0
 
-# Everything in a build dies with the builder: setpriv carries the builder's death to unshare, --kill-child
-# carries it on, and the end of the process namespace takes the rest. Mounts end with the mount namespace.
+# All processes of a build end with this process: setpriv kills unshare when this process ends, --kill-child
+# kills its child, and the end of the process namespace kills the rest. Mounts end with the mount namespace.
 _CONTAINED: Final = (
     *("setpriv", "--pdeathsig", "KILL", "--"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--"),
 )
 
-# Debian's maintainer scripts want /proc; apt wants a name server and asks nothing.
-_MEND: Final = """
+# Completes the configuration of the packages. Debian's maintainer scripts need /proc, and apt a name server;
+# DEBIAN_FRONTEND keeps apt from asking questions.
+_CONFIGURE: Final = """
 set -eu
 tree=$1
 mount -t proc proc "$tree/proc"
@@ -47,16 +48,24 @@ rm -rf "$tree"/var/lib/apt/lists/* "$tree/etc/resolv.conf"
 
 
 def base_path(release: str, cache: Path | None = None) -> Path:
-    """Where the base tree of a release is, or would be."""
+    """Return the path of the base tree of a release, whether it exists or not."""
     key = hashlib.sha256("\n".join((_RECIPE, *PACKAGES)).encode()).hexdigest()[:12]
     return (cache or cache_directory()) / f"{release}-{machine()}-{key}"
 
 
 def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> Path:
-    """Return the base tree of a release, making it first if the cache has none.
+    """Return the base tree of a release; make it first if the cache has none.
 
-    The tree is made beside its place and renamed when it is whole: an interrupted build never counts, and the
-    next one clears it away. One process builds at a time; others wait for it.
+    The tree is made under another name and renamed when it is complete. So an interrupted build is never
+    used, and the next build removes it. One process builds at a time; others wait for it.
+
+    Args:
+        release: the Debian release.
+        progress: called with one line for each step.
+        cache: the directory of the cache; None for `cache_directory()`.
+
+    Raises:
+        LabError: the tree cannot be made.
     """
     tree = base_path(release, cache)
     if tree.is_dir():
@@ -64,7 +73,7 @@ def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> 
     try:
         tree.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LabError(f"The cache directory {tree.parent} cannot be made: {error.strerror}.") from error
+        raise LabError(f"Cannot make the cache directory {tree.parent}: {error.strerror}.") from error
     lock = tree.parent / f"{tree.name}.lock"
     with locked(lock, f"is making the base tree {tree}", progress, timeout=_LOCK_TIMEOUT):
         if not tree.is_dir():
@@ -75,13 +84,15 @@ def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> 
 def _build(release: str, tree: Path, progress: Progress) -> None:
     partial = tree.with_name(f"{tree.name}.partial")
     if partial.exists():
-        progress("clearing away a base tree that was never finished")
+        progress("removing an incomplete base tree")
         shutil.rmtree(partial)
-    progress(f"making a Debian {release} tree with Samba and CTDB in {tree.parent} (once, about a minute)")
+    progress(
+        f"making a Debian {release} tree with Samba and CTDB in {tree.parent} (once, takes about a minute)"
+    )
     try:
         _debootstrap(release, partial, progress)
         progress("configuring the packages")
-        _contained(["sh", "-c", _MEND, "mend", str(partial)], progress, "configuring the base tree")
+        _contained(["sh", "-c", _CONFIGURE, "configure", str(partial)], progress, "configuring the base tree")
         _verify(partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -92,25 +103,25 @@ def _build(release: str, tree: Path, progress: Progress) -> None:
 def _debootstrap(release: str, partial: Path, progress: Progress) -> None:
     argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(partial)]
     if not (_SCRIPTS / release).exists():
-        # An older debootstrap does not know the newer release by name; every Debian is made as sid is.
+        # An older debootstrap does not know the newer release by name. All releases use the script of sid.
         argv += ["", str(_SCRIPTS / "sid")]
-    # It may end with an error and a tree that apt can still complete, so the verdict is left to `_verify`.
-    code, said = _contained_code(argv, progress)
+    # It may fail and still leave a tree that apt can complete; `_verify` decides later.
+    code, output = _contained_code(argv, progress)
     if code != 0 and not (partial / "var/lib/dpkg/status").exists():
         raise LabError(
-            f"debootstrap could not fetch Debian {release} (exit code {code}): {said}. It needs a way to a "
-            f"Debian mirror; set http_proxy if there is a proxy."
+            f"debootstrap could not fetch Debian {release} (exit code {code}): {output}. It needs access to "
+            f"a Debian mirror. If there is a proxy, set http_proxy."
         )
 
 
 def _contained(argv: Sequence[str], progress: Progress, what: str) -> None:
-    code, said = _contained_code(argv, progress)
+    code, output = _contained_code(argv, progress)
     if code != 0:
-        raise LabError(f"{what} failed with exit code {code}: {said}")
+        raise LabError(f"{what} failed with exit code {code}: {output}")
 
 
 def _contained_code(argv: Sequence[str], progress: Progress) -> tuple[int, str]:
-    """Run one step of the build; returns its exit code and its last lines."""
+    """Run one step of the build; return its exit code and its last lines of output."""
     last: deque[str] = deque(maxlen=4)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own commands
@@ -123,14 +134,14 @@ def _contained_code(argv: Sequence[str], progress: Progress) -> tuple[int, str]:
             env=environment(),
         )
     except OSError as error:
-        raise LabError(f"{argv[0]} could not be started: {error}") from error
+        raise LabError(f"Cannot start {argv[0]}: {error}") from error
     with process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
                 last.append(line.strip())
-                if note := _milestone(line):
-                    progress(note)
+                if step := _milestone(line):
+                    progress(step)
             code = process.wait(timeout=_BUILD_TIMEOUT)
         except BaseException:
             process.kill()
@@ -139,7 +150,7 @@ def _contained_code(argv: Sequence[str], progress: Progress) -> tuple[int, str]:
 
 
 def _milestone(line: str) -> str:
-    """The few lines of debootstrap that tell how far it is."""
+    """Return a line of debootstrap that shows a new step, or an empty string."""
     for start in ("I: Retrieving Packages", "I: Extracting", "I: Installing core", "I: Configuring samba"):
         if line.startswith(start):
             text = line.removeprefix("I: ").strip()
@@ -148,12 +159,12 @@ def _milestone(line: str) -> str:
 
 
 def _verify(tree: Path) -> None:
-    """`LabError` unless every package that the lab needs is installed and configured."""
+    """Raise `LabError` unless every package that the lab needs is installed and configured."""
     query = ["chroot", str(tree), "/usr/bin/dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\\n"]
     states = dict(line.split(" ", 1) for line in run([*query, *PACKAGES], check=False).stdout.splitlines())
     wrong = [f"{package} is {states.get(package, 'absent')}" for package in PACKAGES]
     wrong = [text for text in wrong if not text.endswith(" is installed")]
     if wrong:
-        raise LabError(f"The base tree is not whole after its making: {', '.join(wrong)}.")
+        raise LabError(f"The new base tree is incomplete: {', '.join(wrong)}.")
     if not (tree / "usr/libexec/samba/rpcd_witness").exists():
         raise LabError("The Samba of this release has no witness service (rpcd_witness).")

@@ -1,7 +1,7 @@
-"""The one error of the lab."""
+"""The error of the lab."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """The lab could not do what it was asked; the text explains it in one paragraph, and says what helps."""
+    """The lab could not do what was requested. The text says in one paragraph why, and how to solve it."""

@@ -1,4 +1,4 @@
-"""Waiting for the cluster to be well: CTDB, SMB and the witness service, each with a deadline."""
+"""Wait until the cluster is healthy: CTDB, SMB and the witness service, each with a deadline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ _POLL_SECONDS: Final = 0.1
 
 
 def ctdb_view(lab: str, seen_from: str) -> tuple[CtdbNode, ...]:
-    """All nodes as one of them sees them; `LabError` if its CTDB does not answer."""
+    """Return all nodes as one of them sees them.
+
+    Raises:
+        LabError: the CTDB of that node does not answer.
+    """
     done = nodes.run_on(lab, seen_from, ["ctdb", "-X", "status"], timeout=10, check=False)
     if done.returncode != 0:
         raise LabError(f"ctdb on {seen_from} does not answer: {(done.stderr or done.stdout).strip()}")
@@ -28,26 +32,34 @@ def ctdb_view(lab: str, seen_from: str) -> tuple[CtdbNode, ...]:
 
 
 def hosted_addresses(lab: str, seen_from: str) -> dict[str, int | None]:
-    """Every public address and the PNN of the node that hosts it, if any, as one node sees it."""
+    """Return each public address with the PNN of its host, or None, as one node sees it."""
     done = nodes.run_on(lab, seen_from, ["ctdb", "-X", "ip", "all"], timeout=10)
     return parse_addresses(done.stdout)
 
 
 def in_recovery(lab: str, seen_from: str) -> bool:
-    """Whether CTDB is recovering its databases. Takes up to a second: it listens for the cluster's leader."""
+    """Whether CTDB recovers its databases. Takes up to a second: `ctdb status` waits for the leader."""
     done = nodes.run_on(lab, seen_from, ["ctdb", "status"], timeout=10, check=False)
     return "Recovery mode:NORMAL" not in done.stdout
 
 
 def wait_for_ctdb(config: LabConfig, deadline: float) -> None:
-    """Return once every node is OK to every node and every address is hosted; `LabError` at the deadline."""
+    """Return when every node sees every node as OK, every address is hosted, and no recovery runs.
+
+    Args:
+        config: the configuration of the lab.
+        deadline: the latest time, by `time.monotonic()`.
+
+    Raises:
+        LabError: CTDB is not healthy at the deadline.
+    """
     waiting = [node.name for node in config.node_configs]
     while waiting:
-        wrong = _what_is_wrong(config, waiting[0])
-        if not wrong:
+        problem = _problem(config, waiting[0])
+        if not problem:
             waiting.pop(0)
             continue
-        _pause(deadline, f"CTDB did not become healthy within {config.timeout:g} s: {wrong}", config)
+        _pause(deadline, f"CTDB did not become healthy within {config.timeout:g} s: {problem}", config)
     wait_until(
         lambda: not in_recovery(config.name, config.node_configs[0].name),
         deadline,
@@ -56,37 +68,48 @@ def wait_for_ctdb(config: LabConfig, deadline: float) -> None:
     )
 
 
-def _what_is_wrong(config: LabConfig, seen_from: str) -> str:
+def _problem(config: LabConfig, seen_from: str) -> str:
+    """Return why CTDB is not healthy as one node sees it, or an empty string."""
     try:
         view = ctdb_view(config.name, seen_from)
         if len(view) != config.nodes or any(node.flags for node in view):
             return f"{seen_from} sees " + ", ".join(
                 f"{n.address} {'+'.join(sorted(n.flags)) or 'ok'}" for n in view
             )
-        homeless = [
+        unhosted = [
             address for address, pnn in hosted_addresses(config.name, seen_from).items() if pnn is None
         ]
     except LabError as error:
         return str(error)
-    return f"no node hosts {', '.join(homeless)}" if homeless else ""
+    return f"no node hosts {', '.join(unhosted)}" if unhosted else ""
 
 
 def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, object]]:
-    """Return what the probe found once every node serves SMB and witness; `LabError` at the deadline."""
+    """Return when every node serves SMB and witness; the result has one row of the probe for each node.
+
+    Args:
+        config: the configuration of the lab.
+        deadline: the latest time, by `time.monotonic()`.
+
+    Raises:
+        LabError: a node does not serve at the deadline.
+    """
     left = max(5.0, deadline - time.monotonic())
     first, *_ = config.node_configs
     argv = ["swn-probe", f"{left:.0f}", *(node.address for node in config.node_configs)]
     done = nodes.run_on(config.name, first.name, argv, timeout=left + 30, check=False)
-    answers: list[dict[str, object]] = [json.loads(line) for line in done.stdout.splitlines()]
+    rows: list[dict[str, object]] = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode == 0:
-        return answers
-    bad = [f"{answer['address']}: {answer['error']}" for answer in answers if "error" in answer]
-    why = "; ".join(bad) or done.stderr.strip()[-400:]
-    raise LabError(f"The cluster is up but does not serve: {why}.{_not_running(config)}{log_tail(config)}")
+        return rows
+    errors = [f"{row['address']}: {row['error']}" for row in rows if "error" in row]
+    why = "; ".join(errors) or done.stderr.strip()[-400:]
+    raise LabError(
+        f"CTDB is healthy, but a node does not serve: {why}.{_not_running(config)}{log_tail(config)}"
+    )
 
 
 def _not_running(config: LabConfig) -> str:
-    """Which daemon runs on which node no longer, as a sentence for an error."""
+    """Return which daemons do not run, and on which nodes, as a sentence for an error."""
     missing = [
         f"{daemon} on {node.name}"
         for node in config.node_configs
@@ -96,9 +119,19 @@ def _not_running(config: LabConfig) -> str:
     return f" Not running: {', '.join(missing)}." if missing else ""
 
 
-def wait_until(done: Callable[[], bool], deadline: float, why: str, config: LabConfig) -> None:
-    """Return once `done()`; `LabError` with `why` at the deadline."""
-    while not done():
+def wait_until(condition: Callable[[], bool], deadline: float, why: str, config: LabConfig) -> None:
+    """Return when the condition is true.
+
+    Args:
+        condition: the check.
+        deadline: the latest time, by `time.monotonic()`.
+        why: the text of the error.
+        config: the configuration of the lab.
+
+    Raises:
+        LabError: the condition is false at the deadline.
+    """
+    while not condition():
         _pause(deadline, why, config)
 
 
@@ -109,7 +142,7 @@ def _pause(deadline: float, why: str, config: LabConfig) -> None:
 
 
 def log_tail(config: LabConfig) -> str:
-    """The last lines of CTDB's log on the first node, as a sentence for an error."""
+    """Return the last lines of CTDB's log on the first node, as a sentence for an error."""
     log = run_directory(config.name) / config.node_configs[0].name / "log" / "ctdb.log"
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]

@@ -1,4 +1,4 @@
-"""Bringing a lab up, looking at it, and taking it down without a trace."""
+"""Start a lab, report its state, and remove everything of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 _LOCK_TIMEOUT: Final = 600.0
-_SETTLE_TIMEOUT: Final = 20.0
+_RUNNING_LAB_TIMEOUT: Final = 20.0
+"""Seconds that a running lab may take to become healthy before `up` replaces it."""
 START_CTDB: Final = ("ctdbd",)
 START_SERVICES: Final = (
     ("smbd", "-D"),
@@ -41,146 +42,166 @@ class Lab:
 
     config: LabConfig
     samba: str
-    """The version of its Samba, as `4.22.11-Debian-...`."""
+    """The version of its Samba as `smbd --version` prints it: `4.22.11-Debian-...`."""
     directory: Path
-    """Its state and its logs: `<directory>/<node>/log`."""
+    """The directory of its state, its scripts and its logs (`<directory>/<node>/log`)."""
 
     @property
     def name(self) -> str:
-        """The lab's name."""
+        """The name of the lab."""
         return self.config.name
 
     @property
     def client_prefix(self) -> list[str]:
-        """What to put before a command on this machine so that it reaches the nodes."""
+        """The words before a command of this machine so that it runs where the nodes are reachable."""
         return ["ip", "netns", "exec", namespace(self.config.name, "client")]
 
     def node_prefix(self, node: str) -> list[str]:
-        """What to put before a command to run it as root on a node."""
+        """Return the words before a command to run it as root on a node."""
         return nodes.prefix(self.config.name, node)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """One node as it is now."""
+    """The current state of a node."""
 
     name: str
     address: str
     running: bool
     ctdb: str
-    """`ok`, or CTDB's flags for it, or why nothing is known."""
+    """`ok`, CTDB's flags of the node, or why its state is not known."""
     addresses: tuple[str, ...] = ()
-    """The public addresses that CTDB has put there."""
+    """The public addresses that it hosts."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:
-    """What is there of a lab."""
+    """The current state of a lab."""
 
     name: str
     state: str
-    """`up`, `down`, or `broken`: there are remains of one, which `down` removes."""
+    """`up`, `down`, or `broken`: parts of a lab exist, which `down` removes."""
     lab: Lab | None
     nodes: tuple[NodeHealth, ...] = ()
 
 
 def up(config: LabConfig | None = None, progress: Progress = lambda _: None) -> Lab:
-    """Bring a lab up and return once all its nodes serve; one that is up already is returned as it is.
+    """Start a lab, and return when all its nodes serve. A healthy lab that is up already stays unchanged.
 
     Args:
-        config: what it should be like; default three nodes of Debian 13.
-        progress: is told what happens, a few words at a time.
+        config: the configuration; default: three nodes of Debian 13.
+        progress: called with one line for each step.
 
     Raises:
-        LabError: when it could not be brought up. Whatever had been made is taken down again, as it is after
-            Ctrl-C; after a `kill -9` the next `up` or `down` does so.
+        LabError: the lab cannot be started. Everything that was made is removed, as it is after Ctrl-C. After
+            `kill -9` the next `up` or `down` removes it.
     """
     config = config or LabConfig()
     require_host()
     with _lock(config.name, progress):
-        if (running := _running(config, progress)) is not None:
+        if (running := _running_lab(config, progress)) is not None:
             return running
         base = ensure_base(config.release, progress)
         try:
             return _build(config, base, progress)
         except BaseException:
-            progress("taking the unfinished lab down")
+            progress("removing the incomplete lab")
             _remove(config.name)
             raise
 
 
 def down(name: str = "lab", progress: Progress = lambda _: None) -> bool:
-    """Take a lab down, or what is left of one; returns whether there was anything.
+    """Stop a lab and remove everything of it; the base tree stays in the cache.
 
-    The base tree stays in the cache. Raises `LabError` when something resists.
+    Args:
+        name: the name of the lab.
+        progress: called with one line for each step.
+
+    Returns:
+        Whether there was a lab, or a part of one.
+
+    Raises:
+        LabError: something cannot be removed, or this machine cannot run a lab.
     """
     require_host()
     with _lock(check_name(name), progress):
-        there = bool(namespaces.namespaces_of(name)) or run_directory(name).exists()
-        if there:
-            progress(f"taking the lab {name!r} down")
+        exists = bool(namespaces.namespaces_of(name)) or run_directory(name).exists()
+        if exists:
+            progress(f"removing the lab {name!r}")
             _remove(name)
-        return there
+        return exists
 
 
 def status(name: str = "lab") -> LabStatus:
-    """Look at a lab without changing it. Raises `LabError` unless root."""
+    """Return the current state of a lab. Changes nothing.
+
+    Raises:
+        LabError: this machine cannot run a lab (not root, or a command is missing).
+    """
     require_host()
     names = namespaces.namespaces_of(check_name(name))
     lab = find(name)
     if lab is None:
         return LabStatus(name, "broken" if names or run_directory(name).exists() else "down", None)
-    health_of = _node_health(lab)
-    complete = all(node.running for node in health_of) and namespace(name, "client") in names
-    return LabStatus(name, "up" if complete else "broken", lab, health_of)
+    node_states = _node_health(lab)
+    complete = all(node.running for node in node_states) and namespace(name, "client") in names
+    return LabStatus(name, "up" if complete else "broken", lab, node_states)
 
 
 def find(name: str = "lab") -> Lab | None:
-    """The lab as it was made, or None when none of this name has been finished."""
+    """Return a lab as it was started, or None if there is no complete lab with this name.
+
+    Raises:
+        LabError: the stored state is not readable.
+    """
     directory = run_directory(name)
     try:
         stored = json.loads((directory / "lab.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise LabError(f"The state of the lab in {directory} cannot be read: {error}") from error
+        raise LabError(f"Cannot read the state of the lab in {directory}: {error}") from error
     settings = stored["config"]
     settings["users"] = tuple(User(**user) for user in settings["users"])
     return Lab(LabConfig(**settings), stored["samba"], directory)
 
 
 def execute(node: str, argv: Sequence[str], name: str = "lab") -> int:
-    """Run a command on a node, or in the `client` namespace, on our own terminal; returns its exit code."""
-    return subprocess.call(command(node, argv, name))  # noqa: S603 - what it is for
+    """Run a command on a node or in the `client` namespace, on this terminal, and return its exit code.
+
+    Raises:
+        LabError: the lab is not up, or has no such node.
+    """
+    return subprocess.call(command(node, argv, name))  # noqa: S603 - the purpose of this function
 
 
 def command(node: str, argv: Sequence[str], name: str = "lab") -> list[str]:
-    """The command of the host that runs `argv` on a node or in the `client` namespace.
+    """Return the command line of this machine that runs `argv` on a node or in the `client` namespace.
 
-    Raises `LabError` when the lab is not up or has no such node.
+    Raises:
+        LabError: the lab is not up, or has no such node.
     """
     lab = find(name)
     if lab is None:
-        raise LabError(f"The lab {name!r} is not up on this machine: swn-torture lab up.")
+        raise LabError(
+            f"The lab {name!r} is not up on this machine. Start it with: swn-torture lab up --name {name}"
+        )
     known = [each.name for each in lab.config.node_configs]
     if node == "client":
         return [*lab.client_prefix, *argv]
     if node not in known:
-        raise LabError(f"The lab {name!r} has no node {node!r}; it has {', '.join([*known, 'client'])}.")
+        raise LabError(f"Unknown node {node!r}; the lab {name!r} has: {', '.join([*known, 'client'])}.")
     return [*lab.node_prefix(node), *argv]
-
-
-# ---------------------------------------------------------------------------------------------------------
 
 
 def _lock(name: str, progress: Progress) -> AbstractContextManager[None]:
     path = run_directory(name).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return locked(path, f"is busy with the lab {name!r}", progress, timeout=_LOCK_TIMEOUT)
+    return locked(path, f"uses the lab {name!r}", progress, timeout=_LOCK_TIMEOUT)
 
 
-def _running(config: LabConfig, progress: Progress) -> Lab | None:
-    """The lab if it is up and well; clears away what is broken."""
+def _running_lab(config: LabConfig, progress: Progress) -> Lab | None:
+    """Return the lab if it is up and healthy, or None after removing what is left of it."""
     now = status(config.name)
     if now.state == "down":
         return None
@@ -188,24 +209,24 @@ def _running(config: LabConfig, progress: Progress) -> Lab | None:
         if replace(now.lab.config, timeout=config.timeout) != config:
             raise LabError(
                 f"A lab {config.name!r} is up with other settings ({_differences(now.lab.config, config)}). "
-                f"Take it down first, or give this one another name."
+                f"Stop it with `swn-torture lab down --name {config.name}`, or choose another --name."
             )
         if not all(node.ctdb == "ok" for node in now.nodes):
-            progress("the lab is up but not well; waiting for it to settle")
+            progress("the lab is up but not healthy; waiting")
         try:
-            health.wait_for_ctdb(config, time.monotonic() + _SETTLE_TIMEOUT)
+            health.wait_for_ctdb(config, time.monotonic() + _RUNNING_LAB_TIMEOUT)
         except LabError as error:
-            progress(f"it does not: {error}")
+            progress(f"it is still not healthy: {error}")
         else:
             progress("the lab is up already")
             return now.lab
-    progress("clearing away a lab that is not well")
+    progress("removing a lab that is not healthy")
     _remove(config.name)
     return None
 
 
-def _differences(there: LabConfig, wanted: LabConfig) -> str:
-    old, new = asdict(there), asdict(wanted)
+def _differences(running: LabConfig, requested: LabConfig) -> str:
+    old, new = asdict(running), asdict(requested)
     return ", ".join(
         f"{key} {old[key]}" for key in old if old[key] != new[key] and key not in {"users", "timeout"}
     )
@@ -255,7 +276,7 @@ def _build(config: LabConfig, base: Path, progress: Progress) -> Lab:
 
 
 def _on_all(config: LabConfig, argv: Sequence[str]) -> None:
-    """Run a command on all nodes at once; the first failure is raised when all have ended."""
+    """Run a command on all nodes at the same time; raise the first error when all have ended."""
     with ThreadPoolExecutor(max_workers=config.nodes) as pool:
         tasks = [pool.submit(nodes.run_on, config.name, node.name, argv) for node in config.node_configs]
     for task in tasks:
@@ -264,15 +285,15 @@ def _on_all(config: LabConfig, argv: Sequence[str]) -> None:
 
 def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
     config = lab.config
-    check_still_serving = {
+    running = {
         node.name: namespaces.init_process(namespace(config.name, node.name)) is not None
         for node in config.node_configs
     }
     view: dict[str, str] = {}
     hosted: dict[str, int | None] = {}
-    why = "unknown"
+    reason = "unknown"
     for node in config.node_configs:
-        if not check_still_serving[node.name]:
+        if not running[node.name]:
             continue
         try:
             view = {
@@ -281,13 +302,13 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
             hosted = health.hosted_addresses(config.name, node.name)
             break
         except LabError as error:
-            why = str(error)
+            reason = str(error)
     return tuple(
         NodeHealth(
             node.name,
             node.address,
-            check_still_serving[node.name],
-            view.get(node.address, why) if check_still_serving[node.name] else "not running",
+            running[node.name],
+            view.get(node.address, reason) if running[node.name] else "not running",
             tuple(address for address, pnn in hosted.items() if pnn == node.index),
         )
         for node in config.node_configs
@@ -295,17 +316,17 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
 
 
 def _remove(name: str) -> None:
-    """Remove a lab by what its names tell, however it came to be as it is."""
+    """Remove everything of a lab, in any state: its parts are found by their names."""
     spared = namespaces.ancestors()
     names = namespaces.namespaces_of(name)
     inside = [pid for each in names for pid in namespaces.processes_in(each) if pid not in spared]
-    if resisting := namespaces.kill_all(inside):
-        raise LabError(f"Processes of the lab {name!r} do not end: {', '.join(map(str, resisting))}.")
+    if remaining := namespaces.kill_all(inside):
+        raise LabError(f"Processes of the lab {name!r} do not end: {', '.join(map(str, remaining))}.")
     for each in names:
         namespaces.delete(each)
     directory = run_directory(name)
     if directory.exists():
-        # Nothing is mounted below it but in the nodes' own mount namespaces, which have ended.
+        # Normally the only mounts below it are those in the mount namespaces of the nodes, which have ended.
         mounted = [
             line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
         ]

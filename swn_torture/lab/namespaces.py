@@ -1,4 +1,4 @@
-"""Network namespaces by name, the processes inside them, and the way in for this process."""
+"""Network namespaces by name: list, make, delete and enter them, and find their processes."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ _OURS = re.compile(r"swn-([a-z][a-z0-9]{0,11})-(switch|client|node\d+)")
 
 
 def namespaces_of(lab: str) -> list[str]:
-    """The names of all network namespaces of a lab, running or left over."""
+    """Return the names of all network namespaces of a lab, in use or not."""
     found = (_OURS.fullmatch(name) for name in _names())
     return sorted(match[0] for match in found if match is not None and match[1] == lab)
 
 
-def labs() -> list[str]:
-    """The names of all labs that have a namespace on this machine."""
+def lab_names() -> list[str]:
+    """Return the names of all labs that have a network namespace on this machine."""
     found = (_OURS.fullmatch(name) for name in _names())
     return sorted({match[1] for match in found if match is not None})
 
 
 def _names() -> list[str]:
     try:
-        return os.listdir(_DIRECTORY)  # noqa: PTH208 - names are all we want
+        return os.listdir(_DIRECTORY)  # noqa: PTH208 - only the names are needed
     except FileNotFoundError:
         return []
 
 
 def exists(name: str) -> bool:
-    """Whether there is a network namespace of this name."""
+    """Whether there is a network namespace with this name."""
     return (_DIRECTORY / name).exists()
 
 
 def processes_in(name: str) -> list[int]:
-    """The processes in a network namespace, by their numbers on the host.
+    """Return the process ids, as this machine numbers them, of the processes in a network namespace.
 
-    Asks the kernel rather than a pid file: so the processes of a lab are found whatever became of the one who
-    started them.
+    They come from the kernel and not from a pid file. So the processes of a lab are found even if the process
+    that started them was killed.
     """
     try:
         inode = (_DIRECTORY / name).stat().st_ino
@@ -71,11 +71,11 @@ def _network_of(pid: int) -> int | None:
     try:
         return os.stat(f"/proc/{pid}/ns/net").st_ino  # noqa: PTH116 - hot path over all of /proc
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return None  # it has just ended
+        return None  # the process has ended
 
 
 def init_process(name: str) -> int | None:
-    """The host's number for process 1 of the node that lives in this network namespace."""
+    """Return the process id, on this machine, of process 1 of the node with this network namespace."""
     for pid in processes_in(name):
         with suppress(FileNotFoundError, ProcessLookupError):
             status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
@@ -86,7 +86,15 @@ def init_process(name: str) -> int | None:
 
 
 def kill_all(pids: Collection[int], *, timeout: float = 10.0) -> list[int]:
-    """Kill processes and wait for their end; returns those still there after `timeout` seconds."""
+    """Kill processes and wait for their end.
+
+    Args:
+        pids: the process ids.
+        timeout: seconds to wait.
+
+    Returns:
+        The process ids of those that have not ended.
+    """
     waiting: dict[int, int] = {}
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -108,7 +116,7 @@ def kill_all(pids: Collection[int], *, timeout: float = 10.0) -> list[int]:
 
 
 def ancestors() -> set[int]:
-    """This process and those it descends from: what must survive a `down` called inside the lab."""
+    """Return the ids of this process and its ancestors: a `down` inside the lab must not kill them."""
     found: set[int] = set()
     pid = os.getpid()
     while pid > 0 and pid not in found:
@@ -117,58 +125,66 @@ def ancestors() -> set[int]:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             break
-        # The command name stands in parentheses and may hold any character, so count from its end.
+        # The command name is in parentheses and may contain any character, so count from its end.
         pid = int(stat.rpartition(")")[2].split()[1])
     return found
 
 
 def add(name: str) -> None:
-    """Make a network namespace with its loopback up."""
+    """Make a network namespace, and set its loopback interface up."""
     run(["ip", "netns", "add", name])
     run(["ip", "-n", name, "link", "set", "lo", "up"])
 
 
 def delete(name: str) -> None:
-    """Remove the name of a network namespace; the namespace ends with its last process."""
+    """Remove the name of a network namespace. The namespace itself ends with its last process."""
     run(["ip", "netns", "delete", name])
 
 
 def enter_network(name: str) -> None:
     """Move the calling thread into a network namespace.
 
-    Threads and processes that it starts afterwards begin there; those that exist stay where they are. Raises
-    `LabError` when there is no such namespace or we may not enter it.
+    Threads and processes that it starts later are in that namespace, too. Existing ones are not moved.
+
+    Raises:
+        LabError: there is no such namespace, or this process may not enter it.
     """
     try:
         handle = os.open(_DIRECTORY / name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        hint = " It is a lab's: swn-torture lab up makes it." if _OURS.fullmatch(name) else ""
-        raise LabError(f"The network namespace {name} cannot be entered: {error.strerror}.{hint}") from error
+        match = _OURS.fullmatch(name)
+        hint = f" It belongs to a lab; start it with: swn-torture lab up --name {match[1]}" if match else ""
+        raise LabError(f"Cannot enter the network namespace {name}: {error.strerror}.{hint}") from error
     try:
-        # os.setns came with Python 3.12.
+        # os.setns is new in Python 3.12.
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(handle, _CLONE_NEWNET) != 0:
             number = ctypes.get_errno()
-            raise LabError(f"Could not enter the network namespace {name}: {os.strerror(number)}.")
+            raise LabError(f"Cannot enter the network namespace {name}: {os.strerror(number)}.")
     finally:
         os.close(handle)
 
 
 def enter_client_namespace(lab: str = "lab") -> None:
-    """Move this thread to where the nodes of a lab can be reached (root only).
+    """Move the calling thread into the namespace from which the nodes of a lab are reachable (root only).
 
-    Call it before other threads and the event loop start. Raises `LabError` when the lab is not up.
+    Call it before other threads and the event loop start.
+
+    Raises:
+        LabError: the lab is not up, or this process may not enter the namespace.
     """
     name = namespace(check_name(lab), "client")
     if not exists(name):
-        raise LabError(f"The lab {lab!r} is not up on this machine: swn-torture lab up.")
+        raise LabError(
+            f"The lab {lab!r} is not up on this machine. Start it with: swn-torture lab up --name {lab}"
+        )
     enter_network(name)
 
 
 def in_client_namespace(lab: str = "lab") -> bool:
-    """Whether this thread already is where the nodes of a lab can be reached."""
+    """Whether the calling thread is in the namespace from which the nodes of a lab are reachable."""
     try:
-        there = (_DIRECTORY / namespace(check_name(lab), "client")).stat().st_ino
+        client = (_DIRECTORY / namespace(check_name(lab), "client")).stat().st_ino
     except FileNotFoundError:
         return False
-    return Path("/proc/thread-self/ns/net").stat().st_ino == there
+    return Path("/proc/thread-self/ns/net").stat().st_ino == client

@@ -1,8 +1,8 @@
-"""One node: a process namespace, a file system of its own, and a place on the lab's network.
+"""One node: its namespaces, its file system, and its connection to the lab's network.
 
-Nothing of a node lives in the host's mount table: its root is an overlay of the base tree with everything it
-writes in memory, inside a mount namespace that ends with the node's process 1. To kill that one process is to
-switch the machine off for good.
+The mount table of the host has no entry of a node. The root of a node is an overlay: the base tree below, and
+in memory everything that the node writes. It is in a mount namespace that ends with the node's process 1. So
+killing this one process removes the node.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _BOOT_TIMEOUT: Final = 20.0
 
-# Runs in fresh mount, process, host name and IPC namespaces and becomes their process 1. SIGCHLD ignored
-# makes the kernel bury the daemons that die as its children: Samba takes a zombie for a living process.
+# Runs in new mount, process, host name and IPC namespaces, and becomes their process 1. It ignores SIGCHLD,
+# so that the kernel removes daemons that end as its children: for Samba a zombie is a running process.
 _INIT: Final = f"""
 set -eu
 state=$1 node=$2 base=$3
@@ -50,7 +50,7 @@ for device in null zero full random urandom tty; do
 done
 ln -s /proc/self/fd dev/fd
 mkdir dev/shm
-# CTDB leaves its connection attempts to the kernel, which would try for minutes after a partition has healed.
+# CTDB leaves the retries of a connection to the kernel. After a partition it could wait minutes for the next.
 echo 1 > proc/sys/net/ipv4/tcp_syn_retries
 hostname "$node"
 pivot_root . mnt
@@ -62,7 +62,7 @@ exec /usr/bin/env --ignore-signal=CHLD /usr/bin/sleep infinity </dev/null >/dev/
 
 
 def prefix(lab: str, node: str) -> list[str]:
-    """What to put before a command to run it on a node."""
+    """Return the words before a command to run it on a node."""
     return [str(run_directory(lab) / "exec"), node]
 
 
@@ -75,15 +75,27 @@ def run_on(
     stdin: str | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on a node and return what it wrote; `LabError` when it fails or takes too long."""
+    """Run a command on a node, and return its result.
+
+    Args:
+        lab: the name of the lab.
+        node: the name of the node.
+        argv: the command line.
+        timeout: seconds that it may take.
+        stdin: its standard input; None for none.
+        check: whether an exit code other than 0 is an error.
+
+    Raises:
+        LabError: the command fails, cannot be started or takes too long.
+    """
     return run([*prefix(lab, node), *argv], timeout=timeout, stdin=stdin, check=check)
 
 
 def connect(config: LabConfig, role: str, *addresses: str) -> None:
-    """Make the network namespace of a node or of the client, and plug it into the switch."""
+    """Make the network namespace of a node or of the client, and connect it to the switch."""
     name, switch = namespace(config.name, role), namespace(config.name, "switch")
     namespaces.add(name)
-    # Made where they belong: at no time do these devices show in the host's network.
+    # Made directly in the two namespaces, so that the host never has these devices.
     run(["ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", role, "netns", switch])
     for address in addresses:
         run(["ip", "-n", name, "address", "add", f"{address}/{PREFIX_LENGTH}", "dev", "eth0"])
@@ -92,7 +104,7 @@ def connect(config: LabConfig, role: str, *addresses: str) -> None:
 
 
 def add_switch(lab: str) -> None:
-    """Make the namespace that holds nothing but the bridge: no packet can leave the lab."""
+    """Make the namespace with only the bridge, so that no packet can leave the lab."""
     switch = namespace(lab, "switch")
     namespaces.add(switch)
     run(["ip", "-n", switch, "link", "add", "bridge", "type", "bridge", "forward_delay", "0"])
@@ -100,12 +112,16 @@ def add_switch(lab: str) -> None:
 
 
 def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
-    """Make a node's namespaces and file system, and start its process 1; no daemon runs yet."""
+    """Make the namespaces and the file system of a node, and start its process 1. No daemon runs yet.
+
+    Raises:
+        LabError: a step fails.
+    """
     state = run_directory(config.name)
-    home = state / node.name
-    (home / "log").mkdir(parents=True)
+    directory = state / node.name
+    (directory / "log").mkdir(parents=True)
     for path, (text, mode) in node_files(config, node, base).items():
-        target = home / "files" / path
+        target = directory / "files" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         target.chmod(mode)
@@ -126,13 +142,13 @@ def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
     _start_init(argv, node.name)
     pid = namespaces.init_process(name)
     if pid is None:
-        raise LabError(f"{node.name} ended right after its start.")
-    (home / "pid").write_text(f"{pid}\n", encoding="ascii")
+        raise LabError(f"Process 1 of {node.name} ended right after its start.")
+    (directory / "pid").write_text(f"{pid}\n", encoding="ascii")
 
 
 def _start_init(argv: Sequence[str], node: str) -> None:
-    # A session of its own: a Ctrl-C at our terminal is for us to handle, not for the node.
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    # A new session, so that Ctrl-C on this terminal does not reach the node.
+    process = subprocess.Popen(  # noqa: S603 - a command of the lab
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -141,16 +157,16 @@ def _start_init(argv: Sequence[str], node: str) -> None:
         env=environment(),
     )
     assert process.stdout is not None
-    said = b""
+    output = b""
     deadline = time.monotonic() + _BOOT_TIMEOUT
     with process.stdout as pipe:
-        while b"ready\n" not in said:
+        while b"ready\n" not in output:
             readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
             chunk = os.read(pipe.fileno(), 4096) if readable else b""
             if not chunk:
                 process.kill()
-                reason = said.decode(errors="replace").strip() or f"no answer within {_BOOT_TIMEOUT:g} s"
-                raise LabError(f"{node} could not be made: {reason}")
-            said += chunk
-    # It stays when we go. Tell subprocess that nobody will wait for it, or it warns about that.
+                reason = output.decode(errors="replace").strip() or f"not ready within {_BOOT_TIMEOUT:g} s"
+                raise LabError(f"Cannot make {node}: {reason}")
+            output += chunk
+    # The process outlives this one. With a return code, subprocess does not warn that nobody waits for it.
     process.returncode = 0

@@ -1,10 +1,13 @@
-"""Asks nodes of a lab whether they serve. Runs on a node, with Samba's own Python, knowing nothing of us.
+"""The program `swn-probe`: does an address serve SMB and witness?
+
+It runs on a node with Samba's Python and imports nothing of this package.
 
     swn-probe SECONDS ADDRESS...
 
-Tries each address until it serves or the time is over, and prints a line of JSON for each: SMB session and
-share, endpoint mapper, GetInterfaceList over a signed association. The first such call makes a node start its
-RPC workers, which matters: a cold node answers a burst of binds badly. Ends with 0 if all addresses serve.
+It tries each address until it serves or the time is over, and prints one line of JSON for each. A try opens
+an SMB session and the share, asks the endpoint mapper, and calls GetInterfaceList over a signed association.
+The first call makes the node start its RPC worker processes. Before that, a node does not handle many binds
+at the same time reliably. The exit code is 0 if all addresses serve.
 """
 
 from __future__ import annotations
@@ -33,66 +36,66 @@ TRY_SECONDS = 5.0
 
 
 def main(seconds: str, *addresses: str) -> int:
-    """Probe the addresses one after the other; 0 when all of them serve before the deadline."""
+    """Probe the addresses one after the other; return 0 if all of them serve before the deadline."""
     deadline = time.monotonic() + float(seconds)
     settings = json.loads(SETTINGS.read_text(encoding="utf-8"))
-    # The cluster's own smb.conf would make this client a member of the cluster.
+    # With the smb.conf of the cluster this client would be a member of the cluster.
     loaded = param.LoadParm()
     loaded.set("workgroup", settings["domain"])
     context = s3param.get_context()
     context.load("/etc/samba/smb.conf")
-    # Its log level is the daemons' and would fill our standard error.
+    # The log level is the one of the daemons and would fill standard error.
     context.set("log level", "0")
-    who = credentials.Credentials()
-    who.guess(loaded)
-    who.set_username(settings["username"])
-    who.set_domain(settings["domain"])
-    who.set_password(settings["password"])
+    account = credentials.Credentials()
+    account.guess(loaded)
+    account.set_username(settings["username"])
+    account.set_domain(settings["domain"])
+    account.set_password(settings["password"])
     failed = 0
     for address in addresses:
-        answer = _until(deadline, partial(_probe, address, settings["net_name"], loaded, context, who))
-        failed += "error" in answer
-        print(json.dumps({"address": address, **answer}), flush=True)  # noqa: T201 - this is how it answers
+        result = _retry(deadline, partial(_probe, address, settings["net_name"], loaded, context, account))
+        failed += "error" in result
+        print(json.dumps({"address": address, **result}), flush=True)  # noqa: T201 - the output of the program
     return 1 if failed else 0
 
 
-def _until(deadline: float, probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _retry(deadline: float, probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     tries = 0
     while True:
         tries += 1
-        answer = _in_a_child(probe)
-        if "error" not in answer or time.monotonic() > deadline:
-            return {"tries": tries, **answer}
+        result = _in_child_process(probe)
+        if "error" not in result or time.monotonic() > deadline:
+            return {"tries": tries, **result}
         time.sleep(RETRY_SECONDS)
 
 
-def _in_a_child(probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """One try, in a process that can be killed: the bindings wait a minute for what a cold node has lost."""
+def _in_child_process(probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Try once, in a process that can be killed: the bindings wait a minute for a lost response."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            answer = probe()
-        except Exception as error:  # noqa: BLE001 - the bindings raise what they like
-            answer = {"error": str(error) or repr(error)}
-        os.write(writer, json.dumps(answer).encode())
+            result = probe()
+        except Exception as error:  # noqa: BLE001 - the bindings raise any exception
+            result = {"error": str(error) or repr(error)}
+        os.write(writer, json.dumps(result).encode())
         os._exit(0)
     os.close(writer)
-    said = os.read(reader, 65536) if select.select([reader], [], [], TRY_SECONDS)[0] else b""
+    output = os.read(reader, 65536) if select.select([reader], [], [], TRY_SECONDS)[0] else b""
     os.close(reader)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return dict(json.loads(said)) if said else {"error": f"no answer within {TRY_SECONDS:g} s"}
+    return dict(json.loads(output)) if output else {"error": f"no response within {TRY_SECONDS:g} s"}
 
 
-def _probe(address: str, net_name: str, loaded: Any, context: Any, who: Any) -> dict[str, Any]:
+def _probe(address: str, net_name: str, loaded: Any, context: Any, account: Any) -> dict[str, Any]:
     began = time.monotonic()
-    session = libsmb.Conn(address, "data", context, who)
+    session = libsmb.Conn(address, "data", context, account)
     session.list("/")
     smb = time.monotonic()
     # Without a port in the binding the client asks the endpoint mapper first.
     binding = f"ncacn_ip_tcp:{address}[spnego,sign,target_hostname={net_name}]"
-    interfaces = witness.witness(binding, loaded, who).GetInterfaceList().interfaces
+    interfaces = witness.witness(binding, loaded, account).GetInterfaceList().interfaces
     return {
         "interfaces": [(interface.ipv4, interface.state, interface.flags) for interface in interfaces],
         "smb_s": round(smb - began, 3),

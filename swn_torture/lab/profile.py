@@ -1,4 +1,8 @@
-"""The target profile of a lab: what the suite has to know to judge it."""
+"""The target profile of a lab: everything that the suite needs to test it.
+
+The title of a profile names the Debian release and the Samba version of the running lab. The shipped profile
+``samba-lab`` has no title, because it fits a default lab of any release.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,28 @@ from swn_torture.lab.config import SPARE_ADDRESSES, namespace, run_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from swn_torture.lab.config import LabConfig
     from swn_torture.lab.lifecycle import Lab
 
-# Samba 4.22 and 4.25: swn_service_init_globals() has it fixed.
+# Fixed in swn_service_init_globals() of Samba 4.22 and 4.25.
 _UNUSED_TIMEOUT: Final = 30.0
 
 
 def profile(lab: Lab) -> dict[str, Any]:
-    """The profile of a lab that is up, as the tables of a TOML file."""
-    return profile_of(lab.config, title=f"Samba {lab.samba}, {lab.config.nodes} CTDB nodes")
+    """Return the profile of a lab that is up, as the tables of a TOML file."""
+    nodes = f"{lab.config.nodes} CTDB node{'s' if lab.config.nodes > 1 else ''}"
+    return profile_of(lab.config, title=f"Samba {lab.samba} on Debian {lab.config.release}, {nodes}")
 
 
-def profile_of(config: LabConfig, *, title: str) -> dict[str, Any]:
-    """The profile of a lab as configured; a lab of the same configuration always has the same."""
+def profile_of(config: LabConfig, *, title: str = "") -> dict[str, Any]:
+    """Return the profile of a lab with this configuration, whether it is up or not.
+
+    Args:
+        config: the configuration of the lab.
+        title: one line for the head of a report; without it, the profile has none.
+    """
     directory = run_directory(config.name)
     accounts = [
         {"username": user.name, "password": user.password, "domain": config.domain} for user in config.users
@@ -31,7 +42,7 @@ def profile_of(config: LabConfig, *, title: str) -> dict[str, Any]:
     tables: dict[str, Any] = {
         "schema": "swn-torture-target/1",
         "name": "samba-lab" if config.name == "lab" else f"samba-{config.name}",
-        "title": title,
+        **({"title": title} if title else {}),
         "net_name": config.net_name,
         "network_namespace": namespace(config.name, "client"),
         "account": accounts[0],
@@ -62,13 +73,28 @@ def profile_of(config: LabConfig, *, title: str) -> dict[str, Any]:
     return tables
 
 
+def write_profile(lab: Lab, path: Path | None = None) -> Path:
+    """Write the profile of a lab that is up, and return the path of the file.
+
+    Args:
+        lab: the lab.
+        path: the file; None for ``profile.toml`` in the directory of the lab, which ``down`` removes.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file = path or lab.directory / "profile.toml"
+    file.write_text(profile_text(lab), encoding="utf-8")
+    return file
+
+
 def profile_text(lab: Lab) -> str:
-    """The profile of a lab that is up, as TOML."""
+    """Return the profile of a lab that is up, as TOML."""
     return to_toml(profile(lab))
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
-    """Write plain tables, strings, numbers and lists as TOML; enough for profiles."""
+    """Return tables of strings, numbers, truth values, lists and tables as TOML; sufficient for profiles."""
     plain = {key: value for key, value in tables.items() if not isinstance(value, dict) and not _rows(value)}
     lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
     for key, value in tables.items():
@@ -89,5 +115,5 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_value(each) for each in value) + "]"
-    # JSON's strings, numbers and truth values are TOML's too.
+    # Strings, numbers and truth values are the same in JSON and TOML.
     return json.dumps(value)

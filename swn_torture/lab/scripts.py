@@ -1,4 +1,4 @@
-"""The two small programs that a lab leaves in its run directory, for people and for controllers."""
+"""The two shell scripts in the directory of a running lab, `exec` and `machine`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swn_torture.lab.config import PREFIX_LENGTH, namespace
 if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig
 
-# Every argument survives: nsenter takes the command as it stands.
+# nsenter starts the command without a shell, so that every argument arrives unchanged.
 _EXEC = """\
 #!/bin/sh
 # Runs a command as root on a node of this lab: exec NODE COMMAND [ARGUMENT...]
@@ -20,18 +20,18 @@ exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \\
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
 
-# Power: the link goes first, so that nobody hears the processes die, and what their sockets still want to say
-# is forgotten before the link returns. Partition: nodes know a wrong hardware address for each other, while
-# clients go on reaching all of them.
+# power-off: the link goes down first, so that the end of the processes sends nothing. power-on: the link goes
+# up when the kernel has dropped the data that their sockets still had to send. partition: the nodes have a
+# wrong hardware address for each other, while clients still reach all of them.
 _MACHINE = """\
 #!/bin/sh
-# What can happen to a machine of this lab: machine NODE power-off|power-on|partition|heal
+# Makes a node of this lab fail, or undoes it: machine NODE power-off|power-on|partition|heal
 set -eu
 lab=${{0%/*}} node=$1
 nodes='{nodes}'
 address() {{ for each in $nodes; do [ "${{each%=*}}" != "$1" ] || echo "${{each#*=}}"; done; }}
 own=$(address "$node")
-[ -n "$own" ] || {{ echo "no node is called $node" >&2; exit 2; }}
+[ -n "$own" ] || {{ echo "unknown node $node; known: $nodes" >&2; exit 2; }}
 on() {{ to=$1; shift; "$lab/exec" "$to" "$@"; }}
 orphans() {{ on "$node" ss -Htan state fin-wait-1 state last-ack state closing; }}
 
@@ -64,18 +64,18 @@ heal)
   done
   ;;
 *)
-  echo "$2 cannot happen to a machine" >&2; exit 2 ;;
+  echo "unknown action $2; known: power-off power-on partition heal" >&2; exit 2 ;;
 esac
 """
 
 
 def exec_script() -> str:
-    """`exec NODE COMMAND...`: a command on a node, without the cost of starting us for each."""
+    """Return the script `exec NODE COMMAND...`: run a command on a node without starting Python."""
     return _EXEC
 
 
 def machine_script(config: LabConfig) -> str:
-    """`machine NODE power-off|power-on|partition|heal`: what the world does to a node."""
+    """Return the script `machine NODE power-off|power-on|partition|heal`: make a node fail, or undo it."""
     return _MACHINE.format(
         nodes=" ".join(f"{node.name}={node.address}" for node in config.node_configs),
         switch=namespace(config.name, "switch"),

@@ -1,4 +1,4 @@
-"""The files that make a Debian with Samba into a node of the cluster."""
+"""The configuration files that make a Debian with Samba a node of the cluster."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig, NodeConfig
 
 SHARED: Final = "/clusterfs"
-"""Where every node finds the file system that all nodes share."""
+"""The path, on every node, of the file system that all nodes share."""
 
 SHARES: Final = ("data", "moving")
-"""The shares: `data` is scale-out, as CTDB has it; `moving` is asymmetric: its clients follow its owner."""
+"""The shares. `data` is scale-out, as usual with CTDB. `moving` is asymmetric: clients follow its owner."""
 
 _FIRST_UID: Final = 2001
 
 
 def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, tuple[str, int]]:
-    """All files of a node that differ from the base tree: path below the root -> content and mode."""
+    """Return the files of a node that differ from the base tree: path below the root -> content and mode."""
     probe = "#!/usr/bin/python3\n" + Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
     user = config.users[0]
     secret = {"username": user.name, "password": user.password, "domain": config.domain}
@@ -46,7 +46,7 @@ def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, tup
 
 
 def smb_conf(config: LabConfig) -> str:
-    """Samba's configuration, the same on all nodes."""
+    """Return the configuration of Samba, which is the same on all nodes."""
     include = "yes" if config.include_node_addresses else "no"
     return f"""\
 [global]
@@ -56,7 +56,7 @@ def smb_conf(config: LabConfig) -> str:
   server role = standalone
   passdb backend = tdbsam
   clustering = yes
-  # The witness service stays in memory; helpers started on demand would leave when their client does.
+  # The witness service runs all the time. Helpers started on demand would end with their last client.
   rpc start on demand helpers = no
   rpcd witness:include node ips = {include}
   interfaces = lo eth0
@@ -92,14 +92,14 @@ _CTDB_CONF: Final = f"""\
 
 def _tunables(config: LabConfig) -> str:
     return f"""\
-# With CTDB's own numbers (5 s, 5 times) the others take half a minute to miss a silent node.
+# With CTDB's defaults (5 s, 5 times) the others need half a minute to detect a node that stopped sending.
 KeepaliveInterval={config.keepalive_interval}
 KeepaliveLimit={config.keepalive_limit}
-# Seconds without a recovery before a node starts to serve, and that an election lasts: 10 and 3 suit clusters
-# whose nodes boot one by one.
+# Seconds without a recovery before a node serves, and seconds that an election takes. The defaults, 10 and 3,
+# are for clusters with nodes that start one after the other.
 RerecoveryTimeout=1
 ElectionTimeout=1
-# Each node hosts its own public address whenever it is well.
+# Deterministic: each node hosts its own public address while it is healthy.
 IPAllocAlgorithm=0
 """
 
@@ -111,7 +111,7 @@ def _hosts(config: LabConfig, node: NodeConfig) -> str:
 
 
 def _accounts(config: LabConfig, base: Path) -> dict[str, str]:
-    """The users and groups of the base tree with the lab's users added; passwords are CTDB's (passdb.tdb)."""
+    """Return passwd and group with the users of the lab added; CTDB has their passwords (passdb.tdb)."""
     passwd, group = ((base / path).read_text(encoding="utf-8") for path in ("etc/passwd", "etc/group"))
     for uid, user in enumerate(config.users, start=_FIRST_UID):
         passwd += f"{user.name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"

@@ -1,4 +1,4 @@
-"""Commands of the host: whether they are there, and running them with deadlines."""
+"""Commands of this machine: check that they exist, run them with deadlines; file locks."""
 
 from __future__ import annotations
 
@@ -26,34 +26,38 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "pivot_root": "util-linux",
 }
 
-# A user's PATH often lacks the directories where half of these commands live.
+# The PATH of a user often lacks the directories of these commands.
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def missing_tools(tools: Iterable[str] = tuple(_PACKAGES)) -> dict[str, str]:
-    """The commands that this host lacks, each with the Debian package that has it."""
+    """Return the commands that this machine lacks, each with the Debian package that has it."""
     path = os.pathsep.join(filter(None, (os.environ.get("PATH", ""), _SYSTEM_PATH)))
     return {tool: _PACKAGES.get(tool, tool) for tool in tools if shutil.which(tool, path=path) is None}
 
 
-def unavailable() -> str | None:
-    """Why this host cannot run a lab, in one sentence; None if it can, as far as can be seen."""
+def unavailable_reason() -> str | None:
+    """Return in one sentence why this machine cannot run a lab; None if no reason is known."""
     if os.geteuid() != 0:
-        return "The lab makes network namespaces and mounts, which only root may do: run it as root."
+        return "The lab needs network namespaces and mounts, which only root may make: run it as root."
     if missing := missing_tools():
         packages = " ".join(sorted(set(missing.values())))
-        return f"The lab needs {', '.join(missing)}, which this host lacks: apt-get install {packages}."
+        return f"This machine lacks {', '.join(missing)}. Install with: apt-get install {packages}"
     return None
 
 
 def require_host() -> None:
-    """Raise `LabError` unless this host can run a lab: root, and all the commands."""
-    if reason := unavailable():
+    """Return if this machine can run a lab: root, and all commands exist.
+
+    Raises:
+        LabError: it cannot; the text says why.
+    """
+    if reason := unavailable_reason():
         raise LabError(reason)
 
 
 def environment() -> dict[str, str]:
-    """The environment in which host commands run: ours, with the system directories in PATH."""
+    """Return the environment of the commands: that of this process, with the system directories in PATH."""
     path = os.pathsep.join(filter(None, (os.environ.get("PATH", ""), _SYSTEM_PATH)))
     return {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8"}
 
@@ -61,9 +65,19 @@ def environment() -> dict[str, str]:
 def run(
     argv: Sequence[str], *, timeout: float = 30.0, stdin: str | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, and return what it wrote; `LabError` when it fails or outlasts `timeout` seconds."""
+    """Run a command of this machine, and return its result.
+
+    Args:
+        argv: the command line.
+        timeout: seconds that it may take.
+        stdin: its standard input; None for none.
+        check: whether an exit code other than 0 is an error.
+
+    Raises:
+        LabError: the command fails, cannot be started or exceeds its time.
+    """
     try:
-        done = subprocess.run(  # noqa: S603 - our own commands
+        done = subprocess.run(  # noqa: S603 - commands of the lab
             argv,
             input="" if stdin is None else stdin,
             capture_output=True,
@@ -74,52 +88,55 @@ def run(
             env=environment(),
         )
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{shown(argv)} did not end within {timeout:g} s{_said(error.stderr)}") from error
+        raise LabError(
+            f"{command_text(argv)} did not end within {timeout:g} s{_last_lines(error.stderr)}"
+        ) from error
     except OSError as error:
-        raise LabError(f"{shown(argv)} could not be started: {error}") from error
+        raise LabError(f"Cannot start {command_text(argv)}: {error}") from error
     if check and done.returncode != 0:
-        raise LabError(f"{shown(argv)} failed with {done.returncode}{_said(done.stderr or done.stdout)}")
+        output = _last_lines(done.stderr or done.stdout)
+        raise LabError(f"{command_text(argv)} failed with exit code {done.returncode}{output}")
     return done
 
 
 @contextmanager
-def locked(path: Path, busy: str, progress: Callable[[str], None], *, timeout: float) -> Iterator[None]:
-    """Hold a file lock that ends with us, however we end.
+def locked(path: Path, holder: str, progress: Callable[[str], None], *, timeout: float) -> Iterator[None]:
+    """Hold a file lock. It ends with this process, even if the process is killed.
 
     Args:
         path: the lock file.
-        busy: what another process does that holds it, for messages: `is making ...`.
-        progress: is told when we have to wait.
-        timeout: seconds after which to give up.
+        holder: what another process with the lock does, for messages: `is making ...`.
+        progress: called with one line if there is a wait.
+        timeout: seconds to wait for the lock.
 
     Raises:
-        LabError: another process held it all the time, or it cannot be made.
+        LabError: another process held the lock all the time, or the lock file cannot be made.
     """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress(f"waiting: another process {busy}")
+        progress(f"waiting: another process {holder}")
         try:
             lock.acquire(timeout=timeout)
         except Timeout as error:
-            raise LabError(f"Another process {busy}, for {timeout:g} s now; giving up on it.") from error
+            raise LabError(f"Another process {holder}, and has not finished after {timeout:g} s.") from error
     except OSError as error:
-        raise LabError(f"The lock {path} cannot be taken: {error.strerror}.") from error
+        raise LabError(f"Cannot take the lock {path}: {error.strerror}.") from error
     try:
         yield
     finally:
         lock.release()
 
 
-def shown(argv: Sequence[str]) -> str:
-    """A command as it can be typed, cut to a readable length."""
+def command_text(argv: Sequence[str]) -> str:
+    """Return a command line as text, cut to a readable length."""
     text = " ".join(argv)
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
-def _said(output: str | bytes | None) -> str:
-    """What a command said last, as the end of a sentence."""
+def _last_lines(output: str | bytes | None) -> str:
+    """Return the last lines of an output as the end of a sentence."""
     text = output.decode(errors="replace") if isinstance(output, bytes) else (output or "")
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     return f": {' / '.join(lines[-3:])}" if lines else "."

@@ -1,4 +1,4 @@
-"""Callers of either byte order: the receiver makes it right (C706 14.1, 14.2.5)."""
+"""Requests in either byte order and with unusual labels: the receiver converts them (C706 14.1, 14.2.5)."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from swn_torture.casekit.protocol import (
 )
 from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.registering import (
+    INVALID_PARAMETER,
     NOT_FOUND,
-    WRONG_PARAMETER,
     Method,
     each_method,
-    listed,
-    show_listed,
+    registrations_of,
+    show_registrations,
     succeeded,
     with_handle,
 )
 from swn_torture.casekit.steps.stubs import (
-    Sender,
-    check_cuts,
+    StubSender,
     check_nothing_registered,
+    check_truncated,
     full_request,
     method_name,
-    send_cuts,
+    send_truncated,
 )
 from swn_torture.casekit.transport import FaultStatus
 
@@ -49,7 +49,7 @@ ORDERS: tuple[ByteOrder, ...] = ("big", "little")
 
 @case("RPC-NDR-drep")
 async def test_interface_list(witness: Witness, spec: Spec) -> None:
-    """A big-endian caller is told the interfaces that a little-endian one is told."""
+    """A big-endian GetInterfaceList returns the same interfaces as a little-endian one."""
     client = await witness.connect(byte_order="big")
     before = await witness.interfaces()
 
@@ -59,51 +59,51 @@ async def test_interface_list(witness: Witness, spec: Spec) -> None:
     rule = spec("RPC-NDR-drep")
     if not rule.allows(reply, SUCCESS, note="GetInterfaceList"):
         raise spec.stop()
-    notified = reply.response.interface_list.interfaces
+    interfaces = reply.response.interface_list.interfaces
     rule.holds(
-        notified in (before, await witness.interfaces()),
+        interfaces in (before, await witness.interfaces()),
         expected=f"the interfaces {before}",
-        observed=notified,
+        observed=interfaces,
     )
-    answer = call.call.response_meta
-    assert answer is not None
-    rule.record(f"the reply to a big-endian request is {answer.byte_order}-endian")
+    response = call.call.response_meta
+    assert response is not None
+    rule.record(f"the response to a big-endian request is {response.byte_order}-endian")
 
 
 @case("RPC-NDR-drep")
 @each_method
 async def test_registration(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
-    """A big-endian registration is made as asked for, and refused for what is wrong with it."""
-    sender, name = Sender(witness, byte_order="big"), witness.client_name()
+    """A big-endian Register or RegisterEx succeeds; a wrong Version or NetName is rejected."""
+    sender, name = StubSender(witness, byte_order="big"), witness.client_name()
     address = await witness.address_of(0)
-    right: dict[str, Any] = {"ip_address": address, "client_computer_name": name}
-    swapped = int.from_bytes(method.request(witness, **right).version.to_bytes(4, "little"), "big")
+    valid: dict[str, Any] = {"ip_address": address, "client_computer_name": name}
+    swapped = int.from_bytes(method.request(witness, **valid).version.to_bytes(4, "little"), "big")
 
-    made = await sender.send(method.request(witness, **right))
+    made = await sender.send(method.request(witness, **valid))
     rule = spec("RPC-NDR-drep")
     rule.holds(
         succeeded(made),
         expected="ERROR_SUCCESS (0x0) with a handle",
         observed=with_handle(made),
-        note=f"{method} with everything right",
+        note=f"{method} with valid parameters",
     )
     if cluster.can(Capability.LIST_REGISTRATIONS):
-        entries = await listed(cluster, name)
+        entries = await registrations_of(cluster, name)
         rule.holds(
             [entry.ip_address for entry in entries] == [address],
             expected=f"one registration of {name} at {address}",
-            observed=show_listed(entries),
+            observed=show_registrations(entries),
         )
-    wrong = await sender.send(method.request(witness, **right, version=swapped))
+    wrong = await sender.send(method.request(witness, **valid, version=swapped))
     rule.allows(wrong, returns(Win32.ERROR_REVISION_MISMATCH), note=f"Version 0x{swapped:08X}")
-    foreign = await sender.send(method.request(witness, **right, net_name="XXXXInvalid.contoso.comXXXX"))
-    rule.allows(foreign, WRONG_PARAMETER, note="a foreign NetName")
+    foreign = await sender.send(method.request(witness, **valid, net_name="XXXXInvalid.contoso.comXXXX"))
+    rule.allows(foreign, INVALID_PARAMETER, note="a foreign NetName")
 
 
 @case("RPC-NDR-drep")
 @pytest.mark.parametrize("order", ORDERS)
 async def test_handles(witness: Witness, spec: Spec, order: ByteOrder) -> None:
-    """A handle got in one byte order is good in the other, for all methods that take one."""
+    """A handle returned in one byte order is valid in the other, for each method that has one."""
     expect = witness.expect
     other: ByteOrder = "little" if order == "big" else "big"
     client, address = await witness.connect(byte_order=order), await witness.address_of(0)
@@ -119,14 +119,14 @@ async def test_handles(witness: Witness, spec: Spec, order: ByteOrder) -> None:
             note=f"Register, {order}-endian",
         ):
             raise spec.stop()
-    asked, left, left_ex = (reply.response.context for reply in made)
+    kept, removed, removed_ex = (reply.response.context for reply in made)
 
     unsupported = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
     for message, allowed in (
-        (UnRegisterRequest(left), (SUCCESS,)),
-        (AsyncNotifyRequest(left), (NOT_FOUND,)),
-        (UnRegisterExRequest(left_ex), (SUCCESS, unsupported)),
-        (AsyncNotifyRequest(asked), (SILENCE,)),
+        (UnRegisterRequest(removed), (SUCCESS,)),
+        (AsyncNotifyRequest(removed), (NOT_FOUND,)),
+        (UnRegisterExRequest(removed_ex), (SUCCESS, unsupported)),
+        (AsyncNotifyRequest(kept), (SILENCE,)),
     ):
         wait = expect.quiet_time if SILENCE in allowed else expect.reply_deadline
         outcome = await outcome_of(client.start(message, byte_order=other), wait)
@@ -136,18 +136,18 @@ async def test_handles(witness: Witness, spec: Spec, order: ByteOrder) -> None:
 @case("RPC-STUB-truncated")
 @each_method
 async def test_cut_registration(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
-    """A big-endian registration whose stub is cut anywhere ends in a fault, and nobody is registered."""
-    sender, name = Sender(witness, byte_order="big"), witness.client_name()
+    """A big-endian registration with truncated stub data ends in a fault and registers nothing."""
+    sender, name = StubSender(witness, byte_order="big"), witness.client_name()
     message = full_request(witness, method, await witness.address_of(0), name)
 
-    ended = await send_cuts(sender, message)
+    outcomes = await send_truncated(sender, message)
 
-    await check_cuts(spec, sender, message, ended)
+    await check_truncated(spec, sender, message, outcomes)
     await check_nothing_registered(spec, cluster, "RPC-STUB-truncated", names=[name])
     await witness.check_still_serving(spec)
 
 
-#: Labels of C706 14.1 that leave integers little-endian: other characters and floats.
+#: Format labels of C706 14.1 with little-endian integers, but with other characters or floats.
 LABELS = {
     "ebcdic": b"\x11\0\0\0",
     "vax-float": b"\x10\x01\0\0",
@@ -160,7 +160,7 @@ LABELS = {
 @case("RPC-NDR-drep")
 @pytest.mark.parametrize("label", LABELS)
 async def test_unusual_data_representation(witness: Witness, spec: Spec, label: str) -> None:
-    """A request with a data representation that concerns none of its parameters: what becomes of it."""
+    """GetInterfaceList with another character or float format in its drep; record the result."""
     client = await witness.connect()
 
     def relabel(_: int, fragment: Request) -> Request:

@@ -1,4 +1,4 @@
-"""Context handles: what they look like, and that they serve where the IDL has them (MS-SWN 2.2.1, 6)."""
+"""Context handles: their layout, and which methods of the IDL carry them (MS-SWN 2.2.1, 6)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from swn_torture.casekit.protocol import (
     Win32,
 )
 from swn_torture.casekit.steps.listeners import SUCCESS
-from swn_torture.casekit.steps.octets import ending
+from swn_torture.casekit.steps.octets import outcome_of_raw_call
 from swn_torture.casekit.steps.registering import Method, each_method
-from swn_torture.casekit.steps.stubs import BAD_STUB, Sender
-from swn_torture.casekit.steps.timing import latest
+from swn_torture.casekit.steps.stubs import BAD_STUB, StubSender
+from swn_torture.casekit.steps.timing import timer_deadline
 from swn_torture.casekit.witness import NotTestable
 
 if TYPE_CHECKING:
@@ -31,45 +31,45 @@ RESPONSE_SIZE = HANDLE_SIZE + 4
 @case("SWN-2.2.1-handle-20-bytes", "SWN-2.2.1.2-ref-pointer", syntaxes="both")
 @each_method
 async def test_handle_in_a_reply(witness: Witness, spec: Spec, method: Method) -> None:
-    """The reply to a registration is 20 octets that serve as handle as they are, and the return value."""
+    """A registration returns a handle of 20 octets, which UnRegister accepts, and a return value."""
     client = await witness.connect()
     request = method.request(witness, ip_address=await witness.address_of(0))
     call = client.start(request)
     reply = await outcome_of(call, witness.expect.reply_deadline)
-    answer = call.call.response_meta
+    response = call.call.response_meta
 
     rule = spec("SWN-2.2.1-handle-20-bytes")
-    if answer is None:
+    if response is None:
         rule.allows(reply, SUCCESS)
         raise spec.stop()
     rule.holds(
-        reply == SUCCESS and len(answer.stub) == RESPONSE_SIZE and not any(answer.stub[HANDLE_SIZE:]),
+        reply == SUCCESS and len(response.stub) == RESPONSE_SIZE and not any(response.stub[HANDLE_SIZE:]),
         expected="24 octets: a handle of 20, then ERROR_SUCCESS",
-        observed=f"{len(answer.stub)} octets: {answer.stub.hex(' ')}; {reply}",
+        observed=f"{len(response.stub)} octets: {response.stub.hex(' ')}; {reply}",
     )
-    # Only octets that begin with the handle, and with no referent in front, are known to the server again.
-    octets = answer.stub[:HANDLE_SIZE]
-    back = client.rpc.call(Opnum.UNREGISTER, octets, byte_order=answer.byte_order)
-    outcome = await ending(back, witness.expect.reply_deadline)
-    result = back.response_meta.stub if back.response_meta else b""
+    # The server accepts these octets only if they are the handle, with no referent before it.
+    octets = response.stub[:HANDLE_SIZE]
+    unregister = client.rpc.call(Opnum.UNREGISTER, octets, byte_order=response.byte_order)
+    outcome = await outcome_of_raw_call(unregister, witness.expect.reply_deadline)
+    result = unregister.response_meta.stub if unregister.response_meta else b""
     spec("SWN-2.2.1.2-ref-pointer").holds(
         result == bytes(4),
-        expected="UnRegister with the first 20 octets of the reply returns 00 00 00 00",
+        expected="UnRegister with the first 20 octets of the response returns 00 00 00 00",
         observed=result.hex(" ") or outcome,
-        note=f"reply {answer.stub.hex(' ')}",
+        note=f"response {response.stub.hex(' ')}",
     )
 
 
 @case("SWN-2.2.1-handle-20-bytes", syntaxes="both")
 @each_method
 async def test_handle_in_a_refusal(witness: Witness, spec: Spec, method: Method) -> None:
-    """The reply to a registration that is refused has room for a handle all the same."""
+    """The response to a rejected registration also has 20 octets of handle before the code."""
     client = await witness.connect()
     call = client.start(method.request(witness, ip_address=await witness.address_of(0), net_name=None))
     reply = await outcome_of(call, witness.expect.reply_deadline)
-    answer = call.call.response_meta
+    response = call.call.response_meta
 
-    size = len(answer.stub) if answer else 0
+    size = len(response.stub) if response else 0
     spec("SWN-2.2.1-handle-20-bytes").holds(
         size == RESPONSE_SIZE and reply.kind == "result",
         expected="24 octets: a handle of 20, then the code",
@@ -85,32 +85,32 @@ async def test_handle_in_a_refusal(witness: Witness, spec: Spec, method: Method)
 )
 @each_method
 async def test_one_handle_for_all_methods(witness: Witness, spec: Spec, method: Method) -> None:
-    """The handle of a registration is taken by AsyncNotify and, after that, by UnRegister."""
+    """AsyncNotify and then UnRegister accept the handle that Register or RegisterEx returned."""
     expect = witness.expect
     client = await witness.connect()
     fields = {"keep_alive_timeout": 1} if method.version > 1 else {}
     handle = await method.register(witness, client, **fields)
     unused = await method.register(witness, client)
 
-    # A registration of version 1 has no time-out: its call is only seen to wait.
-    wait = latest(expect, 1) if method.version > 1 else expect.quiet_time
-    asked = await outcome_of(client.async_notify(handle), wait)
-    left = await outcome_of(client.start(UnRegisterRequest(handle)), expect.reply_deadline)
-    unused_left = await outcome_of(client.start(UnRegisterRequest(unused)), expect.reply_deadline)
+    # A registration of version 1 has no timeout: its call can only be seen to stay pending.
+    wait = timer_deadline(expect, 1) if method.version > 1 else expect.quiet_time
+    notify = await outcome_of(client.async_notify(handle), wait)
+    unregister = await outcome_of(client.start(UnRegisterRequest(handle)), expect.reply_deadline)
+    unregister_unused = await outcome_of(client.start(UnRegisterRequest(unused)), expect.reply_deadline)
 
     if method.version > 1:
         rule = spec("SWN-2.2.1.1-registerex-handle")
-        rule.allows(asked, returns(Win32.ERROR_TIMEOUT), SUCCESS, SILENCE, note="AsyncNotify")
-        rule.allows(left, SUCCESS, note="UnRegister of the same handle")
+        rule.allows(notify, returns(Win32.ERROR_TIMEOUT), SUCCESS, SILENCE, note="AsyncNotify")
+        rule.allows(unregister, SUCCESS, note="UnRegister of the same handle")
     else:
-        spec("SWN-2.2.1.3-for-asyncnotify").allows(asked, SILENCE, note="AsyncNotify")
-        spec("SWN-2.2.1.1-for-unregister").allows(unused_left, SUCCESS, note="UnRegister")
+        spec("SWN-2.2.1.3-for-asyncnotify").allows(notify, SILENCE, note="AsyncNotify")
+        spec("SWN-2.2.1.1-for-unregister").allows(unregister_unused, SUCCESS, note="UnRegister")
 
 
 @case("SWN-2.2.1.3-shared-not-serialised", syntaxes="both")
 @each_method
-async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec, method: Method) -> None:
-    """Calls made while AsyncNotify has the handle: which are answered at once."""
+async def test_calls_during_a_pending_async_notify(witness: Witness, spec: Spec, method: Method) -> None:
+    """Call other methods while AsyncNotify is pending; record which calls complete at once."""
     expect = witness.expect
     client = await witness.connect()
     if not client.rpc.core.multiplexed:
@@ -119,34 +119,37 @@ async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec, method: 
     handle = await method.register(witness, client, ip_address=address)
     pending = client.async_notify(handle)
 
-    listed = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
-    again = await outcome_of(client.start(method.request(witness, ip_address=address)), expect.reply_deadline)
-    state = "outstanding" if not pending.done() else "over"
-    left = await outcome_of(client.start(UnRegisterRequest(handle)), expect.quiet_time)
-    asked = await outcome_of(pending, expect.quiet_time)
+    get_list = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
+    register = client.start(method.request(witness, ip_address=address))
+    register_again = await outcome_of(register, expect.reply_deadline)
+    state = "pending" if not pending.done() else "completed"
+    unregister = await outcome_of(client.start(UnRegisterRequest(handle)), expect.quiet_time)
+    notify = await outcome_of(pending, expect.quiet_time)
 
     rule = spec("SWN-2.2.1.3-shared-not-serialised")
-    rule.record(f"GetInterfaceList: {listed}; another registration: {again}; AsyncNotify then {state}")
-    rule.record(f"UnRegister of the same handle: {left}; AsyncNotify after that: {asked}")
-    spec.choice("AMB-20", f"UnRegister while AsyncNotify is outstanding: {left}; AsyncNotify: {asked}")
+    rule.record(
+        f"GetInterfaceList: {get_list}; another registration: {register_again}; AsyncNotify then {state}"
+    )
+    rule.record(f"UnRegister of the same handle: {unregister}; AsyncNotify after that: {notify}")
+    spec.choice("AMB-20", f"UnRegister while AsyncNotify is pending: {unregister}; AsyncNotify: {notify}")
 
 
 @case("SWN-6-idl-no-handle-on-wire", syntaxes="both")
-async def test_binding_handles_do_not_travel(witness: Witness, spec: Spec) -> None:
-    """GetInterfaceList is called without any octet, UnRegister and AsyncNotify with 20 and no less."""
-    sender = Sender(witness)
+async def test_binding_handle_is_not_on_the_wire(witness: Witness, spec: Spec) -> None:
+    """GetInterfaceList has no stub data; UnRegister and AsyncNotify need the handle's 20 octets."""
+    sender = StubSender(witness)
     client = await sender.client()
     address = await witness.address_of(0)
-    handle, waiting = [await witness.register(client, ip_address=address) for _ in range(2)]
+    removed, kept = [await witness.register(client, ip_address=address) for _ in range(2)]
     rule = spec("SWN-6-idl-no-handle-on-wire")
 
     rule.allows(await sender.send(GetInterfaceListRequest(), b""), SUCCESS, note="opnum 0, 0 octets")
-    messages: list[AnyRequest] = [UnRegisterRequest(handle), AsyncNotifyRequest(handle)]
+    messages: list[AnyRequest] = [UnRegisterRequest(removed), AsyncNotifyRequest(removed)]
     for message in messages:
-        short = await sender.send(message, handle.pack()[:-1])
+        short = await sender.send(message, removed.pack()[:-1])
         rule.allows(short, BAD_STUB, note=f"opnum {message.opnum}, 19 octets")
-    left = await sender.send(UnRegisterRequest(handle), handle.pack())
-    rule.allows(left, SUCCESS, note="opnum 2, 20 octets")
-    call = client.rpc.call(Opnum.ASYNC_NOTIFY, waiting.pack())
-    asked = await ending(call, witness.expect.quiet_time)
-    rule.allows(asked, SILENCE, note="opnum 3, 20 octets")
+    unregister = await sender.send(UnRegisterRequest(removed), removed.pack())
+    rule.allows(unregister, SUCCESS, note="opnum 2, 20 octets")
+    call = client.rpc.call(Opnum.ASYNC_NOTIFY, kept.pack())
+    notify = await outcome_of_raw_call(call, witness.expect.quiet_time)
+    rule.allows(notify, SILENCE, note="opnum 3, 20 octets")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.casekit import Outcome, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.outcome import ending_of
+from swn_torture.casekit.outcome import outcome_of_error
 from swn_torture.casekit.protocol import (
     GROUP_NAME_UNITS,
     GetInterfaceListRequest,
@@ -16,7 +16,7 @@ from swn_torture.casekit.protocol import (
     ProtocolVersion,
     Win32,
 )
-from swn_torture.casekit.raw.interface_list import ELEMENT_SIZE, NAME_SIZE, RawList
+from swn_torture.casekit.raw.interface_list import ELEMENT_SIZE, NAME_SIZE, RawInterfaceList
 from swn_torture.casekit.raw.notification import Unreadable
 from swn_torture.casekit.steps.host_nodes import addresses_of
 from swn_torture.casekit.steps.listeners import SUCCESS
@@ -28,31 +28,40 @@ if TYPE_CHECKING:
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
 
-#: What Windows announces as Version from 2012 R2 on (AMB-9).
+#: The Version that Windows lists from Windows Server 2012 R2 on (AMB-9).
 ANY_VERSION = 0xFFFFFFFF
 VERSIONS = (*map(int, ProtocolVersion), ANY_VERSION)
 
 _DEFINED_FLAGS = InterfaceFlags.IPV4 | InterfaceFlags.IPV6 | InterfaceFlags.WITNESS
 
 
-async def raw_list(witness: Witness, spec: Spec, *ids: str) -> RawList:
-    """The interface list as octets. Where there is none, these rules fail and the case ends."""
+async def raw_list(witness: Witness, spec: Spec, *ids: str) -> RawInterfaceList:
+    """The interface list of the first node, read from the octets of the response.
+
+    Args:
+        witness: the target.
+        spec: the checks of the case.
+        ids: the rules that fail if there is no readable list, or if it is empty.
+
+    Raises:
+        CaseStopped: there is no readable list, or it is empty.
+    """
     client = await witness.connect()
     call = client.start(GetInterfaceListRequest())
     outcome = await outcome_of(call, witness.expect.reply_deadline)
-    answer = call.call.response_meta
+    response = call.call.response_meta
     problem: object = outcome
-    if answer is not None:
+    if response is not None:
         try:
-            notified = RawList.read(answer.stub, witness.syntax, answer.byte_order)
+            interfaces = RawInterfaceList.read(response.stub, witness.syntax, response.byte_order)
         except Unreadable as unreadable:
             problem = unreadable
         else:
-            if notified.max_count:
-                return notified
-            problem = f"{outcome}, {'a null pointer' if notified.max_count is None else 'no element'}"
+            if interfaces.max_count:
+                return interfaces
+            problem = f"{outcome}, {'a null pointer' if interfaces.max_count is None else 'no element'}"
     spec(*ids).holds(
-        False,  # noqa: FBT003 - nothing to look at
+        False,  # noqa: FBT003 - there is no list to check
         expected=f"{returns(Win32.ERROR_SUCCESS)} with at least one interface",
         observed=problem,
     )
@@ -71,27 +80,27 @@ async def raw_list(witness: Witness, spec: Spec, *ids: str) -> RawList:
 )
 async def test_layout(witness: Witness, spec: Spec) -> None:
     """The interface list is two pointers, two counts and 552 octets for each interface."""
-    notified = await raw_list(witness, spec, "SWN-2.2.2.6-array")
+    interfaces = await raw_list(witness, spec, "SWN-2.2.2.6-array")
 
     spec("RPC-NDR-referent-unique").holds(
-        bool(notified.referent and notified.array_referent),
-        expected="InterfaceList and InterfaceInfo with referents other than 0, as data follow",
-        observed=f"{notified.referent:#x} and {notified.array_referent:#x}",
+        bool(interfaces.referent and interfaces.array_referent),
+        expected="InterfaceList and InterfaceInfo with referents other than 0, because data follow",
+        observed=f"{interfaces.referent:#x} and {interfaces.array_referent:#x}",
     )
     spec("SWN-2.2.2.6-count").holds(
-        notified.number == notified.max_count == len(notified.elements),
+        interfaces.number == interfaces.max_count == len(interfaces.elements),
         expected="NumberOfInterfaces is the max_count of the array and the number of its elements",
-        observed=f"NumberOfInterfaces {notified.number}, max_count {notified.max_count}, "
-        f"octets for {len(notified.elements)} elements",
+        observed=f"NumberOfInterfaces {interfaces.number}, max_count {interfaces.max_count}, "
+        f"octets for {len(interfaces.elements)} elements",
     )
-    size = ELEMENT_SIZE * (notified.max_count or 0)
+    size = ELEMENT_SIZE * (interfaces.max_count or 0)
     spec("SWN-2.2.2.6-array", "SWN-2.2-dtyp-types", "SWN-2.2.2-others-ndr").holds(
-        len(notified.area) == size and notified.result == Win32.ERROR_SUCCESS,
-        expected=f"{size} octets, 552 for each of {notified.max_count} elements, then a return value of 0",
-        observed=f"{len(notified.area)} octets, then {notified.result:#x}",
+        len(interfaces.area) == size and interfaces.result == Win32.ERROR_SUCCESS,
+        expected=f"{size} octets, 552 for each of {interfaces.max_count} elements, then a return value of 0",
+        observed=f"{len(interfaces.area)} octets, then {interfaces.result:#x}",
     )
-    for number, element in enumerate(notified.elements):
-        # A count in front would show as the units 260 and 0, or as one that is no character.
+    for number, element in enumerate(interfaces.elements):
+        # A count before the name would be read as the units 260 and 0, or as an unprintable character.
         spec("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array").holds(
             element.text.isprintable()
             and bool(element.text)
@@ -106,16 +115,16 @@ async def test_layout(witness: Witness, spec: Spec) -> None:
 
 @case("SWN-2.2.2.5-groupname-terminated", "SWN-2.2.2.5-groupname-nonempty", syntaxes="both")
 async def test_group_name(witness: Witness, spec: Spec) -> None:
-    """Each InterfaceGroupName is a text that is not empty and ends within its 260 units."""
-    notified = await raw_list(witness, spec, "SWN-2.2.2.5-groupname-terminated")
+    """Each InterfaceGroupName is not empty and is terminated within its 260 UTF-16 units."""
+    interfaces = await raw_list(witness, spec, "SWN-2.2.2.5-groupname-terminated")
 
-    for number, element in enumerate(notified.elements):
+    for number, element in enumerate(interfaces.elements):
         spec("SWN-2.2.2.5-groupname-terminated").holds(
             0 in element.name,
             expected="a null character among the 260 units",
-            observed=f"{element.text!r}, {len(element.text)} characters before the first one"
+            observed=f"{element.text!r}, {len(element.text)} characters before the first null character"
             if 0 in element.name
-            else f"none: {element.octets[:32].hex(' ')} ...",
+            else f"no null character: {element.octets[:32].hex(' ')} ...",
             note=f"element {number}",
         )
         spec("SWN-2.2.2.5-groupname-nonempty").holds(
@@ -128,10 +137,10 @@ async def test_group_name(witness: Witness, spec: Spec) -> None:
 
 @case("SWN-2.2.2.5-version", "SWN-2.2.2.5-flags-defined", "SWN-2.2.2.5-state-values", syntaxes="both")
 async def test_numbers(witness: Witness, spec: Spec) -> None:
-    """Version, State and Flags of each interface are among the values that are defined."""
-    notified = await raw_list(witness, spec, "SWN-2.2.2.5-version")
+    """Version, State and Flags of each interface have defined values."""
+    interfaces = await raw_list(witness, spec, "SWN-2.2.2.5-version")
 
-    for number, element in enumerate(notified.elements):
+    for number, element in enumerate(interfaces.elements):
         note = f"element {number}: {element}"
         spec("SWN-2.2.2.5-version").equal(
             element.version, *VERSIONS, show=lambda value: f"0x{value:08X}", note=note
@@ -141,18 +150,18 @@ async def test_numbers(witness: Witness, spec: Spec) -> None:
         )
         spec("SWN-2.2.2.5-flags-defined").holds(
             not element.flags & ~int(_DEFINED_FLAGS),
-            expected="no bits but 0x1 (IPv4), 0x2 (IPv6) and 0x4 (INTERFACE_WITNESS)",
+            expected="no bits other than 0x1 (IPv4), 0x2 (IPv6) and 0x4 (INTERFACE_WITNESS)",
             observed=f"0x{element.flags:08X}",
             note=note,
         )
-    versions = sorted({element.version for element in notified.elements})
+    versions = sorted({element.version for element in interfaces.elements})
     spec.choice("AMB-9", f"Version {', '.join(f'0x{version:08X}' for version in versions)}")
 
 
 @case("SWN-2.2.2.5-ipv4-if-flag", "SWN-2.2.2.5-ipv6-if-flag", syntaxes="both")
 async def test_addresses(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """An address field whose flag is set holds an address of the cluster, in network order."""
-    notified = await raw_list(witness, spec, "SWN-2.2.2.5-ipv4-if-flag")
+    """An address field with its flag set has an address of the cluster, in network order."""
+    interfaces = await raw_list(witness, spec, "SWN-2.2.2.5-ipv4-if-flag")
     hosted: set[IPv4Address | IPv6Address] | None = None
     if cluster.can(Capability.LIST_NODES):
         hosted = {ip_address(address) for node in await cluster.nodes() for address in node.addresses}
@@ -162,7 +171,7 @@ async def test_addresses(witness: Witness, spec: Spec, cluster: Controller) -> N
         (IPv6Address, InterfaceFlags.IPV6, "SWN-2.2.2.5-ipv6-if-flag"),
     ):
         named = sorted(map(str, (a for a in hosted or () if isinstance(a, family))))
-        marked = [element for element in notified.elements if element.flags & flag]
+        marked = [element for element in interfaces.elements if element.flags & flag]
         for element in marked:
             (address,) = (a for a in element.addresses if isinstance(a, family))
             spec(rule).holds(
@@ -177,7 +186,7 @@ async def test_addresses(witness: Witness, spec: Spec, cluster: Controller) -> N
 
 @case("SWN-2.2.2.5-witness-flag-meaning", needs=("two-nodes", "list-nodes"))
 async def test_witness_interfaces(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """At each AVAILABLE interface that is marked INTERFACE_WITNESS a client can bind and register."""
+    """A client can bind and register at each AVAILABLE interface with INTERFACE_WITNESS set."""
     hosts = {ip_address(a): node.name.casefold() for node in await cluster.nodes() for a in node.addresses}
     ports = {node.name.casefold(): node.endpoint_mapper_port for node in witness.nodes}
     own = await witness.address_of(0)
@@ -193,23 +202,23 @@ async def test_witness_interfaces(witness: Witness, spec: Spec, cluster: Control
     for address in marked:
         if address not in hosts:
             rule.holds(
-                False,  # noqa: FBT003 - nobody to register with
+                False,  # noqa: FBT003 - no node to register with
                 expected=f"an address of a node: {', '.join(map(str, hosts))}",
                 observed=address,
             )
             continue
         outcome = await _register_at(witness, str(address), ports[hosts[address]], own)
         if outcome.kind == "closed" and address.version == 6:
-            rule.record(f"{address}: {outcome}, perhaps no way from here")
+            rule.record(f"{address}: {outcome}, perhaps no route from this host")
         else:
             rule.allows(outcome, SUCCESS, note=f"Register at {address}")
 
 
 async def _register_at(witness: Witness, address: str, endpoint_mapper_port: int, ip_address: str) -> Outcome:
-    """How registering at an address ends, or getting there."""
+    """Connect to an address and call Register; returns how Register, or a failed connect, ended."""
     try:
         client = await witness.connect_at(address, endpoint_mapper_port)
     except RpcError as problem:
-        return ending_of(problem)
+        return outcome_of_error(problem)
     request = witness.registration(ip_address=ip_address)
     return await outcome_of(client.start(request), witness.expect.reply_deadline)

@@ -1,4 +1,4 @@
-"""Stub data cut short, with false counts, missing, or too long (MS-RPCE 3.1.1.5.3, 3.1.3.5.2)."""
+"""Stub data truncated, with false counts, missing, or too long (MS-RPCE 3.1.1.5.3, 3.1.3.5.2)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from swn_torture.casekit.steps.registering import Method, each_method
 from swn_torture.casekit.steps.stubs import (
     BAD_STUB,
     INVALID_BOUND,
-    Sender,
-    check_cuts,
+    StubSender,
     check_each,
     check_nothing_registered,
     check_still_serves,
+    check_truncated,
     full_request,
     method_name,
-    send_cuts,
+    send_truncated,
     strings_of,
 )
 from swn_torture.casekit.witness import NotTestable
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 @case("RPC-STUB-truncated", syntaxes="both")
 @each_method
 async def test_cut_registration(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
-    """A registration whose stub is cut anywhere ends in a fault, and nobody is registered."""
+    """Register or RegisterEx with truncated stub data ends in a fault and registers nothing."""
     name = witness.client_name()
     message = full_request(witness, method, await witness.address_of(0), name)
-    sender = Sender(witness)
+    sender = StubSender(witness)
 
-    ended = await send_cuts(sender, message)
+    outcomes = await send_truncated(sender, message)
 
-    await check_cuts(spec, sender, message, ended)
+    await check_truncated(spec, sender, message, outcomes)
     await check_nothing_registered(spec, cluster, "RPC-STUB-truncated", names=[name])
     await witness.check_still_serving(spec)
 
@@ -65,27 +65,27 @@ HANDLE_METHODS: dict[str, type[UnRegisterRequest | AsyncNotifyRequest | UnRegist
 @case("RPC-STUB-truncated", syntaxes="both")
 @pytest.mark.parametrize("kind", HANDLE_METHODS)
 async def test_cut_handle(witness: Witness, spec: Spec, kind: str) -> None:
-    """A call whose handle is cut anywhere ends in a fault, and the registration stays what it was."""
-    sender = Sender(witness)
+    """A call with a truncated handle ends in a fault; UnRegister with the full handle still succeeds."""
+    sender = StubSender(witness)
     if kind == "unregister-ex" and not await sender.supports_unregister_ex():
         raise NotTestable("the target has no opnum 5, WitnessrUnRegisterEx")
     handle = await witness.register(await sender.client())
     message = HANDLE_METHODS[kind](handle)
 
-    ended = await send_cuts(sender, message)
+    outcomes = await send_truncated(sender, message)
 
-    await check_cuts(spec, sender, message, ended)
+    await check_truncated(spec, sender, message, outcomes)
     spec("RPC-STUB-truncated").allows(
-        await sender.send(UnRegisterRequest(handle)), SUCCESS, note="UnRegister with the whole handle"
+        await sender.send(UnRegisterRequest(handle)), SUCCESS, note="UnRegister with the full handle"
     )
     await witness.check_still_serving(spec)
 
 
 @case("RPC-STUB-empty-for-params", syntaxes="both")
 async def test_empty_stub(witness: Witness, spec: Spec) -> None:
-    """Each method that has parameters ends in a fault when it is called without any stub data."""
+    """A call without stub data to a method that has parameters ends in a fault."""
     address = await witness.address_of(0)
-    sender = Sender(witness)
+    sender = StubSender(witness)
     handle = await witness.register(await sender.client(), ip_address=address)
     messages: list[AnyRequest] = [
         witness.registration(ip_address=address),
@@ -108,14 +108,14 @@ async def test_empty_stub(witness: Witness, spec: Spec) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The three numbers before a string of ``n`` units, terminator included."""
+    """The three counts before a string, in UTF-16 units with the terminator."""
 
     max_count: int
     offset: int
     actual_count: int
 
     def wrong(self, field: str) -> dict[str, int]:
-        """For the codec."""
+        """These counts as the ``wrong`` values of a field, see ``codec.encode``."""
         return {
             f"{field}.max_count": self.max_count,
             f"{field}.offset": self.offset,
@@ -127,7 +127,7 @@ class Counts:
 
 
 def _contradictory(n: int, wide: int) -> list[Counts]:
-    """max_count is less than offset and actual_count together; the octets are there as far as they can be."""
+    """Counts with max_count less than offset plus actual_count, for a string of ``n`` units in the stub."""
     top = 256**wide - 1
     counts = [
         Counts(n - 1, 0, n),
@@ -138,7 +138,7 @@ def _contradictory(n: int, wide: int) -> list[Counts]:
         Counts(n, 1, n),
         Counts(n, n, n),
         Counts(n, 0x7FFFFFFF, n),
-        # Sums that a careless addition brings down below max_count.
+        # An addition that overflows makes these sums less than max_count.
         Counts(n, top, n),
         Counts(n, top + 1 - n, n),
         Counts(n, 0xFFFFFFFF, n),
@@ -149,7 +149,7 @@ def _contradictory(n: int, wide: int) -> list[Counts]:
 
 
 def _beyond_the_stub(n: int, wide: int) -> list[Counts]:
-    """Counts that agree with each other, but the stub is nowhere near as long."""
+    """Counts that agree with each other but are far larger than the stub data."""
     sizes = [n + 10_000, 0x7FFFFFFF, 0x80000000, 0x80000000 + n, 0xFFFFFFFF]
     if wide == 8:
         sizes += [2**32 + n, 2**63 + n, 2**64 - 1]
@@ -157,7 +157,7 @@ def _beyond_the_stub(n: int, wide: int) -> list[Counts]:
 
 
 def _unusual(n: int, wide: int) -> list[Counts]:
-    """Counts that bind nobody to refuse them, nor to take them: an offset, or a huge array."""
+    """Counts that a server may accept or reject: an offset other than 0, or a huge array."""
     counts = [Counts(n + 1, 1, n), Counts(0x80000000, 0, n), Counts(0xFFFFFFFF, 0, n)]
     counts += [Counts(0x7FFFFFFF, 0, n)]
     if wide == 8:
@@ -168,10 +168,10 @@ def _unusual(n: int, wide: int) -> list[Counts]:
 @case("RPC-STUB-string-bounds", "RPC-STUB-truncated", syntaxes="both")
 @each_method
 async def test_false_counts(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
-    """A registration in which the counts of one string are false is refused by a fault."""
+    """Register or RegisterEx with false counts for one string ends in a fault and registers nothing."""
     name = witness.client_name()
     message = full_request(witness, method, await witness.address_of(0), name)
-    sender, wide = Sender(witness), wide_size(witness.syntax)
+    sender, wide = StubSender(witness), wide_size(witness.syntax)
 
     for field, text in strings_of(message, witness).items():
         n = len(text) + 1
@@ -191,10 +191,10 @@ async def test_false_counts(witness: Witness, spec: Spec, cluster: Controller, m
 
 @case("RPC-STUB-string-bounds", syntaxes="both")
 @each_method
-async def test_roomy_counts(witness: Witness, spec: Spec, method: Method) -> None:
-    """A registration with a string in an array larger than itself is made; odd arrays are recorded."""
+async def test_large_max_count(witness: Witness, spec: Spec, method: Method) -> None:
+    """A string shorter than its max_count is accepted; record huge max_counts and offsets."""
     message = full_request(witness, method, await witness.address_of(0), witness.client_name())
-    sender, wide = Sender(witness), wide_size(witness.syntax)
+    sender, wide = StubSender(witness), wide_size(witness.syntax)
 
     for field, text in strings_of(message, witness).items():
         n = len(text) + 1
@@ -219,16 +219,16 @@ SURPLUS = {
 
 @case("RPC-STUB-extra-bytes", syntaxes="both")
 async def test_surplus_octets(witness: Witness, spec: Spec) -> None:
-    """Each method does with octets after its parameters what it does without them."""
+    """Each method with octets after its parameters returns the same as without them."""
     address = await witness.address_of(0)
-    sender = Sender(witness)
+    sender = StubSender(witness)
     client = await sender.client()
-    gone = await witness.register(client, ip_address=address)
-    await client.unregister(gone)
+    removed = await witness.register(client, ip_address=address)
+    await client.unregister(removed)
     messages: list[AnyRequest] = [
         GetInterfaceListRequest(),
         witness.registration(ip_address=address),
-        *(kind(gone) for kind in HANDLE_METHODS.values()),
+        *(kind(removed) for kind in HANDLE_METHODS.values()),
     ]
     if witness.expect.version > 1:
         messages.append(witness.registration_ex(ip_address=address))
@@ -244,17 +244,17 @@ async def test_surplus_octets(witness: Witness, spec: Spec) -> None:
 
 
 @case("RPC-STUB-extra-bytes", syntaxes="both")
-async def test_surplus_behind_a_handle(witness: Witness, spec: Spec) -> None:
-    """AsyncNotify and UnRegister with octets after a good handle do what they do without them."""
-    sender = Sender(witness)
+async def test_surplus_octets_after_a_handle(witness: Witness, spec: Spec) -> None:
+    """With octets after a valid handle, AsyncNotify stays pending and UnRegister returns ERROR_SUCCESS."""
+    sender = StubSender(witness)
     client = await sender.client()
     address = await witness.address_of(0)
-    waiting, leaving = [await witness.register(client, ip_address=address) for _ in range(2)]
+    kept, removed = [await witness.register(client, ip_address=address) for _ in range(2)]
 
-    call = client.start(AsyncNotifyRequest(waiting), wrong={"trailing": bytes(8)})
-    left = await sender.send(UnRegisterRequest(leaving), wrong={"trailing": bytes(8)})
-    pending = await outcome_of(call, witness.expect.quiet_time)
+    call = client.start(AsyncNotifyRequest(kept), wrong={"trailing": bytes(8)})
+    unregister = await sender.send(UnRegisterRequest(removed), wrong={"trailing": bytes(8)})
+    notify = await outcome_of(call, witness.expect.quiet_time)
 
-    spec("RPC-STUB-extra-bytes").allows(pending, SILENCE, note="AsyncNotify, 8 zero octets")
-    spec("RPC-STUB-extra-bytes").allows(left, SUCCESS, note="UnRegister, 8 zero octets")
+    spec("RPC-STUB-extra-bytes").allows(notify, SILENCE, note="AsyncNotify, 8 zero octets")
+    spec("RPC-STUB-extra-bytes").allows(unregister, SUCCESS, note="UnRegister, 8 zero octets")
     await witness.check_still_serving(spec)

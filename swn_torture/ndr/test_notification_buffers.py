@@ -1,4 +1,4 @@
-"""RESP_ASYNC_NOTIFY and what is in its MessageBuffer, octet by octet (MS-SWN 2.2.2.1 to 2.2.2.4)."""
+"""RESP_ASYNC_NOTIFY and the structures in its MessageBuffer, octet by octet (MS-SWN 2.2.2.1 to 2.2.2.4)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from swn_torture.casekit.protocol import NDR32, NDR64, MessageType
 from swn_torture.casekit.rules.notification_rules import (
     CHANGE_RULES,
     FAMILY_RULES,
-    FRAME_RULES,
     IPV6_RULES,
+    LAYOUT_RULES,
     LIST_RULES,
     check_changes,
     check_families,
-    check_frame,
     check_ipv6,
+    check_layout,
     check_list,
 )
-from swn_torture.casekit.steps.host_nodes import HostNode, destination, destinations, share_of, take_down
+from swn_torture.casekit.steps.host_nodes import (
+    HostNode,
+    destination,
+    destinations,
+    make_unavailable,
+    share_of,
+)
 from swn_torture.casekit.steps.listeners import Listener, listen, wait_for_notifications, wait_or_move_client
 
 if TYPE_CHECKING:
@@ -29,34 +35,35 @@ if TYPE_CHECKING:
     from swn_torture.casekit.raw.notification import AddressList, Notification
     from swn_torture.casekit.witness import Witness
 
-_TOLD = "SWN-2.2.2.4-layout"
+#: The rule that a response without a readable notification violates.
+_LAYOUT = "SWN-2.2.2.4-layout"
 
 
-@case(*FRAME_RULES, *LIST_RULES, *FAMILY_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
+@case(*LAYOUT_RULES, *LIST_RULES, *FAMILY_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
 async def test_client_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client move is told in one well-formed list of the destination's addresses."""
+    """The notification of a client move has one well-formed list of the destination's addresses."""
     listener = await listen(witness)
     host = await destination(witness, cluster, other_than=listener.address)
 
     await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
-    notification = listener.notification(spec, _TOLD)
-    check_frame(spec, notification)
-    notified = only_list(spec, notification)
-    check_list(spec, notified, host)
-    check_families(spec, notified, host)
+    notification = listener.notification(spec, _LAYOUT)
+    check_layout(spec, notification)
+    address_list = first_list(spec, notification)
+    check_list(spec, address_list, host)
+    check_families(spec, address_list, host)
 
 
 @case(
-    *FRAME_RULES,
+    *LAYOUT_RULES,
     *LIST_RULES,
     *FAMILY_RULES,
     needs=("version-2", "any-share", "move-share", "move-client", "list-nodes"),
     syntaxes="both",
 )
 async def test_share_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A share move is told in one well-formed list of the destination's addresses."""
+    """The notification of a share move has one well-formed list of the destination's addresses."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
     host = await destination(witness, cluster, other_than=listener.address)
@@ -64,57 +71,61 @@ async def test_share_move(witness: Witness, spec: Spec, cluster: Controller) -> 
     await cluster.move_share(share, host.node, client=listener.name)
     await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, host)
 
-    notification = listener.notification(spec, _TOLD)
-    check_frame(spec, notification)
-    notified = only_list(spec, notification)
-    check_list(spec, notified, host)
-    check_families(spec, notified, host)
+    notification = listener.notification(spec, _LAYOUT)
+    check_layout(spec, notification)
+    address_list = first_list(spec, notification)
+    check_list(spec, address_list, host)
+    check_families(spec, address_list, host)
 
 
-@case(*FRAME_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
+@case(*LAYOUT_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("move-client", "list-nodes"), syntaxes="both")
 async def test_move_to_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A move to a node with IPv6 addresses lists these in entries of their own."""
+    """A client move to a node with IPv6 addresses lists them in well-formed IPv6 entries."""
     await move_to_ipv6(witness, spec, cluster)
 
 
 @case(
-    *FRAME_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("variant:single-family", "move-client"), syntaxes="both"
+    *LAYOUT_RULES, *FAMILY_RULES, *IPV6_RULES, needs=("variant:single-family", "move-client"), syntaxes="both"
 )
 async def test_move_to_single_family(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
-    """A move to a node with an interface for each family lists no entry that has both."""
+    """A client move to a node with an interface for each family lists no entry with both families."""
     witness = await variant("single-family")
     assert witness.cluster is not None
     host = await move_to_ipv6(witness, spec, witness.cluster)
 
-    assert len(host.interfaces) > 1, "the variant is to have such a node"
+    assert len(host.interfaces) > 1, "the variant needs a node with an interface for each family"
 
 
 async def move_to_ipv6(witness: Witness, spec: Spec, cluster: Controller) -> HostNode:
-    """Move a client to a node with IPv6 addresses, and judge what it is told."""
+    """Move a client to a node with IPv6 addresses and check the notification; returns the node."""
     listener = await listen(witness)
     host = await destination(witness, cluster, other_than=listener.address, ipv6=True)
 
     await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
 
-    notification = listener.notification(spec, _TOLD)
-    check_frame(spec, notification)
-    notified = only_list(spec, notification)
-    check_families(spec, notified, host)
-    check_ipv6(spec, notified, host)
+    notification = listener.notification(spec, _LAYOUT)
+    check_layout(spec, notification)
+    address_list = first_list(spec, notification)
+    check_families(spec, address_list, host)
+    check_ipv6(spec, address_list, host)
     return host
 
 
-def only_list(spec: Spec, notification: Notification) -> AddressList:
-    """The one list of a notification; one without any ends the case, which check_frame has put down."""
+def first_list(spec: Spec, notification: Notification) -> AddressList:
+    """The first IPADDR_INFO_LIST of a notification that ``check_layout`` has checked.
+
+    Raises:
+        CaseStopped: there is none, which ``check_layout`` has recorded as a failed check.
+    """
     if not notification.lists:
         raise spec.stop()
     return notification.lists[0]
 
 
-@case(*FRAME_RULES, *CHANGE_RULES, needs=("interface-event", "list-nodes"), disturbs=True, lasts=15)
+@case(*LAYOUT_RULES, *CHANGE_RULES, needs=("interface-event", "list-nodes"), disturbs=True, lasts=15)
 async def test_resource_change(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """An interface that goes down and comes up is told in well-formed changes, in either syntax."""
+    """An interface that goes down is notified in well-formed RESOURCE_CHANGEs, in NDR32 and NDR64."""
     listeners: dict[str, Listener] = {}
     (host, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
     groups = {interface.group_name for interface in await witness.interfaces()}
@@ -122,10 +133,10 @@ async def test_resource_change(witness: Witness, spec: Spec, cluster: Controller
         client = await witness.connect(syntax=syntax)
         listeners[name] = await listen(witness, client, ip_address=host.addresses[0])
 
-    await take_down(cluster, host.node)
+    await make_unavailable(cluster, host.node)
     await wait_for_notifications(*listeners.values())
 
     for name, listener in listeners.items():
-        notification = listener.notification(spec, _TOLD)
-        check_frame(spec, notification, note=name)
+        notification = listener.notification(spec, _LAYOUT)
+        check_layout(spec, notification, note=name)
         check_changes(spec, notification, listener, groups, note=name)

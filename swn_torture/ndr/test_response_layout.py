@@ -1,4 +1,7 @@
-"""What AsyncNotify returns, octet by octet: pointers, gaps, and a buffer that is not NDR (MS-SWN 2.2.2)."""
+"""The out parameters of AsyncNotify, octet by octet: pointers, gaps, and MessageBuffer (MS-SWN 2.2.2).
+
+The content of MessageBuffer is not NDR: it is little-endian and packed for every caller.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from swn_torture.casekit.protocol import (
 from swn_torture.casekit.rules.notification_rules import check_packing
 from swn_torture.casekit.steps.host_nodes import destination
 from swn_torture.casekit.steps.listeners import Listener, listen, wait_for_notifications
-from swn_torture.casekit.steps.registering import listed
+from swn_torture.casekit.steps.registering import registrations_of
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
@@ -28,18 +31,18 @@ if TYPE_CHECKING:
 
 FORCED = (Capability.FORCE_RESPONSE, Capability.LIST_REGISTRATIONS)
 
-#: Octets before MessageBuffer, in NDR32 and in NDR64.
+#: Octets before MessageBuffer by the size of a pointer: 4 in NDR32, 8 in NDR64.
 _HEAD = {4: 24, 8: 40}
 
-#: Names whose RESOURCE_CHANGE takes a multiple of 4 octets, and names with which it takes 2 more.
+#: Names for ResourceName. "odd-length" and "one-character" end on a boundary of 4, the others 2 octets later.
 NAMES = {"odd-length": "NODE1", "even-length": "SOFS", "one-character": "N", "long": "N" * 252}
 
 
-async def _answer(cluster: Controller, listener: Listener, *names: str) -> None:
-    """Have the pending call of a listener answered by a change for each name, and wait for that."""
-    listener.ask()
-    (entry,) = await listed(cluster, listener.name)
-    # AVAILABLE, as after other news some servers end the registration (AMB-30).
+async def _notify_changes(cluster: Controller, listener: Listener, *names: str) -> None:
+    """Complete a listener's AsyncNotify with a RESOURCE_CHANGE for each name, and wait for the response."""
+    listener.async_notify()
+    (entry,) = await registrations_of(cluster, listener.name)
+    # AVAILABLE, because some servers end the registration after other notifications (AMB-30).
     changes = [ResourceChange(ChangeType.AVAILABLE, name) for name in names]
     await cluster.force_response(entry.key, response=RespAsyncNotify.of(*changes))
     await wait_for_notifications(listener)
@@ -48,10 +51,10 @@ async def _answer(cluster: Controller, listener: Listener, *names: str) -> None:
 @case("RPC-NDR-return-align", "RPC-NDR-referent-unique", needs=FORCED, syntaxes="both")
 @pytest.mark.parametrize("kind", NAMES)
 async def test_return_value(witness: Witness, spec: Spec, cluster: Controller, kind: str) -> None:
-    """The return value follows a buffer of any length at the next boundary of 4 octets, and is the end."""
+    """The return value is at the next multiple of 4 octets after MessageBuffer and ends the response."""
     listener = await listen(witness, version=1)
 
-    await _answer(cluster, listener, NAMES[kind])
+    await _notify_changes(cluster, listener, NAMES[kind])
 
     notification, stub = listener.notification(spec, "RPC-NDR-return-align"), _stub(listener)
     wide = wide_size(witness.syntax)
@@ -66,14 +69,14 @@ async def test_return_value(witness: Witness, spec: Spec, cluster: Controller, k
     referents = [int.from_bytes(stub[at : at + wide], _byte_order(listener)) for at in (0, head - 2 * wide)]
     spec("RPC-NDR-referent-unique").holds(
         all(referents),
-        expected="pResp and MessageBuffer with referents other than 0, as data follow",
+        expected="pResp and MessageBuffer with referents other than 0, because data follow",
         observed=" and ".join(f"{referent:#x}" for referent in referents),
     )
 
 
 @case("RPC-NDR-referent-unique", syntaxes="both")
-async def test_nothing_to_point_at(witness: Witness, spec: Spec) -> None:
-    """In a reply without a notification the referent is 0 and the code follows, or else there is data."""
+async def test_response_without_notification(witness: Witness, spec: Spec) -> None:
+    """An AsyncNotify response without a notification has referent 0 and a code, or else has data."""
     client = await witness.connect()
     handle = await witness.register(client)
     await client.unregister(handle)
@@ -81,32 +84,32 @@ async def test_nothing_to_point_at(witness: Witness, spec: Spec) -> None:
     call = client.async_notify(handle)
     outcome = await outcome_of(call, witness.expect.reply_deadline)
 
-    answer = call.call.response_meta
-    if answer is None:
-        spec("RPC-NDR-referent-unique").record(f"no reply to look at: {outcome}")
+    response = call.call.response_meta
+    if response is None:
+        spec("RPC-NDR-referent-unique").record(f"no response: {outcome}")
         return
     wide = wide_size(witness.syntax)
-    null = not any(answer.stub[:wide])
+    null = not any(response.stub[:wide])
     spec("RPC-NDR-referent-unique").holds(
-        len(answer.stub) == wide + 4 if null else outcome.kind == "result",
+        len(response.stub) == wide + 4 if null else outcome.kind == "result",
         expected=f"{wide} octets of 0 and a code, or a pointer to what follows",
-        observed=f"{answer.stub.hex(' ')}: {outcome}",
+        observed=f"{response.stub.hex(' ')}: {outcome}",
     )
 
 
 @case("SWN-2.2.2-buffer-packed", "SWN-2.2.2-little-endian", needs=FORCED, syntaxes="both")
 async def test_several_structures(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Several changes in one reply stand one behind the other, whatever their lengths are."""
+    """RESOURCE_CHANGEs of different lengths in one response follow each other without gaps."""
     listener = await listen(witness, version=1)
 
-    await _answer(cluster, listener, "SOFS", "NODE1", "N", "SOFS")
+    await _notify_changes(cluster, listener, "SOFS", "NODE1", "N", "SOFS")
 
     check_packing(spec, listener.notification(spec, "SWN-2.2.2-buffer-packed"), note="SOFS, NODE1, N, SOFS")
 
 
 @case("SWN-2.2.2-little-endian", "SWN-2.2.2-buffer-packed", needs=("move-client", "list-nodes"))
-async def test_move_told_to_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client move is told to a big-endian caller in the same MessageBuffer as to a little-endian one."""
+async def test_client_move_in_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """A big-endian client gets the same MessageBuffer for a client move as a little-endian one."""
     little, big = await _listeners_of_one_client(witness)
     host = await destination(witness, cluster, other_than=little.address)
 
@@ -117,12 +120,12 @@ async def test_move_told_to_either_byte_order(witness: Witness, spec: Spec, clus
 
 
 @case("SWN-2.2.2-little-endian", "SWN-2.2.2-buffer-packed", needs=FORCED)
-async def test_change_told_to_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A state change is told to a big-endian caller in the same MessageBuffer as to a little-endian one."""
+async def test_state_change_in_either_byte_order(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """A big-endian client gets the same MessageBuffer for a state change as a little-endian one."""
     little, big = await _listeners_of_one_client(witness)
 
     change = ResourceChange(ChangeType.AVAILABLE, "SOFS")
-    for entry in await listed(cluster, little.name):
+    for entry in await registrations_of(cluster, little.name):
         await cluster.force_response(entry.key, response=RespAsyncNotify.of(change))
     await wait_for_notifications(little, big)
 
@@ -130,29 +133,29 @@ async def test_change_told_to_either_byte_order(witness: Witness, spec: Spec, cl
 
 
 async def _listeners_of_one_client(witness: Witness) -> tuple[Listener, Listener]:
-    """Two registrations of one client, asking in little-endian and in big-endian."""
+    """Two registrations of one client with AsyncNotify pending: one little-endian, one big-endian."""
     little = await listen(witness, version=1)
     client = await witness.connect(byte_order="big")
-    big = await listen(witness, client, version=1, asks=False, **little.fields)
+    big = await listen(witness, client, version=1, async_notify=False, **little.fields)
     big.call = client.start(AsyncNotifyRequest(big.handle), byte_order="big")
     return little, big
 
 
 def check_same_buffer(spec: Spec, little: Listener, big: Listener) -> None:
-    """Both were told the same octets, which are little-endian and packed."""
+    """Both have the same octets in MessageBuffer, which are little-endian and packed."""
     notifications = [listener.notification(spec, "SWN-2.2.2-little-endian") for listener in (little, big)]
-    for notification, caller in zip(notifications, ("little-endian", "big-endian"), strict=True):
-        check_packing(spec, notification, note=f"told to a {caller} caller")
+    for notification, order in zip(notifications, ("little-endian", "big-endian"), strict=True):
+        check_packing(spec, notification, note=f"response to a {order} request")
     spec("SWN-2.2.2-little-endian").holds(
         notifications[0].buffer == notifications[1].buffer,
-        expected=f"as told to the little-endian caller: {notifications[0].buffer.hex(' ')}",
+        expected=f"as for a little-endian request: {notifications[0].buffer.hex(' ')}",
         observed=notifications[1].buffer.hex(" "),
-        note=f"told to a big-endian caller, in a {_byte_order(big)}-endian reply",
+        note=f"{_byte_order(big)}-endian response to a big-endian request",
     )
 
 
 def _stub(listener: Listener) -> bytes:
-    """The last reply."""
+    """The stub data of the last response."""
     assert listener.call is not None
     assert listener.call.call.response_meta is not None
     return listener.call.call.response_meta.stub

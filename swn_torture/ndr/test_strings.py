@@ -1,4 +1,4 @@
-"""Strings that no client of good faith sends: without their end, ill-formed, or very long (C706 14.3.4)."""
+"""Malformed and unusual strings: unterminated, invalid UTF-16, empty, or very long (C706 14.3.4)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from swn_torture.casekit import case
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.steps.registering import WRONG_PARAMETER, Method, each_method, succeeded
-from swn_torture.casekit.steps.stubs import Sender, full_request, strings_of, with_string
+from swn_torture.casekit.steps.registering import INVALID_PARAMETER, Method, each_method, succeeded
+from swn_torture.casekit.steps.stubs import StubSender, full_request, strings_of, with_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
 
 def _counted(field: str, units: int) -> dict[str, int | bytes | str]:
-    """So many units, and none after them to end the string."""
+    """What to write for a string of ``units`` UTF-16 units without its terminator."""
     return {f"{field}.max_count": units, f"{field}.actual_count": units, f"{field}.terminator": b""}
 
 
-#: What is written of a string of so many units, by what is wrong with its end.
+#: What to write for a string of so many units, by what is wrong with its end.
 UNTERMINATED: dict[str, Callable[[str, int], Wrong]] = {
     "no terminator": _counted,
-    "no terminator, but room for it": lambda field, n: {**_counted(field, n), f"{field}.max_count": n + 1},
-    "another character in its place": lambda field, _: {f"{field}.terminator": ord("X")},
-    "not even a unit": lambda field, _: {**_counted(field, 0), field: b""},
+    "no terminator, max_count includes it": lambda f, n: {**_counted(f, n), f"{f}.max_count": n + 1},
+    "X instead of the terminator": lambda f, _: {f"{f}.terminator": ord("X")},
+    "no unit at all": lambda f, _: {**_counted(f, 0), f: b""},
 }
 
-#: Null characters where the string does not end.
+#: Null characters before the terminator.
 NULLS: dict[str, Callable[[str], str]] = {
     "null in the middle": lambda text: f"{text}\0{text}",
     "null at the beginning": lambda text: f"\0{text}",
     "two terminators": lambda text: f"{text}\0",
 }
 
-#: Units that are no characters: surrogates that do not pair.
+#: Surrogates that do not form a pair: units that are not characters.
 LONE_SURROGATES: dict[str, Callable[[str], str]] = {
     "lone high surrogate": lambda text: f"{text[:1]}\ud83d{text[1:]}",
     "lone low surrogate": lambda text: f"{text[:1]}\ude00{text[1:]}",
     "reversed pair": lambda text: f"{text[:1]}\ude00\ud83d{text[1:]}",
     "high surrogate at the end": lambda text: f"{text}\ud83d",
-    "nothing but surrogates": lambda text: "\udc00" * len(text),
+    "only low surrogates": lambda text: "\udc00" * len(text),
 }
 
-#: Characters that few expect.
+#: Valid but rare characters.
 UNUSUAL: dict[str, Callable[[str], str]] = {
     "character beyond the BMP": lambda text: f"{text[:1]}\U0001f600{text[1:]}",
     "noncharacter": lambda text: f"{text}\uffff",
@@ -61,26 +61,33 @@ UNUSUAL: dict[str, Callable[[str], str]] = {
 ODD = {"lone-surrogates": LONE_SURROGATES, "unusual-characters": UNUSUAL}
 
 
-class Trial:
-    """Registrations in which one string is odd, one after the other; what comes of each is recorded."""
+class StringRecorder:
+    """Sends registrations in which one string is malformed or unusual, and records how each call ends."""
 
     def __init__(self, witness: Witness, spec: Spec, method: Method, rule: str) -> None:
         self.witness = witness
         self.spec = spec
         self.method = method
         self.rule = rule
-        self.sender = Sender(witness)
+        self.sender = StubSender(witness)
         self._names: dict[str, str] = {}
 
-    async def run(
+    async def record(
         self, what: str, change: Callable[[str], str], wrong: Callable[[str, int], Wrong] | None = None
     ) -> None:
-        """Send a registration for each of its strings, with that one changed."""
+        """Send one registration for each of its strings, with that string changed.
+
+        Args:
+            what: what is changed, for the report.
+            change: returns the changed string.
+            wrong: returns what to write for the string, from its field name and its number of units; see
+                ``codec.encode``.
+        """
         witness = self.witness
         address = await witness.address_of(0)
         fields = strings_of(full_request(witness, self.method, address, ""), witness)
         for field in fields:
-            # A name of its own for each, so that it can be told from the others in a list.
+            # Each registration has another ClientComputerName, to find it in the list of registrations.
             message = full_request(witness, self.method, address, witness.client_name())
             text = strings_of(message, witness)[field]
             sent = change(text)
@@ -91,12 +98,12 @@ class Trial:
             if field == "ClientComputerName" and succeeded(outcome):
                 self._names[what] = text[1:]
 
-    async def end(self, cluster: Controller) -> None:
-        """Record under which names the clients are known now, and see that the target is alive."""
+    async def finish(self, cluster: Controller) -> None:
+        """Record the client names that the cluster lists, and check that others are still served."""
         if self._names and cluster.can(Capability.LIST_REGISTRATIONS):
             listed = {view.client_computer_name for view in await cluster.registrations()}
             for what, name in self._names.items():
-                seen = ", ".join(ascii(one) for one in sorted(listed) if name in one) or "nothing like it"
+                seen = ", ".join(ascii(one) for one in sorted(listed) if name in one) or "no similar name"
                 self.spec(self.rule).record(f"listed as {seen}", f"ClientComputerName, {what}")
         await self.witness.check_still_serving(self.spec)
 
@@ -104,25 +111,25 @@ class Trial:
 @case("RPC-STUB-string-unterminated", syntaxes="both")
 @each_method
 async def test_unterminated(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
-    """A registration in which one string lacks its terminator: how it ends, and what is read."""
-    trial = Trial(witness, spec, method, "RPC-STUB-string-unterminated")
+    """Register or RegisterEx with one string unterminated; record the result and the listed name."""
+    recorder = StringRecorder(witness, spec, method, "RPC-STUB-string-unterminated")
 
     for what, wrong in UNTERMINATED.items():
-        await trial.run(what, lambda text: text, wrong)
+        await recorder.record(what, lambda text: text, wrong)
 
-    await trial.end(cluster)
+    await recorder.finish(cluster)
 
 
 @case("RPC-STUB-string-unterminated", syntaxes="both")
 @each_method
 async def test_early_nulls(witness: Witness, spec: Spec, cluster: Controller, method: Method) -> None:
-    """A registration in which one string has a null character before its end: how it ends."""
-    trial = Trial(witness, spec, method, "RPC-STUB-string-unterminated")
+    """Register or RegisterEx with a null character before the end of one string; record the result."""
+    recorder = StringRecorder(witness, spec, method, "RPC-STUB-string-unterminated")
 
     for what, change in NULLS.items():
-        await trial.run(what, change)
+        await recorder.record(what, change)
 
-    await trial.end(cluster)
+    await recorder.finish(cluster)
 
 
 @case("RPC-STUB-string-odd-utf16", syntaxes="both")
@@ -131,16 +138,17 @@ async def test_early_nulls(witness: Witness, spec: Spec, cluster: Controller, me
 async def test_odd_characters(
     witness: Witness, spec: Spec, cluster: Controller, method: Method, kind: str
 ) -> None:
-    """A registration in which one string has odd characters: how it ends."""
-    trial = Trial(witness, spec, method, "RPC-STUB-string-odd-utf16")
+    """Register or RegisterEx with invalid or rare characters in one string; record the result."""
+    recorder = StringRecorder(witness, spec, method, "RPC-STUB-string-odd-utf16")
 
     for what, change in ODD[kind].items():
-        await trial.run(what, change)
+        await recorder.record(what, change)
 
-    await trial.end(cluster)
+    await recorder.finish(cluster)
 
 
-#: Units with the terminator: none but that, and around the ends of 16-bit counts of octets and of units.
+#: UTF-16 units with the terminator: only the terminator, and around the limits of 16-bit counts of octets
+#: and of units.
 LENGTHS = (1, 0x8000, 0x10000, 0x10001)
 
 
@@ -152,8 +160,8 @@ LENGTHS = (1, 0x8000, 0x10000, 0x10001)
 )
 @each_method
 async def test_empty_and_long_strings(witness: Witness, spec: Spec, method: Method) -> None:
-    """A NetName of no or of 64k characters is refused; what becomes of other such strings is recorded."""
-    sender, address = Sender(witness), await witness.address_of(0)
+    """An empty or very long NetName returns ERROR_INVALID_PARAMETER; record the other strings."""
+    sender, address = StubSender(witness), await witness.address_of(0)
     message = full_request(witness, method, address, witness.client_name())
 
     for field, text in strings_of(message, witness).items():
@@ -162,7 +170,7 @@ async def test_empty_and_long_strings(witness: Witness, spec: Spec, method: Meth
             outcome = await sender.send(with_string(message, field, sent))
             note = f"{field} of {units - 1} characters"
             if field == "NetName":
-                spec(method.rule("netname-mismatch")).allows(outcome, WRONG_PARAMETER, note=note)
+                spec(method.rule("netname-mismatch")).allows(outcome, INVALID_PARAMETER, note=note)
             else:
                 spec("SWN-6-idl-unique-strings").record(outcome, note)
             if not sent:

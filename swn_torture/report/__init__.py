@@ -1,38 +1,24 @@
-"""Reports: what a run found, as values, and its faces: JSON, JUnit, one HTML page, captures, terminal lines.
+"""Reports: the results of a run as values, the verdicts on them, and the formats they are written in.
 
-This room knows the requirement catalogue and nothing of the tests. Importing it stays light: jinja2, scapy
-and rich are imported by the functions that use them.
+The room knows the requirement catalogue and nothing about the tests. Import from the module that holds a
+name; this package itself imports nothing, so that every pytest run can load the table of formats. jinja2 and
+scapy are imported by the functions that use them.
+
+Results
+    model         Check, Choice, CaseResult, TargetInfo, Run: plain values with a JSON form
+    results       Results: all cases of one run against one target, and the verdicts computed from them
+    verdict       the only module that decides: a check, a case, a requirement, a target
+    finding       Finding: one failed check with its rule, and its plain text lines
+
+Formats
+    formats       the table of formats; it drives every option, file name and file
+    json_report   JSON (``results.schema.json`` is the schema), and reading it back
+    junit         JUnit XML
+    html          one HTML page, from the template, the style and the script in ``page/``
+    text          lines for a terminal or a log
+
+Files
+    write         writes the files that the user asked for, and the packet captures
+    journal       one line for each case while a run goes on, so that a crash loses at most one case
+    exchange/     octets that were sent and received: PDUs, their fields, hex dumps, packet captures
 """
-
-from swn_torture.report.model import OUTCOMES, SUITES, CaseOutcome, CaseResult, Check, Choice, Run, TargetInfo
-from swn_torture.report.results import SCHEMA, Results, ResultsError
-from swn_torture.report.verdict import (
-    RequirementVerdict,
-    Summary,
-    Verdict,
-    failed_as,
-    judge,
-    strictest,
-    verdicts,
-)
-
-__all__ = [
-    "OUTCOMES",
-    "SCHEMA",
-    "SUITES",
-    "CaseOutcome",
-    "CaseResult",
-    "Check",
-    "Choice",
-    "RequirementVerdict",
-    "Results",
-    "ResultsError",
-    "Run",
-    "Summary",
-    "TargetInfo",
-    "Verdict",
-    "failed_as",
-    "judge",
-    "strictest",
-    "verdicts",
-]

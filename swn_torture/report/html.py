@@ -1,8 +1,7 @@
-"""Results as one HTML page that needs nothing but itself: no network, no fonts, no other file.
+"""Results as one self-contained HTML page: no network, no fonts, no other files.
 
-It is made for the person who has to act on it: what is violated comes first, each with the rule, what is
-allowed, what came, the octets and the command that shows it again. Without JavaScript everything can be read;
-with it, the cases can be filtered.
+Violations come first, each with the rule, the expected and the observed behaviour, the octets and the command
+that runs the case again. The page is complete without JavaScript; with it, a reader can filter the cases.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.report.exchange.hexdump import dump
 from swn_torture.report.exchange.records import Frame, frames, read_records
+from swn_torture.report.finding import case_findings
 from swn_torture.report.junit import legal
 from swn_torture.report.model import OUTCOMES, SUITES
 from swn_torture.report.text import NAMES, VERDICTS, count, seconds
@@ -25,17 +25,18 @@ from swn_torture.spec import section_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from swn_torture.report.finding import Finding
     from swn_torture.report.model import CaseOutcome, CaseResult, Check
     from swn_torture.report.results import Results
     from swn_torture.spec import Ambiguity, Catalogue, Requirement
 
-#: Octets shown of one PDU of a finding; the rest is in the capture and in the JSON results.
+#: Octets shown of one PDU of a finding. The others are in the capture and in the JSON results.
 FINDING_OCTETS = 4096
 
-#: PDUs and events shown of one case, half of them from its beginning and half from its end.
+#: PDUs and events shown of one case: half from its beginning, half from its end.
 SHOWN_FRAMES = 200
 
-#: Octets shown of all that passed together. Most of them are never read, and a page must stay quick.
+#: Octets shown of all passed cases together, so that the page stays small.
 PASSED_OCTETS = 100_000
 
 HEADINGS: dict[CaseOutcome, str] = {
@@ -47,14 +48,14 @@ HEADINGS: dict[CaseOutcome, str] = {
 }
 
 MEANINGS: dict[CaseOutcome, str] = {
-    "failed": "The target breaks a rule that binds it (MUST, MUST NOT, or what the text implies).",
+    "failed": "The target violates a binding rule: MUST, MUST NOT, or a rule that the specification implies.",
     "error": "The case or the target could not be used. This says nothing about conformance.",
     "deviation": "The target does not follow a recommendation (SHOULD).",
     "not-tested": "These cases cannot be run on this target.",
-    "passed": "Every check held, or only recorded what the target chose.",
+    "passed": "Every check passed, or recorded the behaviour of the target without judging it.",
 }
 
-REQUIREMENT_WORDS = {
+REQUIREMENT_NAMES = {
     "violated": "violated",
     "deviates": "deviates",
     "not-tested": "not tested",
@@ -69,7 +70,8 @@ class CaseView:
 
     case: CaseResult
     anchor: str
-    failing: tuple[tuple[Check, Requirement | None], ...]
+    findings: tuple[Finding, ...]
+    checks: tuple[tuple[Check, str], ...]
     exchange: tuple[FrameView, ...]
     duration: str
     search: str
@@ -77,7 +79,7 @@ class CaseView:
 
 @dataclass(frozen=True, slots=True)
 class FrameView:
-    """A PDU as the page shows it: its title line, and its octets if they fit."""
+    """A PDU as the page shows it: its title line and as many of its octets as the page has room for."""
 
     frame: Frame
     at: str
@@ -87,7 +89,7 @@ class FrameView:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cases that belong under one heading: the requirement they break, or the reason they share."""
+    """Cases under one heading: the requirement that they violate, or the reason that they share."""
 
     heading: str
     requirement: Requirement | None
@@ -96,7 +98,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceView:
-    """What the target chose at one ambiguity, with the cases that saw it."""
+    """The observed choices of the target at one ambiguity, each with the cases that observed it."""
 
     ambiguity: Ambiguity | None
     id: str
@@ -104,7 +106,7 @@ class ChoiceView:
 
 
 def render_html(results: Results) -> str:
-    """The page, as one HTML document."""
+    """The results as one HTML document."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -127,9 +129,9 @@ def render_html(results: Results) -> str:
         summary=summary,
         verdict=VERDICTS[summary.verdict],
         outcomes=[(outcome, HEADINGS[outcome], summary.cases[outcome]) for outcome in OUTCOMES],
-        words=NAMES,
+        names=NAMES,
         meanings=MEANINGS,
-        requirement_words=REQUIREMENT_WORDS,
+        requirement_names=REQUIREMENT_NAMES,
         requirement_counts=[(name, summary.requirements[name]) for name in REQUIREMENT_VERDICTS],
         counted=len(counted),
         judged=sum(summary.requirements[name] for name in ("conforms", "violated", "deviates")),
@@ -146,7 +148,7 @@ def render_html(results: Results) -> str:
 
 
 def anchor(case_id: str) -> str:
-    """The name of a case within the page: readable, and different for different ids."""
+    """The HTML id of a case: readable, and unique for each case id."""
     plain = re.sub(r"[^a-z0-9]+", "-", case_id.lower()).strip("-")
     digest = hashlib.sha256(case_id.encode("utf-8", "backslashreplace")).hexdigest()[:6]
     return f"case-{plain}-{digest}"
@@ -160,16 +162,12 @@ def _views(results: Results) -> dict[CaseOutcome, list[CaseView]]:
         exchange = _exchange(case, limit)
         if case.outcome == "passed":
             budget -= sum(len(view.frame.octets) for view in exchange if view.rows)
-        known = results.catalogue.requirements
         views[case.outcome].append(
             CaseView(
                 case=case,
                 anchor=anchor(case.id),
-                failing=tuple(
-                    (check, known.get(check.requirement))
-                    for check in case.checks
-                    if failed_as(check, results.catalogue)
-                ),
+                findings=tuple(case_findings(case, results.catalogue)),
+                checks=tuple((check, _result(check, results.catalogue)) for check in case.checks),
                 exchange=exchange,
                 duration=seconds(case.duration_s),
                 search=" ".join(
@@ -184,7 +182,7 @@ def _exchange(case: CaseResult, limit: int) -> tuple[FrameView, ...]:
     try:
         records = read_records(case.transcript)
     except (KeyError, ValueError):
-        return ()  # the capture's writer has already said so, with the details
+        return ()  # write.py reports the damaged record when it makes the capture
     views = []
     for frame in _abridged(frames(records)):
         shown = frame.octets[:limit]
@@ -194,13 +192,19 @@ def _exchange(case: CaseResult, limit: int) -> tuple[FrameView, ...]:
 
 
 def _abridged(exchange: list[Frame]) -> list[Frame]:
-    """An exchange of thousands of PDUs without its middle, or no browser would show the page."""
+    """An exchange of thousands of PDUs without its middle: no browser shows so many."""
     half = SHOWN_FRAMES // 2
     left_out = exchange[half:-half]
     if len(exchange) <= SHOWN_FRAMES:
         return exchange
     gap = Frame(left_out[0].time, 1, "", f"{len(left_out)} more PDUs and events are in the capture")
     return [*exchange[:half], gap, *exchange[-half:]]
+
+
+def _result(check: Check, catalogue: Catalogue) -> str:
+    if failed_as(check, catalogue):
+        return "failed"
+    return "passed" if check.passed else "recorded"
 
 
 def _moment(at: float) -> str:
@@ -210,7 +214,7 @@ def _moment(at: float) -> str:
 def _groups(
     outcome: CaseOutcome, views: dict[CaseOutcome, list[CaseView]], catalogue: Catalogue
 ) -> list[Group]:
-    """The cases of one outcome under their headings."""
+    """The cases of one outcome, in groups."""
     found = views[outcome]
     if outcome == "passed":
         return [
@@ -220,7 +224,7 @@ def _groups(
         ]
     by_heading: dict[str, list[CaseView]] = {}
     for view in found:
-        first = view.failing[0][0].requirement if view.failing else ""
+        first = view.findings[0].requirement if view.findings else ""
         heading = first if first in catalogue.requirements else view.case.reason
         by_heading.setdefault(heading, []).append(view)
     groups = [
@@ -229,15 +233,15 @@ def _groups(
     ]
     if outcome == "not-tested":
         return sorted(groups, key=lambda group: -len(group.cases))
-    return sorted(groups, key=lambda group: _place(group.requirement))
+    return sorted(groups, key=lambda group: _position(group.requirement))
 
 
-def _place(row: Requirement | None) -> tuple[object, ...]:
+def _position(row: Requirement | None) -> tuple[object, ...]:
     return (0, not row.source.startswith("MS-SWN"), section_key(row.section), row.id) if row else (1,)
 
 
 def _sorted(verdicts: Iterable[RequirementVerdict], catalogue: Catalogue) -> list[RequirementVerdict]:
-    return sorted(verdicts, key=lambda verdict: _place(catalogue.requirements[verdict.id]))
+    return sorted(verdicts, key=lambda verdict: _position(catalogue.requirements[verdict.id]))
 
 
 def _choices(results: Results) -> Sequence[ChoiceView]:

@@ -1,7 +1,7 @@
-"""A journal of a run: every case is on the disk as soon as it ends, so a crash loses the last one at most.
+"""The journal of a run: every case is on the disk as soon as it ends, so that a crash loses at most one case.
 
-One JSON value per line: a header (run, target, catalogue), then cases, then, if the run came to its end, a
-footer. A journal without a footer is a run that was cut short.
+One JSON value per line: a header (run, target, catalogue), then the cases, then a footer when the run ended.
+A journal without a footer belongs to a run that stopped early.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture import __version__
 from swn_torture.report.model import CaseResult, Run, TargetInfo
-from swn_torture.report.results import Results, ResultsError
+from swn_torture.report.results import Results, ResultsError, malformed, require_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,16 +46,16 @@ class Journal:
         )
 
     def add(self, case: CaseResult) -> None:
-        """Put a case on record."""
+        """Write one case."""
         self._write({"case": case.to_json()})
 
     def finish(self, run: Run) -> None:
-        """Put the end of the run on record and close the file."""
+        """Write the footer and close the file."""
         self._write({"end": run.to_json()})
         self.close()
 
     def close(self) -> None:
-        """Close the file; without :meth:`finish` before it, the run counts as cut short."""
+        """Close the file. Without :meth:`finish` before, the run counts as incomplete."""
         self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -72,14 +72,14 @@ class Journal:
 
 
 def read_journal(path: Path, catalogue: Catalogue) -> Results:
-    """The results of a run from its journal, however far it got.
+    """The results of a run from its journal, whether the run ended or not.
 
-    A last line that was torn by the crash is left aside. Without a footer the results are not complete and
-    their duration is unknown (0). A case that was put on record twice counts as it was the second time.
+    A last line that was cut by a crash is ignored. Without a footer the results are incomplete and their
+    duration is unknown (0). When a case was written twice, the second time counts.
 
     Raises:
         OSError: the file cannot be read.
-        ResultsError: it is no journal, or a line before the last is not what it should be.
+        ResultsError: it is not a journal, or a line before the last is malformed.
     """
     lines = path.read_text(encoding="utf-8").split("\n")
     values: list[dict[str, Any]] = []
@@ -88,15 +88,14 @@ def read_journal(path: Path, catalogue: Catalogue) -> Results:
             values += [json.loads(line)] if line else []
         except json.JSONDecodeError as problem:
             if number < len(lines):
-                raise ResultsError(f"{path}, line {number}: {problem}") from problem
-    header = values[0] if values and isinstance(values[0], dict) else {}
-    if header.get("schema") != SCHEMA:
-        raise ResultsError(f"{path}: schema is {header.get('schema')!r}, this version reads {SCHEMA!r}")
+                raise ResultsError(f"{path}, line {number}, is not JSON: {problem}") from problem
     try:
+        require_schema(values[0] if values else None, SCHEMA)
+        header = values[0]
         end = next((value["end"] for value in values if "end" in value), None)
         run = Run.from_json(end) if end else replace(Run.from_json(header["run"]), complete=False)
         if not run.complete and not run.stopped:
-            run = replace(run, stopped="The run was cut short; these results are from its journal.")
+            run = replace(run, stopped="The run stopped early; these results are from its journal.")
         cases = {
             case["id"]: CaseResult.from_json(case) for case in (v["case"] for v in values if "case" in v)
         }
@@ -107,5 +106,7 @@ def read_journal(path: Path, catalogue: Catalogue) -> Results:
             catalogue=catalogue,
             version=header["tool"]["version"],
         )
+    except ResultsError as problem:
+        raise ResultsError(f"{path}: {problem}") from problem
     except (KeyError, TypeError, ValueError) as problem:
-        raise ResultsError(f"{path}: not a well-formed journal: {problem!r}") from problem
+        raise ResultsError(f"{path}: the journal is malformed: {malformed(problem)}") from problem

@@ -1,4 +1,4 @@
-"""Results as JSON: ``swn-torture-results/1``, with its JSON Schema."""
+"""Results as JSON, ``swn-torture-results/1``, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def render_json(results: Results) -> str:
-    """The results as JSON text: one case per line within, so that two files can be compared with diff."""
+    """The results as JSON text, one case per line, so that diff can compare two files."""
     document = results.to_json()
     members = []
     for name, value in document.items():
@@ -28,16 +28,16 @@ def render_json(results: Results) -> str:
 
 
 def load_results(path: Path, catalogue: Catalogue) -> Results:
-    """Read results from a file.
+    """Read results from a file that :func:`render_json` made.
 
     Raises:
-        OSError: it cannot be read.
-        ResultsError: it does not hold results; the message names the file.
+        OSError: the file cannot be read.
+        ResultsError: the file does not hold results; the message names it.
     """
     try:
         return Results.from_json(json.loads(path.read_text(encoding="utf-8")), catalogue)
     except (UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise ResultsError(f"{path}: not JSON: {problem}") from problem
+        raise ResultsError(f"{path} is not JSON: {problem}") from problem
     except ResultsError as problem:
         raise ResultsError(f"{path}: {problem}") from problem
 

@@ -1,14 +1,14 @@
-"""Results as JUnit XML (the dialect pytest calls xunit2), for every CI system there is.
+"""Results as JUnit XML, in the dialect that pytest calls xunit2, for CI systems.
 
-Its four statuses are fewer than our five outcomes:
+JUnit has four statuses for our five outcomes:
 
-==============  ===================================================================================
+==============  ==========================================================================
 failed          ``<failure type="violation">``
-error           ``<error>``: never mixed with a violation
+error           ``<error>``; never used for a violation
 not-tested      ``<skipped>`` with the reason
-deviation       passes; property ``outcome`` says ``deviation`` and ``<system-out>`` tells what it is
+deviation       passes; the property ``outcome`` and ``<system-out>`` show the deviation
 passed          passes
-==============  ===================================================================================
+==============  ==========================================================================
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from swn_torture.report.finding import case_lines
 from swn_torture.report.model import SUITES
-from swn_torture.report.text import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from swn_torture.report.results import Results
     from swn_torture.spec import Catalogue
 
-# What XML 1.0 cannot carry, not even as a character reference (production 2, Char).
+# What XML 1.0 does not allow, not even as a character reference (production 2, Char).
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def legal(text: str) -> str:
-    r"""The text with every character that XML cannot carry written as an escape: ``\x00``, ``\ud800``."""
+    r"""The text with every character that XML does not allow written as an escape: ``\x00``, ``\ud800``."""
     return _ILLEGAL.sub(lambda found: _escape(ord(found[0])), text)
 
 
@@ -42,7 +42,7 @@ def _escape(code: int) -> str:
 
 
 def render_junit(results: Results) -> str:
-    """The results as one XML document, a ``testsuite`` for each part of the suite."""
+    """The results as one XML document with a ``testsuite`` for each part of the suite."""
     root = ET.Element("testsuites", {"name": "swn-torture", **_counts(results.cases)})
     root.set("time", f"{results.run.duration_s:.3f}")
     others = sorted({case.suite for case in results.cases} - set(SUITES))
@@ -83,7 +83,7 @@ def _environment(results: Results) -> Iterator[tuple[str, str]]:
 
 
 def _case(case: CaseResult, occurrence: int, catalogue: Catalogue) -> ET.Element:
-    # Readers drop the second of two equal names, so a case that ran twice gets a number.
+    # Readers drop the second of two equal names, so a case that ran twice gets a number at its second name.
     name = case.id if occurrence == 1 else f"{case.id} #{occurrence}"
     group = case.id.split("[", 1)[0].rpartition(".")[0] or case.suite
     element = ET.Element("testcase", classname=legal(f"swn_torture.{group}"), name=legal(name))
@@ -95,7 +95,7 @@ def _case(case: CaseResult, occurrence: int, catalogue: Catalogue) -> ET.Element
         _property(properties, "requirement", requirement)
     for choice in case.choices:
         _property(properties, "choice", f"{choice.ambiguity}: {choice.observed}")
-    detail = "\n".join([case.title, *explain(case, catalogue)])
+    detail = "\n".join([case.title, *case_lines(case, catalogue)])
     reason = legal(case.reason or case.observed or case.outcome)
     if case.outcome == "failed":
         ET.SubElement(element, "failure", type="violation", message=reason).text = legal(detail)

@@ -1,12 +1,11 @@
-"""What a run found: checks, cases, choices, and the results of a whole run. Values only; no files.
+"""Results as values: checks, choices, cases, the target and the run. No files, no verdicts.
 
-A *check* is one observation held against one requirement. A *case* makes a few checks; its outcome follows
-from them (:func:`swn_torture.report.verdict.judge`) unless it never got that far. The *results* are all cases
-of a run against one target; what they say about each requirement is computed in
-:mod:`swn_torture.report.verdict`, once, for every report.
+A *check* compares one observation with one requirement. A *case* makes one or more checks; its outcome
+follows from them (:func:`swn_torture.report.verdict.decide_outcome`). The *results* are all cases of a run
+against one target (:mod:`swn_torture.report.results`).
 
-Every class turns into plain JSON values with ``to_json`` and comes back with ``from_json``; together they are
-the schema ``swn-torture-results/1`` (``results.schema.json`` beside this module).
+Every class turns into plain JSON values with ``to_json`` and is read back with ``from_json``. Together they
+make the schema ``swn-torture-results/1`` (``results.schema.json`` in this package).
 """
 
 from __future__ import annotations
@@ -21,29 +20,30 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Value = TypeVar("Value", bound="_Plain")
 
-#: What became of a case: ``passed``; ``failed``, a MUST is violated; ``deviation``, a SHOULD is not followed;
-#: ``not-tested``, it cannot be run on this target; ``error``, the harness or the target could not be used.
+#: The outcome of a case. ``passed``; ``failed``: a binding requirement is violated; ``deviation``: a SHOULD
+#: is not followed; ``not-tested``: the case cannot be run on this target; ``error``: the harness or the
+#: target could not be used.
 CaseOutcome = Literal["passed", "failed", "deviation", "not-tested", "error"]
 
-#: Outcomes in the order in which a reader wants them: worst first.
+#: Outcomes in the order in which reports show them, worst first.
 OUTCOMES: tuple[CaseOutcome, ...] = ("failed", "error", "deviation", "not-tested", "passed")
 
-#: The three parts of the suite, in the order in which they build on one another.
+#: The three parts of the suite; each builds on the one before.
 SUITES = ("ndr", "rpc", "cluster")
 
 
 class _Plain:
-    """A dataclass of plain values, which turns into JSON field by field and back."""
+    """A dataclass of plain values that turns into JSON and back, field by field."""
 
     __slots__ = ()
 
     def to_json(self) -> Json:
-        """The JSON form: an object with one member per field."""
+        """The JSON form: an object with one member for each field."""
         return {item.name: _plain(getattr(self, item.name)) for item in fields(cast("Any", self))}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The value from its JSON form; members that this version does not know are left aside.
+        """The value from its JSON form; unknown members are ignored.
 
         Raises:
             TypeError: a member is missing.
@@ -67,13 +67,13 @@ def _plain(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Check(_Plain):
-    """One observation, held against one requirement.
+    """One observation compared with one requirement.
 
     Attributes:
         requirement: catalogue id.
-        passed: whether what was observed is allowed; None when nothing was judged, only recorded.
+        passed: whether the observation is allowed; None when it is only recorded.
         expected: every allowed observation, one entry each.
-        observed: what came; codes by symbol and value: ``ERROR_INVALID_STATE (0x139F)``.
+        observed: what the target did; codes by symbol and value: ``ERROR_INVALID_STATE (0x139F)``.
         note: where in the case this was, or what a reader should know.
     """
 
@@ -86,12 +86,12 @@ class Check(_Plain):
 
 @dataclass(frozen=True, slots=True)
 class Choice(_Plain):
-    """What the target chose where the text leaves a choice.
+    """What the target does where the specification leaves a choice.
 
     Attributes:
         ambiguity: catalogue id, ``AMB-<n>``.
         observed: what the target did.
-        case: id of the case that saw it.
+        case: id of the case that observed it.
     """
 
     ambiguity: str
@@ -101,25 +101,26 @@ class Choice(_Plain):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult(_Plain):
-    """What one case found.
+    """The result of one case.
 
     Attributes:
-        id: stable slug with its parameters: ``rpc.register.null-netname[ndr64]``.
-        title: the stimulus, in a sentence.
+        id: stable id with its parameters: ``rpc.register.null-netname[ndr64]``.
+        title: what is sent and what must come back, in one sentence.
         suite: ``ndr``, ``rpc`` or ``cluster``.
-        requirements: catalogue ids that the case can verify, whether it reached them or not.
+        requirements: catalogue ids that the case can verify, whether it checked them or not.
         level: the strictest level among them.
-        outcome: what became of it.
-        reason: why, in a sentence: what was violated, why it was not tested, what broke; empty when passed.
-        expected: all that is allowed, of the first check that failed.
-        observed: what came instead.
-        checks: every check reached, in order.
-        choices: what the target chose where the text leaves a choice.
+        outcome: see `CaseOutcome`.
+        reason: what was violated, why it was not tested, or what went wrong, in one sentence; empty when it
+            passed.
+        expected: every allowed observation of the first check that failed.
+        observed: what the target did instead.
+        checks: every check that was reached, in order.
+        choices: what the target does where the specification leaves a choice.
         duration_s: seconds, set-up included.
-        repro: the one command that runs this case again.
+        repro: the command that runs this case again.
         transcript: octet records of the exchange, as :mod:`swn_torture.report.exchange.records` reads them.
-        capture: file name of its packet capture, relative to the JSON results; None when there is none.
-        node_id: the name by which pytest knows it.
+        capture: path of its packet capture, relative to the report that names it; None when there is none.
+        node_id: pytest's node id.
     """
 
     id: str
@@ -142,7 +143,7 @@ class CaseResult(_Plain):
     def __post_init__(self) -> None:
         if self.outcome not in get_args(CaseOutcome):
             raise ValueError(
-                f"{self.id}: outcome {self.outcome!r} is none of {', '.join(get_args(CaseOutcome))}"
+                f"{self.id}: unknown outcome {self.outcome!r}; known: {', '.join(get_args(CaseOutcome))}"
             )
 
     @classmethod
@@ -155,15 +156,15 @@ class CaseResult(_Plain):
 
 @dataclass(frozen=True, slots=True)
 class TargetInfo(_Plain):
-    """What was judged.
+    """The target of a run.
 
     Attributes:
-        name: the profile's name for it: ``reference``, ``samba-4.22``.
-        controller: kind of controller; ``none`` when the cluster cannot be moved.
+        name: name of its profile: ``reference``, ``samba-4.22``.
+        controller: kind of controller; ``none`` when the suite cannot change the cluster.
         capabilities: what the controller can do to the cluster.
-        address: where the suite connected first.
-        net_name: the name clients register for.
-        facts: anything else worth a line in a report (product, version, number of nodes), by label.
+        address: address of the first node.
+        net_name: the NetName that clients register with.
+        facts: other facts for the head of a report (product, version, number of nodes), by label.
     """
 
     name: str
@@ -180,12 +181,12 @@ class Run(_Plain):
 
     Attributes:
         started: ISO 8601 with its offset from UTC.
-        duration_s: wall time, seconds.
-        complete: False when it was cut short; what was found until then still stands.
-        stopped: why it was cut short, in a sentence.
-        command: the command line, passwords left out.
-        host: what it ran on: ``Linux 6.1 x86_64, Python 3.11.7``.
-        workers: how many processes shared the cases.
+        duration_s: wall time in seconds.
+        complete: False when the run stopped early; its results until then are valid.
+        stopped: why it stopped early, in one sentence.
+        command: the command line, without passwords.
+        host: where it ran: ``Linux x86_64, Python 3.11.7``.
+        workers: number of processes that shared the cases.
     """
 
     started: str

@@ -1,6 +1,6 @@
-"""The results of one run against one target: its cases, and what they say about every requirement.
+"""The results of one run against one target: its cases, and the verdict on every requirement.
 
-The JSON form is the schema ``swn-torture-results/1`` (``results.schema.json`` beside this module).
+The JSON form is the schema ``swn-torture-results/1`` (``results.schema.json`` in this package).
 """
 
 from __future__ import annotations
@@ -23,19 +23,35 @@ SCHEMA = "swn-torture-results/1"
 
 
 class ResultsError(ValueError):
-    """A file that should hold results does not; the message says where and why."""
+    """A file does not hold results; the message says where and why."""
+
+
+def require_schema(data: object, schema: str) -> None:
+    """Check that parsed JSON is an object that names this schema.
+
+    Raises:
+        ResultsError: it is not; the message names both schemas.
+    """
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != schema:
+        raise ResultsError(f"the schema is {found or 'missing'}; this version reads {schema}")
+
+
+def malformed(problem: Exception) -> str:
+    """What is wrong with a JSON form, from the exception that reading it raised."""
+    return f"the member {problem.args[0]} is missing" if isinstance(problem, KeyError) else str(problem)
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that one run found about one target.
+    """The results of one run against one target.
 
     Attributes:
-        run: when and how.
-        target: what was judged.
+        run: when and how the suite ran.
+        target: the target.
         cases: every case, in the order in which they ended.
-        catalogue: the requirements they were held against.
-        version: of swn-torture.
+        catalogue: the requirements that the cases check.
+        version: version of swn-torture.
     """
 
     run: Run
@@ -46,17 +62,17 @@ class Results:
 
     @functools.cached_property
     def requirements(self) -> tuple[RequirementVerdict, ...]:
-        """What the cases say about every requirement of the catalogue, in its order."""
+        """The verdict on every requirement of the catalogue, in its order."""
         return verdicts(self.cases, self.catalogue)
 
     @functools.cached_property
     def summary(self) -> Summary:
-        """The verdict and the counts behind it."""
+        """The verdict on the target and the counts behind it."""
         return summarise(self.cases, self.requirements, complete=self.run.complete)
 
     @functools.cached_property
     def choices(self) -> tuple[Choice, ...]:
-        """Every choice seen, in the order of the cases."""
+        """Every choice that was observed, in the order of the cases."""
         return tuple(choice for case in self.cases for choice in case.choices)
 
     def with_cases(self, cases: Iterable[CaseResult]) -> Results:
@@ -64,7 +80,7 @@ class Results:
         return replace(self, cases=tuple(cases))
 
     def to_json(self) -> Json:
-        """The whole as ``swn-torture-results/1``."""
+        """The JSON form, ``swn-torture-results/1``."""
         return {
             "schema": SCHEMA,
             "tool": {"name": "swn-torture", "version": self.version},
@@ -79,14 +95,12 @@ class Results:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], catalogue: Catalogue) -> Results:
-        """Read results back; verdicts are computed anew against this catalogue.
+        """Read results back; verdicts are computed again with this catalogue.
 
         Raises:
-            ResultsError: these are not results, or of a schema this version does not read.
+            ResultsError: this is not a JSON form of results, or its schema is unknown to this version.
         """
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            raise ResultsError(f"schema is {schema!r}, this version reads {SCHEMA!r}")
+        require_schema(data, SCHEMA)
         try:
             return cls(
                 run=Run.from_json(data["run"]),
@@ -96,4 +110,4 @@ class Results:
                 version=data["tool"]["version"],
             )
         except (KeyError, TypeError, ValueError) as problem:
-            raise ResultsError(f"not well-formed results: {problem!r}") from problem
+            raise ResultsError(f"the results are malformed: {malformed(problem)}") from problem

@@ -1,13 +1,16 @@
-"""From checks to verdicts: the one place that decides what a failed check means.
+"""From checks to verdicts: the only module that decides what a failed check means.
 
 The rules:
 
 1. A failed check of a binding requirement (MUST, MUST NOT, and what the text implies) is a violation.
 2. A failed check of a SHOULD is a deviation.
-3. MAY rows, notes on products and rows that are only recorded cannot fail; a check of them is a record.
-4. A requirement conforms when at least one check of it was reached and none failed. A case that merely names
-   a requirement proves nothing about it.
-5. A case that failed without a check to show for it counts against everything it names: a loss of detail must
+3. MAY rows, product notes and record-only rows cannot fail; a check of one is a record.
+4. A case that was skipped is not tested; one that ended in an error is an error, whatever its checks say.
+   Otherwise its outcome follows from its checks: one violation makes it failed, else one deviation makes it a
+   deviation, else it passed.
+5. A requirement conforms when at least one check of it was reached and none failed. A case that names a
+   requirement without checking it proves nothing about it.
+6. A failed case without a failed check counts against every requirement that it names: a loss of detail must
    not become a loss of a violation.
 """
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from swn_torture.report.model import CaseOutcome, CaseResult, Check
     from swn_torture.spec import Catalogue, Requirement
 
-#: What the cases of a run say about a requirement.
+#: The verdict of a run on one requirement.
 Verdict = Literal["violated", "deviates", "not-tested", "conforms", "not-covered"]
 
 #: Verdicts, worst first.
@@ -42,10 +45,10 @@ class RequirementVerdict:
     Attributes:
         id: catalogue id.
         verdict: see the rules above.
-        cases: ids of every case that names it.
-        failing: those of them in which a check of it failed.
-        apart: why it is not counted (``client`` rules bind the other end, ``unobservable`` ones cannot be
-            seen); empty when it is.
+        cases: ids of all cases that name it.
+        failing: ids of the cases in which a check of it failed.
+        apart: why it is not counted: ``client`` rules bind the client, ``unobservable`` ones cannot be seen
+            from outside; empty when it is counted.
     """
 
     id: str
@@ -70,10 +73,10 @@ class Summary:
     """The verdict on a target and the counts behind it.
 
     Attributes:
-        verdict: ``violations``: at least one MUST is violated. ``undecided``: none is, but errors or an
-            interruption left questions open, or nothing was judged. ``conforming``: otherwise.
-        cases: number of cases by outcome, all outcomes present.
-        requirements: number of counted requirements by verdict, all verdicts present.
+        verdict: ``violations``: at least one case failed. ``undecided``: no case failed, but there were
+            errors, the run is not complete, or no case was judged. ``conforming``: otherwise.
+        cases: number of cases by outcome, with every outcome.
+        requirements: number of counted requirements by verdict, with every verdict.
         apart: number of requirements that are not counted (client role, not observable).
     """
 
@@ -84,7 +87,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 conforming, 1 violations, 3 when the target could not be judged to the end."""
+        """The exit code of a run: 0 conforming, 1 violations, 3 undecided."""
         return {"conforming": 0, "violations": 1, "undecided": 3}[self.verdict]
 
     def to_json(self) -> dict[str, Any]:
@@ -98,9 +101,9 @@ class Summary:
 
 
 def failed_as(check: Check, catalogue: Catalogue) -> Literal["violation", "deviation"] | None:
-    """What this check says against the target, if anything (rules 1 to 3).
+    """What this check says against the target; None when it says nothing (rules 1 to 3).
 
-    An id that the catalogue does not know binds: a violation must not vanish with a renamed row.
+    An id that the catalogue does not know binds: a violation must not disappear when a row is renamed.
     """
     if check.passed is not False:
         return None
@@ -110,27 +113,59 @@ def failed_as(check: Check, catalogue: Catalogue) -> Literal["violation", "devia
     return "deviation" if requirement.judged else None
 
 
-def judge(checks: Iterable[Check], catalogue: Catalogue) -> Literal["passed", "failed", "deviation"]:
-    """The outcome of a case that ran to its end, from its checks alone."""
-    found = {failed_as(check, catalogue) for check in checks}
-    if "violation" in found:
-        return "failed"
-    return "deviation" if "deviation" in found else "passed"
+def decide_outcome(
+    checks: Sequence[Check],
+    catalogue: Catalogue,
+    *,
+    skip_reason: str | None = None,
+    error: str | None = None,
+) -> tuple[CaseOutcome, str]:
+    """The outcome of a case and the reason for it, from what happened (rule 4).
+
+    Args:
+        checks: every check that the case reached.
+        catalogue: the requirements that the checks name.
+        skip_reason: why the case cannot be run on this target; None when it was run.
+        error: why the harness or the target could not be used; None when both could.
+
+    Returns:
+        The outcome, and one sentence: the rules that are broken, ``skip_reason`` or ``error``. The sentence
+        is empty for a case that passed.
+    """
+    if error is not None:
+        return "error", error
+    if skip_reason is not None:
+        return "not-tested", skip_reason
+    outcomes: tuple[tuple[str, CaseOutcome], ...] = (("violation", "failed"), ("deviation", "deviation"))
+    for weight, outcome in outcomes:
+        broken = [check.requirement for check in checks if failed_as(check, catalogue) == weight]
+        if broken:
+            return outcome, "; ".join(dict.fromkeys(_statement(name, catalogue) for name in broken))
+    return "passed", ""
+
+
+def _statement(requirement: str, catalogue: Catalogue) -> str:
+    row = catalogue.requirements.get(requirement)
+    return f"{row.text} ({row.cite})" if row else requirement
 
 
 def strictest(requirements: Iterable[str], catalogue: Catalogue) -> str:
-    """The strictest level among these requirements; ``MAY`` without any."""
+    """The strictest level among these requirements; ``MAY`` when there are none."""
     known = (catalogue.requirements[id_].level for id_ in requirements if id_ in catalogue.requirements)
     return min(known, key=LEVELS.index, default="MAY")
 
 
 def verdicts(cases: Sequence[CaseResult], catalogue: Catalogue) -> tuple[RequirementVerdict, ...]:
-    """What these cases say about every requirement, in the order of the catalogue."""
+    """The verdict on every requirement from these cases, in the order of the catalogue."""
     named: dict[str, list[CaseResult]] = {}
     for case in cases:
         for id_ in dict.fromkeys([*case.requirements, *(check.requirement for check in case.checks)]):
             named.setdefault(id_, []).append(case)
     return tuple(_verdict(row, named.get(row.id, ()), catalogue) for row in catalogue.requirements.values())
+
+
+def _has_violation(checks: Iterable[Check], catalogue: Catalogue) -> bool:
+    return any(failed_as(check, catalogue) == "violation" for check in checks)
 
 
 def _verdict(row: Requirement, cases: Sequence[CaseResult], catalogue: Catalogue) -> RequirementVerdict:
@@ -139,7 +174,7 @@ def _verdict(row: Requirement, cases: Sequence[CaseResult], catalogue: Catalogue
     for case in cases:
         checks = [check for check in case.checks if check.requirement == row.id]
         reached = reached or bool(checks)
-        unexplained = case.outcome == "failed" and judge(case.checks, catalogue) != "failed"
+        unexplained = case.outcome == "failed" and not _has_violation(case.checks, catalogue)
         if row.judged and (unexplained or any(failed_as(check, catalogue) for check in checks)):
             failing.append(case.id)
     verdict: Verdict

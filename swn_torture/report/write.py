@@ -1,4 +1,4 @@
-"""Put the reports on the disk: what can be written is, and what cannot is named with the way to mend it."""
+"""Write the reports to files. A file that cannot be written is reported and does not stop the others."""
 
 from __future__ import annotations
 
@@ -7,107 +7,108 @@ import os
 import re
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from swn_torture.report.json_report import render_json
-from swn_torture.report.junit import render_junit
+from swn_torture.report.formats import FORMATS
+from swn_torture.report.results import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from swn_torture.report.formats import Format
     from swn_torture.report.model import CaseResult
     from swn_torture.report.results import Results
 
-_MENDING = {
-    errno.ENOSPC: "free some space on that file system, or choose another place",
-    errno.EDQUOT: "the quota is used up; free some space, or choose another place",
-    errno.EACCES: "choose a place that you may write to",
-    errno.EPERM: "choose a place that you may write to",
-    errno.EROFS: "that file system is read-only; choose another place",
+_REMEDIES = {
+    errno.ENOSPC: "free some space on that file system, or choose another path",
+    errno.EDQUOT: "the quota is used up; free some space, or choose another path",
+    errno.EACCES: "choose a path that you may write to",
+    errno.EPERM: "choose a path that you may write to",
+    errno.EROFS: "that file system is read-only; choose another path",
     errno.EISDIR: "it is a directory; give the name of a file",
-    errno.ENOTDIR: "a part of that path is a file; choose another place",
-    errno.EEXIST: "a part of that path is a file; choose another place",
+    errno.ENOTDIR: "a part of that path is a file; choose another path",
+    errno.EEXIST: "a part of that path is a file; choose another path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPaths:
-    """Where reports go; None is not written.
+    """Where to write the reports.
 
     Attributes:
-        directory: gets all of them: ``index.html``, ``results.json``, ``junit.xml`` and ``captures/``.
-        json: one more copy of the results.
-        junit: one more JUnit file.
-        html: one more page.
+        directory: gets a file of every format, and the packet captures in ``captures/``; None for no
+            directory.
+        files: single files by the name of their format, in addition to the directory.
     """
 
     directory: Path | None = None
-    json: Path | None = None
-    junit: Path | None = None
-    html: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def captures(self) -> Path | None:
-        """The directory for packet captures: in the report's, else beside the page, else beside the JSON."""
+        """The directory for packet captures; None when no report links to them.
+
+        It is in the report directory, else next to the HTML page, else next to the JSON results.
+        """
         if self.directory is not None:
             return self.directory / "captures"
-        beside = next(
-            (path for path in (self.html, self.json) if path is not None and not _special(path)), None
-        )
-        return None if beside is None else beside.with_name(f"{beside.stem}-captures")
+        linking = (self.files.get(each.name) for each in reversed(FORMATS) if each.links_captures)
+        page = next((path for path in linking if path is not None and not _is_device(path)), None)
+        return None if page is None else page.with_name(f"{page.stem}-captures")
 
 
 def write_reports(results: Results, paths: ReportPaths) -> list[str]:
-    """Write every report that has a place, and a packet capture of every case whose octets were kept.
+    """Write every report that the user asked for, and a packet capture of every case that has octets.
 
-    Each file appears whole or not at all: it is written beside its place and moved there. The captures of an
-    earlier run in the same place are removed.
+    Each file is complete or absent: it is written under a temporary name and then renamed. The captures of an
+    earlier run in the same directory are removed.
 
     Returns:
-        What could not be written, one sentence each, with the way to mend it; the rest is written anyway.
+        One sentence for each file that could not be written, with the way to mend it.
     """
     captures, problems = _write_captures(results, paths.captures)
-    for path, what, render in _wanted(paths):
-        # Lone surrogates can be part of what a torture test sent; no encoding carries them.
-        octets = render(_with_captures(results, captures, path.parent)).encode("utf-8", "backslashreplace")
+    for report_format, path in _files(paths):
+        text = report_format.render(_with_captures(results, captures, path.parent))
         try:
-            _put(path, octets)
+            # Lone surrogates can be part of what a torture test sent; UTF-8 cannot encode them.
+            _write_file(path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            problems.append(cannot_write(what, path, error))
+            problems.append(cannot_write(report_format.what, path, error))
     return problems
 
 
-def _wanted(paths: ReportPaths) -> Iterator[tuple[Path, str, Callable[[Results], str]]]:
-    from swn_torture.report.html import render_html
-
-    faces: tuple[tuple[str, str, Callable[[Results], str], Path | None], ...] = (
-        ("results.json", "the JSON results", render_json, paths.json),
-        ("junit.xml", "the JUnit results", render_junit, paths.junit),
-        ("index.html", "the HTML page", render_html, paths.html),
-    )
-    for name, what, render, path in faces:
-        for place in (path, paths.directory and paths.directory / name):
-            if place is not None:
-                yield place, what, render
+def _files(paths: ReportPaths) -> Iterator[tuple[Format, Path]]:
+    for report_format in FORMATS:
+        single = paths.files.get(report_format.name)
+        if single is not None:
+            yield report_format, single
+        if paths.directory is not None:
+            yield report_format, paths.directory / report_format.file_name
 
 
 def cannot_write(what: str, path: Path, error: OSError) -> str:
-    """One sentence about a file that could not be written: which, why, and the way to mend it."""
+    """One sentence about a file that could not be written: which, why, and the way to mend it.
+
+    Args:
+        what: what the file holds: ``HTML page``.
+        path: the file.
+        error: why it could not be written.
+    """
     why = error.strerror or str(error)
-    mending = _MENDING.get(error.errno or 0, "choose another place")
-    return f"Cannot write {what} to {path}: {why[:1].lower()}{why[1:]} ({mending})."
+    remedy = _REMEDIES.get(error.errno or 0, "choose another path")
+    return f"Cannot write the {what} to {path}: {why[:1].lower()}{why[1:]} ({remedy})."
 
 
 def capture_name(case_id: str) -> str:
-    """The file name of a case's capture: its id, with what shells and URLs dislike made plain."""
+    """The file name of a case's capture: its id, without characters that need quoting in shells and URLs."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", case_id).strip("-.")[:150] + ".pcapng"
 
 
 def _write_captures(results: Results, folder: Path | None) -> tuple[Mapping[int, Path], list[str]]:
-    """The capture of each case by its place among the cases, and what went wrong."""
+    """The path of the capture of each case, by the index of the case, and the problems."""
     written: dict[int, Path] = {}
     problems: list[str] = []
     if folder is None:
@@ -124,17 +125,17 @@ def _write_captures(results: Results, folder: Path | None) -> tuple[Mapping[int,
                 _write_capture(path, case)
                 written[index] = path
         except OSError as error:
-            # What stopped this one stops the others: one explanation is enough.
+            # The same problem stops the other captures: one sentence is enough.
             return written, [*problems, cannot_write("packet captures", folder, error)]
         except (KeyError, ValueError) as error:
             problems.append(
-                f"No packet capture of {case.id}: the record of its octets is damaged ({error!r})."
+                f"No packet capture of {case.id}: the record of its octets is damaged ({malformed(error)})."
             )
     return written, problems
 
 
 def _with_captures(results: Results, captures: Mapping[int, Path], parent: Path) -> Results:
-    """The results with the names of the captures as they are seen from this directory."""
+    """The results with the paths of the captures relative to this directory."""
     cases = (
         replace(case, capture=os.path.relpath(captures[index], parent) if index in captures else None)
         for index, case in enumerate(results.cases)
@@ -145,38 +146,38 @@ def _with_captures(results: Results, captures: Mapping[int, Path], parent: Path)
 def _write_capture(path: Path, case: CaseResult) -> None:
     from swn_torture.report.exchange.captures import write_capture
 
-    _place(path, lambda beside: write_capture(beside, case.transcript))
+    _replace(path, lambda temporary: write_capture(temporary, case.transcript))
 
 
-def _put(path: Path, octets: bytes) -> None:
-    if _special(path):
+def _write_file(path: Path, octets: bytes) -> None:
+    if _is_device(path):
         with path.open("wb") as file:
             file.write(octets)
     else:
-        _place(path, lambda beside: _write_to_disk(beside, octets))
+        _replace(path, lambda temporary: _write_and_sync(temporary, octets))
 
 
-def _write_to_disk(path: Path, octets: bytes) -> None:
+def _write_and_sync(path: Path, octets: bytes) -> None:
     with path.open("wb") as file:
         file.write(octets)
         file.flush()
-        os.fsync(file.fileno())  # a full disk may show only here
+        os.fsync(file.fileno())  # some file systems report a full disk only here
 
 
-def _place(path: Path, write: Callable[[Path], None]) -> None:
-    """Have a file written beside its place, then move it there."""
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name in the same directory, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
     try:
-        write(beside)
-        beside.replace(path)
+        write(temporary)
+        temporary.replace(path)
     finally:
         with suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
 
 
-def _special(path: Path) -> bool:
-    """Whether this is a device, a pipe or the like, which is written to as it is."""
+def _is_device(path: Path) -> bool:
+    """Whether this is a device, a pipe or a socket, which cannot be replaced by renaming."""
     try:
         mode = path.stat().st_mode
     except OSError:

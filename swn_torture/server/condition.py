@@ -10,15 +10,15 @@ class Condition(StrEnum):
 
     OK = "ok"
     DISABLED = "disabled"
-    """Out of service by order; its witness server still answers."""
+    """Taken out of service by an administrator. Its witness server still answers."""
     CRASHED = "crashed"
-    """Its processes are dead, its kernel is not: connections are reset, new ones refused."""
+    """Its processes ended, its kernel runs: connections are reset, new ones are refused."""
     SILENT = "silent"
-    """It has no power: nothing comes from it any more."""
+    """It has no power and sends nothing."""
     PARTITIONED = "partitioned"
-    """It runs, but does not see the other nodes, nor they it; clients reach it."""
+    """It runs. Clients reach it, but it and the other nodes do not see each other."""
 
     @property
     def runs(self) -> bool:
-        """Whether its witness server is alive."""
+        """Whether its witness server runs."""
         return self not in {Condition.CRASHED, Condition.SILENT}

@@ -1,4 +1,4 @@
-"""What a reference cluster is made of: names, nodes, addresses, shares, users, and its options."""
+"""The configuration of a reference cluster: names, nodes, addresses, shares, users and options."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EPM_PORT = 135
-"""Where clients look for an endpoint mapper (MS-RPCE 2.1.1.1)."""
+"""The well-known TCP port of the endpoint mapper (MS-RPCE 2.1.1.1)."""
 
 FIRST_IPV6 = IPv6Address("fd53:574e::")
-"""The IPv6 addresses of nodes start here. They are unique local ones (RFC 4193; the octets read SWN), so that
-they belong to nobody; where the host has them they are listened on, elsewhere they are only told."""
+"""Base of the nodes' IPv6 addresses: unique local addresses (RFC 4193; the octets are ASCII "SWN"). A node
+listens on such an address if the host has it. Otherwise the node only reports it."""
 
 _NETBIOS_NAME = re.compile(r"[A-Za-z0-9_-]{1,15}")
 
 
 class ConfigError(ValueError):
-    """A cluster cannot be built like this; the text says what to change."""
+    """The configuration is invalid; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceConfig:
-    """One witness interface of a node: an address of either family, or one of each."""
+    """One witness interface of a node: an IPv4 address, an IPv6 address or both."""
 
     ipv4: IPv4Address | None = None
     ipv6: IPv6Address | None = None
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Its addresses, IPv4 first."""
+        """The addresses, IPv4 first."""
         return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
 
 
@@ -50,8 +50,8 @@ class NodeConfig:
     """One node.
 
     Attributes:
-        name: its NetBIOS name, which is also the name of its interface group (AMB-10).
-        interfaces: at least one, or none for a node that only watches.
+        name: its NetBIOS name, which is also its InterfaceGroupName (AMB-10).
+        interfaces: its witness interfaces; a node needs at least one to start.
     """
 
     name: str
@@ -59,7 +59,7 @@ class NodeConfig:
 
     @property
     def address(self) -> str:
-        """The address to reach it at: its first."""
+        """Its first address; `""` if it has none."""
         return next((str(a) for interface in self.interfaces for a in interface.addresses), "")
 
 
@@ -71,31 +71,31 @@ DEFAULT_SHARES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
-    """A whole cluster. The defaults are three nodes on loopback addresses that nobody uses.
+    """The configuration of a cluster. The default is three nodes on unused loopback addresses.
 
     Attributes:
         net_name: ServerGlobalName, a NetBIOS name.
-        dns_domain: makes the qualified form of the names.
+        dns_domain: DNS domain of the qualified names.
         domain: NetBIOS domain of the users.
         users: passwords by account name.
-        nodes: in the order of the interface list.
-        shares: as the witness server enumerates them.
-        share_enumeration_fails: whether it cannot.
-        list_interfaces: whether the configuration store has the nodes' interfaces; without, the interface
-            list is empty until an event names one.
-        options: the choices of the witness servers.
-        rpc: the choices of the RPC servers that carry them, AMB-23 (`exact_minor_version`) among them.
-        epm_port: TCP port of each node's endpoint mapper; 0 is 135 where this process may, else a free one.
-        admin_port: TCP port of the administration; 0 is a free one.
+        nodes: the nodes, in the order of the interface list.
+        shares: the shares that the witness server enumerates.
+        share_enumeration_fails: whether the enumeration fails.
+        list_interfaces: whether the configuration store has the nodes' interfaces. If not, the interface list
+            is empty until an event adds an interface.
+        options: the options of the witness servers.
+        rpc: the options of their RPC servers, including AMB-23 (`exact_minor_version`).
+        epm_port: TCP port of each node's endpoint mapper. 0: port 135 if this process can bind it, otherwise
+            a free port.
+        admin_port: TCP port of the administration. 0: a free port.
         admin_address: loopback address of the administration.
-        clusapi: serve a little of ClusAPI (MS-CMRP) on the witness ports, for tests that administer by it.
-        smb_port: TCP port of SMB on every address of the nodes, for clients that want shares; 0 is a free
-            one for each node, None is no SMB.
-        share_root: directory for what is in the shares; None is one that goes with the cluster.
-        detection_delay: seconds of the protocol's clock until the others notice that a node has died.
-        ndr64: offer NDR64 beside NDR32, and prefer it.
-        allow_anonymous: let NTLM logons without a user in; the witness methods then see an anonymous caller.
-        keytab: path of a Kerberos keytab with cifs/NAME principals, if Kerberos is to be accepted.
+        clusapi: whether the witness ports also serve a part of ClusAPI (MS-CMRP).
+        smb_port: TCP port of SMB on every address of the nodes. 0: a free port for each node. None: no SMB.
+        share_root: directory with the contents of the shares. None: a temporary directory.
+        detection_delay: seconds of the protocol's clock until the other nodes detect the failure of a node.
+        ndr64: whether to offer NDR64 in addition to NDR32. NDR64 is then preferred.
+        allow_anonymous: whether to accept NTLM logons without a user. The caller is then anonymous.
+        keytab: path of a Kerberos keytab with cifs/NAME principals. None: no Kerberos.
     """
 
     net_name: str = "SWNCLUSTER"
@@ -126,55 +126,65 @@ class ClusterConfig:
             raise ConfigError("a cluster needs at least one node")
         for name in (self.net_name, *(node.name for node in self.nodes)):
             if not _NETBIOS_NAME.fullmatch(name):
-                raise ConfigError(f"{name!r} is no NetBIOS name: 1 to 15 letters, digits and dashes")
+                raise ConfigError(
+                    f"{name!r} is not a NetBIOS name; use 1 to 15 letters, digits, dashes and underscores"
+                )
         names = [node.name.casefold() for node in self.nodes]
         addresses = [a for node in self.nodes for i in node.interfaces for a in i.addresses]
         for what, values in (("node names", names), ("addresses", addresses)):
             if len(set(values)) != len(values):
-                raise ConfigError(f"{what} have to differ: {', '.join(map(str, values))}")
+                raise ConfigError(f"{what} must be unique: {', '.join(map(str, values))}")
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """The qualified form of the cluster's name."""
+        """The qualified form of `net_name`."""
         return (f"{self.net_name}.{self.dns_domain}".lower(),) if self.dns_domain else ()
 
     def spare_addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """An address of either family that no node has, beside those that the nodes have."""
+        """Return an unused IPv4 address and an unused IPv6 address of the nodes' networks."""
         used = [a for node in self.nodes for i in node.interfaces for a in i.addresses]
         last4 = max((a for a in used if isinstance(a, IPv4Address)), default=IPv4Address("127.9.9.9"))
         last6 = max((a for a in used if isinstance(a, IPv6Address)), default=FIRST_IPV6)
         return (last4 + 1, last6 + 1)
 
     def node(self, name: str) -> NodeConfig:
-        """A node by its name, without regard to case."""
+        """Return the node with this name, without regard to case.
+
+        Raises:
+            ConfigError: there is no such node.
+        """
         for node in self.nodes:
             if node.name.casefold() == name.casefold():
                 return node
-        raise ConfigError(f"no node is called {name!r}; known are: {', '.join(n.name for n in self.nodes)}")
+        raise ConfigError(f"unknown node {name!r}; known: {', '.join(n.name for n in self.nodes)}")
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **defaults: Any) -> ClusterConfig:
-        """A cluster from plain values, as the [embedded] table of a target profile has them.
+        """Make a configuration from plain values, for example the [embedded] table of a target profile.
 
-        Besides the plain attributes of this class: `users` (a table of passwords), `shares` (a list of tables
-        with `name`, and `scale_out` or `owner` as wanted), every option of `Options` by its name, `nodes` as
-        a number, `network` (a loopback /24 such as "127.7.7.0" for the nodes' addresses), `single_family`
-        (True gives each address an interface of its own), `scale_out_shares` (False makes all shares ordinary
-        ones) and `rpc` (a table of attributes of `ServerOptions`).
+        Accepts the plain attributes of this class, every option of `Options`, and:
+
+        - `users`: a table of passwords by account name.
+        - `shares`: a list of tables with `name` and optionally `scale_out` and `owner`.
+        - `nodes`: the number of nodes.
+        - `network`: a loopback /24 for the nodes' addresses, for example "127.7.7.0".
+        - `single_family`: True gives each address its own interface.
+        - `scale_out_shares`: False removes STYPE_CLUSTER_SOFS from all shares.
+        - `rpc`: a table of attributes of `ServerOptions`.
 
         Args:
-            settings: the values.
-            defaults: attributes of this class for what the values do not say.
+            settings: the values by name; `-` and `_` are the same.
+            defaults: attributes of this class that apply if `settings` does not have them.
 
         Raises:
-            ConfigError: a value of the wrong kind, or an unknown name (also as `OptionError`).
+            ConfigError: a value has the wrong type, or a name is unknown.
         """
         values = {key.replace("-", "_"): value for key, value in settings.items()}
         own: dict[str, Any] = dict(defaults)
         count, network = values.pop("nodes", 3), values.pop("network", None)
         single_family = bool(values.pop("single_family", False))
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 250:
-            raise ConfigError(f"nodes has to be a number from 1 to 250, and is {count!r}")
+            raise ConfigError(f"nodes must be a number from 1 to 250, not {count!r}")
         own["nodes"] = default_nodes(count, network, single_family=single_family)
         if "users" in values:
             own["users"] = _users(values.pop("users"))
@@ -206,9 +216,9 @@ class ClusterConfig:
         for name, kind in plain.items():
             if name in values:
                 value = values.pop(name)
-                wanted = (int, float) if kind is float else (kind,)
-                if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-                    raise ConfigError(f"{name} has to be of type {kind.__name__}, and is {value!r}")
+                allowed = (int, float) if kind is float else (kind,)
+                if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+                    raise ConfigError(f"{name} must be of type {kind.__name__}, not {value!r}")
                 own[name] = value
         try:
             return cls(options=Options.from_mapping(values), **own)
@@ -218,18 +228,19 @@ class ClusterConfig:
 
 def _users(table: Any) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise ConfigError("users has to be a table of passwords by account name")
+        raise ConfigError("users must be a table of passwords by account name")
     return dict(table)
 
 
 def _shares(rows: Any) -> tuple[Share, ...]:
     known = {"name": str, "scale_out": bool, "owner": str}
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "name" in row for row in rows):
-        raise ConfigError("shares has to be a list of tables, each with a name")
+        raise ConfigError("shares must be a list of tables, each with a name")
     for row in rows:
         for key, value in row.items():
             if key not in known or not isinstance(value, known[key]):
-                raise ConfigError(f"a share cannot have {key} = {value!r}; known are: {', '.join(known)}")
+                allowed = ", ".join(f"{name} ({kind.__name__})" for name, kind in known.items())
+                raise ConfigError(f"invalid share attribute {key} = {value!r}; known: {allowed}")
     return tuple(
         Share(
             row["name"],
@@ -246,27 +257,27 @@ def _rpc_options(settings: Mapping[str, Any]) -> ServerOptions:
     for name, value in values.items():
         default = getattr(defaults, name, None)
         if default is None:
-            raise ConfigError(f"rpc has no option {name!r}")
+            known = ", ".join(option.name for option in dataclasses.fields(defaults))
+            raise ConfigError(f"unknown option {name!r} in rpc; known: {known}")
         if type(value) is not type(default):
-            raise ConfigError(f"{name} in rpc has to be of type {type(default).__name__}, and is {value!r}")
+            raise ConfigError(f"{name} in rpc must be of type {type(default).__name__}, not {value!r}")
     return dataclasses.replace(defaults, **values)
 
 
 def default_nodes(
     count: int, network: str | None = None, *, single_family: bool = False
 ) -> tuple[NodeConfig, ...]:
-    """NODE1, NODE2 … with the addresses .1, .2 … of a loopback /24; the even ones are dual-stack.
+    """Return NODE1, NODE2, … with the addresses .1, .2, … of a loopback /24. Even nodes are dual-stack.
 
     Args:
-        count: how many.
-        network: any address of the /24; None is one that nobody on this host seems to use.
-        single_family: the IPv6 addresses have interfaces of their own.
+        count: the number of nodes.
+        network: any address of the /24; None selects an unused one (`free_network`).
+        single_family: whether each IPv6 address has its own interface.
+
+    Raises:
+        ConfigError: `network` is not an IPv4 address, or no network is free.
     """
-    try:
-        base = IPv4Address(network) if network else free_network()
-    except ValueError as problem:
-        raise ConfigError(f"network has to be an IPv4 address, and is {network!r}") from problem
-    base = IPv4Address(int(base) & ~0xFF)
+    base = _network_address(network) if network else free_network()
     group = (int(base) >> 8 & 0xFFFF) << 16
     nodes = []
     for n in range(1, count + 1):
@@ -278,19 +289,35 @@ def default_nodes(
     return tuple(nodes)
 
 
+def _network_address(network: str) -> IPv4Address:
+    try:
+        return IPv4Address(int(IPv4Address(network)) & ~0xFF)
+    except ValueError as problem:
+        raise ConfigError(f"network must be an IPv4 address, not {network!r}") from problem
+
+
 def free_network() -> IPv4Address:
-    """A /24 of 127.0.0.0/8 on whose first address no endpoint mapper listens yet."""
+    """Return a /24 of 127.0.0.0/8 that has no endpoint mapper on its first address.
+
+    Raises:
+        ConfigError: 100 random networks all have one.
+    """
     for _ in range(100):
         base = IPv4Address(f"127.{random.randint(16, 250)}.{random.randint(0, 255)}.0")
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.settimeout(0.2)
             if probe.connect_ex((str(base + 1), EPM_PORT)):
                 return base
-    raise ConfigError("no loopback network without an endpoint mapper was found in 100 tries")
+    raise ConfigError("no loopback network without an endpoint mapper found in 100 attempts; set network")
 
 
 def choose_epm_port(address: str) -> int:
-    """135 if this process may bind it at `address`, else a port that is free there."""
+    """Return 135 if this process can bind it at `address`, otherwise a free port.
+
+    Raises:
+        ConfigError: no port can be bound.
+        OSError: the address is not an address of this host.
+    """
     ip = ip_address(address)
     family = socket.AF_INET if isinstance(ip, IPv4Address) else socket.AF_INET6
     for port in (EPM_PORT, 0):
@@ -303,4 +330,4 @@ def choose_epm_port(address: str) -> int:
                     continue
                 raise
             return int(probe.getsockname()[1])
-    raise ConfigError(f"no port at {address} could be bound")
+    raise ConfigError(f"no TCP port can be bound at {address}")

@@ -1,10 +1,15 @@
-"""The requirement catalogue: every normative statement of MS-SWN and its transport, in our own words.
+"""The requirement catalogue: every normative statement of MS-SWN and of its transport, in our own words.
 
     >>> from swn_torture.spec import load_catalogue
     >>> load_catalogue().requirements["SWN-3.1.4.2-null-netname"].level
     'MUST'
 
-This room is data and its loader; it knows nothing of the other rooms.
+- ``catalogue``: ``Catalogue``, ``Requirement`` and ``Ambiguity``: the data as values, and their loader.
+- ``catalogue.toml``: the requirements and ambiguities; the head of the file explains every field.
+- ``untestable.toml``: why an observable requirement has no case.
+- ``other_suites.toml``: what other test suites check, and which requirements that corresponds to.
+
+This package imports no other package of the project.
 """
 
 from swn_torture.spec.catalogue import (

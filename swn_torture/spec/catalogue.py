@@ -1,6 +1,6 @@
-"""Load the catalogue and refuse one that contradicts itself.
+"""Loads the catalogue, and rejects one that contradicts itself.
 
-The data live in ``catalogue.toml`` beside this module; its head explains every field.
+The data is in ``catalogue.toml`` in the same directory; the head of that file explains every field.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 Level = Literal["MUST", "MUST NOT", "SHOULD", "MAY", "product", "implied"]
 Role = Literal["server", "client", "wire"]
 
-#: A failed check at one of these levels is a violation. What the text implies (IDL, tables, prose of a rule)
-#: binds as the rule does; that ``implied`` rows can be disputed is why each says in its notes how it follows.
+#: A failed check at one of these levels is a violation. ``implied`` is what follows from the IDL, a table or
+#: the text of a rule; it binds as the rule does. Such a row can be disputed, so its notes say how it follows.
 BINDING: frozenset[str] = frozenset({"MUST", "MUST NOT", "implied"})
 
 
 class CatalogueError(Exception):
-    """The catalogue contradicts itself: a repeated id, an unknown value, a reference into nowhere."""
+    """The catalogue contradicts itself: a repeated id, an unknown value, or a reference to an unknown id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class Requirement:
 
     Attributes:
         id: stable, ``SWN-<section>-<slug>`` or ``RPC-<slug>``.
-        section: where the statement stands in its source.
-        level: how strongly it binds; ``product`` rows are Appendix B notes on Windows.
-        role: whom it binds.
+        section: the section of the source that has the statement.
+        level: how strongly it binds; ``product`` rows are notes of Appendix B about Windows.
+        role: what it binds: the server, the client, or the octets on the wire.
         source: the document.
-        revision: revision of MS-SWN in which it holds: ``both``, ``11.0``, ``14.0`` or ``n/a``.
-        text: the statement in our words.
-        observable: whether a tester can see it, given a way to move the cluster.
-        how: the probe, with every allowed outcome.
-        needs: what a probe needs besides a connection: cluster-event, timer, multi-node, auth, share.
-        notes: ambiguities and how implementations differ.
-        record_only: no outcome is a violation; the target's choice is reported.
-        same_as: ids whose probe serves this row too.
+        revision: the revision of MS-SWN that has it: ``both``, ``11.0``, ``14.0`` or ``n/a``.
+        text: the statement in our own words.
+        observable: whether a test can observe it, if it can change the cluster.
+        how: the test, with every allowed outcome.
+        needs: what the test needs besides a connection: cluster-event, timer, multi-node, auth, share.
+        notes: ambiguities, and how implementations differ.
+        record_only: no outcome is a violation; the report shows what the target chose.
+        same_as: ids of requirements with a test that also covers this one.
     """
 
     id: str
@@ -63,30 +63,30 @@ class Requirement:
 
     @property
     def binding(self) -> bool:
-        """Whether a failed check of it is a violation (and not a deviation or a record)."""
+        """Whether a failed check of it is a violation, and not a deviation or a record."""
         return self.level in BINDING and not self.record_only
 
     @property
     def judged(self) -> bool:
-        """Whether a check of it can fail at all: records, MAY rows and notes on products cannot."""
+        """Whether a check of it can fail. Records, MAY rows and notes about products cannot."""
         return not self.record_only and self.level not in {"MAY", "product"}
 
     @property
     def cite(self) -> str:
-        """Where it stands, for a person: ``MS-SWN 3.1.4.2``."""
+        """The document and the section: ``MS-SWN 3.1.4.2``."""
         return self.section if re.match(r"(C706|MS-)", self.section) else f"MS-SWN {self.section}"
 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguity:
-    """A place where the text leaves a choice or contradicts itself.
+    """A statement of the specification that is open, or that another one contradicts.
 
     Attributes:
         id: ``AMB-<n>``.
-        topic: what it is about, in a few words.
-        text: the gap or contradiction.
-        readings: every reading known, with who follows it.
-        requirements: ids of the requirements it concerns.
+        topic: its subject in a few words.
+        text: the gap or the contradiction.
+        readings: every known reading, with the implementations that follow it.
+        requirements: ids of the requirements that it affects.
     """
 
     id: str
@@ -98,18 +98,18 @@ class Ambiguity:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All requirements and ambiguities, by id, in the order of the file."""
+    """All requirements and ambiguities by id, in the order of the file."""
 
     revision: str
     requirements: Mapping[str, Requirement]
     ambiguities: Mapping[str, Ambiguity]
 
     def observable(self, *roles: Role) -> list[Requirement]:
-        """The requirements that a tester can see, of these roles (all without)."""
+        """Return the observable requirements with these roles, or with any role if none is given."""
         return [r for r in self.requirements.values() if r.observable and (not roles or r.role in roles)]
 
     def closest(self, unknown: str) -> list[str]:
-        """Up to three known ids that look like the one given, for an error message."""
+        """Return up to three known ids that are similar to an unknown one, for an error message."""
         import difflib
 
         return difflib.get_close_matches(unknown, [*self.requirements, *self.ambiguities], n=3, cutoff=0.5)
@@ -119,16 +119,16 @@ Row = TypeVar("Row", Requirement, Ambiguity)
 
 
 def section_key(section: str) -> tuple[tuple[int, int | str], ...]:
-    """A sort key that puts 3.1.4.2 before 3.1.4.10, and words after numbers."""
+    """Return a sort key that puts 3.1.4.2 before 3.1.4.10, and words after numbers."""
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"[.\s]+", section))
 
 
 @functools.cache
 def load_catalogue() -> Catalogue:
-    """Read the catalogue that ships with the package (about 0.1 s the first time).
+    """Return the catalogue of this package. The first call reads it, in about 0.1 s.
 
     Raises:
-        CatalogueError: the data contradict themselves.
+        CatalogueError: the data contradicts itself.
     """
     text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
     return parse_catalogue(tomllib.loads(text))
@@ -136,17 +136,17 @@ def load_catalogue() -> Catalogue:
 
 @functools.cache
 def load_untestable() -> Mapping[str, str]:
-    """Reasons, by requirement id, why an observable requirement has no case.
+    """Return, by requirement id, the reason why an observable requirement has no case.
 
     Raises:
-        CatalogueError: an id that the catalogue lacks or that is there twice, or an empty reason.
+        CatalogueError: an id is unknown or repeated, or a reason is empty.
     """
     text = resources.files(__package__).joinpath("untestable.toml").read_text(encoding="utf-8")
     known = load_catalogue().requirements
     reasons: dict[str, str] = {}
     for row in tomllib.loads(text)["untestable"]:
         if row["id"] not in known or row["id"] in reasons or not row["reason"]:
-            raise CatalogueError(f"untestable.toml: {row['id']} is unknown, there twice, or without a reason")
+            raise CatalogueError(f"untestable.toml: {row['id']} is unknown, repeated, or without a reason")
         reasons[row["id"]] = row["reason"]
     return reasons
 
@@ -154,22 +154,25 @@ def load_untestable() -> Mapping[str, str]:
 def parse_catalogue(data: Mapping[str, Any]) -> Catalogue:
     """Build a catalogue from parsed TOML.
 
+    Args:
+        data: the parsed ``catalogue.toml``.
+
     Raises:
-        CatalogueError: a repeated id, an unknown value, a missing field, a reference into nowhere.
+        CatalogueError: an id is repeated, a value or a reference is unknown, or a field is missing.
     """
     requirements = _by_id(_requirement(row) for row in data["requirement"])
     ambiguities = _by_id(_ambiguity(row) for row in data["ambiguity"])
     for requirement in requirements.values():
         for other in requirement.same_as:
             if other not in requirements:
-                raise CatalogueError(f"{requirement.id}: same_as names {other}, which does not exist")
+                raise CatalogueError(f"{requirement.id}: same_as names {other}, which is unknown")
         for mentioned in re.findall(r"\bAMB-\d+\b", requirement.notes):
             if mentioned not in ambiguities:
-                raise CatalogueError(f"{requirement.id}: notes name {mentioned}, which does not exist")
+                raise CatalogueError(f"{requirement.id}: the notes name {mentioned}, which is unknown")
     for ambiguity in ambiguities.values():
         for other in ambiguity.requirements:
             if other not in requirements:
-                raise CatalogueError(f"{ambiguity.id}: names requirement {other}, which does not exist")
+                raise CatalogueError(f"{ambiguity.id}: names requirement {other}, which is unknown")
     return Catalogue(revision="14.0", requirements=requirements, ambiguities=ambiguities)
 
 
@@ -191,9 +194,11 @@ def _requirement(row: Mapping[str, Any]) -> Requirement:
     except TypeError as problem:
         raise CatalogueError(f"{name}: {problem}") from problem
     if requirement.level not in get_args(Level):
-        raise CatalogueError(f"{name}: level {requirement.level!r} is none of {', '.join(get_args(Level))}")
+        raise CatalogueError(
+            f"{name}: unknown level {requirement.level!r}; known: {', '.join(get_args(Level))}"
+        )
     if requirement.role not in get_args(Role):
-        raise CatalogueError(f"{name}: role {requirement.role!r} is none of {', '.join(get_args(Role))}")
+        raise CatalogueError(f"{name}: unknown role {requirement.role!r}; known: {', '.join(get_args(Role))}")
     return requirement
 
 

@@ -1,12 +1,11 @@
-"""Named fields on their way to and from octets.
+"""Named fields and their octets.
 
-Whatever is written here is written under a name, and any name can be told to carry something else: a wrong
-count, a referent of zero, raw octets of any length. That is how a torture test lies about exactly one thing
-while all the rest stays right. Reading is the strict counterpart: an error says which field, at which offset,
-and what was wrong.
+Every field is written under a name. A caller can replace any named field by something wrong: another count, a
+referent of zero, octets of any length. So a test can change exactly one field and leave the rest correct.
+Reading is strict: an error names the field, its offset, and what is wrong.
 
-This level knows integers, octets and UTF-16 text, laid out one after the other without gaps, as in the
-notification buffers (MS-SWN 2.2.2.1-2.2.2.3); ``ndr`` adds alignment, pointers and conformance.
+This module knows integers, octets and UTF-16 text, one after the other without gaps, as in the notification
+buffers (MS-SWN 2.2.2.1-2.2.2.3). ``ndr`` adds alignment, pointers and conformance.
 """
 
 from collections.abc import Mapping
@@ -17,13 +16,13 @@ __all__ = ["ByteOrder", "DecodeError", "EncodeError", "FieldReader", "FieldWrite
 ByteOrder: TypeAlias = Literal["little", "big"]
 
 Wrong: TypeAlias = Mapping[str, int | bytes | str]
-"""What to write instead, by field name: an int for a number, octets as they are, or text as UTF-16."""
+"""What to write instead of the correct value, by field name: a number, octets as they are, or UTF-16 text."""
 
 _UTF16: Final[Mapping[ByteOrder, str]] = {"little": "utf-16-le", "big": "utf-16-be"}
 
 
 class EncodeError(ValueError):
-    """A message cannot be written as asked.
+    """A message cannot be written as requested.
 
     Attributes:
         field: the name of the field concerned.
@@ -35,12 +34,12 @@ class EncodeError(ValueError):
 
 
 class DecodeError(ValueError):
-    """Octets are not what they should be.
+    """Octets do not form the expected message.
 
     Attributes:
-        field: the name of the field that could not be read, such as ``"NetName.max_count"``.
-        offset: where that field begins, in octets from the start of what was decoded.
-        problem: what was found there.
+        field: the name of the field that cannot be read, for example ``"NetName.max_count"``.
+        offset: where that field begins, in octets from the start of the decoded octets.
+        problem: what is wrong there.
     """
 
     def __init__(self, field: str, offset: int, problem: str) -> None:
@@ -55,17 +54,17 @@ class FieldWriter:
 
     Args:
         byte_order: of integers and of UTF-16 units.
-        wrong: what to write instead of the right thing, by field name. An int replaces a number, octets
-            replace anything and may have any length; text does the same, as UTF-16 without a terminator.
-            What other fields say does not follow. ``trailing`` is appended after the last field.
+        wrong: replacements by field name. An int replaces a number. Octets replace any field and may have any
+            length. Text does the same, as UTF-16 without a terminator. Other fields, such as counts, do not
+            change. ``trailing`` is appended after the last field.
 
     Attributes:
         names: the names of the fields written so far.
-        starts: for each of them, the octet it begins at.
+        starts: for each of them, the octet at which it begins.
     """
 
     always: ClassVar[tuple[str, ...]] = ("trailing",)
-    """What ``wrong`` may name for any message, beside the fields."""
+    """The names that ``wrong`` may contain for every message, in addition to its fields."""
 
     def __init__(self, byte_order: ByteOrder, wrong: Wrong | None = None) -> None:
         self.byte_order: Final = byte_order
@@ -77,23 +76,23 @@ class FieldWriter:
 
     def integer(self, field: str, value: int, size: int) -> None:
         """Write an unsigned integer of ``size`` octets; raises EncodeError when the value does not fit."""
-        instead = self._instead(field)
-        if isinstance(instead, bytes):
-            self._octets += instead
+        replacement = self._replacement(field)
+        if isinstance(replacement, bytes):
+            self._octets += replacement
             return
-        if instead is not None:
-            value = instead
+        if replacement is not None:
+            value = replacement
         try:
             self._octets += value.to_bytes(size, self.byte_order)
         except OverflowError as error:
-            raise EncodeError(field, f"{value} does not fit into {size} octets without a sign") from error
+            raise EncodeError(field, f"{value} does not fit into {size} octets (unsigned)") from error
 
     def octets(self, field: str, value: bytes) -> None:
         """Write octets as they are; raises EncodeError when ``wrong`` has a number for them."""
-        instead = self._instead(field)
-        if isinstance(instead, int):
-            raise EncodeError(field, f"consists of octets, so the number {instead} cannot stand for it")
-        self._octets += value if instead is None else instead
+        replacement = self._replacement(field)
+        if isinstance(replacement, int):
+            raise EncodeError(field, f"consists of octets; the number {replacement} cannot replace them")
+        self._octets += value if replacement is None else replacement
 
     def text(self, field: str, value: str) -> None:
         """Write UTF-16 text (field ``NAME``) and its terminator (field ``NAME.terminator``)."""
@@ -101,35 +100,34 @@ class FieldWriter:
         self.integer(f"{field}.terminator", 0, 2)
 
     def utf16(self, value: str) -> bytes:
-        """Text as UTF-16 units without a terminator; lone surrogates and NULs pass, for tests send them."""
+        """Text as UTF-16 units without a terminator. Lone surrogates and NULs are allowed for tests."""
         return value.encode(_UTF16[self.byte_order], "surrogatepass")
 
     def finish(self) -> bytes:
-        """What was written.
+        """The octets written.
 
         Raises:
-            EncodeError: ``wrong`` names a field that this message does not have; it lists those there are.
+            EncodeError: ``wrong`` names a field that this message does not have; the error lists its fields.
         """
         if "trailing" in self._wrong:
             self.octets("trailing", b"")
-        unrelated_cases = sorted(self._wrong.keys() - self._used_names)
-        if unrelated_cases:
+        unknown = sorted(self._wrong.keys() - self._used_names)
+        if unknown:
             known = ", ".join(dict.fromkeys([*self.names, *self.always]))
             raise EncodeError(
-                unrelated_cases[0],
-                f"no field named {', '.join(map(repr, unrelated_cases))} here; there are: {known}",
+                unknown[0], f"no field named {', '.join(map(repr, unknown))} here; known: {known}"
             )
         return bytes(self._octets)
 
-    def _instead(self, field: str) -> int | bytes | None:
-        """Note that this field is written now, and look up what to write instead."""
+    def _replacement(self, field: str) -> int | bytes | None:
+        """Record that this field is written now, and return what ``wrong`` has for it."""
         self.names.append(field)
         self.starts.append(len(self._octets))
         if field not in self._wrong:
             return None
         self._used_names.add(field)
-        instead = self._wrong[field]
-        return self.utf16(instead) if isinstance(instead, str) else instead
+        replacement = self._wrong[field]
+        return self.utf16(replacement) if isinstance(replacement, str) else replacement
 
 
 class FieldReader:
@@ -138,6 +136,9 @@ class FieldReader:
     Args:
         octets: what to read.
         byte_order: of integers and of UTF-16 units.
+
+    Attributes:
+        offset: where the next field is read, in octets from the start.
     """
 
     def __init__(self, octets: bytes | memoryview, byte_order: ByteOrder = "little") -> None:
@@ -147,15 +148,15 @@ class FieldReader:
 
     @property
     def left(self) -> int:
-        """How many octets have not been read yet (negative when alignment led beyond the end)."""
+        """The number of octets not read yet; negative when alignment went beyond the end."""
         return len(self._octets) - self.offset
 
     def integer(self, field: str, size: int) -> int:
-        """Read an unsigned integer of ``size`` octets; raises DecodeError when they are not there."""
+        """Read an unsigned integer of ``size`` octets; raises DecodeError when they are missing."""
         return int.from_bytes(self.octets(field, size), self.byte_order)
 
     def octets(self, field: str, count: int) -> bytes:
-        """Read ``count`` octets; raises DecodeError when they are not there."""
+        """Read ``count`` octets; raises DecodeError when they are missing."""
         start = self.offset
         if count > len(self._octets) - start:
             left = max(0, self.left)
@@ -164,16 +165,16 @@ class FieldReader:
         return self._octets[start : start + count]
 
     def decode_utf16(self, units: bytes) -> str:
-        """UTF-16 units as text, lone surrogates included: what a peer sent must not be lost to prettiness."""
+        """UTF-16 units as text. Lone surrogates are kept: the text shows exactly what the peer sent."""
         return units.decode(_UTF16[self.byte_order], "surrogatepass")
 
     def finish(self) -> None:
-        """Raise DecodeError if anything is left."""
+        """Raise DecodeError if octets are left."""
         if self.left > 0:
             raise DecodeError("trailing", self.offset, f"{self.left} octets too many: {self._excerpt()}")
 
     def rest(self) -> bytes:
-        """Everything that is left; afterwards nothing is."""
+        """Read all octets that are left."""
         rest = self._octets[self.offset :]
         self.offset = max(self.offset, len(self._octets))
         return rest

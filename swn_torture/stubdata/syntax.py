@@ -1,4 +1,4 @@
-"""Names of interfaces and of transfer syntaxes: a UUID with a version."""
+"""Identifiers of interfaces and of transfer syntaxes: a UUID with a version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 from swn_torture.stubdata.fields import DecodeError
 
 SYNTAX_SIZE: Final = 20
-"""Octets of a syntax identifier on the wire."""
+"""Octets of a syntax identifier in a PDU."""
 
 _FEATURE_PREFIX: Final = UUID("6cb71c2c-9812-4540-0000-000000000000").bytes[:8]
 
@@ -19,7 +19,7 @@ _FEATURE_PREFIX: Final = UUID("6cb71c2c-9812-4540-0000-000000000000").bytes[:8]
 class SyntaxId:
     """An abstract syntax (interface) or a transfer syntax: ``p_syntax_id_t`` (C706 12.6.3.1).
 
-    ``major`` and ``minor`` are 16 bits each; C706 writes one 32-bit version whose low half is the major one.
+    ``major`` and ``minor`` have 16 bits each. C706 has one 32-bit version; its low half is the major version.
     """
 
     uuid: UUID
@@ -30,7 +30,7 @@ class SyntaxId:
         """Return the 20 octets in ``byte_order`` (``"little"`` or ``"big"``)."""
         if byte_order == "little":
             return self.uuid.bytes_le + struct.pack("<HH", self.major, self.minor)
-        # The 32-bit version is swapped as a whole, so the halves change places.
+        # The 32-bit version is swapped as a whole, so its halves change places.
         return self.uuid.bytes + struct.pack(">HH", self.minor, self.major)
 
     @classmethod
@@ -45,18 +45,18 @@ class SyntaxId:
         minor, major = struct.unpack_from(">HH", raw, 16)
         return cls(UUID(bytes=raw[:16]), major, minor)
 
-    def serves(self, wanted: SyntaxId) -> bool:
-        """Tell whether a server of this interface may serve a client that wants ``wanted`` (C706 6.1.2).
+    def serves(self, requested: SyntaxId) -> bool:
+        """Return whether a server of this interface may serve a client that requests another (C706 6.1.2).
 
-        The UUID and the major version have to be equal; the client's minor version must not be above ours.
+        The UUIDs and the major versions must be equal. The client's minor version must not be above this one.
         """
-        return self.uuid == wanted.uuid and self.major == wanted.major and wanted.minor <= self.minor
+        return self.uuid == requested.uuid and self.major == requested.major and requested.minor <= self.minor
 
     @property
     def features(self) -> int | None:
-        """The bits of a bind-time feature element, ``None`` for any other syntax (MS-RPCE 3.3.1.5.3).
+        """The 64 bits of a bind-time feature element, ``None`` for any other syntax (MS-RPCE 3.3.1.5.3).
 
-        64 bits; only the two lowest have a meaning today, the others are reserved.
+        Only the two lowest bits have a meaning, the others are reserved.
         """
         if self.uuid.bytes[:8] != _FEATURE_PREFIX or (self.major, self.minor) != (1, 0):
             return None
@@ -73,7 +73,7 @@ NDR64: Final = SyntaxId(UUID("71710533-beba-4937-8319-b5dbef9ccc36"), 1, 0)
 """NDR64 (MS-RPCE 2.2.5)."""
 
 NULL_SYNTAX: Final = SyntaxId(UUID(int=0), 0, 0)
-"""What a result carries in place of a transfer syntax when it does not accept one."""
+"""The transfer syntax of a result that does not accept a presentation context."""
 
 SECURITY_CONTEXT_MULTIPLEXING: Final = 0x01
 """Feature bit: several security contexts on one connection (MS-RPCE 2.2.2.14)."""
@@ -85,9 +85,9 @@ KEEP_CONNECTION_ON_ORPHAN: Final = 0x02
 def bind_time_features(
     flags: int = SECURITY_CONTEXT_MULTIPLEXING | KEEP_CONNECTION_ON_ORPHAN,
 ) -> SyntaxId:
-    """Return the transfer syntax by which a client proposes bind-time features (MS-RPCE 3.3.1.5.3).
+    """Return the transfer syntax with which a client proposes bind-time features (MS-RPCE 3.3.1.5.3).
 
     Args:
-        flags: up to 64 bits; the reserved ones may be set, to see that the server clears them.
+        flags: up to 64 bits; a test may set reserved ones, to see that the server clears them.
     """
     return SyntaxId(UUID(bytes=_FEATURE_PREFIX + flags.to_bytes(8, "little")), 1, 0)

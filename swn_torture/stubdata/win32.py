@@ -1,8 +1,8 @@
-"""Win32 codes that witness calls return, and those one meets on the way to them.
+"""Win32 codes: those that the witness methods return, and those of the layers around them.
 
-MS-SWN 1.8 takes its return values from MS-ERREF 2.2. The table holds what the protocol names, what RPC
-runtimes report when a call fails below the method, and what Samba, clusters and file servers answer around
-it.
+MS-SWN 1.8 takes its return values from MS-ERREF 2.2. The table holds the codes that MS-SWN names, those that
+an RPC runtime reports when a call does not reach its method, and those that Samba, clusters and file servers
+return for related operations.
 """
 
 import functools
@@ -12,7 +12,7 @@ __all__ = ["Win32", "describe", "is_assigned"]
 
 
 class Win32(IntEnum):
-    """Codes of MS-ERREF 2.2 under the symbols that it gives them."""
+    """Codes of MS-ERREF 2.2 and their symbols."""
 
     ERROR_SUCCESS = 0x0
     ERROR_INVALID_FUNCTION = 0x1
@@ -193,7 +193,7 @@ _NAMES = {member.value: member.name for member in Win32}
 
 
 def describe(code: int) -> str:
-    """Show a code as people look it up: ``"ERROR_INVALID_STATE (0x139F)"``, ``"unknown code (0xDEAD)"``."""
+    """A code with its symbol: ``"ERROR_INVALID_STATE (0x139F)"``, or ``"unknown code (0xDEAD)"``."""
     return f"{_NAMES.get(code, 'unknown code')} (0x{code:X})"
 
 
@@ -212,7 +212,7 @@ _ASSIGNED = """
     15110-15122 15126-15127 15135-15140 15200-15207 15250 15299-15301 15321-15327 15400-15405 15501
     15600-15626 15700-15703 15800-15818 15841 15861-15862
 """
-"""The decimal numbers that MS-ERREF 2.2 assigns, as ranges."""
+"""The numbers that MS-ERREF 2.2 assigns, as decimal ranges."""
 
 
 @functools.cache
@@ -222,5 +222,5 @@ def _assigned() -> frozenset[int]:
 
 
 def is_assigned(code: int) -> bool:
-    """Whether MS-ERREF 2.2 gives this number a meaning; the enumeration above has only some of the names."""
+    """Whether MS-ERREF 2.2 assigns this number; ``Win32`` has the symbols of only some of them."""
     return code in _assigned()

@@ -1,7 +1,7 @@
-"""A typed client of the witness interface, over one connection and one presentation context.
+"""A client of the witness interface, on one connection and one presentation context.
 
-The six methods are calls with named parameters; ``start`` sends any message, also a wrong one, and returns at
-once. Several calls may be outstanding at a time, which is what WitnessrAsyncNotify is made for.
+Each of the six methods is a Python method with named parameters. ``start`` sends any message, also a wrong
+one, and returns at once. Several calls may be outstanding at a time, as WitnessrAsyncNotify requires.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_TIMEOUT", "PendingCall", "WitnessClient", "connect"]
 
 DEFAULT_TIMEOUT = 10.0
-"""Seconds to wait for an answer that the server owes at once."""
+"""Seconds to wait for an answer that the server sends at once."""
 
 R = TypeVar("R", bound=Response)
 R_co = TypeVar("R_co", bound=Response, covariant=True)
 
 
 class PendingCall(Generic[R_co]):
-    """A call that was sent and may be answered later.
+    """A call that was sent; the answer may arrive later.
 
     Attributes:
-        request: what was asked.
-        call: the call as the transport knows it: call id, data representation and protection of its answer.
+        request: the request.
+        call: the call of the transport: call_id, data representation and protection of the answer.
     """
 
     def __init__(self, client: WitnessClient, request: Request[R_co], call: Call) -> None:
@@ -67,21 +67,26 @@ class PendingCall(Generic[R_co]):
         self._client = client
 
     async def stub(self, timeout: float | None = DEFAULT_TIMEOUT) -> bytes:
-        """Wait up to ``timeout`` seconds (None: for ever) for the answer and return its octets as they came.
+        """Wait for the answer and return its stub data.
+
+        Args:
+            timeout: in seconds, ``None`` for no limit.
 
         Raises:
-            Fault: the call was answered by a fault.
-            ConnectionLost: the connection went first.
+            Fault: the server answered with a fault.
+            ConnectionLost: the connection ended before an answer arrived.
             RemoteProtocolError: the server broke the protocol on this connection.
-            DeadlineExceeded: nothing came in time; the call stays outstanding and can be waited for again.
+            DeadlineExceeded: no answer arrived in time. The call stays outstanding; ``stub`` can be called
+                again.
         """
         return await self.call.reply(timeout)
 
     async def reply(self, timeout: float | None = DEFAULT_TIMEOUT) -> R_co:
-        """Wait for the answer as ``stub`` does, and decode it.
+        """Wait for the answer and decode it.
 
         Raises:
-            DecodeError: the answer is not what the method returns; further errors are those of ``stub``.
+            DecodeError: the answer is not a response of this method.
+            RpcError: see ``stub``.
         """
         octets = await self.stub(timeout)
         answered = self.call.response_meta
@@ -92,20 +97,20 @@ class PendingCall(Generic[R_co]):
         return cast("R_co", response)
 
     def done(self) -> bool:
-        """Whether the call has ended, in whatever way."""
+        """Whether the call has ended, by a response, a fault, or the end of the connection."""
         return self.call.done()
 
     def cancel(self, **options: Any) -> None:
-        """Send a co_cancel for it, with the options of ``RpcClient.cancel``.
+        """Send a co_cancel for the call, with the options of ``RpcClient.cancel``.
 
-        The call stays outstanding until the server answers, if it does (C706 12.6.4.6).
+        The call stays outstanding until the server answers it (C706 12.6.4.6).
         """
         self._client.rpc.cancel(self.call, **options)
 
     def orphan(self, **options: Any) -> None:
-        """Send an orphaned PDU for it, with the options of ``RpcClient.orphan``.
+        """Send an orphaned PDU for the call, with the options of ``RpcClient.orphan``.
 
-        Nobody waits for the answer any more (C706 12.6.4.8): only a fault can still end the call.
+        The client does not accept a response any more; only a fault can still end the call (C706 12.6.4.8).
         """
         self._client.rpc.orphan(self.call, **options)
 
@@ -115,8 +120,8 @@ class WitnessClient:
 
     Args:
         rpc: the connection.
-        syntax: the transfer syntax that the presentation context agreed on, NDR32 or NDR64.
-        context_id: the presentation context.
+        syntax: the transfer syntax of the presentation context, NDR32 or NDR64.
+        context_id: the id of the presentation context.
     """
 
     def __init__(self, rpc: RpcClient, syntax: SyntaxId = NDR32, context_id: int = 0) -> None:
@@ -135,15 +140,16 @@ class WitnessClient:
         """Send a request and return at once.
 
         Args:
-            message: what to ask.
-            wrong: what to write instead of the right thing, by field name; see ``codec.encode``.
+            message: the request.
+            wrong: replacements for fields, by field name; see ``codec.encode``.
             byte_order: data representation of the request.
-            options: anything else that ``RpcClient.call`` takes.
+            options: further arguments of ``RpcClient.call``.
 
         Raises:
-            EncodeError: the message cannot be written like that.
+            EncodeError: the message or a replacement cannot be written.
         """
-        # Every concrete request is one of AnyRequest; the generic base only carries the type of the answer.
+        # Every concrete request is one of AnyRequest; the generic base class only has the type of the
+        # response.
         stub = encode(cast("AnyRequest", message), self.syntax, byte_order=byte_order, wrong=wrong)
         call = self.rpc.call(
             message.opnum, stub, context_id=self.context_id, byte_order=byte_order, **options
@@ -158,13 +164,13 @@ class WitnessClient:
         wrong: Wrong | None = None,
         byte_order: ByteOrder = "little",
     ) -> R:
-        """Send a request and wait for its answer; errors are those of ``start`` and ``PendingCall.reply``."""
+        """Send a request and wait for its answer; see ``start`` and ``PendingCall.reply`` for errors."""
         return await self.start(message, wrong=wrong, byte_order=byte_order).reply(timeout)
 
     async def get_interface_list(
         self, *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> GetInterfaceListResponse:
-        """WitnessrGetInterfaceList. A server may keep it waiting until an interface is available."""
+        """WitnessrGetInterfaceList. A server may delay its answer until an interface is available."""
         return await self.send(GetInterfaceListRequest(), timeout=timeout)
 
     async def register(
@@ -192,7 +198,7 @@ class WitnessClient:
         keep_alive_timeout: int = DEFAULT_KEEP_ALIVE,
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> RegisterExResponse:
-        """WitnessrRegisterEx. The server gets ``keep_alive_timeout``, our own patience is ``timeout``."""
+        """WitnessrRegisterEx. ``keep_alive_timeout`` goes to the server; ``timeout`` is for this client."""
         message = RegisterExRequest(
             version, net_name, share_name, ip_address, client_computer_name, flags, keep_alive_timeout
         )
@@ -207,15 +213,15 @@ class WitnessClient:
     async def unregister_ex(
         self, handle: ContextHandle, *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> UnRegisterExResponse:
-        """WitnessrUnRegisterEx; servers before revision 14.0 answer with the fault nca_s_op_rng_error."""
+        """WitnessrUnRegisterEx; servers before revision 14.0 return the fault nca_s_op_rng_error."""
         return await self.send(UnRegisterExRequest(handle), timeout=timeout)
 
     def async_notify(self, handle: ContextHandle) -> PendingCall[AsyncNotifyResponse]:
-        """WitnessrAsyncNotify, which is answered when there is news or the keep-alive time is over."""
+        """WitnessrAsyncNotify; it ends with a notification, or when KeepAliveTimeout is over."""
         return self.start(AsyncNotifyRequest(handle))
 
     async def close(self, *, abort: bool = False) -> None:
-        """Close the connection, by FIN or, to ``abort`` it, by RST."""
+        """Close the connection by FIN, or (``abort``) by RST."""
         await self.rpc.close(abort=abort)
 
     async def __aenter__(self) -> Self:
@@ -242,25 +248,25 @@ async def connect(
     timeout: float = DEFAULT_TIMEOUT,
     **bind: Any,
 ) -> WitnessClient:
-    """Connect to a node's witness service and bind to it.
+    """Connect to the witness service of a node and bind to it.
 
     Args:
         address: of the node, IPv4 or IPv6.
-        port: of its witness endpoint; None asks the endpoint mapper.
-        syntax: the transfer syntax to speak, NDR32 or NDR64.
-        credentials: who calls; None binds without authentication.
+        port: of its witness endpoint; ``None`` asks the endpoint mapper.
+        syntax: the transfer syntax, NDR32 or NDR64.
+        credentials: of the client; ``None`` binds without authentication.
         auth_type: the security provider.
-        level: how calls are protected; by default integrity with credentials, none without.
+        level: authentication level; by default INTEGRITY with credentials, NONE without.
         net_name: the host in the service principal name.
         epm_port: of the node's endpoint mapper.
         source: local address to connect from.
-        transcript: where to record the octets.
+        transcript: records all octets sent and received.
         timeout: seconds for each step.
-        bind: anything else that ``RpcClient.bind`` takes.
+        bind: further arguments of ``RpcClient.bind``.
 
     Raises:
-        NotRegistered: the endpoint mapper knows no witness endpoint.
-        RpcError: the connection or the bind failed; its subclasses say how.
+        NotRegistered: the endpoint map of the node has no witness endpoint.
+        RpcError: the connection or the bind failed; the subclasses say how.
     """
     if port is None:
         towers = await ept_map(address, WITNESS, port=epm_port, timeout=timeout)
@@ -289,4 +295,6 @@ def _context_in(result: BindResult, syntax: SyntaxId) -> int:
     for context_id, agreed in result.accepted.items():
         if agreed == syntax:
             return context_id
-    raise RemoteProtocolError(f"the interface was accepted, but not in {syntax}, which alone was offered")
+    raise RemoteProtocolError(
+        f"the interface was accepted, but not in {syntax}, the only transfer syntax offered"
+    )

@@ -1,16 +1,16 @@
 """Messages to stub data and back (MS-SWN 3.1.4 and 6), for NDR32 and NDR64, in either byte order.
 
-``encode`` writes what a message says, or something wrong in places that are named; ``decode_request`` and
-``decode_response`` are strict. All are pure functions. Field names are those of the IDL: parameters and
-members stand alone (``NetName``, ``Length``), elements carry their index (``InterfaceInfo[0].Flags``); the
-return value is ``ReturnValue``.
+``encode`` writes a message, with wrong octets in named fields if a test asks for them. ``decode_request`` and
+``decode_response`` are strict. All are pure functions.
+
+Field names are those of the IDL: parameters and members have their own name (``NetName``, ``Length``),
+elements also have their index (``InterfaceInfo[0].Flags``), and the return value is ``ReturnValue``.
 """
 
 import itertools
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 from swn_torture.stubdata.fields import ByteOrder, DecodeError, EncodeError, Wrong
 from swn_torture.stubdata.ndr import Reader, Writer
@@ -52,14 +52,14 @@ __all__ = [
 ]
 
 _INTERFACE_INFO_SIZE: Final = 552
-"""Octets of a WITNESS_INTERFACE_INFO, the gap of 2 after State included; the same in both syntaxes."""
+"""Octets of a WITNESS_INTERFACE_INFO with its gap of 2 octets after State; the same in both syntaxes."""
 
 
 class UnknownOpnumError(LookupError):
-    """The interface has no method of this number."""
+    """The interface has no method with this opnum."""
 
     def __init__(self, opnum: int) -> None:
-        super().__init__(f"the witness interface has no method {opnum}; its methods are 0 to {max(Opnum)}")
+        super().__init__(f"the witness interface has no method {opnum}; its opnums are 0 to {max(Opnum)}")
 
 
 def encode(
@@ -72,16 +72,15 @@ def encode(
     """Write the stub data of a message.
 
     Args:
-        message: any request or response; its numbers may be anything that fits their width.
+        message: any request or response. A number may have any value that fits into its field.
         syntax: NDR32 or NDR64.
-        byte_order: of the data representation that the PDU will declare.
-        wrong: what to write instead of the right thing, by field name (``field_names`` lists them); see
-            ``Writer``.
+        byte_order: of the data representation in the PDU.
+        wrong: replacements for fields, by field name; ``field_names`` lists the names. See ``Writer``.
 
     Raises:
-        EncodeError: a value does not fit its field, or ``wrong`` names a field that this message does not
-            have.
-        ValueError: the syntax is no NDR.
+        EncodeError: a value does not fit into its field, or ``wrong`` names a field that this message does
+            not have.
+        ValueError: the syntax is neither NDR32 nor NDR64.
     """
     writer = Writer(syntax, byte_order, wrong)
     _WRITERS[type(message)](writer, message)
@@ -89,9 +88,10 @@ def encode(
 
 
 def field_names(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> tuple[str, ...]:
-    """Names of all fields and gaps of a message in the order of the stub data.
+    """The names of all fields and gaps of a message, in the order of the stub data.
 
-    ``padding`` (all gaps) and ``trailing`` (octets after the end) can always be told as well.
+    ``wrong`` may also contain ``padding`` (all gaps) and ``trailing`` (octets after the end) for every
+    message.
     """
     writer = Writer(syntax)
     _WRITERS[type(message)](writer, message)
@@ -99,7 +99,7 @@ def field_names(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> tuple[st
 
 
 def field_spans(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> dict[str, range]:
-    """Where each field and gap of a message stands in its stub data, in their order; none is empty."""
+    """The octets of each field and gap of a message in its stub data, in their order; no range is empty."""
     writer = Writer(syntax)
     _WRITERS[type(message)](writer, message)
     edges = [*writer.starts, len(writer.finish())]
@@ -118,15 +118,15 @@ def decode_request(
     """Read the stub data of a request.
 
     Args:
-        opnum: the method called.
-        stub: the whole stub data.
+        opnum: of the method.
+        stub: the complete stub data.
         syntax: the transfer syntax of the presentation context.
-        byte_order: of the data representation that the PDU declared.
+        byte_order: of the data representation in the PDU.
         allow_trailing: ignore octets after the last parameter, as Windows and Samba do.
 
     Raises:
-        UnknownOpnumError: there is no such method.
-        DecodeError: the octets are not such a request.
+        UnknownOpnumError: the interface has no method with this opnum.
+        DecodeError: the stub data is not a request of this method.
     """
     return _decode(_REQUEST_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
 
@@ -134,7 +134,7 @@ def decode_request(
 def request_size(
     opnum: int, stub: bytes | memoryview, syntax: SyntaxId, *, byte_order: ByteOrder = "little"
 ) -> int:
-    """How many octets the parameters of a request take; errors are those of ``decode_request``."""
+    """The octets of the parameters of a request; raises the errors of ``decode_request``."""
     reader = Reader(stub, syntax, byte_order)
     _decode(_REQUEST_READERS, opnum, reader, allow_trailing=True)
     return reader.offset
@@ -148,7 +148,7 @@ def decode_response(
     byte_order: ByteOrder = "little",
     allow_trailing: bool = False,
 ) -> AnyResponse:
-    """Read the stub data of a response; arguments and errors are those of ``decode_request``."""
+    """Read the stub data of a response; see ``decode_request`` for arguments and errors."""
     return _decode(_RESPONSE_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
 
 
@@ -166,30 +166,25 @@ def _decode(
     return message
 
 
-# Context handles: the same 20 octets in both syntaxes, and no pointer before them, for [ref] leaves no trace
-# at top level (C706 14.3.12.1). The UUID has the integers of C706 A.1, so that byte order concerns it.
+# A [ref] pointer to a context handle has no representation at top level (C706 14.3.12.1).
 
 
 def write_handle(writer: Writer, name: str, handle: ContextHandle) -> None:
     """Write a context handle."""
-    writer.u32(f"{name}.attributes", handle.attributes)
-    writer.octets(f"{name}.uuid", handle.pack(writer.byte_order)[4:])
+    writer.context_handle(name, handle.attributes, handle.uuid)
 
 
 def read_handle(reader: Reader, name: str) -> ContextHandle:
     """Read a context handle."""
-    attributes = reader.u32(f"{name}.attributes")
-    octets = reader.octets(f"{name}.uuid", 16)
-    uuid = UUID(bytes_le=octets) if reader.byte_order == "little" else UUID(bytes=octets)
-    return ContextHandle(attributes, uuid)
+    return ContextHandle(*reader.context_handle(name))
 
 
-# Addresses in WITNESS_INTERFACE_INFO. On the little-endian wire they are in network order, whatever the ULONG
-# and USHORT[8] of the IDL suggest (AMB-25): the integers are what a little-endian host reads from a socket
-# address. Those integers are what NDR transports. So in a big-endian stub their octets are swapped, as any
-# stub compiled from the IDL would swap them, and a receiver of either kind ends up with the same address.
-# Samba's IDL instead flags these two members as always big-endian, which is network order in every stub. No
-# wire tells who is right, as all servers known answer in little-endian.
+# Addresses in WITNESS_INTERFACE_INFO. In little-endian stub data they are in network order, although the IDL
+# declares ULONG and USHORT[8] (AMB-25): the integers are those that a little-endian host reads from a socket
+# address, and NDR transports these integers. So big-endian stub data has their octets swapped, as every stub
+# compiled from the IDL swaps them, and both kinds of receiver get the same address. Samba's IDL instead
+# declares both members as always big-endian, which is network order in all stub data. Real servers do not
+# show who is right, because all known servers answer in little-endian.
 
 
 def _address_octets(packed: bytes, unit: int, byte_order: ByteOrder) -> bytes:
@@ -199,7 +194,7 @@ def _address_octets(packed: bytes, unit: int, byte_order: ByteOrder) -> bytes:
 
 
 def _write_interface(writer: Writer, name: str, interface: InterfaceInfo) -> None:
-    writer.align(name, 4)  # of the structure, by its ULONGs
+    writer.align(name, 4)  # the alignment of the structure, from its ULONGs
     writer.wide_chars(f"{name}.InterfaceGroupName", interface.group_name, GROUP_NAME_UNITS)
     writer.u32(f"{name}.Version", interface.version)
     writer.u16(f"{name}.State", interface.state)
@@ -224,7 +219,7 @@ def _read_interface(reader: Reader, name: str) -> InterfaceInfo:
 
 
 def _write_get_interface_list(_writer: Writer, _message: GetInterfaceListRequest) -> None:
-    """The binding handle that is its only parameter does not travel."""
+    """Write nothing: its only parameter is the binding handle, which is not sent."""
 
 
 def _read_get_interface_list(_reader: Reader) -> GetInterfaceListRequest:
@@ -286,7 +281,7 @@ def _read_register(reader: Reader) -> RegisterRequest:
     )
 
 
-# Register, RegisterEx and UnRegisterEx all answer with a handle and the return value.
+# The responses of Register, RegisterEx and UnRegisterEx contain a handle and the return value.
 
 
 def _write_handle_response(
@@ -312,13 +307,13 @@ def _write_unregistered(writer: Writer, message: UnRegisterResponse) -> None:
 
 
 def _write_notification(writer: Writer, message: AsyncNotifyResponse) -> None:
-    notified = message.response
-    writer.pointer("pResp", present=notified is not None)
-    if notified is not None:
-        buffer = notified.message_buffer
-        writer.u32("MessageType", notified.message_type)
+    response = message.response
+    writer.pointer("pResp", present=response is not None)
+    if response is not None:
+        buffer = response.message_buffer
+        writer.u32("MessageType", response.message_type)
         writer.u32("Length", len(buffer or b""))
-        writer.u32("NumberOfMessages", notified.number_of_messages)
+        writer.u32("NumberOfMessages", response.number_of_messages)
         writer.pointer("MessageBuffer", present=buffer is not None)
         if buffer is not None:
             writer.count("MessageBuffer.max_count", len(buffer))
@@ -327,7 +322,7 @@ def _write_notification(writer: Writer, message: AsyncNotifyResponse) -> None:
 
 
 def _read_notification(reader: Reader) -> AsyncNotifyResponse:
-    notified = None
+    response = None
     if reader.pointer("pResp"):
         message_type = reader.u32("MessageType")
         length = reader.u32("Length")
@@ -339,8 +334,8 @@ def _read_notification(reader: Reader) -> AsyncNotifyResponse:
             buffer = reader.octets("MessageBuffer", length)
         elif length:
             raise DecodeError("Length", at, f"{length} octets, but MessageBuffer is null")
-        notified = RespAsyncNotify(message_type, number, buffer)
-    return AsyncNotifyResponse(notified, reader.u32("ReturnValue"))
+        response = RespAsyncNotify(message_type, number, buffer)
+    return AsyncNotifyResponse(response, reader.u32("ReturnValue"))
 
 
 # WitnessrRegisterEx (opnum 4)
@@ -368,7 +363,7 @@ def _read_register_ex(reader: Reader) -> RegisterExRequest:
     )
 
 
-# WitnessrUnRegisterEx (opnum 5): [in, out], and so under one name in both directions
+# WitnessrUnRegisterEx (opnum 5): its handle is [in, out], so it has the same name in both directions
 
 
 def _write_unregister_ex(writer: Writer, message: UnRegisterExRequest) -> None:

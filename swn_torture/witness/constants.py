@@ -1,8 +1,7 @@
-"""The numbers of MS-SWN with their names.
+"""The numbers of MS-SWN and their names.
 
-Every enumeration is an ``IntEnum`` or ``IntFlag``, but messages carry plain integers: a server may send, and
-a torture test must be able to send, values that the specification does not define. ``describe`` prints either
-kind.
+Every enumeration is an ``IntEnum`` or ``IntFlag``. Messages contain plain integers, because a server may
+send, and a test must be able to send, values that the specification does not define. ``describe`` names both.
 """
 
 from enum import IntEnum, IntFlag
@@ -32,23 +31,23 @@ INTERFACE_UUID: Final = UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28")
 """The interface of the witness service (MS-SWN 1.9)."""
 
 WITNESS: Final = SyntaxId(INTERFACE_UUID, 1, 1)
-"""The abstract syntax to bind to.
+"""The abstract syntax of the witness interface.
 
-MS-SWN 2.1 speaks of version 1.0 while its IDL says 1.1; all servers known offer 1.1 (AMB-23).
+MS-SWN 2.1 says version 1.0, its IDL says 1.1; all known servers offer 1.1 (AMB-23).
 """
 
 GROUP_NAME_UNITS: Final = 260
-"""UTF-16 units of InterfaceGroupName, terminator included; always sent whole (MS-SWN 2.2.2.5)."""
+"""UTF-16 units of InterfaceGroupName with its terminator; all of them are always sent (MS-SWN 2.2.2.5)."""
 
 DEFAULT_KEEP_ALIVE: Final = 120
-"""Seconds that Windows clients ask for as KeepAliveTimeout (MS-SWN 3.2.4.1, product note)."""
+"""The KeepAliveTimeout of Windows clients in seconds (MS-SWN 3.2.4.1, product note)."""
 
 UNUSED_REGISTRATION_TIMEOUT: Final = 30
-"""Seconds after which Windows servers drop a registration that nobody uses (MS-SWN 3.1.5.1, product note)."""
+"""Seconds of the unused-registration timer of Windows servers (MS-SWN 3.1.5.1, product note)."""
 
 
 class Opnum(IntEnum):
-    """The methods of the interface, by their place in it (MS-SWN 3.1.4)."""
+    """The opnums of the methods (MS-SWN 3.1.4)."""
 
     GET_INTERFACE_LIST = 0
     REGISTER = 1
@@ -56,11 +55,11 @@ class Opnum(IntEnum):
     ASYNC_NOTIFY = 3
     REGISTER_EX = 4
     UNREGISTER_EX = 5
-    """New with revision 14.0; Windows Server 2022 and Samba answer nca_s_op_rng_error."""
+    """New in revision 14.0; Windows Server 2022 and Samba return the fault nca_s_op_rng_error."""
 
     @property
     def method(self) -> str:
-        """The name of the method in the IDL, such as ``WitnessrRegisterEx``."""
+        """The name of the method in the IDL, for example ``WitnessrRegisterEx``."""
         return _METHODS[self]
 
 
@@ -75,7 +74,7 @@ _METHODS = {
 
 
 class ProtocolVersion(IntEnum):
-    """Versions of the protocol as they travel (MS-SWN 1.7)."""
+    """Versions of the protocol, as numbers in messages (MS-SWN 1.7)."""
 
     V1 = 0x00010001
     V2 = 0x00020000
@@ -95,7 +94,7 @@ class InterfaceFlags(IntFlag):
     IPV4 = 0x00000001
     IPV6 = 0x00000002
     WITNESS = 0x00000004
-    """INTERFACE_WITNESS: clients may register here, since the interface is not on the node that was asked."""
+    """INTERFACE_WITNESS: clients may register here; the interface is on another node than the one called."""
 
 
 class ChangeType(IntEnum):
@@ -116,7 +115,7 @@ class MessageType(IntEnum):
 
 
 class AddressFlags(IntFlag):
-    """IPADDR_INFO.Flags (MS-SWN 2.2.2.1). Windows sets the undefined bits as it likes."""
+    """IPADDR_INFO.Flags (MS-SWN 2.2.2.1). Windows also sets undefined bits."""
 
     V4 = 0x00000001
     V6 = 0x00000002
@@ -132,7 +131,7 @@ class RegisterFlags(IntFlag):
 
 
 def describe(kind: type[IntEnum] | type[IntFlag], value: int) -> str:
-    """Name a value for people: ``"UNAVAILABLE (0xFF)"``, ``"V4|ONLINE (0x9)"``, ``"unknown (0x7)"``."""
+    """A value with its name: ``"UNAVAILABLE (0xFF)"``, ``"V4|ONLINE (0x9)"``, ``"unknown (0x7)"``."""
     if issubclass(kind, IntFlag):
         names = [member.name for member in kind if member.value and member.name and value & member]
         rest = value & ~sum(member.value for member in kind)

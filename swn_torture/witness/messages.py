@@ -1,9 +1,9 @@
 """The messages of the six methods as values.
 
-One frozen dataclass for each request and each response, holding what MS-SWN 3.1.4 puts on the wire and
-nothing else. Numbers are plain integers, so that values outside the specification can be received and sent;
-the enumerations of ``constants`` compare equal to them. A response's ``result`` is a Win32 code
-(``win32.describe`` names it).
+There is one frozen dataclass for each request and each response. It contains what MS-SWN 3.1.4 sends, and
+nothing else. Numbers are plain integers, so that values outside the specification can be sent and received.
+They compare equal to the enumerations of ``constants``. The ``result`` of a response is a Win32 code;
+``win32.describe`` names it.
 """
 
 from dataclasses import dataclass
@@ -48,23 +48,22 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ContextHandle:
-    """An RPC context handle: 20 octets, opaque to the client as a whole (MS-SWN 2.2.1.1).
+    """An RPC context handle: 20 octets, opaque to the client (MS-SWN 2.2.1.1).
 
-    ``attributes`` is reserved in RPC; Windows sends 0, Samba 1 (AMB-34), and both must come back as they
-    were.
+    RPC reserves ``attributes``. Windows sends 0, Samba 1 (AMB-34); a client returns either unchanged.
     """
 
     attributes: int
     uuid: UUID
 
     def pack(self, byte_order: ByteOrder = "little") -> bytes:
-        """The 20 octets as they travel in the given byte order."""
+        """The 20 octets in the given byte order."""
         uuid = self.uuid.bytes_le if byte_order == "little" else self.uuid.bytes
         return self.attributes.to_bytes(4, byte_order) + uuid
 
     @property
     def is_null(self) -> bool:
-        """Whether this is the handle that stands for none."""
+        """Whether this is the null handle."""
         return self == NULL_HANDLE
 
     def __str__(self) -> str:
@@ -72,7 +71,7 @@ class ContextHandle:
 
 
 NULL_HANDLE: Final = ContextHandle(0, UUID(int=0))
-"""What a failing call returns in place of a handle (C706 5.1.6), and an UnRegisterEx that succeeds."""
+"""The handle that a failing call returns (C706 5.1.6), and an UnRegisterEx that succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +88,14 @@ class InterfaceInfo:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceList:
-    """WITNESS_INTERFACE_LIST (MS-SWN 2.2.2.6). None is a null array, () an array of no elements."""
+    """WITNESS_INTERFACE_LIST (MS-SWN 2.2.2.6). ``None`` is a null array, ``()`` one without elements."""
 
     interfaces: tuple[InterfaceInfo, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class RespAsyncNotify:
-    """RESP_ASYNC_NOTIFY (MS-SWN 2.2.2.4); its Length is that of ``message_buffer``, 0 for none."""
+    """RESP_ASYNC_NOTIFY (MS-SWN 2.2.2.4). Its Length is that of ``message_buffer``, 0 for ``None``."""
 
     message_type: int
     number_of_messages: int
@@ -107,29 +106,29 @@ class RespAsyncNotify:
         """Pack notifications of one kind.
 
         Args:
-            items: what to tell.
-            message_type: the kind. Resource changes imply theirs; an address list may be one of three kinds,
-                so that it must be said.
+            items: the notifications.
+            message_type: their kind, a ``MessageType``. Resource changes do not need it. Address lists do,
+                because three kinds have them.
 
         Raises:
-            ValueError: the kind cannot be told from the items.
-            EncodeError: a value does not fit its field.
+            ValueError: ``message_type`` is missing.
+            EncodeError: a value does not fit into its field.
         """
         if message_type is None:
             if not items or not all(isinstance(item, ResourceChange) for item in items):
                 raise ValueError(
-                    "address lists may be a client move, a share move or an IP change: say message_type"
+                    "give message_type: an address list can be CLIENT_MOVE, SHARE_MOVE or IP_CHANGE"
                 )
             message_type = MessageType.RESOURCE_CHANGE
         return cls(message_type, len(items), encode_buffer(items))
 
     def decode(self) -> DecodedBuffer:
-        """Read the notifications; raises DecodeError when the buffer does not hold what is announced."""
+        """Read the notifications; raises DecodeError when the buffer does not match type and number."""
         return decode_buffer(self.message_type, self.number_of_messages, self.message_buffer or b"")
 
 
 class Response:
-    """What a method answers. Every one has a ``result``, the Win32 code that the method returned."""
+    """Base class of the responses. Each one has a ``result``, the Win32 code that the method returned."""
 
     __slots__ = ()
     opnum: ClassVar[Opnum]
@@ -140,7 +139,7 @@ R_co = TypeVar("R_co", bound=Response, covariant=True)
 
 
 class Request(Generic[R_co]):
-    """What a method is asked, of the type that its answer has."""
+    """Base class of the requests, generic in the type of the response."""
 
     __slots__ = ()
     opnum: ClassVar[Opnum]
@@ -149,7 +148,7 @@ class Request(Generic[R_co]):
 
 @dataclass(frozen=True, slots=True)
 class GetInterfaceListResponse(Response):
-    """Answer of WitnessrGetInterfaceList; the list may be missing, as it is beside an error."""
+    """Response of WitnessrGetInterfaceList. The list may be null, as it is with an error code."""
 
     opnum: ClassVar = Opnum.GET_INTERFACE_LIST
     interface_list: InterfaceList | None
@@ -157,13 +156,13 @@ class GetInterfaceListResponse(Response):
 
     @property
     def interfaces(self) -> tuple[InterfaceInfo, ...]:
-        """The interfaces, none when there is no list or no array."""
+        """The interfaces; ``()`` if the list or the array is null."""
         return (self.interface_list.interfaces or ()) if self.interface_list else ()
 
 
 @dataclass(frozen=True, slots=True)
 class GetInterfaceListRequest(Request[GetInterfaceListResponse]):
-    """WitnessrGetInterfaceList (opnum 0, MS-SWN 3.1.4.1): no parameters."""
+    """WitnessrGetInterfaceList (opnum 0, MS-SWN 3.1.4.1). It has no parameters."""
 
     opnum: ClassVar = Opnum.GET_INTERFACE_LIST
     response_type: ClassVar = GetInterfaceListResponse
@@ -171,7 +170,7 @@ class GetInterfaceListRequest(Request[GetInterfaceListResponse]):
 
 @dataclass(frozen=True, slots=True)
 class RegisterResponse(Response):
-    """Answer of WitnessrRegister."""
+    """Response of WitnessrRegister."""
 
     opnum: ClassVar = Opnum.REGISTER
     context: ContextHandle
@@ -180,7 +179,7 @@ class RegisterResponse(Response):
 
 @dataclass(frozen=True, slots=True)
 class RegisterRequest(Request[RegisterResponse]):
-    """WitnessrRegister (opnum 1, MS-SWN 3.1.4.2). A string may be None, a null pointer."""
+    """WitnessrRegister (opnum 1, MS-SWN 3.1.4.2). A string of ``None`` is a null pointer."""
 
     opnum: ClassVar = Opnum.REGISTER
     response_type: ClassVar = RegisterResponse
@@ -192,7 +191,7 @@ class RegisterRequest(Request[RegisterResponse]):
 
 @dataclass(frozen=True, slots=True)
 class UnRegisterResponse(Response):
-    """Answer of WitnessrUnRegister."""
+    """Response of WitnessrUnRegister."""
 
     opnum: ClassVar = Opnum.UNREGISTER
     result: int
@@ -209,7 +208,7 @@ class UnRegisterRequest(Request[UnRegisterResponse]):
 
 @dataclass(frozen=True, slots=True)
 class AsyncNotifyResponse(Response):
-    """Answer of WitnessrAsyncNotify: something happened, or the keep-alive time is over (ERROR_TIMEOUT)."""
+    """Response of WitnessrAsyncNotify: a notification, or ERROR_TIMEOUT (0x5B4) after KeepAliveTimeout."""
 
     opnum: ClassVar = Opnum.ASYNC_NOTIFY
     response: RespAsyncNotify | None
@@ -227,7 +226,7 @@ class AsyncNotifyRequest(Request[AsyncNotifyResponse]):
 
 @dataclass(frozen=True, slots=True)
 class RegisterExResponse(Response):
-    """Answer of WitnessrRegisterEx."""
+    """Response of WitnessrRegisterEx."""
 
     opnum: ClassVar = Opnum.REGISTER_EX
     context: ContextHandle
@@ -254,7 +253,7 @@ class RegisterExRequest(Request[RegisterExResponse]):
 
 @dataclass(frozen=True, slots=True)
 class UnRegisterExResponse(Response):
-    """Answer of WitnessrUnRegisterEx; its handle is null after success."""
+    """Response of WitnessrUnRegisterEx. Its handle is null after success."""
 
     opnum: ClassVar = Opnum.UNREGISTER_EX
     context: ContextHandle
@@ -263,7 +262,7 @@ class UnRegisterExResponse(Response):
 
 @dataclass(frozen=True, slots=True)
 class UnRegisterExRequest(Request[UnRegisterExResponse]):
-    """WitnessrUnRegisterEx (opnum 5, MS-SWN 3.1.4.6, from revision 14.0 on)."""
+    """WitnessrUnRegisterEx (opnum 5, MS-SWN 3.1.4.6, since revision 14.0)."""
 
     opnum: ClassVar = Opnum.UNREGISTER_EX
     response_type: ClassVar = UnRegisterExResponse

@@ -1,7 +1,7 @@
-"""What is inside RESP_ASYNC_NOTIFY.MessageBuffer.
+"""The contents of RESP_ASYNC_NOTIFY.MessageBuffer.
 
-The three structures are not NDR: they stand byte-packed, one after the other, little-endian whatever the data
-representation of the call (MS-SWN 2.2.2), with addresses in network order as every implementation has them
+The three structures are not in NDR. They follow each other without gaps, in little-endian whatever the data
+representation of the call (MS-SWN 2.2.2). Addresses are in network order, as in every implementation
 (AMB-25).
 """
 
@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 NO_IPV4: Final = IPv4Address(0)
-"""What stands in an IPV4 field that is not valid."""
+"""The content of an IPV4 field that is not valid."""
 
 NO_IPV6: Final = IPv6Address(0)
-"""What stands in an IPV6 field that is not valid."""
+"""The content of an IPV6 field that is not valid."""
 
 _CHANGE_HEADER = 8
 _LIST_HEADER = 12
@@ -38,7 +38,7 @@ _ADDRESS_SIZE = 24
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """RESOURCE_CHANGE: a resource changed its state (MS-SWN 2.2.2.3). ``change_type`` is a ``ChangeType``."""
+    """RESOURCE_CHANGE: a resource changes its state (MS-SWN 2.2.2.3). ``change_type`` is a ``ChangeType``."""
 
     change_type: int
     resource_name: str
@@ -46,7 +46,7 @@ class ResourceChange:
 
 @dataclass(frozen=True, slots=True)
 class IpAddrInfo:
-    """IPADDR_INFO (MS-SWN 2.2.2.1): one address; its ``AddressFlags`` say which of the two is valid."""
+    """IPADDR_INFO (MS-SWN 2.2.2.1): its ``AddressFlags`` say which of the two addresses is valid."""
 
     flags: int
     ipv4: IPv4Address = NO_IPV4
@@ -66,14 +66,14 @@ Notification: TypeAlias = ResourceChange | IpAddrInfoList
 
 @dataclass(frozen=True, slots=True)
 class DecodedBuffer:
-    """What a MessageBuffer held.
+    """The decoded contents of a MessageBuffer.
 
     Attributes:
-        items: the notifications, as many as NumberOfMessages announced.
-        padding: for each item the octets inside its Length that follow its content. Nobody known sends any,
-            but the Length fields allow for them.
-        slack: the octets after the last item. Samba sends zeros there in NDR64, where it announces more than
-            it has.
+        items: the notifications; there are NumberOfMessages of them.
+        padding: for each item the octets within its Length after its content. No known server sends any, but
+            the Length fields allow them.
+        slack: the octets after the last item. Samba sends zeros there in NDR64, because its Length is too
+            large.
     """
 
     items: tuple[Notification, ...]
@@ -82,17 +82,18 @@ class DecodedBuffer:
 
 
 def encode_buffer(items: Iterable[Notification], *, wrong: Wrong | None = None) -> bytes:
-    """Lay notifications out one after the other, without any gap.
+    """Write notifications one after the other, without gaps.
 
     Args:
-        items: what to tell, in this order.
-        wrong: what to write instead, by field name. Item *n* has ``[n].Length`` and, if it is a change,
-            ``[n].ChangeType``, ``[n].ResourceName`` and ``[n].ResourceName.terminator``; if it is an address
-            list, ``[n].Reserved``, ``[n].IPAddrInstances`` and for each address *m*
-            ``[n].IPAddrInfo[m].Flags``, ``.IPV4``, ``.IPV6``.
+        items: the notifications.
+        wrong: replacements for fields, by field name. Item *n* has ``[n].Length``. A change also has
+            ``[n].ChangeType``, ``[n].ResourceName`` and ``[n].ResourceName.terminator``. An address list has
+            ``[n].Reserved``, ``[n].IPAddrInstances`` and, for each address *m*, ``[n].IPAddrInfo[m].Flags``,
+            ``.IPV4`` and ``.IPV6``.
 
     Raises:
-        EncodeError: a value does not fit its field, or ``wrong`` names no field of this buffer.
+        EncodeError: a value does not fit into its field, or ``wrong`` names a field that the buffer does not
+            have.
     """
     writer = FieldWriter("little", wrong)
     for index, item in enumerate(items):
@@ -104,17 +105,17 @@ def encode_buffer(items: Iterable[Notification], *, wrong: Wrong | None = None) 
 
 
 def decode_buffer(message_type: int, number: int, buffer: bytes) -> DecodedBuffer:
-    """Read the notifications of a MessageBuffer, walking from one to the next by their Length fields.
+    """Read the notifications of a MessageBuffer. The Length of each one gives the start of the next one.
 
     Args:
-        message_type: RESP_ASYNC_NOTIFY.MessageType, which says what the structures are.
-        number: RESP_ASYNC_NOTIFY.NumberOfMessages. The work is bounded by the buffer, whatever this number
-            says.
+        message_type: RESP_ASYNC_NOTIFY.MessageType; it determines the structures.
+        number: RESP_ASYNC_NOTIFY.NumberOfMessages. The size of the buffer limits the work, even for a huge
+            number.
         buffer: the octets of MessageBuffer.
 
     Raises:
-        DecodeError: the kind is unknown, or a structure does not fit into its Length or its Length into the
-            buffer.
+        DecodeError: the kind is unknown, a structure does not fit into its Length, or a Length does not fit
+            into the buffer.
     """
     read: Callable[[FieldReader, str], Notification]
     if message_type == MessageType.RESOURCE_CHANGE:
@@ -122,7 +123,7 @@ def decode_buffer(message_type: int, number: int, buffer: bytes) -> DecodedBuffe
     elif message_type in {MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE, MessageType.IP_CHANGE}:
         read, header = _read_addresses, _LIST_HEADER
     else:
-        raise DecodeError("MessageType", 0, f"{message_type} is no known kind of notification (1 to 4)")
+        raise DecodeError("MessageType", 0, f"{message_type} is not a known kind of notification (1 to 4)")
     reader = FieldReader(buffer)
     items: list[Notification] = []
     padding: list[bytes] = []
@@ -132,7 +133,7 @@ def decode_buffer(message_type: int, number: int, buffer: bytes) -> DecodedBuffe
         reader.offset = start
         if length < header:
             raise DecodeError(
-                f"{name}.Length", start, f"{length} octets cannot hold the {header} of its fixed fields"
+                f"{name}.Length", start, f"{length} octets are less than the {header} of the fixed fields"
             )
         inner = FieldReader(reader.octets(name, length))
         try:

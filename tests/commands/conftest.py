@@ -1,4 +1,4 @@
-"""A cluster that runs by itself, its profile, and the command as a user calls it."""
+"""A running reference cluster, its profile, and the command as a user calls it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def served() -> Iterator[EmbeddedCluster]:
 
 @pytest.fixture(scope="session")
 def profile_text() -> Callable[..., str]:
-    """The profile of a cluster, with other values for some keys."""
+    """Makes the profile of a cluster, with other values for some keys."""
     return _profile_text
 
 

@@ -1,4 +1,4 @@
-"""``swn-torture faults``, and ``--fault`` wherever a reference cluster is started."""
+"""``swn-torture faults``, and ``--fault`` of the commands that start a reference cluster."""
 
 from __future__ import annotations
 
@@ -16,43 +16,71 @@ if TYPE_CHECKING:
 
 CASE = "rpc.register.version-is-checked-before-names[register]"
 FAULT = "register-checks-version-last"
-"""Makes that case fail."""
+"""The fault that fails this case."""
 
 
-def test_faults_are_listed_with_what_they_violate(swn_torture: Command) -> None:
-    answer = swn_torture("faults", "version-first")
-    assert answer.returncode == 0
-    assert FAULT in answer.stdout
-    assert "violates SWN-3.1.4.2-version-first" in answer.stdout
+def test_faults_lists_name_kind_and_requirements(swn_torture: Command) -> None:
+    done = swn_torture("faults", "version-first")
+
+    assert done.returncode == 0
+    assert "checks (realistic)" in done.stdout
+    assert FAULT in done.stdout
+    assert "violates SWN-3.1.4.2-version-first" in done.stdout
 
 
-def test_faults_as_json(swn_torture: Command) -> None:
+def test_faults_finds_what_a_server_was_seen_to_have(swn_torture: Command) -> None:
+    done = swn_torture("faults", "samba", "empty-list")
+
+    assert "empty-list-succeeds" in done.stdout
+    assert "seen in Samba 4.22" in done.stdout
+
+
+def test_faults_prints_json(swn_torture: Command) -> None:
     rows = json.loads(swn_torture("faults", "--area", "checks", "--json").stdout)
+
     assert {row["area"] for row in rows} == {"checks"}
+    assert {row["kind"] for row in rows} == {"realistic"}
     assert all(row["summary"].endswith(".") and row["violates"] for row in rows)
 
 
-def test_an_area_that_there_is_not(swn_torture: Command) -> None:
-    answer = swn_torture("faults", "--area", "weather")
-    assert answer.returncode == 2
-    assert "timers" in answer.stderr
+def test_faults_of_one_kind(swn_torture: Command) -> None:
+    rows = json.loads(swn_torture("faults", "--kind", "narrowed", "--json").stdout)
+
+    assert {row["kind"] for row in rows} == {"narrowed"}
+    assert {row["area"] for row in rows} == {"entries", "pending-calls", "conditions", "after-errors"}
 
 
-def test_a_reference_with_a_fault_fails_the_case_for_it(swn_torture: Command) -> None:
-    answer = swn_torture("run", "-n", "0", "--case", CASE, "--fault", FAULT)
-    assert answer.returncode == 1, answer.stderr
-    assert f"--fault {FAULT} --case" in answer.stdout, "the line that repeats it has to name the fault"
+@pytest.mark.parametrize(
+    ("option", "known"), [("--area", "timers"), ("--kind", "narrowed")], ids=["area", "kind"]
+)
+def test_unknown_area_or_kind_lists_the_known(swn_torture: Command, option: str, known: str) -> None:
+    done = swn_torture("faults", option, "weather")
+
+    assert done.returncode == 2
+    assert "weather" in done.stderr
+    assert known in done.stderr
+
+
+def test_reference_with_a_fault_fails_the_case_for_it(swn_torture: Command) -> None:
+    done = swn_torture("run", "-n", "0", "--case", CASE, "--fault", FAULT)
+
+    assert done.returncode == 1, done.stderr
+    assert f"--fault {FAULT} --case" in done.stdout, "the command that repeats the case names the fault"
 
 
 @pytest.mark.parametrize("command", ["run", "serve"])
-def test_a_fault_that_there_is_not(swn_torture: Command, command: str) -> None:
-    answer = swn_torture(command, "--fault", "register-check-version-last")
-    assert answer.returncode == 2
-    assert FAULT in answer.stderr.replace("\n", "")
-    assert "Traceback" not in answer.stderr
+def test_unknown_fault_lists_close_matches(swn_torture: Command, command: str) -> None:
+    done = swn_torture(command, "--fault", "register-check-version-last")
+    text = done.stderr.replace("\n", " ")
+
+    assert done.returncode == 2
+    assert "Unknown fault 'register-check-version-last'. Close matches:" in text
+    assert FAULT in text
+    assert "Traceback" not in text
 
 
-def test_only_an_embedded_cluster_can_be_given_a_fault(swn_torture: Command, profile: Path) -> None:
-    answer = swn_torture("run", "--target", str(profile), "--fault", FAULT)
-    assert answer.returncode == 2
-    assert "embedded" in answer.stderr
+def test_only_an_embedded_cluster_can_have_a_fault(swn_torture: Command, profile: Path) -> None:
+    done = swn_torture("run", "--target", str(profile), "--fault", FAULT)
+
+    assert done.returncode == 2
+    assert "embedded" in done.stderr

@@ -1,4 +1,4 @@
-"""``swn-torture run``: exit codes, explanations, and no result lost."""
+"""``swn-torture run``: exit codes, explanations, and results that survive an interruption."""
 
 from __future__ import annotations
 
@@ -25,14 +25,24 @@ if TYPE_CHECKING:
 CASE = "rpc.register.version-is-checked-before-names[register]"
 
 
-def one_paragraph(text: str) -> bool:
+def is_paragraph(text: str) -> bool:
     return "Traceback" not in text and len(text) > 40
 
 
-def test_help_teaches(swn_torture: Command) -> None:
+def test_help_lists_every_subcommand(swn_torture: Command) -> None:
     answer = swn_torture("--help")
     assert answer.returncode == 0
-    for word in ("run", "serve", "cluster", "client", "lab", "requirements", "report", "Exit codes"):
+    for word in (
+        "run",
+        "serve",
+        "cluster",
+        "client",
+        "lab",
+        "explain",
+        "requirements",
+        "report",
+        "Exit codes",
+    ):
         assert word in answer.stdout
 
 
@@ -47,7 +57,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "serve", "faults", "cluster", "client", "lab", "requirements", "report"]
+    "command", ["run", "serve", "faults", "cluster", "client", "lab", "explain", "requirements", "report"]
 )
 def test_every_subcommand_has_help(swn_torture: Command, command: str) -> None:
     answer = swn_torture(command, "--help")
@@ -55,7 +65,7 @@ def test_every_subcommand_has_help(swn_torture: Command, command: str) -> None:
     assert "Usage:" in answer.stdout
 
 
-def test_a_conforming_target(swn_torture: Command, profile: Path, tmp_path: Path) -> None:
+def test_conforming_target_exits_with_0(swn_torture: Command, profile: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     answer = swn_torture("run", "--target", str(profile), "-n", "0", "--case", CASE, "--report", str(report))
     assert answer.returncode == 0, answer.stderr
@@ -65,10 +75,10 @@ def test_a_conforming_target(swn_torture: Command, profile: Path, tmp_path: Path
     assert "Passw0rd!" not in (report / "results.json").read_text(encoding="utf-8")
 
 
-def test_nobody_is_there(
+def test_unreachable_target_is_explained(
     swn_torture: Command, served: EmbeddedCluster, tmp_path: Path, profile_text: Text
 ) -> None:
-    with socket.socket() as held:  # Bound and not listening: connections to it are refused.
+    with socket.socket() as held:  # bound but not listening, so connections are refused
         held.bind(("127.0.0.1", 0))
         path = tmp_path / "profile.toml"
         path.write_text(
@@ -76,51 +86,49 @@ def test_nobody_is_there(
         )
         answer = swn_torture("run", "--target", str(path))
     assert answer.returncode == 3
-    assert one_paragraph(answer.stderr)
+    assert is_paragraph(answer.stderr)
     assert "endpoint mapper of node NODE1 (127.0.0.1)" in " ".join(answer.stderr.split())
 
 
-def test_the_password_is_wrong(
+def test_wrong_password_is_explained(
     swn_torture: Command, served: EmbeddedCluster, tmp_path: Path, profile_text: Text
 ) -> None:
     path = tmp_path / "profile.toml"
     path.write_text(profile_text(served, password="wrong"), encoding="utf-8")
     answer = swn_torture("run", "--target", str(path))
     assert answer.returncode == 3
-    assert one_paragraph(answer.stderr)
+    assert is_paragraph(answer.stderr)
     assert "[account]" in answer.stderr
 
 
-def test_the_net_name_is_wrong(
+def test_wrong_net_name_is_explained(
     swn_torture: Command, served: EmbeddedCluster, tmp_path: Path, profile_text: Text
 ) -> None:
     path = tmp_path / "profile.toml"
     path.write_text(profile_text(served, net_name="OTHER"), encoding="utf-8")
     answer = swn_torture("run", "--target", str(path))
     assert answer.returncode == 3
-    assert one_paragraph(answer.stderr)
+    assert is_paragraph(answer.stderr)
     assert "'OTHER'" in answer.stderr
     assert "ERROR_INVALID_PARAMETER (0x57)" in " ".join(answer.stderr.split())
 
 
-def test_the_profile_is_not_toml(swn_torture: Command, tmp_path: Path) -> None:
+def test_profile_that_is_not_toml_is_a_usage_error(swn_torture: Command, tmp_path: Path) -> None:
     path = tmp_path / "profile.toml"
     path.write_text("schema =", encoding="utf-8")
     answer = swn_torture("run", "--target", str(path))
     assert answer.returncode == 2
-    assert one_paragraph(answer.stderr)
+    assert is_paragraph(answer.stderr)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--target", "windows-95"), "no target profile named"),
-        (("-n", "many"), "number, or auto"),
+        (("--target", "windows-95"), "Unknown target profile 'windows-95'"),
+        (("-n", "many"), "must be a number or auto"),
         (("--captures", "some"), "some"),
         (("--colour", "blue"), "--colour"),
-        (("-n", "0", "--requirement", "SWN-3.1.4.2-null-netnam"), "SWN-3.1.4.2-null-netname"),
-        (("-n", "0", "--case", "rpc.register.nul-name"), "no case"),
-        (("-n", "0", "-k", "nothing-is-called-this"), "no case matches"),
+        (("-n", "0", "-k", "no-such-case"), "No case matches -k, --case and --requirement."),
     ],
 )
 def test_unknown_values_are_usage_errors(
@@ -132,7 +140,53 @@ def test_unknown_values_are_usage_errors(
     assert message in " ".join(answer.stderr.split())
 
 
-def test_a_report_that_cannot_be_written_costs_no_other(
+@pytest.mark.parametrize("workers", [(), ("-n", "0"), ("-n", "2")], ids=["auto", "none", "two"])
+@pytest.mark.parametrize(
+    ("option", "unknown", "close"),
+    [
+        ("--requirement", "SWN-3.1.4.2-null-netnam", "SWN-3.1.4.2-null-netname"),
+        ("--case", f"{CASE[:-2]}]", CASE),
+        ("--case", "rpc.register.version-is-checked", "rpc.register.version-is-checked-before-names"),
+    ],
+)
+def test_unknown_id_is_a_usage_error_with_close_matches(
+    swn_torture: Command, option: str, unknown: str, close: str, workers: tuple[str, ...]
+) -> None:
+    answer = swn_torture("run", option, unknown, *workers)
+    text = " ".join(answer.stderr.split())
+    assert answer.returncode == 2, answer.stderr
+    assert f"swn-torture: Unknown {option[2:]} '{unknown}'. Close matches: {close}" in text
+    assert "INTERNALERROR" not in text
+    assert "Traceback" not in text
+
+
+def test_id_without_parameters_runs_every_variant(swn_torture: Command, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    answer = swn_torture("run", "-n", "0", "--case", CASE.partition("[")[0], "--json", str(path))
+    assert answer.returncode == 0, answer.stderr
+    ids = [case["id"] for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
+    assert ids == [CASE, CASE.replace("[register]", "[register-ex]")]
+
+
+@pytest.mark.parametrize("parameters", ["", "[register]"])
+def test_renamed_case_runs_under_its_new_id(tmp_path: Path, parameters: str) -> None:
+    path = tmp_path / "results.json"
+    base = CASE.partition("[")[0]
+    code = (
+        "import swn_torture.harness.case_map as case_map; from swn_torture.cli import main;"
+        f"case_map.renamed_cases = lambda: {{'rpc.old.name': {base!r}}}; main()"
+    )
+    arguments = ["run", "-n", "0", "--case", f"rpc.old.name{parameters}", "--json", str(path)]
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert f"The case rpc.old.name{parameters} was renamed to {base}{parameters}." in answer.stderr
+    cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    assert {case["id"].partition("[")[0] for case in cases} == {base}
+
+
+def test_report_that_cannot_be_written_stops_no_other(
     swn_torture: Command, profile: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results.json"
@@ -144,12 +198,12 @@ def test_a_report_that_cannot_be_written_costs_no_other(
     assert json.loads(results.read_text(encoding="utf-8"))["run"]["complete"] is True
 
 
-def test_an_interrupted_run_keeps_what_it_found(profile: Path, tmp_path: Path) -> None:
+def test_interrupted_run_keeps_its_results(profile: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
-    # A shell without job control has what it starts in the background ignore the signal.
+    # A shell without job control makes its background processes ignore the signal.
     command = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", "run"]
     command += ["--target", str(profile), "-n", "0"]
-    # So many that there is always one to interrupt.
+    # Many cases, so that one is running when the signal arrives.
     command += ["-k", "ndr", "--report", str(report)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -163,9 +217,7 @@ def test_an_interrupted_run_keeps_what_it_found(profile: Path, tmp_path: Path) -
     assert process.returncode == 3
 
 
-def test_a_run_that_was_killed_leaves_its_journal(
-    swn_torture: Command, profile: Path, tmp_path: Path
-) -> None:
+def test_killed_run_leaves_its_journal(swn_torture: Command, profile: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "0"]
     command += ["-k", "register.wrong_version or each_registration_has_its_own", "--report", str(report)]
@@ -180,7 +232,7 @@ def test_a_run_that_was_killed_leaves_its_journal(
     assert page.stat().st_size > 0
 
 
-def test_a_target_that_dies_is_an_error_and_no_violation(
+def test_target_that_stops_is_an_error_not_a_violation(
     swn_torture: Command, tmp_path: Path, profile_text: Text
 ) -> None:
     from swn_torture.server.config import ClusterConfig
@@ -195,7 +247,7 @@ def test_a_target_that_dies_is_an_error_and_no_violation(
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         journal = report / "journal.jsonl"
         deadline = time.monotonic() + 60
-        while not _waits(cluster):
+        while not _has_registration(cluster):
             assert time.monotonic() < deadline, "the first case did not register"
             time.sleep(0.05)
     _, errors = process.communicate(timeout=120)
@@ -209,8 +261,8 @@ def test_a_target_that_dies_is_an_error_and_no_violation(
     assert swn_torture("report", str(report / "results.json")).returncode == 0
 
 
-def _waits(cluster: EmbeddedCluster) -> bool:
-    """Whether a registration is there whose call is pending."""
+def _has_registration(cluster: EmbeddedCluster) -> bool:
+    """Whether the cluster has a registration."""
     import asyncio
 
     from swn_torture.control.reference import ReferenceController

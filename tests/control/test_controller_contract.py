@@ -1,4 +1,4 @@
-"""What every kind of controller has to do, checked for all kinds in the registry."""
+"""The contract of all controllers, checked for every kind in the registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from swn_torture.control import Capability, Controller, Failure, NotSupported
 from swn_torture.control.kinds import KINDS, controller_class, controller_from
 
-#: The least that each kind needs in its [controller] table. A new kind adds a line here.
+#: The smallest valid [controller] table of each kind. A new kind adds a line here.
 SETTINGS: dict[str, dict[str, Any]] = {
     "none": {},
     "reference": {"port": 1},
@@ -50,7 +50,7 @@ def test_every_capability_has_a_call() -> None:
 
 
 @each_kind
-def test_kind_is_the_word_in_the_profile(kind: str) -> None:
+def test_kind_is_the_value_in_the_profile(kind: str) -> None:
     assert controller_class(kind).kind == kind
     assert make(kind).kind == kind
 
@@ -62,7 +62,7 @@ def test_unknown_setting_is_named(kind: str) -> None:
 
 
 @each_kind
-def test_capabilities_are_answered_without_a_cluster(kind: str) -> None:
+def test_capabilities_need_no_cluster(kind: str) -> None:
     assert make(kind).capabilities <= set(Capability)
 
 
@@ -71,10 +71,10 @@ def test_missing_capability_raises_not_supported(kind: str) -> None:
     controller = make(kind)
     for capability in set(Capability) - controller.capabilities:
         name, arguments, keywords = CALLS[capability]
-        with pytest.raises(NotSupported) as refused:
+        with pytest.raises(NotSupported) as caught:
             asyncio.run(getattr(controller, name)(*arguments, **keywords))
-        assert refused.value.capability is capability
-        assert refused.value.kind == kind
+        assert caught.value.capability is capability
+        assert caught.value.kind == kind
 
 
 @each_kind
@@ -86,12 +86,12 @@ def test_declared_capability_is_implemented(kind: str) -> None:
 
 
 @each_kind
-def test_signatures_are_those_of_the_base_class(kind: str) -> None:
+def test_signatures_equal_those_of_the_base_class(kind: str) -> None:
     for name, _, _ in CALLS.values():
         expected = list(inspect.signature(getattr(Controller, name)).parameters)
         assert list(inspect.signature(getattr(controller_class(kind), name)).parameters) == expected
 
 
-def test_unknown_kind_lists_the_known_ones() -> None:
+def test_unknown_kind_lists_the_known_kinds() -> None:
     with pytest.raises(ValueError, match="unknown kind 'heartbeat'; known kinds: none, reference, ctdb"):
         controller_from({"kind": "heartbeat"})

@@ -1,4 +1,4 @@
-"""Reading what ctdb and net witness print; the samples are Samba 4.22's."""
+"""The parsers for the output of ctdb, net witness and ip; the samples are from Samba 4.22."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from swn_torture.control import ControllerError, NodeState
 from swn_torture.control.ctdb_output import (
     InterfaceAddress,
-    exactly,
+    exact_pattern,
     parse_addresses,
     parse_interfaces,
     parse_registrations,
@@ -35,18 +35,18 @@ _HEADER = (
         ("0|0|0|0|0|0|0|1|N", NodeState.UNHEALTHY),
     ],
 )
-def test_flags_of_a_node_make_one_state(bits: str, state: NodeState) -> None:
+def test_flags_of_a_node_give_its_state(bits: str, state: NodeState) -> None:
     (node,) = parse_status(f"{_HEADER}|2|198.51.100.12|{bits}|\n")
     assert (node.pnn, node.address, node.state) == (2, "198.51.100.12", state)
 
 
-def test_addresses_know_their_host_or_that_there_is_none() -> None:
+def test_address_has_its_host_or_none() -> None:
     text = "|Public IP|Node|\n|198.51.100.199|1|\n|2001:db8::1|-1|\n"
     assert parse_addresses(text) == {"198.51.100.199": 1, "2001:db8::1": None}
 
 
 @pytest.mark.parametrize("parse", [parse_status, parse_addresses])
-def test_anything_else_is_an_error_that_shows_it(parse: Any) -> None:
+def test_other_output_is_an_error_that_shows_it(parse: Any) -> None:
     with pytest.raises(ControllerError, match="Failed to connect"):
         parse("Failed to connect to CTDB daemon\n")
 
@@ -65,7 +65,7 @@ _REGISTRATION = {
 }
 
 
-def test_a_registration_is_read_in_full() -> None:
+def test_all_fields_of_a_registration_are_read() -> None:
     text = json.dumps({"filters": {}, "registrations": {"b3c7b2b7": _REGISTRATION}})
     (view,) = parse_registrations(text, {1: "node2"})
     assert view.key == "b3c7b2b7"
@@ -74,27 +74,27 @@ def test_a_registration_is_read_in_full() -> None:
     assert (view.client_computer_name, view.node, view.account) == ("CL1", "node2", "SWNCLUSTER\\witness")
 
 
-def test_a_registration_of_an_unknown_node_and_without_a_share() -> None:
+def test_registration_of_unknown_node_without_share() -> None:
     entry = {**_REGISTRATION, "share_name": None}
     (view,) = parse_registrations(json.dumps({"registrations": {"k": entry}}), {})
     assert (view.share_name, view.node) == (None, "pnn 1")
 
 
 @pytest.mark.parametrize("text", ["", "net_witness failed", "[]", "{}"])
-def test_no_list_of_registrations_is_an_error(text: str) -> None:
+def test_output_without_registrations_is_an_error(text: str) -> None:
     with pytest.raises(ControllerError, match="net witness printed"):
         parse_registrations(text, {})
 
 
 @pytest.mark.parametrize("name", ["FS.example", "a+b", "x|y", r"log\5cname", "[1]", "{2}", "^$", "(*)"])
-def test_a_filter_matches_its_name_and_nothing_else(name: str) -> None:
-    # Python's expressions agree with POSIX's on these characters.
-    assert re.search(exactly(name), name)
-    assert not re.search(exactly(name), f"{name}2")
-    assert not re.search(exactly(name), name.replace(name[-1], "?"))
+def test_exact_pattern_matches_only_its_text(name: str) -> None:
+    # For these characters, Python's regular expressions are the same as POSIX's.
+    assert re.search(exact_pattern(name), name)
+    assert not re.search(exact_pattern(name), f"{name}2")
+    assert not re.search(exact_pattern(name), name.replace(name[-1], "?"))
 
 
-def test_interfaces_of_a_node() -> None:
+def test_addresses_of_the_interfaces_are_read() -> None:
     text = (
         "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n"
         "2: eth0    inet 198.51.100.10/24 scope global eth0\\       valid_lft forever\n"

@@ -1,4 +1,4 @@
-"""The interface of controllers, through the one that can do nothing."""
+"""The methods that all controllers inherit, tested with `NoController`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from swn_torture.control import Capability, Failure, NoController, NotSupported
 
 
-def test_every_failure_names_its_capability() -> None:
+def test_every_failure_has_its_capability() -> None:
     assert [failure.capability for failure in Failure] == [
         Capability.FAIL_CRASH,
         Capability.FAIL_POWER_OFF,
@@ -17,23 +17,23 @@ def test_every_failure_names_its_capability() -> None:
     ]
 
 
-def test_an_order_without_its_capability_names_what_is_missing() -> None:
+def test_call_without_its_capability_names_the_capability() -> None:
     controller = NoController()
-    with pytest.raises(NotSupported, match="the none controller cannot do fail-power-off") as caught:
+    with pytest.raises(NotSupported, match="the none controller does not support fail-power-off") as caught:
         asyncio.run(controller.fail("NODE1", Failure.POWER_OFF))
     assert caught.value.capability is Capability.FAIL_POWER_OFF
 
 
-def test_missing_keeps_the_order_of_the_question() -> None:
-    wanted = (Capability.MOVE_SHARE, Capability.LIST_NODES)
-    assert NoController().missing(wanted) == wanted
-    assert not NoController().can(*wanted)
+def test_missing_keeps_the_order_of_its_argument() -> None:
+    capabilities = (Capability.MOVE_SHARE, Capability.LIST_NODES)
+    assert NoController().missing(capabilities) == capabilities
+    assert not NoController().can(*capabilities)
     assert NoController().can()
 
 
-@pytest.mark.parametrize("order", ["wait_healthy", "restore"])
-def test_nothing_to_restore_returns_at_once(order: str) -> None:
-    coroutine = getattr(NoController(), order)(timeout=0)
+@pytest.mark.parametrize("call", ["wait_healthy", "restore"])
+def test_wait_and_restore_return_at_once(call: str) -> None:
+    coroutine = getattr(NoController(), call)(timeout=0)
     with pytest.raises(StopIteration) as ended:
-        coroutine.send(None)  # ends in its first step: it waits for nothing
+        coroutine.send(None)  # it ends in its first step, so it does not wait
     assert ended.value.value is None

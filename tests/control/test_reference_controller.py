@@ -1,4 +1,4 @@
-"""The controller of the reference, through its administration, on an embedded cluster."""
+"""The controller of the reference cluster, with an embedded cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import ContextHandle
 
-SOON = 5.0
+TIMEOUT = 5.0
+"""Seconds to wait for a response."""
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +33,20 @@ def cluster() -> Iterator[EmbeddedCluster]:
         yield running
 
 
-async def registered(
+async def register(
     cluster: EmbeddedCluster, share_name: str | None = "SHARE"
 ) -> tuple[WitnessClient, ContextHandle]:
-    here, there = cluster.nodes[0], cluster.nodes[1]
+    """Connect to NODE1, and register for the address of NODE2 with IP notifications."""
+    node1, node2 = cluster.nodes[0], cluster.nodes[1]
     client = await connect(
-        here.address,
-        epm_port=here.epm_port,
+        node1.address,
+        epm_port=node1.epm_port,
         credentials=Credentials("witness", "Passw0rd!", "SWNTEST"),
         level=AuthLevel.INTEGRITY,
     )
     response = await client.register_ex(
         net_name="SWNCLUSTER",
-        ip_address=there.address,
+        ip_address=node2.address,
         client_computer_name="CLIENT01",
         share_name=share_name,
         flags=1,
@@ -53,11 +55,11 @@ async def registered(
     return client, response.context
 
 
-def test_it_sees_everything(cluster: EmbeddedCluster) -> None:
-    async def story() -> None:
+def test_nodes_registrations_and_shares_are_listed(cluster: EmbeddedCluster) -> None:
+    async def steps() -> None:
         async with ReferenceController(port=cluster.admin_port) as controller:
             assert controller.can(*Capability)
-            client, handle = await registered(cluster)
+            client, handle = await register(cluster)
             nodes = await controller.nodes()
             assert [(node.name, node.state) for node in nodes] == [
                 (f"NODE{n}", NodeState.OK) for n in (1, 2, 3)
@@ -74,15 +76,15 @@ def test_it_sees_everything(cluster: EmbeddedCluster) -> None:
             assert await controller.shares() == (ShareView("SHARE", True), ShareView("PLAIN", False))  # noqa: FBT003
             await client.close()
 
-    asyncio.run(story())
+    asyncio.run(steps())
 
 
-def test_it_moves_everything(cluster: EmbeddedCluster) -> None:
-    async def story() -> None:
+def test_calls_notify_the_client(cluster: EmbeddedCluster) -> None:
+    async def steps() -> None:
         async with ReferenceController(port=cluster.admin_port) as controller:
-            client, handle = await registered(cluster)
+            client, handle = await register(cluster)
             raw = RespAsyncNotify(9, 2, b"\x01\x02")
-            for order, message_type in (
+            for change, message_type in (
                 (controller.disable("NODE2"), 1),
                 (controller.enable("NODE2"), None),
                 (controller.move_client("CLIENT01", "NODE3"), 2),
@@ -101,32 +103,32 @@ def test_it_moves_everything(cluster: EmbeddedCluster) -> None:
                 (controller.force_response(str(handle.uuid), response=raw), 9),
             ):
                 call = client.async_notify(handle)
-                await order
-                seen = []
-                # Those who watch addresses hear of a state twice: RESOURCE_CHANGE, then IP_CHANGE.
+                await change
+                received = []
+                # With IP notifications a new state causes two: RESOURCE_CHANGE and IP_CHANGE.
                 while True:
-                    answer = await call.reply(SOON)
-                    assert answer.result == 0
-                    assert answer.response is not None
-                    seen.append(answer.response.message_type)
-                    if message_type in {2, 3, 9} or seen[-1] == 4:
+                    response = await call.reply(TIMEOUT)
+                    assert response.result == 0
+                    assert response.response is not None
+                    received.append(response.response.message_type)
+                    if message_type in {2, 3, 9} or received[-1] == 4:
                         break
                     call = client.async_notify(handle)
-                assert message_type is None or message_type in seen
+                assert message_type is None or message_type in received
             call = client.async_notify(handle)
             await controller.force_unregister(str(handle.uuid))
-            assert (await call.reply(SOON)).result == 0x490
+            assert (await call.reply(TIMEOUT)).result == 0x490
             await controller.restart("NODE1")
-            assert await client.rpc.wait_closed(SOON) == "reset"
+            assert await client.rpc.wait_closed(TIMEOUT) == "reset"
             await controller.restore()
 
-    asyncio.run(story())
+    asyncio.run(steps())
 
 
-def test_it_tells_what_is_wrong(cluster: EmbeddedCluster) -> None:
-    async def story() -> None:
+def test_errors_name_the_problem(cluster: EmbeddedCluster) -> None:
+    async def steps() -> None:
         async with ReferenceController(port=cluster.admin_port) as controller:
-            with pytest.raises(ControllerError, match="disable: no node is called 'NODE9'; known are: NODE1"):
+            with pytest.raises(ControllerError, match="disable: unknown node 'NODE9'; known: NODE1"):
                 await controller.disable("NODE9")
             await controller.disable("NODE1")
             with pytest.raises(NotHealthy, match="NODE1 disabled"):
@@ -137,60 +139,63 @@ def test_it_tells_what_is_wrong(cluster: EmbeddedCluster) -> None:
                 await controller.wait_healthy()
             await controller.restore()
             await controller.wait_healthy()
-            with pytest.raises(ControllerError, match="no order 'dance'"):
-                await controller.order("dance")
-            assert "crash" in await controller.order("help")
+            with pytest.raises(ControllerError, match="unknown command 'dance'"):
+                await controller.send("dance")
+            assert "crash" in await controller.send("help")
 
-    asyncio.run(story())
+    asyncio.run(steps())
 
 
-def test_a_cluster_that_is_not_there() -> None:
+def test_missing_cluster_or_port_is_an_error() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(ControllerError, match=f"administration at 127.0.0.1 port {port} cannot be reached"):
+    with pytest.raises(ControllerError, match=f"administration at 127.0.0.1 port {port} is not reachable"):
         asyncio.run(ReferenceController(port=port).open())
     with pytest.raises(ValueError, match="needs the port"):
         ReferenceController()
 
 
-def test_lines_that_are_no_orders_are_answered_as_such(cluster: EmbeddedCluster) -> None:
-    with socket.create_connection((cluster.admin_address, cluster.admin_port), timeout=SOON) as line:
-        stream = line.makefile("rwb")
+def test_administration_rejects_lines_that_are_no_commands(cluster: EmbeddedCluster) -> None:
+    with socket.create_connection((cluster.admin_address, cluster.admin_port), timeout=TIMEOUT) as connection:
+        stream = connection.makefile("rwb")
         for request, problem in (
             (b"hello", "not JSON"),
-            (b"[]", "a request is an object"),
+            (b"[]", "a request must be an object"),
             (b'{"do": "disable"}', "node"),
-            (b'{"do": "move_client", "destination": "NODE1"}', "say whom"),
-            (b'{"do": "set_interface", "node": "NODE1", "state": "up"}', "state can be UNKNOWN, AVAILABLE"),
+            (b'{"do": "move_client", "destination": "NODE1"}', "select registrations by"),
+            (
+                b'{"do": "set_interface", "node": "NODE1", "state": "up"}',
+                "state must be one of UNKNOWN, AVAILABLE",
+            ),
         ):
             stream.write(request + b"\n")
             stream.flush()
-            answer = json.loads(stream.readline())
-            assert answer["ok"] is False
-            assert problem in answer["error"]
+            response = json.loads(stream.readline())
+            assert response["ok"] is False
+            assert problem in response["error"]
 
 
-def test_orders_that_only_the_reference_knows(cluster: EmbeddedCluster) -> None:
-    async def story() -> None:
+def test_commands_of_the_administration_without_a_call(cluster: EmbeddedCluster) -> None:
+    async def steps() -> None:
         async with ReferenceController(port=cluster.admin_port) as controller:
-            info = await controller.order("info")
+            info = await controller.send("info")
             assert (info["net_name"], info["options"]["dual_stack"]) == ("SWNCLUSTER", "two-entries")
-            assert [i["state"] for i in await controller.order("interfaces")] == ["AVAILABLE"] * 3
-            await controller.order("set_shares", shares=[{"name": "NEW", "scale_out": True}])
+            assert [i["state"] for i in await controller.send("interfaces")] == ["AVAILABLE"] * 3
+            await controller.send("set_shares", shares=[{"name": "NEW", "scale_out": True}])
             assert await controller.shares() == (ShareView("NEW", True),)  # noqa: FBT003
-            await controller.order("fail_share_enumeration", failing=True)
-            client, handle = await registered(cluster, share_name=None)
-            refused = await client.register(
+            await controller.send("fail_share_enumeration", failing=True)
+            client, handle = await register(cluster, share_name=None)
+            rejected = await client.register(
                 net_name="SWNCLUSTER", ip_address=cluster.nodes[1].address, client_computer_name="C"
             )
-            assert refused.result == 0x139F
+            assert rejected.result == 0x139F
             call = client.async_notify(handle)
-            await controller.order("change_ip", client_name="CLIENT01", change="NODE3")
-            answer = await call.reply(SOON)
-            assert answer.response is not None
-            assert answer.response.message_type == 4
+            await controller.send("change_ip", client_name="CLIENT01", change="NODE3")
+            response = await call.reply(TIMEOUT)
+            assert response.response is not None
+            assert response.response.message_type == 4
             await client.close()
             await controller.restore()
 
-    asyncio.run(story())
+    asyncio.run(steps())

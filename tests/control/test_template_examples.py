@@ -1,4 +1,4 @@
-"""Every commented example of the template profile loads when its comment signs are removed."""
+"""Every commented example of the template profile loads after its comment signs are removed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ACTIVE_CONTROLLER = '[controller]\nkind = "none"\n'
 
 
 def examples() -> list[str]:
-    """Runs of commented lines that are TOML, without their comment signs."""
+    """The blocks of commented lines that are TOML, without their comment signs."""
     lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
     runs = groupby(lines, key=lambda line: bool(_EXAMPLE.match(line)))
     return ["\n".join(line.removeprefix("# ") for line in run) for is_example, run in runs if is_example]
 
 
 def uncommented(example: str) -> str:
-    """The template with one example in force."""
+    """The template with the comment signs of one example removed."""
     text = TEMPLATE.read_text(encoding="utf-8")
     commented = "\n".join(f"# {line}" for line in example.splitlines())
     assert commented in text
@@ -31,7 +31,7 @@ def uncommented(example: str) -> str:
     return text.replace(_ACTIVE_CONTROLLER, "", 1) if example.startswith("[controller]") else text
 
 
-def test_template_has_examples_of_every_kind() -> None:
+def test_template_has_an_example_of_each_controller() -> None:
     kinds = {match[1] for example in examples() if (match := re.search(r'kind = "(\w+)"', example))}
     assert kinds == {"ctdb", "reference"}
     assert _ACTIVE_CONTROLLER in TEMPLATE.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Fixtures of the transport's tests."""
+"""Fixtures for the tests of the transport."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tests.dcerpc.rpc_pair import Pair
 
 @pytest.fixture
 def pair() -> Pair:
-    """Both ends in memory, nothing negotiated yet."""
+    """A client and a server in memory that have not bound yet."""
     return Pair()

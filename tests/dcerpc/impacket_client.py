@@ -1,10 +1,10 @@
-"""impacket's NTLM as a client, step by step."""
+"""impacket's NTLM client, step by step."""
 
 from __future__ import annotations
 
 
 class ImpacketClient:
-    """NTLM as impacket's DCE/RPC client does it, by impacket's own functions."""
+    """NTLM as in impacket's DCE/RPC client, with impacket's functions."""
 
     def __init__(
         self, user: str, password: str, domain: str = "SWNTEST", *, sign: bool = True, seal: bool = False
@@ -14,7 +14,7 @@ class ImpacketClient:
         self.ntlm = ntlm
         self.account = (user, password, domain)
         self.type1 = ntlm.getNTLMSSPType1("", "", signingRequired=sign, use_ntlmv2=True)
-        if not seal:  # impacket asks for it whenever it signs
+        if not seal:  # impacket always sets it when it signs
             self.type1["flags"] &= ~ntlm.NTLMSSP_NEGOTIATE_SEAL
         self.sent = self.received = 0
 

@@ -1,4 +1,4 @@
-"""A client's and a server's core joined by a fake wire, and a security provider with toy mathematics."""
+"""A client and a server without I/O, connected in memory, and a simple security provider for tests."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ ECHO = SyntaxId(UUID("e1f2a3b4-0001-0002-0003-000405060708"), 1, 1)
 ECHO_BACK, KEEP = 0, 1
 
 
-class ToySecurity(SecurityContext):
-    """Three legs, a keyed hash and an XOR: enough to see what is covered and in which order."""
+class FakeSecurity(SecurityContext):
+    """Three legs, a hash with sequence numbers, and an XOR: tests see what is covered, and in which order."""
 
     def __init__(
         self, *, accepting: bool, level: int = AuthLevel.PRIVACY, password: bytes = b"right"
@@ -56,7 +56,7 @@ class ToySecurity(SecurityContext):
 
     @property
     def principal(self) -> str | None:
-        return "toy" if self._done and self._accepting else None
+        return "fake" if self._done and self._accepting else None
 
     def step(self, token: bytes) -> bytes:
         if self._accepting and token == b"hello":
@@ -69,7 +69,7 @@ class ToySecurity(SecurityContext):
         if not self._accepting and token == b"challenge":
             self._done = True
             return b"proof " + self._password
-        raise AuthenticationError(f"no use for {token!r}")
+        raise AuthenticationError(f"unexpected token {token!r}")
 
     def signature_size(self, level: int) -> int:
         return 16 if level else 0
@@ -87,20 +87,20 @@ class ToySecurity(SecurityContext):
         self._received += 1
         clear = bytes(b ^ 0x5A for b in body) if level == AuthLevel.PRIVACY else body
         if self._hash(self._received, header, clear, trailer) != auth_value:
-            raise BadSignature("the toy hash differs")
+            raise BadSignature("the hash differs")
         return clear
 
 
-class ToyProvider:
+class FakeProvider:
     auth_types = frozenset({AuthType.NTLM, AuthType.SPNEGO})
 
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
         assert auth_type in self.auth_types
-        return ToySecurity(accepting=True, level=level or 0)
+        return FakeSecurity(accepting=True, level=level or 0)
 
 
 class Echo(ServerInterface):
-    """Answers operation 0 with its stub, keeps operation 1, knows no other."""
+    """Answers opnum 0 with its stub data, keeps calls of opnum 1, and has no other opnum."""
 
     def __init__(self, transfers: Sequence[SyntaxId] = (NDR64, NDR32), syntax: SyntaxId = ECHO) -> None:
         self.syntax = syntax
@@ -129,7 +129,7 @@ class Echo(ServerInterface):
 
 
 class Pair:
-    """Both ends in memory. What the server sends is parsed, and the client hears it, too."""
+    """Both ends in memory. The PDUs of the server are parsed, and passed to the client, too."""
 
     def __init__(
         self,
@@ -151,21 +151,21 @@ class Pair:
             self.associations,
             self.info,
             options or ServerOptions(),
-            ToyProvider() if secure else None,
+            FakeProvider() if secure else None,
         )
-        self.waited: list[ClientEvent] = []
+        self.client_events: list[ClientEvent] = []
         self.violations: list[RemoteProtocolError] = []
         self._framer = Framer(lambda _: 0xFFFF)
 
-    def tell(self, *portions: bytes) -> list[Pdu]:
-        """Give the server octets; return the PDUs it sends."""
+    def send(self, *portions: bytes) -> list[Pdu]:
+        """Send octets to the server; return the PDUs that it sends."""
         for portion in portions:
             self.server.receive_data(portion)
-            self._serve()
-        return self.collect()
+            self.serve()
+        return self.sent_by_server()
 
-    def collect(self) -> list[Pdu]:
-        """Return the PDUs that the server has to send."""
+    def sent_by_server(self) -> list[Pdu]:
+        """Return the PDUs that the server sends now; the client gets them, too."""
         octets = self.server.data_to_send()
         self._framer.receive_data(octets)
         pdus = []
@@ -174,10 +174,11 @@ class Pair:
         if self.client.error is None:
             self.client.receive_data(octets)
             while (event := self.client.next_event()) is not None:
-                self.waited.append(event)
+                self.client_events.append(event)
         return pdus
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Process the events of the server."""
         while (event := self.server.next_event()) is not None:
             match event:
                 case CallReceived(call):
@@ -199,7 +200,7 @@ class Pair:
         alter: bool = False,
         **arguments: object,
     ) -> BindAck:
-        """Bind (with all three legs if there is a level); return the server's first answer."""
+        """Bind, with all three legs if there is a level; return the server's first answer."""
         elements = propose(ECHO) if contexts is None else contexts
         if level == AuthLevel.NONE:
             return self._acked(self.client.bind(elements, alter=alter, **arguments))  # type: ignore[arg-type]
@@ -214,20 +215,20 @@ class Pair:
             )
         )
         third = entry.context.step(ack.auth_value)
-        assert self.tell(self.client.send(self.client.auth3(entry, third, call_id=ack.call_id))) == []
+        assert self.send(self.client.send(self.client.auth3(entry, third, call_id=ack.call_id))) == []
         return ack
 
     def secure(self, level: int, auth_type: int = AuthType.NTLM, password: bytes = b"right") -> SecurityEntry:
-        """Put a toy security context into the client's table."""
-        toy = ToySecurity(accepting=False, password=password)
-        return self.client.add_security(auth_type, level, toy)
+        """Add a security context to the client."""
+        context = FakeSecurity(accepting=False, password=password)
+        return self.client.add_security(auth_type, level, context)
 
     def _acked(self, pdu: Pdu) -> BindAck:
-        answers = self.tell(self.client.send(pdu))
+        answers = self.send(self.client.send(pdu))
         assert len(answers) == 1
         assert isinstance(answers[0], BindAck), answers
         return answers[0]
 
     def call(self, opnum: int = ECHO_BACK, stub: bytes = b"", **arguments: object) -> list[Pdu]:
-        """Send a request; return the PDUs the server sends at once."""
-        return self.tell(*self.client.request(opnum, stub, **arguments)[1])  # type: ignore[arg-type]
+        """Send a request; return the PDUs that the server sends at once."""
+        return self.send(*self.client.request(opnum, stub, **arguments)[1])  # type: ignore[arg-type]

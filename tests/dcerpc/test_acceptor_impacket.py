@@ -1,4 +1,4 @@
-"""The answering end and impacket's client, which leaves out of its response what others put there."""
+"""The server's end of authentication with impacket's client, whose response is shorter than others."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ ACCEPTOR = Acceptor(USERS, "SWNTEST", "node1.swn.test")
 
 
 class TestImpacket:
-    """Its client leaves out the four octets behind AV_EOL that stock pyspnego wants, and makes no MIC."""
+    """impacket's client omits the four octets after AV_EOL that pyspnego itself needs, and sends no MIC."""
 
-    def test_sign(self) -> None:
+    def test_signatures_of_impacket_match(self) -> None:
         client = ImpacketClient("witness", "Passw0rd!")
-        answerer = ACCEPTOR.new(10, AuthLevel.INTEGRITY)
-        answerer.step(client.authenticate(answerer.step(client.negotiate())))
-        assert answerer.principal == "SWNTEST\\witness"
+        server_end = ACCEPTOR.new(10, AuthLevel.INTEGRITY)
+        server_end.step(client.authenticate(server_end.step(client.negotiate())))
+        assert server_end.principal == "SWNTEST\\witness"
         for number in range(3):
             body = bytes([number]) * 16
             signature = client.sign(b"header" + body + b"trailer.")
-            assert answerer.unprotect(5, b"header", body, b"trailer.", signature) == body
-            _, signature = answerer.protect(5, b"header", body, b"trailer.")
+            assert server_end.unprotect(5, b"header", body, b"trailer.", signature) == body
+            _, signature = server_end.protect(5, b"header", body, b"trailer.")
             assert signature == client.expected(b"header" + body + b"trailer.")
 
-    def test_seal(self) -> None:
+    def test_impacket_seals_and_the_server_unseals(self) -> None:
         client = ImpacketClient("witness", "Passw0rd!", seal=True)
-        answerer = ACCEPTOR.new(10, AuthLevel.PRIVACY)
-        answerer.step(client.authenticate(answerer.step(client.negotiate())))
+        server_end = ACCEPTOR.new(10, AuthLevel.PRIVACY)
+        server_end.step(client.authenticate(server_end.step(client.negotiate())))
         for number in range(3):
             body = bytes([number]) * 16
             sealed, signature = client.seal(b"header", body, b"trailer.")
-            assert answerer.unprotect(6, b"header", sealed, b"trailer.", signature) == body
+            assert server_end.unprotect(6, b"header", sealed, b"trailer.", signature) == body
 
-    def test_wrong_password(self) -> None:
+    def test_impacket_with_a_wrong_password_is_rejected(self) -> None:
         client = ImpacketClient("witness", "wrong")
-        answerer = ACCEPTOR.new(10)
+        server_end = ACCEPTOR.new(10)
         with pytest.raises(AuthenticationError, match="does not match the password"):
-            answerer.step(client.authenticate(answerer.step(client.negotiate())))
+            server_end.step(client.authenticate(server_end.step(client.negotiate())))
 
 
 class Echo(ServerInterface):
-    """Answers each call with its own stub and with who made it."""
+    """Answers each call with its stub data, its caller and its level."""
 
     def __init__(self) -> None:
         self.syntax = SyntaxId(UUID("11111111-2222-3333-4444-555555555555"), 1, 0)
@@ -62,7 +62,7 @@ class Echo(ServerInterface):
 
 
 class TestImpacketOverTheNetwork:
-    """impacket's DCE/RPC client against our server; it signs and seals, but verifies nothing itself."""
+    """impacket's DCE/RPC client at this server. It signs and seals, but does not verify."""
 
     @staticmethod
     def call(port: int, level: int, password: str, stubs: list[bytes]) -> list[bytes]:
@@ -84,7 +84,9 @@ class TestImpacketOverTheNetwork:
         finally:
             dce.disconnect()
 
-    def visit(self, level: int, password: str = "Passw0rd!", stubs: list[bytes] | None = None) -> list[bytes]:
+    def call_server(
+        self, level: int, password: str = "Passw0rd!", stubs: list[bytes] | None = None
+    ) -> list[bytes]:
         async def main() -> list[bytes]:
             server = RpcServer([Echo()], acceptor=ACCEPTOR)
             port = await server.start("127.0.0.1")
@@ -96,15 +98,15 @@ class TestImpacketOverTheNetwork:
         return asyncio.run(main())
 
     @pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
-    def test_calls(self, level: AuthLevel) -> None:
+    def test_impacket_calls_the_server_at_every_level(self, level: AuthLevel) -> None:
         stubs = [bytes([number]) * size for number, size in enumerate([0, 1, 15, 16, 17, 4000])]
         who = f"SWNTEST\\witness {level:d}".encode().ljust(32)
-        assert self.visit(level, stubs=stubs) == [who + stub for stub in stubs]
+        assert self.call_server(level, stubs=stubs) == [who + stub for stub in stubs]
 
     @pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY])
-    def test_wrong_password(self, level: AuthLevel) -> None:
-        """NTLM's last leg has no answer: the refusal is at the first call."""
+    def test_a_wrong_password_gets_access_denied_at_the_call(self, level: AuthLevel) -> None:
+        """The last leg of NTLM has no answer, so the first call is rejected."""
         from impacket.dcerpc.v5.rpcrt import DCERPCException
 
         with pytest.raises(DCERPCException, match="access_denied"):
-            self.visit(level, password="wrong")
+            self.call_server(level, password="wrong")

@@ -1,4 +1,4 @@
-"""A client's connection when the other end does not play along."""
+"""The client over TCP when the server does not answer, breaks the protocol, or closes."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ ACK = BindAck(call_id=1, results=(ContextResult(0, 0, NDR32), ContextResult(3, 3
 
 
 class Peer:
-    """Whoever accepted the connection of a client: it reads only when it is told to."""
+    """The other end of a client's connection. It reads only when the test reads."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
 
 @asynccontextmanager
-async def meeting() -> AsyncIterator[tuple[RpcClient, Peer]]:
-    """A client, and a peer that speaks no protocol of its own."""
-    met: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
+async def connected() -> AsyncIterator[tuple[RpcClient, Peer]]:
+    """A client, and a peer without a protocol of its own."""
+    accepted: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        met.set_result(Peer(reader, writer))
+        accepted.set_result(Peer(reader, writer))
 
     async with await asyncio.start_server(serve, HOST, 0) as server:
         rpc = await connect(HOST, server.sockets[0].getsockname()[1])
-        peer = await met
+        peer = await accepted
         try:
             async with asyncio.timeout(30):
                 yield rpc, peer
@@ -61,10 +61,10 @@ async def meeting() -> AsyncIterator[tuple[RpcClient, Peer]]:
             peer.writer.transport.abort()
 
 
-def test_nobody_lets_it_in() -> None:
-    """A full backlog: the kernel does not answer the handshake, and the client gives up in time."""
+def test_a_connect_without_an_answer_exceeds_its_deadline() -> None:
+    """With a full backlog the kernel does not answer the handshake."""
 
-    async def scene(port: int) -> None:
+    async def scenario(port: int) -> None:
         with pytest.raises(DeadlineExceeded, match=rf"127\.0\.0\.1 port {port}: no connection in 0\.2 s"):
             await connect(HOST, port, timeout=0.2)
 
@@ -75,43 +75,45 @@ def test_nobody_lets_it_in() -> None:
             waiting = sockets.enter_context(socket.socket())
             waiting.setblocking(False)  # noqa: FBT003 - the name says what
             waiting.connect_ex(address)
-        asyncio.run(scene(address[1]))
+        asyncio.run(scenario(address[1]))
 
 
-def test_a_server_that_skips_authentication_is_not_believed() -> None:
-    """A bind_ack without a token would otherwise downgrade the connection to no security at all."""
+def test_a_bind_ack_without_a_token_is_an_error() -> None:
+    """Otherwise a bind_ack without a token would remove the protection of the connection."""
 
-    async def scene() -> None:
-        async with meeting() as (rpc, peer):
+    async def scenario() -> None:
+        async with connected() as (rpc, peer):
             binding = asyncio.ensure_future(
                 rpc.bind(ECHO, level=AuthLevel.INTEGRITY, credentials=Credentials("witness", "Passw0rd!"))
             )
             await peer.reader.readexactly(16)
             peer.writer.write(ACK.pack())
 
-            with pytest.raises(AuthenticationError, match="sent no token, though the exchange is not"):
+            with pytest.raises(
+                AuthenticationError, match="sent no token, but the security context is not complete"
+            ):
                 await binding
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_bind_on_a_connection_that_has_gone() -> None:
-    async def scene() -> None:
-        async with meeting() as (rpc, peer):
+def test_a_bind_after_the_end_raises_connection_lost() -> None:
+    async def scenario() -> None:
+        async with connected() as (rpc, peer):
             peer.writer.close()
             await rpc.wait_closed()
 
             with pytest.raises(ConnectionLost):
                 await rpc.bind(ECHO)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_peer_that_does_not_read_cannot_keep_a_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_CLOSE_PATIENCE", 0.05)
+def test_close_resets_if_the_peer_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_CLOSE_TIMEOUT", 0.05)
 
-    async def scene() -> None:
-        async with meeting() as (rpc, peer):
+    async def scenario() -> None:
+        async with connected() as (rpc, peer):
             peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
             rpc.write(bytes(64 * 1024 * 1024))
             await rpc.close()
@@ -121,15 +123,15 @@ def test_a_peer_that_does_not_read_cannot_keep_a_connection_open(monkeypatch: py
             with pytest.raises(ConnectionResetError):
                 await peer.reader.read()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_nothing_is_believed_after_nonsense() -> None:
-    async def scene() -> None:
-        async with meeting() as (rpc, peer):
+def test_a_connection_is_unusable_after_garbage() -> None:
+    async def scenario() -> None:
+        async with connected() as (rpc, peer):
             binding = asyncio.ensure_future(rpc.bind(ECHO))
             await peer.reader.readexactly(16)
-            peer.writer.write(b"nonsense" * 4)
+            peer.writer.write(b"garbage!" * 4)
             with pytest.raises(RemoteProtocolError) as caught:
                 await binding
             peer.writer.write(ACK.pack())
@@ -140,14 +142,14 @@ def test_nothing_is_believed_after_nonsense() -> None:
                 await rpc.bind(ECHO)
             assert str(again.value) == str(caught.value)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_response_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_beyond_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_connection, "MAX_RESPONSE", 10_000)
 
-    async def scene() -> None:
-        async with meeting() as (rpc, peer):
+    async def scenario() -> None:
+        async with connected() as (rpc, peer):
             call = rpc.expect(2)
             rpc.core.send(rpc.core.bind(()))
             rpc.core.request(0, b"", call_id=2)
@@ -159,13 +161,13 @@ def test_a_response_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(RemoteProtocolError, match="a response of more than 10000 octets"):
                 await call.reply()
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_call_inside_an_errand_has_its_own_deadline() -> None:
-    """The error names what was waited for, not the errand, which has time left."""
+def test_a_call_of_a_bound_client_has_its_own_deadline() -> None:
+    """The error names the call, not the bound client, whose time is not over."""
 
-    async def scene() -> None:
+    async def scenario() -> None:
         server = RpcServer([Echo()])
         port = await server.start(HOST)
         try:
@@ -176,5 +178,5 @@ def test_a_call_inside_an_errand_has_its_own_deadline() -> None:
         finally:
             await server.stop(reset=True)
 
-    with pytest.raises(DeadlineExceeded, match=r"^call 2 \(opnum 1\): nothing in 0\.01 s"):
-        asyncio.run(scene())
+    with pytest.raises(DeadlineExceeded, match=r"^call 2 \(opnum 1\): no answer in 0\.01 s"):
+        asyncio.run(scenario())

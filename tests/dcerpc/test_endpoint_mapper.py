@@ -1,4 +1,4 @@
-"""The endpoint mapper: what it answers, and how it looks to our own client and to impacket's."""
+"""The endpoint mapper: its answers, the client's calls, and the calls of impacket."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def tower(port: int, address: str = "127.0.0.5", interface: SyntaxId = SERVICE) 
 
 
 class Server:
-    """An endpoint mapper without a network: requests in, answers out."""
+    """An endpoint mapper without a network: takes requests, returns answers."""
 
     def __init__(self, *entries: EndpointEntry) -> None:
         self.mapper = EndpointMapper(entries)
@@ -81,8 +81,8 @@ class Server:
         (answer,) = answers
         return answer
 
-    def map(self, wanted: Tower, obj: UUID | None = None, **more: object) -> MapResponse:
-        answer = self.ask(EpmOpnum.MAP, MapRequest(wanted.pack(), obj, **more).pack())  # type: ignore[arg-type]
+    def map(self, requested: Tower, obj: UUID | None = None, **more: object) -> MapResponse:
+        answer = self.ask(EpmOpnum.MAP, MapRequest(requested.pack(), obj, **more).pack())  # type: ignore[arg-type]
         assert isinstance(answer, bytes)
         return MapResponse.unpack(answer)
 
@@ -99,17 +99,17 @@ def ports(response: MapResponse | LookupResponse) -> list[int | None]:
 
 
 class TestMap:
-    def test_a_registered_interface(self) -> None:
+    def test_map_returns_the_tower_of_a_registered_interface(self) -> None:
         server = Server(EndpointEntry(SERVICE, 49152, IPv4Address("127.0.0.5")), EndpointEntry(OTHER, 49153))
         response = server.map(Tower.of_tcp(SERVICE), NIL)
         assert response.towers == (tower(49152),)
         assert (response.status, response.handle) == (EptStatus.OK, NULL_HANDLE)
 
-    def test_no_address_means_the_one_that_was_asked(self) -> None:
+    def test_map_returns_the_address_that_the_client_called(self) -> None:
         response = Server(EndpointEntry(SERVICE, 49152)).map(Tower.of_tcp(SERVICE))
         assert Tower.unpack(response.towers[0]).address == IPv4Address("127.0.0.9")
 
-    def test_towers_have_no_room_for_ipv6(self) -> None:
+    def test_map_returns_0_0_0_0_for_ipv6(self) -> None:
         server = Server(EndpointEntry(SERVICE, 49152))
         server.local = ("fe80::1%eth0", 135)
         assert Tower.unpack(server.map(Tower.of_tcp(SERVICE)).towers[0]).address == IPv4Address("0.0.0.0")
@@ -118,39 +118,41 @@ class TestMap:
         ("have", "want", "found"),
         [((1, 1), (1, 0), True), ((1, 1), (1, 2), False), ((1, 1), (2, 0), False), ((2, 0), (1, 0), False)],
     )
-    def test_versions(self, have: tuple[int, int], want: tuple[int, int], *, found: bool) -> None:
+    def test_map_compares_interface_versions(
+        self, have: tuple[int, int], want: tuple[int, int], *, found: bool
+    ) -> None:
         response = Server(EndpointEntry(SyntaxId(SERVICE.uuid, *have), 1)).map(
             Tower.of_tcp(SyntaxId(SERVICE.uuid, *want))
         )
         assert response.status == (EptStatus.OK if found else EptStatus.NOT_REGISTERED)
 
-    def test_unknown_interface(self) -> None:
+    def test_map_of_an_unknown_interface_is_not_registered(self) -> None:
         response = Server(EndpointEntry(SERVICE, 1)).map(Tower.of_tcp(OTHER))
         assert response == MapResponse((), 0x16C9A0D6, max_towers=response.max_towers)
 
-    def test_unknown_transfer_syntax(self) -> None:
-        wanted = Tower.of_tcp(SERVICE, transfer_syntax=NDR64)
-        assert Server(EndpointEntry(SERVICE, 1)).map(wanted).status == EptStatus.NOT_REGISTERED
+    def test_map_of_an_unknown_transfer_syntax(self) -> None:
+        requested = Tower.of_tcp(SERVICE, transfer_syntax=NDR64)
+        assert Server(EndpointEntry(SERVICE, 1)).map(requested).status == EptStatus.NOT_REGISTERED
         both = EndpointEntry(SERVICE, 1, transfer_syntaxes=(NDR32, NDR64))
-        assert Tower.unpack(Server(both).map(wanted).towers[0]).transfer_syntax == NDR64
+        assert Tower.unpack(Server(both).map(requested).towers[0]).transfer_syntax == NDR64
 
-    def test_unknown_protocol_sequence(self) -> None:
+    def test_map_of_an_unknown_protocol_sequence(self) -> None:
         transport = (Floor(b"\x0a", bytes(2)), Floor(b"\x08", bytes(2)), Floor(b"\x09", bytes(4)))
         udp = Tower((*Tower.of_tcp(SERVICE).floors[:2], *transport))
         assert Server(EndpointEntry(SERVICE, 1)).map(udp).status == EptStatus.NOT_REGISTERED
 
-    def test_objects(self) -> None:
+    def test_map_compares_object_uuids(self) -> None:
         one, two = uuid4(), uuid4()
         server = Server(EndpointEntry(SERVICE, 1, object=one), EndpointEntry(SERVICE, 2))
         assert ports(server.map(Tower.of_tcp(SERVICE), one)) == [1, 2]
         assert ports(server.map(Tower.of_tcp(SERVICE), two)) == [2]
         assert ports(server.map(Tower.of_tcp(SERVICE))) == [2]
 
-    def test_the_network_address_of_the_request_is_ignored(self) -> None:
+    def test_map_ignores_the_network_address_of_the_request(self) -> None:
         server = Server(EndpointEntry(SERVICE, 1, IPv4Address("127.0.0.5")))
         assert ports(server.map(Tower.of_tcp(SERVICE, 135, IPv4Address("192.0.2.1")))) == [1]
 
-    def test_more_than_fit_come_page_by_page(self) -> None:
+    def test_map_returns_many_towers_in_several_replies(self) -> None:
         server = Server(*(EndpointEntry(SERVICE, port) for port in range(1, 6)))
         first = server.map(Tower.of_tcp(SERVICE), max_towers=2)
         assert ports(first) == [1, 2]
@@ -163,16 +165,16 @@ class TestMap:
         stale = MapRequest(tower(0), handle=second.handle).pack()
         assert server.ask(EpmOpnum.MAP, stale) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
 
-    def test_no_room_for_any(self) -> None:
+    def test_map_with_max_towers_0_returns_cant_perform_op(self) -> None:
         response = Server(EndpointEntry(SERVICE, 1)).map(Tower.of_tcp(SERVICE), max_towers=0)
         assert (response.status, response.towers) == (EptStatus.CANT_PERFORM_OP, ())
 
-    def test_more_than_the_range_allows(self) -> None:
+    def test_map_rejects_max_towers_beyond_its_range(self) -> None:
         stub = MapRequest(tower(0), max_towers=MAX_ELEMENTS + 1).pack()
         assert Server().ask(EpmOpnum.MAP, stub) == FaultStatus.RPC_X_BAD_STUB_DATA
 
     @pytest.mark.parametrize("octets", [None, b"", b"\0\0", b"\5\0", tower(1)[:-1]])
-    def test_a_tower_that_says_nothing(self, octets: bytes | None) -> None:
+    def test_map_of_a_malformed_tower_returns_cant_perform_op(self, octets: bytes | None) -> None:
         answer = Server(EndpointEntry(SERVICE, 1)).ask(EpmOpnum.MAP, MapRequest(octets).pack())
         assert isinstance(answer, bytes)
         assert MapResponse.unpack(answer).status == EptStatus.CANT_PERFORM_OP
@@ -186,13 +188,13 @@ class TestLookup:
         EndpointEntry(OTHER, 99, transfer_syntaxes=(NDR32, NDR64)),
     )
 
-    def test_everything(self) -> None:
+    def test_lookup_returns_all_elements(self) -> None:
         response = Server(*self.ENTRIES).lookup(LookupRequest())
         assert ports(response) == [10, 12, 21, 99, 99]
         assert [entry.annotation for entry in response.entries] == ["old", "", "", "", ""]
         assert response.entries[2].object == OTHER.uuid
 
-    def test_an_empty_map(self) -> None:
+    def test_lookup_in_an_empty_map_returns_not_registered(self) -> None:
         assert Server().lookup(LookupRequest()).status == EptStatus.NOT_REGISTERED
 
     @pytest.mark.parametrize(
@@ -206,26 +208,26 @@ class TestLookup:
             (99, []),
         ],
     )
-    def test_by_interface(self, option: int, found: list[int]) -> None:
+    def test_lookup_by_interface_and_version_option(self, option: int, found: list[int]) -> None:
         request = LookupRequest(InquiryType.MATCH_BY_INTERFACE, None, SERVICE, option)
         assert ports(Server(*self.ENTRIES).lookup(request)) == found
 
-    def test_by_object(self) -> None:
+    def test_lookup_by_object(self) -> None:
         request = LookupRequest(InquiryType.MATCH_BY_OBJECT, OTHER.uuid)
         assert ports(Server(*self.ENTRIES).lookup(request)) == [21]
 
-    def test_by_both(self) -> None:
+    def test_lookup_by_interface_and_object(self) -> None:
         server = Server(*self.ENTRIES)
         request = LookupRequest(InquiryType.MATCH_BY_BOTH, OTHER.uuid, SERVICE)
         assert ports(server.lookup(request)) == [21]
         assert ports(server.lookup(LookupRequest(InquiryType.MATCH_BY_BOTH, OTHER.uuid, OTHER))) == []
 
-    def test_by_no_interface_or_in_no_known_way(self) -> None:
+    def test_lookup_without_interface_or_with_unknown_inquiry(self) -> None:
         server = Server(*self.ENTRIES)
         for request in (LookupRequest(InquiryType.MATCH_BY_INTERFACE), LookupRequest(4)):
             assert server.lookup(request).status == EptStatus.NOT_REGISTERED
 
-    def test_pages(self) -> None:
+    def test_lookup_returns_many_entries_in_several_replies(self) -> None:
         server = Server(*self.ENTRIES)
         seen, handle = [], NULL_HANDLE
         for _ in range(3):
@@ -235,7 +237,7 @@ class TestLookup:
         assert seen == [10, 12, 21, 99, 99]
         assert handle == NULL_HANDLE
 
-    def test_long_annotations_are_cut(self) -> None:
+    def test_lookup_truncates_a_long_annotation(self) -> None:
         response = Server(EndpointEntry(SERVICE, 1, annotation="x" * 100)).lookup(LookupRequest())
         assert response.entries[0].annotation == "x" * 63
 
@@ -247,24 +249,24 @@ class TestHandles:
     def server(self) -> Server:
         return Server(EndpointEntry(SERVICE, 1), EndpointEntry(SERVICE, 2))
 
-    def test_freed_handles_are_gone(self) -> None:
+    def test_a_freed_lookup_handle_is_unknown(self) -> None:
         server = self.server()
         handle = self.search(server)
         assert server.ask(EpmOpnum.LOOKUP_HANDLE_FREE, handle) == FreeResponse().pack()
         assert server.ask(EpmOpnum.LOOKUP_HANDLE_FREE, handle) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
 
-    def test_handles_belong_to_their_association_and_operation(self) -> None:
+    def test_a_handle_is_valid_for_its_association_and_operation(self) -> None:
         server = self.server()
         handle = self.search(server)
-        stranger = Association(2, "127.0.0.2")
+        other = Association(2, "127.0.0.2")
         for opnum, stub, association in [
-            (EpmOpnum.LOOKUP, LookupRequest(handle=handle).pack(), stranger),
-            (EpmOpnum.LOOKUP_HANDLE_FREE, handle, stranger),
+            (EpmOpnum.LOOKUP, LookupRequest(handle=handle).pack(), other),
+            (EpmOpnum.LOOKUP_HANDLE_FREE, handle, other),
             (EpmOpnum.MAP, MapRequest(tower(0), handle=handle).pack(), None),
         ]:
             assert server.ask(opnum, stub, association) == FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH
 
-    def test_rundown(self) -> None:
+    def test_rundown_drops_the_searches_of_an_association(self) -> None:
         server = self.server()
         handle = self.search(server)
         server.mapper.rundown(Association(2, "127.0.0.2"))
@@ -273,12 +275,12 @@ class TestHandles:
 
 
 @pytest.mark.parametrize("opnum", [0, 1, 5, 6, 7, 65535])
-def test_operations_not_offered(opnum: int) -> None:
+def test_unknown_opnums_get_op_rng_error(opnum: int) -> None:
     assert Server().ask(opnum, b"") == FaultStatus.NCA_S_OP_RNG_ERROR
 
 
 @given(opnum=st.sampled_from([2, 3, 4]), stub=st.binary(max_size=80))
-def test_garbage_is_answered(opnum: int, stub: bytes) -> None:
+def test_garbage_as_stub_data_is_answered(opnum: int, stub: bytes) -> None:
     answer = Server(EndpointEntry(SERVICE, 1)).ask(opnum, stub)
     assert isinstance(answer, bytes) or answer in {
         FaultStatus.RPC_X_BAD_STUB_DATA,
@@ -286,8 +288,8 @@ def test_garbage_is_answered(opnum: int, stub: bytes) -> None:
     }
 
 
-def visit(visitor: Callable[[int], Awaitable[T]], *entries: EndpointEntry, silent: bool = False) -> T:
-    """Serve an endpoint mapper on loopback, let ``visitor`` call at its port, return what it found."""
+def with_mapper(client: Callable[[int], Awaitable[T]], *entries: EndpointEntry, silent: bool = False) -> T:
+    """Serve an endpoint mapper on loopback, run ``client`` with its port, and return its result."""
 
     async def main() -> T:
         server = RpcServer([] if silent else [EndpointMapper(entries)])
@@ -295,7 +297,7 @@ def visit(visitor: Callable[[int], Awaitable[T]], *entries: EndpointEntry, silen
         if silent:
             server.freeze()
         try:
-            return await visitor(port)
+            return await client(port)
         finally:
             await server.stop(reset=True)
 
@@ -303,27 +305,29 @@ def visit(visitor: Callable[[int], Awaitable[T]], *entries: EndpointEntry, silen
 
 
 class TestOverTheNetwork:
-    def test_map(self) -> None:
-        found = visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port), EndpointEntry(SERVICE, 49152))
+    def test_ept_map_returns_the_endpoint(self) -> None:
+        found = with_mapper(
+            lambda port: ept_map("127.0.0.1", SERVICE, port=port), EndpointEntry(SERVICE, 49152)
+        )
         assert [(each.address, each.port) for each in found] == [("127.0.0.1", 49152)]
 
-    def test_map_with_an_endpoint_elsewhere(self) -> None:
+    def test_ept_map_returns_an_endpoint_at_another_address(self) -> None:
         entry = EndpointEntry(SERVICE, 49152, IPv4Address("192.0.2.1"))
-        (found,) = visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port), entry)
+        (found,) = with_mapper(lambda port: ept_map("127.0.0.1", SERVICE, port=port), entry)
         assert found.address == "192.0.2.1"
 
-    def test_map_more_than_one_page(self) -> None:
+    def test_ept_map_collects_several_replies(self) -> None:
         entries = [EndpointEntry(SERVICE, port) for port in range(1, 12)]
-        found = visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port), *entries)
+        found = with_mapper(lambda port: ept_map("127.0.0.1", SERVICE, port=port), *entries)
         assert [each.port for each in found] == list(range(1, 12))
 
-    def test_not_registered(self) -> None:
+    def test_ept_map_raises_not_registered(self) -> None:
         with pytest.raises(NotRegistered, match=r"ept_s_not_registered \(0x16C9A0D6\)") as caught:
-            visit(lambda port: ept_map("127.0.0.1", OTHER, port=port), EndpointEntry(SERVICE, 1))
+            with_mapper(lambda port: ept_map("127.0.0.1", OTHER, port=port), EndpointEntry(SERVICE, 1))
         assert isinstance(caught.value, EndpointMapperError)
 
-    def test_no_endpoint_mapper_there(self) -> None:
-        async def ask_a_plain_server(_: int) -> None:
+    def test_ept_map_at_a_server_without_endpoint_mapper(self) -> None:
+        async def call_another_server(_: int) -> None:
             server = RpcServer([])
             try:
                 await ept_map("127.0.0.1", SERVICE, port=await server.start("127.0.0.1"))
@@ -331,23 +335,23 @@ class TestOverTheNetwork:
                 await server.stop(reset=True)
 
         with pytest.raises(ContextRefused):
-            visit(ask_a_plain_server)
+            with_mapper(call_another_server)
 
-    def test_silence(self) -> None:
+    def test_ept_map_at_a_silent_server_exceeds_its_deadline(self) -> None:
         with pytest.raises(DeadlineExceeded):
-            visit(lambda port: ept_map("127.0.0.1", SERVICE, port=port, timeout=0.2), silent=True)
+            with_mapper(lambda port: ept_map("127.0.0.1", SERVICE, port=port, timeout=0.2), silent=True)
 
-    def test_lookup(self) -> None:
+    def test_ept_lookup_collects_several_replies(self) -> None:
         request = LookupRequest(max_entries=2)
-        found = visit(lambda port: ept_lookup("127.0.0.1", request, port=port), *TestLookup.ENTRIES)
+        found = with_mapper(lambda port: ept_lookup("127.0.0.1", request, port=port), *TestLookup.ENTRIES)
         assert [Tower.unpack(entry.tower or b"").port for entry in found] == [10, 12, 21, 99, 99]
 
-    def test_lookup_of_an_empty_map(self) -> None:
-        assert visit(lambda port: ept_lookup("127.0.0.1", port=port)) == []
+    def test_ept_lookup_of_an_empty_map(self) -> None:
+        assert with_mapper(lambda port: ept_lookup("127.0.0.1", port=port)) == []
 
 
-class OutOfOrder(EndpointMapper):
-    """Answers every question with a status, and one tower that must not be used."""
+class FailingMapper(EndpointMapper):
+    """Answers every call with a failure status, and with one tower that a client must not use."""
 
     def __init__(self, status: int) -> None:
         super().__init__()
@@ -368,9 +372,9 @@ class OutOfOrder(EndpointMapper):
     ],
 )
 @pytest.mark.parametrize("lookup", [False, True], ids=["map", "lookup"])
-def test_a_mapper_that_cannot_tell(status: int, shown: str, *, lookup: bool) -> None:
-    async def scene() -> None:
-        server = RpcServer([OutOfOrder(status)])
+def test_a_failure_status_is_an_endpoint_mapper_error(status: int, shown: str, *, lookup: bool) -> None:
+    async def call() -> None:
+        server = RpcServer([FailingMapper(status)])
         port = await server.start("127.0.0.1")
         try:
             if lookup:
@@ -381,13 +385,13 @@ def test_a_mapper_that_cannot_tell(status: int, shown: str, *, lookup: bool) -> 
             await server.stop(reset=True)
 
     with pytest.raises(EndpointMapperError, match=f"at 127.0.0.1: {shown}$") as caught:
-        asyncio.run(scene())
+        asyncio.run(call())
     assert caught.value.status == status
     assert not isinstance(caught.value, NotRegistered)
 
 
 class TestImpacket:
-    """impacket 0.13's own look-ups against our server."""
+    """The look-ups of impacket 0.13 at this server."""
 
     @staticmethod
     def client(port: int) -> Any:
@@ -397,7 +401,7 @@ class TestImpacket:
         dce.connect()
         return dce
 
-    def test_hept_map(self) -> None:
+    def test_impacket_maps_an_interface(self) -> None:
         from impacket.dcerpc.v5 import epm
 
         def ask(port: int) -> object:
@@ -407,10 +411,10 @@ class TestImpacket:
             finally:
                 dce.disconnect()
 
-        found = visit(lambda port: asyncio.to_thread(ask, port), EndpointEntry(SERVICE, 49152))
+        found = with_mapper(lambda port: asyncio.to_thread(ask, port), EndpointEntry(SERVICE, 49152))
         assert found == "ncacn_ip_tcp:127.0.0.1[49152]"
 
-    def test_hept_map_of_an_unknown_interface(self) -> None:
+    def test_impacket_maps_an_unknown_interface(self) -> None:
         from impacket.dcerpc.v5 import epm
         from impacket.dcerpc.v5.rpcrt import DCERPCException
 
@@ -422,10 +426,10 @@ class TestImpacket:
                 dce.disconnect()
 
         with pytest.raises(DCERPCException) as caught:
-            visit(lambda port: asyncio.to_thread(ask, port), EndpointEntry(SERVICE, 49152))
+            with_mapper(lambda port: asyncio.to_thread(ask, port), EndpointEntry(SERVICE, 49152))
         assert caught.value.get_error_code() == EptStatus.NOT_REGISTERED
 
-    def test_hept_lookup(self) -> None:
+    def test_impacket_looks_up_the_map(self) -> None:
         from impacket.dcerpc.v5 import epm
 
         def ask(port: int) -> list[tuple[str, bytes]]:
@@ -439,7 +443,7 @@ class TestImpacket:
                 dce.disconnect()
 
         entries = (EndpointEntry(SERVICE, 49152, annotation="witness"), EndpointEntry(OTHER, 49153))
-        found = visit(lambda port: asyncio.to_thread(ask, port), *entries)
+        found = with_mapper(lambda port: asyncio.to_thread(ask, port), *entries)
         assert [each[1] for each in found] == [b"witness\0", b"\0"]
         assert [each[0] for each in found] == [
             "ncacn_ip_tcp:127.0.0.1[49152]",

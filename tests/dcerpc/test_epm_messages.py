@@ -1,4 +1,4 @@
-"""The endpoint mapper's towers and messages, against octets that Samba 4.22 packed."""
+"""Towers and messages of the endpoint mapper, compared with octets that Samba 4.22 packed."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def tower(port: int, address: str = "127.0.0.5", interface: SyntaxId = SERVICE) 
 
 
 class TestTowers:
-    def test_as_samba_packs_it(self) -> None:
+    def test_a_tower_is_packed_as_samba_packs_it(self) -> None:
         assert tower(49152).hex() == TOWER_49152
 
-    def test_read_back(self) -> None:
+    def test_a_tower_of_samba_is_read(self) -> None:
         read = Tower.unpack(bytes.fromhex(TOWER_49152))
         assert read == Tower.of_tcp(SERVICE, 49152, IPv4Address("127.0.0.5"))
         assert (read.interface, read.transfer_syntax) == (SERVICE, NDR32)
         assert (read.port, read.address) == (49152, IPv4Address("127.0.0.5"))
         assert read.protocol_sequence == (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
 
-    def test_another_protocol_sequence_has_no_tcp_port(self) -> None:
+    def test_a_tower_of_named_pipes_has_no_tcp_port(self) -> None:
         syntaxes = (Floor.of_syntax(SERVICE), Floor.of_syntax(NDR32))
         pipe = Tower(
             (*syntaxes, Floor(b"\x0b", bytes(2)), Floor(b"\x0f", b"\\pipe\\x\0"), Floor(b"\x11", b"\0"))
@@ -86,27 +86,27 @@ class TestTowers:
         assert pipe.address is None
 
     @pytest.mark.parametrize("cut", range(75))
-    def test_cut_short(self, cut: int) -> None:
+    def test_a_truncated_tower_is_rejected(self, cut: int) -> None:
         with pytest.raises(RemoteProtocolError, match="tower"):
             Tower.unpack(bytes.fromhex(TOWER_49152)[:cut])
 
-    def test_too_much(self) -> None:
-        with pytest.raises(RemoteProtocolError, match="behind the last floor"):
+    def test_too_long_towers_are_rejected(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="after the last floor"):
             Tower.unpack(tower(1) + b"\0")
         with pytest.raises(RemoteProtocolError, match="7 floors"):
             Tower.unpack(Tower((Floor(b"\7", b""),) * 7).pack())
-        with pytest.raises(RemoteProtocolError, match="2000 are allowed"):
+        with pytest.raises(RemoteProtocolError, match="at most 2000 are allowed"):
             Tower.unpack(Tower((Floor(b"\7", bytes(2000)),)).pack())
 
-    def test_floors_that_name_no_syntax(self) -> None:
-        with pytest.raises(RemoteProtocolError, match="no UUID floor"):
+    def test_a_tower_without_syntax_floors(self) -> None:
+        with pytest.raises(RemoteProtocolError, match="not a UUID floor"):
             _ = Tower((Floor(b"\7", b""),)).interface
         with pytest.raises(RemoteProtocolError, match="no floor 2"):
             _ = Tower((Floor(b"\7", b""),)).transfer_syntax
         assert Floor(b"", b"").protocol == -1
 
     @given(st.binary(max_size=100))
-    def test_garbage(self, octets: bytes) -> None:
+    def test_a_tower_from_garbage_is_packed_again_or_rejected(self, octets: bytes) -> None:
         with suppress(RemoteProtocolError):
             assert Tower.unpack(octets).pack() == octets
 
@@ -136,16 +136,16 @@ Message = MapRequest | MapResponse | LookupRequest | LookupResponse | FreeReques
 
 @pytest.mark.parametrize(("octets", "message"), MESSAGES)
 class TestMessages:
-    def test_packed_as_samba_packs(self, octets: str, message: Message) -> None:
+    def test_a_message_is_packed_as_samba_packs_it(self, octets: str, message: Message) -> None:
         assert message.pack().hex() == octets
 
-    def test_read_as_samba_packs(self, octets: str, message: Message) -> None:
+    def test_a_message_of_samba_is_read(self, octets: str, message: Message) -> None:
         read = type(message).unpack(bytes.fromhex(octets))
-        # Not the size of a reply's array: it is only there to be packed.
+        # Not max_towers and max_entries: a reply does not need them after it is read.
         for name in ("towers", "entries", "status", "tower", "object", "interface", "handle"):
             assert getattr(read, name, None) == getattr(message, name, None)
 
-    def test_cut_short(self, octets: str, message: Message) -> None:
+    def test_a_truncated_message_is_rejected(self, octets: str, message: Message) -> None:
         whole = bytes.fromhex(octets)
         for cut in range(len(whole)):
             with pytest.raises(RemoteProtocolError):
@@ -175,33 +175,50 @@ def test_big_endian_requests_are_read() -> None:
 @pytest.mark.parametrize(
     ("message", "stub", "at", "value", "problem"),
     [
-        (MapResponse, MAP_OUT, 20, 3, "num_towers 3, 2 in the array"),
-        (MapResponse, MAP_OUT, 28, 1, "offset 1, 2 elements in an array of 4"),
-        (MapResponse, MAP_OUT, 32, 5, "offset 0, 5 elements in an array of 4"),
-        (MapResponse, MAP_OUT, 48, 74, "74 octets in an array of 75"),
-        (LookupResponse, LOOKUP_OUT, 20, 1, "num_ents 1, 2 in the array"),
-        (LookupResponse, LOOKUP_OUT, 56, 1, "does not begin at its beginning"),
+        (MapResponse, MAP_OUT, 20, 3, "num_towers: 3, but towers has an actual_count of 2"),
+        (MapResponse, MAP_OUT, 24, 501, "towers.max_count: 501 exceeds the maximum of 500"),
+        (MapResponse, MAP_OUT, 28, 1, "towers.offset: 1 instead of 0"),
+        (MapResponse, MAP_OUT, 32, 5, "towers.actual_count: 5 exceeds the max_count of 4"),
+        (
+            MapResponse,
+            MAP_OUT,
+            48,
+            74,
+            "towers[0].tower_length: 74 octets, but the array has a max_count of 75",
+        ),
+        (LookupResponse, LOOKUP_OUT, 20, 1, "num_ents: 1, but entries has an actual_count of 2"),
+        (LookupResponse, LOOKUP_OUT, 56, 1, "entries[0].annotation.offset: 1 instead of 0"),
+        (
+            LookupResponse,
+            LOOKUP_OUT,
+            60,
+            65,
+            "entries[0].annotation.actual_count: 65 exceeds the maximum of 64",
+        ),
     ],
 )
-def test_answers_that_contradict_themselves(
+def test_wrong_counts_in_a_response_are_rejected(
     message: type[MapResponse | LookupResponse], stub: str, at: int, value: int, problem: str
 ) -> None:
     octets = bytearray.fromhex(stub)
     octets[at : at + 4] = value.to_bytes(4, "little")
 
-    with pytest.raises(RemoteProtocolError, match=problem):
+    with pytest.raises(RemoteProtocolError) as caught:
         message.unpack(bytes(octets))
 
+    assert str(caught.value) == f"{problem} (at octet {at})"
+    assert caught.value.octets == octets
 
-def test_an_element_may_have_no_tower() -> None:
-    """A null pointer among the entries of a look-up moves none of the towers that follow."""
-    entries = (LookupEntry(None, NIL, "gone"), LookupEntry(tower(49152), NIL, "here"))
+
+def test_a_lookup_entry_without_a_tower() -> None:
+    """A null pointer among the entries of a look-up does not shift the towers that follow."""
+    entries = (LookupEntry(None, NIL, "no tower"), LookupEntry(tower(49152), NIL, "tower"))
 
     read = LookupResponse.unpack(LookupResponse(entries).pack())
 
     assert read.entries == entries
 
 
-def test_a_syntax_cut_short() -> None:
+def test_a_truncated_syntax_identifier_is_rejected() -> None:
     with pytest.raises(DecodeError, match="needs 20 octets, 19 are left"):
         SyntaxId.unpack(SERVICE.pack()[:19])

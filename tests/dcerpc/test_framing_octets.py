@@ -1,4 +1,4 @@
-"""A stream of octets has no borders."""
+"""A stream of octets is cut into PDUs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PDUS = [Request(stub=b"x" * 50).pack(), CoCancel(drep=BIG_ENDIAN).pack(), Reques
 
 
 @given(st.lists(st.integers(1, 40), max_size=12))
-def test_portions_of_any_size(sizes: list[int]) -> None:
+def test_pdus_arrive_in_portions_of_any_size(sizes: list[int]) -> None:
     stream, framer, out = b"".join(PDUS), Framer(lambda _: 5840), []
     cuts = [0]
     for size in sizes:
@@ -28,17 +28,17 @@ def test_portions_of_any_size(sizes: list[int]) -> None:
     assert framer.buffered == b""
 
 
-def test_a_length_below_a_header_is_refused_at_once() -> None:
+def test_a_frag_length_below_the_header_size_is_rejected() -> None:
     framer = Framer(lambda _: 5840)
     framer.receive_data(Request(frag_length=8).pack())
     with pytest.raises(RemoteProtocolError, match="8 octets are less than a header"):
         framer.next_pdu()
 
 
-def test_a_length_above_the_limit_is_refused_with_the_header_alone() -> None:
+def test_a_header_with_a_frag_length_beyond_the_limit() -> None:
     framer = Framer(lambda header: 0xFFFF if header.ptype else 100)
     framer.receive_data(Request(frag_length=101).pack()[:16])
-    with pytest.raises(RemoteProtocolError, match="101 octets, at most 100"):
+    with pytest.raises(RemoteProtocolError, match="101 octets, at most 100 are accepted"):
         framer.next_pdu()
     assert framer.header is not None
     assert framer.header.frag_length == 101

@@ -1,4 +1,4 @@
-"""impacket's client against our server: another author's reading of the same documents."""
+"""impacket's client at this server: another implementation of the same specifications."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytest.importorskip("impacket")
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A server in a thread of its own, since impacket's client blocks."""
+    """A server in a thread of its own, because impacket's client blocks."""
     ready, stop = threading.Event(), asyncio.Event()
-    notified: list[Any] = []
+    started: list[Any] = []
 
     async def serve() -> None:
         server = RpcServer([Echo()], acceptor=Acceptor({"witness": "Passw0rd!"}, "SWNTEST", "NODE1"))
-        notified.extend((await server.start("127.0.0.1"), asyncio.get_running_loop()))
+        started.extend((await server.start("127.0.0.1"), asyncio.get_running_loop()))
         ready.set()
         await stop.wait()
         await server.stop(reset=True)
@@ -34,8 +34,8 @@ def port() -> Iterator[int]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     assert ready.wait(5)
-    yield notified[0]
-    notified[1].call_soon_threadsafe(stop.set)
+    yield started[0]
+    started[1].call_soon_threadsafe(stop.set)
     thread.join(5)
     assert not thread.is_alive()
 
@@ -53,10 +53,10 @@ def client(port: int, level: int, password: str = "Passw0rd!") -> Any:
     return rpc
 
 
-# Level packet is left out: impacket sends no verifier there, where Windows and Samba sign as at integrity.
+# Without level packet: impacket sends no verifier there. Windows and Samba sign as at level integrity.
 @pytest.mark.parametrize("level", [1, 2, 5, 6])
 @pytest.mark.parametrize("ndr64", [False, True])
-def test_calls(port: int, level: int, *, ndr64: bool) -> None:
+def test_impacket_calls_at_every_level_and_syntax(port: int, level: int, *, ndr64: bool) -> None:
     rpc = client(port, level)
     syntax = ("71710533-beba-4937-8319-b5dbef9ccc36", "1.0")
     arguments = {"transfer_syntax": syntax} if ndr64 else {}
@@ -67,7 +67,7 @@ def test_calls(port: int, level: int, *, ndr64: bool) -> None:
     rpc.disconnect()
 
 
-def test_small_fragments(port: int) -> None:
+def test_impacket_sends_small_fragments(port: int) -> None:
     rpc = client(port, 5)
     rpc.set_max_fragment_size(100)
     rpc.bind(ECHO.pack())
@@ -76,7 +76,7 @@ def test_small_fragments(port: int) -> None:
     rpc.disconnect()
 
 
-def test_faults(port: int) -> None:
+def test_impacket_gets_a_fault_for_an_unknown_opnum(port: int) -> None:
     from impacket.dcerpc.v5.rpcrt import DCERPCException
 
     rpc = client(port, 5)
@@ -87,7 +87,7 @@ def test_faults(port: int) -> None:
     rpc.disconnect()
 
 
-def test_a_wrong_password(port: int) -> None:
+def test_impacket_with_a_wrong_password_gets_access_denied(port: int) -> None:
     from impacket.dcerpc.v5.rpcrt import DCERPCException
 
     rpc = client(port, 5, "wrong")

@@ -1,4 +1,4 @@
-"""The management interface against octets that Samba 4.22 packed."""
+"""The management interface, compared with octets that Samba 4.22 packed."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def ask(opnum: int, stub: str = "", *, name: str | None = "cifs/node1") -> str |
     return answer
 
 
-def test_interfaces() -> None:
+def test_inq_if_ids_writes_referents_from_1() -> None:
     small_referents = IF_IDS_OUT.replace("00000200", "01000000", 1).replace(
         "0400020008000200", "0200000003000000"
     )
     assert ask(0) == small_referents
 
 
-def test_interfaces_are_read_as_samba_packs_them() -> None:
+def test_interfaces_packed_by_samba_are_read() -> None:
     assert read_if_ids(bytes.fromhex(IF_IDS_OUT)) == [SERVICE, MGMT]
 
 
-def test_interfaces_of_a_big_endian_server() -> None:
+def test_interfaces_of_a_big_endian_server_are_read() -> None:
     stub = (
         "00000001" + "0000000100000001" + "00000002"
         + SERVICE.uuid.hex + "00010001" + "00000000"
@@ -80,71 +80,82 @@ def test_interfaces_of_a_big_endian_server() -> None:
     assert read_if_ids(bytes.fromhex(stub), "big") == [SERVICE]
 
 
-def test_interfaces_cut_short() -> None:
+def test_a_truncated_list_of_interfaces_is_rejected() -> None:
     whole = bytes.fromhex(IF_IDS_OUT)
     for cut in range(len(whole)):
         with pytest.raises(RemoteProtocolError):
             read_if_ids(whole[:cut])
 
 
-def test_interfaces_that_are_not_as_many_as_announced() -> None:
+def test_a_wrong_number_of_interfaces_is_rejected() -> None:
     stub = bytearray.fromhex(IF_IDS_OUT)
     stub[8] = 1
 
-    with pytest.raises(RemoteProtocolError, match="1 elements in an array of 2"):
+    problem = "1 elements, but the array has a max_count of 2"
+    with pytest.raises(RemoteProtocolError, match=rf"^if_id_vector\.count: {problem} \(at octet 8\)$"):
         read_if_ids(bytes(stub))
 
 
-def test_interfaces_refused() -> None:
+def test_a_huge_number_of_interfaces_is_rejected() -> None:
+    stub = bytearray.fromhex(IF_IDS_OUT)
+    stub[4:12] = b"\xff" * 8
+
+    with pytest.raises(
+        RemoteProtocolError, match=r"^if_id_vector\.max_count: 4294967295 exceeds the maximum"
+    ):
+        read_if_ids(bytes(stub))
+
+
+def test_a_status_other_than_0_is_a_management_error() -> None:
     with pytest.raises(ManagementError, match=r"ERROR_ACCESS_DENIED \(0x00000005\)"):
         read_if_ids(bytes.fromhex("0000000005000000"))
 
 
-def test_statistics() -> None:
+def test_inq_stats_answers_as_samba_does() -> None:
     assert ask(1, STATS_IN) == STATS_OUT
 
 
-def test_fewer_statistics() -> None:
+def test_inq_stats_returns_as_many_as_requested() -> None:
     assert ask(1, "02000000") == "02000000" + "02000000" + "0100000002000000" + "00000000"
     assert ask(1, "00000000") == "00000000" + "00000000" + "00000000"
 
 
-def test_more_statistics_than_the_range_allows() -> None:
+def test_inq_stats_rejects_a_count_beyond_its_range() -> None:
     assert ask(1, "33000000") == FaultStatus.RPC_X_BAD_STUB_DATA
 
 
-def test_listening() -> None:
+def test_is_server_listening_answers_as_samba_does() -> None:
     assert ask(2) == LISTENING_OUT
 
 
-def test_stopping_is_refused() -> None:
+def test_stop_server_listening_returns_access_denied() -> None:
     assert ask(3) == "05000000"
 
 
-def test_principal() -> None:
+def test_inq_princ_name_answers_as_samba_does() -> None:
     assert ask(4, PRINCIPAL_IN) == PRINCIPAL_OUT
 
 
-def test_principal_does_not_fit() -> None:
+def test_inq_princ_name_returns_string_too_long() -> None:
     assert ask(4, "0a000000" + "05000000") == "050000000000000001000000" + "00000000" + "cf060000"
     assert ask(4, "0a000000" + "00000000") == "000000000000000000000000" + "cf060000"
 
 
-def test_no_principal_for_this_type() -> None:
+def test_inq_princ_name_returns_no_princ_name() -> None:
     assert ask(4, "10000000" + "40000000") == "400000000000000001000000" + "00000000" + "1e070000"
 
 
-def test_out_of_range() -> None:
+def test_an_unknown_management_opnum_gets_op_rng_error() -> None:
     assert ask(5) == FaultStatus.NCA_S_OP_RNG_ERROR
 
 
 @pytest.mark.parametrize("opnum", [1, 4])
-def test_bad_stub(opnum: int) -> None:
+def test_truncated_management_requests_get_bad_stub_data(opnum: int) -> None:
     assert ask(opnum, "0000") == FaultStatus.RPC_X_BAD_STUB_DATA
 
 
-class Quiet(ServerInterface):
-    """An interface that is only there to be listed."""
+class ListedInterface(ServerInterface):
+    """An interface for the list of interfaces; it has no methods."""
 
     def __init__(self) -> None:
         self.syntax = SERVICE
@@ -154,9 +165,9 @@ class Quiet(ServerInterface):
         call.fault(FaultStatus.NCA_S_OP_RNG_ERROR)
 
 
-def test_every_server_tells_what_it_serves() -> None:
+def test_every_server_reports_its_interfaces() -> None:
     async def main() -> list[SyntaxId]:
-        server = RpcServer([Quiet()])
+        server = RpcServer([ListedInterface()])
         port = await server.start("127.0.0.1")
         try:
             return await inq_if_ids("127.0.0.1", port)
@@ -166,8 +177,8 @@ def test_every_server_tells_what_it_serves() -> None:
     assert asyncio.run(main()) == [SERVICE, MGMT]
 
 
-def test_impacket() -> None:
-    """impacket 0.13's management calls against our server."""
+def test_impacket_calls_the_management_interface() -> None:
+    """The management calls of impacket 0.13 to this server."""
     from impacket.dcerpc.v5 import mgmt
     from impacket.dcerpc.v5.transport import DCERPCTransportFactory
     from impacket.uuid import bin_to_string
@@ -194,7 +205,7 @@ def test_impacket() -> None:
             dce.disconnect()
 
     async def main() -> dict[str, Any]:
-        server = RpcServer([Quiet()])
+        server = RpcServer([ListedInterface()])
         port = await server.start("127.0.0.1")
         try:
             return await asyncio.to_thread(ask, port)

@@ -1,4 +1,4 @@
-"""A server's connections when there is no room for them, or when clients will not let go."""
+"""The server over TCP without file descriptors, with clients that do not read, and with simple interfaces."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-class Patient(RpcServer):
-    """Tells when it heeds a listener again that it had to turn away from."""
+class ObservedServer(RpcServer):
+    """Notifies the test when it accepts connections again after a pause."""
 
     def __init__(self) -> None:
         super().__init__([Echo()])
-        self.heeded = 0
+        self.starts = 0
         self.again = asyncio.Event()
 
-    def _heed(self, listener: socket.socket) -> None:
-        self.heeded += 1
-        if self.heeded > 1:
+    def _start_accepting(self, listener: socket.socket) -> None:
+        self.starts += 1
+        if self.starts > 1:
             self.again.set()
-        super()._heed(listener)
+        super()._start_accepting(listener)
 
 
 @contextmanager
 def no_more_files() -> Iterator[None]:
-    """No file descriptor can be had in this process."""
+    """This process cannot open another file descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -57,30 +57,30 @@ def no_more_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_connection_for_which_there_is_no_room_waits_and_is_served_later() -> None:
-    async def scene() -> None:
-        loop, server = asyncio.get_running_loop(), Patient()
+def test_a_connection_waits_while_no_descriptor_is_available() -> None:
+    async def scenario() -> None:
+        loop, server = asyncio.get_running_loop(), ObservedServer()
         port = await server.start(HOST)
-        with socket.socket() as line:
-            line.setblocking(False)  # noqa: FBT003 - the name says what
+        with socket.socket() as client:
+            client.setblocking(False)  # noqa: FBT003 - the name says what
             with no_more_files():
-                await loop.sock_connect(line, (HOST, port))
+                await loop.sock_connect(client, (HOST, port))
                 await asyncio.wait_for(server.again.wait(), 10)
                 assert server.links == ()
 
-            await loop.sock_sendall(line, ClientConnection().bind(propose(ECHO)).pack())
-            answer = await asyncio.wait_for(loop.sock_recv(line, 1000), 10)
+            await loop.sock_sendall(client, ClientConnection().bind(propose(ECHO)).pack())
+            answer = await asyncio.wait_for(loop.sock_recv(client, 1000), 10)
 
         assert isinstance(unpack(answer), BindAck)
         await server.stop(reset=True)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_server_stops_although_a_client_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_CLOSE_PATIENCE", 0.05)
+def test_stop_resets_a_client_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_CLOSE_TIMEOUT", 0.05)
 
-    async def scene() -> None:
+    async def scenario() -> None:
         server = RpcServer([Echo()])
         rpc = await connect(HOST, await server.start(HOST))
         await rpc.bind(ECHO)
@@ -95,11 +95,11 @@ def test_a_server_stops_although_a_client_does_not_read(monkeypatch: pytest.Monk
         rpc.resume()
         assert await rpc.wait_closed() == "reset"
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-class Deaf(ServerInterface):
-    """Keeps every call, and reacts to nothing else."""
+class KeepingInterface(ServerInterface):
+    """Keeps every call and does not react to anything else."""
 
     syntax = ECHO
     transfer_syntaxes = (NDR32,)
@@ -111,25 +111,25 @@ class Deaf(ServerInterface):
         self.kept.append(call)
 
 
-def test_an_interface_need_not_care_for_cancels() -> None:
-    """Then the call goes on as if nothing had happened (C706 12.6.4.6)."""
+def test_an_interface_may_ignore_a_cancel() -> None:
+    """The call continues without a reaction to the cancel (C706 12.6.4.6)."""
 
-    async def scene() -> None:
-        deaf = Deaf()
-        server = RpcServer([deaf])
+    async def scenario() -> None:
+        interface = KeepingInterface()
+        server = RpcServer([interface])
         rpc = await connect(HOST, await server.start(HOST))
         await rpc.bind(ECHO)
         call = rpc.call(0, b"")
         rpc.cancel(call)
         with pytest.raises(DeadlineExceeded):
             await call.reply(0.05)
-        (kept,) = deaf.kept
+        (kept,) = interface.kept
         assert kept.cancelled
 
-        kept.reply(b"all the same")
+        kept.reply(b"answer")
 
-        assert await call.reply() == b"all the same"
+        assert await call.reply() == b"answer"
         await rpc.close()
         await server.stop(reset=True)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())

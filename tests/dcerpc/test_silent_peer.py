@@ -1,4 +1,4 @@
-"""A client that falls silent as if its power were cut."""
+"""A client that acknowledges nothing any more, like a machine without power."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.dcerpc.rpc_pair import ECHO, Echo
 if TYPE_CHECKING:
     from swn_torture.dcerpc.server.interface import Association, ConnectionInfo
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="socket filters exist on Linux only")
 
 
-class Mourner(Echo):
-    """Tells when it has lost a connection."""
+class ObservedEcho(Echo):
+    """Notifies the test of the end of a connection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,33 +31,33 @@ class Mourner(Echo):
         self.lost.set()
 
 
-def test_a_server_gives_up_a_client_that_answers_no_probe() -> None:
-    async def scene() -> bool:
-        mourner = Mourner()
-        server = RpcServer([mourner], options=ServerOptions(keep_alive=1))
+def test_a_server_ends_a_connection_without_answers_to_probes() -> None:
+    async def scenario() -> bool:
+        echo = ObservedEcho()
+        server = RpcServer([echo], options=ServerOptions(keep_alive=1))
         port = await server.start("127.0.0.1")
-        silent, lively = [await connect("127.0.0.1", port) for _ in range(2)]
+        silent, other = [await connect("127.0.0.1", port) for _ in range(2)]
         try:
-            for client in (silent, lively):
+            for client in (silent, other):
                 await client.bind(ECHO)
             silent.fall_silent()
-            await asyncio.wait_for(mourner.lost.wait(), 20)
-            return lively.closed.is_set()
+            await asyncio.wait_for(echo.lost.wait(), 20)
+            return other.closed.is_set()
         finally:
-            for client in (silent, lively):
+            for client in (silent, other):
                 await client.close(abort=True)
             await server.stop(reset=True)
 
-    assert not asyncio.run(scene())
+    assert not asyncio.run(scenario())
 
 
-def test_nothing_arrives_any_more_and_the_end_is_a_reset() -> None:
-    async def scene() -> tuple[list[str], bool]:
+def test_a_silent_client_receives_nothing_and_resets() -> None:
+    async def scenario() -> tuple[list[str], bool]:
         ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readexactly(5)
-            writer.write(b"to nobody")
+            writer.write(b"dropped")
             try:
                 ended.set_result(await reader.read() != b"")
             except ConnectionResetError:
@@ -75,6 +75,6 @@ def test_nothing_arrives_any_more_and_the_end_is_a_reset() -> None:
             await client.close()
             return [entry.kind for entry in transcript.entries], await asyncio.wait_for(ended, 5)
 
-    kinds, reset = asyncio.run(scene())
+    kinds, reset = asyncio.run(scenario())
     assert kinds == ["open", "sent", "reset"]
     assert reset

@@ -1,4 +1,4 @@
-"""Transcripts survive the way through JSON."""
+"""Transcripts are written to JSON and read back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from swn_torture.dcerpc.transcript import Octets, Transcript
 
 
-def test_round_trip_through_json() -> None:
+def test_a_transcript_is_unchanged_after_json() -> None:
     transcript = Transcript()
     number = transcript.connection()
     here, there = ("127.0.0.1", 40000), ("127.0.0.2", 135)
@@ -24,8 +24,8 @@ def test_round_trip_through_json() -> None:
     assert len(again) == 4
 
 
-@pytest.mark.parametrize("change", [{"kind": "sneezed"}, {"data": "?"}, {"local": ["a"]}])
-def test_refused(change: dict[str, object]) -> None:
+@pytest.mark.parametrize("change", [{"kind": "unknown"}, {"data": "?"}, {"local": ["a"]}])
+def test_an_invalid_transcript_entry_is_rejected(change: dict[str, object]) -> None:
     record = Octets(1.0, 1, "open", ("a", 1), ("b", 2)).to_dict() | change
     with pytest.raises(ValueError, match=r".+"):
         Octets.from_dict(record)

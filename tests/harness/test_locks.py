@@ -1,4 +1,4 @@
-"""The use of a live target: shared by many, alone for one, and nobody is starved."""
+"""Locks on a live target: many cases share it, one case has it alone, and a waiting case gets its turn."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def target() -> str:
     return f"test {uuid.uuid4()}"
 
 
-def test_sharers_share(target: str) -> None:
+def test_two_cases_share_a_target(target: str) -> None:
     with use_of(target, alone=False), use_of(target, alone=False, timeout=0.2):
         pass
 
 
-def test_alone_means_alone(target: str) -> None:
+def test_a_case_that_runs_alone_excludes_all_others(target: str) -> None:
     with (
         use_of(target, alone=True),
         pytest.raises(LockTimeout, match="kept"),
@@ -31,14 +31,14 @@ def test_alone_means_alone(target: str) -> None:
         pass
 
 
-def test_it_is_free_again_after_the_block(target: str) -> None:
+def test_the_target_is_released_after_the_block(target: str) -> None:
     with use_of(target, alone=True):
         pass
     with use_of(target, alone=True, timeout=0.2):
         pass
 
 
-def test_whoever_waits_alone_holds_up_those_who_come_after(target: str) -> None:
+def test_later_cases_wait_for_one_that_waits_to_run_alone(target: str) -> None:
     order: list[str] = []
     waiting = threading.Event()
 
@@ -51,7 +51,7 @@ def test_whoever_waits_alone_holds_up_those_who_come_after(target: str) -> None:
         first = threading.Thread(target=alone)
         first.start()
         waiting.wait(1)
-        # It has the turn: once it has begun to wait, nobody gets past it.
+        # It is next: once it has begun to wait, no later case gets the target before it.
         assert any(not _gets_in(target) for _ in range(200))
     first.join(5)
     assert order == ["alone"]

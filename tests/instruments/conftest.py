@@ -1,3 +1,5 @@
+"""The Samba of the lab's base tree, for all tests in this directory."""
+
 from __future__ import annotations
 
 import os
@@ -11,8 +13,8 @@ from tests.instruments.samba_tree import SambaTree
 
 @pytest.fixture(scope="session")
 def tree() -> SambaTree:
-    """Samba's tools; made first if the cache has none, and a skip where none can be."""
-    reason = lab.unavailable()
+    """The tree with Samba's tools. It is made if the cache has none; without root the tests are skipped."""
+    reason = lab.unavailable_reason()
     if reason is not None:
         if os.environ.get("SWN_TORTURE_REQUIRE_LAB") == "1":
             pytest.fail(reason)

@@ -1,14 +1,14 @@
-"""Run inside a tree that has Samba's Python bindings: encode and decode witness messages as Samba does.
+"""Runs inside a tree with Samba's Python bindings: encodes and decodes witness messages with Samba's NDR.
 
-Reads one JSON array for each line and answers each by one line:
+Reads one JSON array per line, and prints one line for each:
 
-* ``["pack", call, side, how, value]`` with octets in hexadecimal;
-* ``["unpack", call, side, how, octets]`` with the value;
-* ``["calls"]`` with the calls that Samba's IDL has: their names and numbers.
+* ``["pack", call, side, options, value]`` prints the octets in hexadecimal;
+* ``["unpack", call, side, options, octets]`` prints the value;
+* ``["calls"]`` prints the names and opnums of the calls in Samba's IDL.
 
-``side`` is ``in`` or ``out``; ``how`` are keyword arguments of Samba's functions: ``ndr64``, ``bigendian``.
-A value is an object with the members that the caller's messages have. What Samba refuses is answered by
-``{"error": ...}``; a mistake of ours ends the program.
+``side`` is ``in`` or ``out``. ``options`` are keyword arguments of Samba's functions: ``ndr64`` and
+``bigendian``. A value is an object with the members of the message. If Samba rejects the input, the line is
+``{"error": ...}``; a mistake in the request ends the program.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ INTERFACE = ("group_name", "version", "state", "ipv4", "ipv6", "flags")
 
 
 def plain_address(text):
-    """Samba's and Python's spelling of an address differ."""
+    """The address as Python writes it; Samba may write it in another form."""
     return str(ipaddress.ip_address(text))
 
 
@@ -43,10 +43,10 @@ def interface_list_of(value):
     listed = witness.interfaceList()
     if value["interfaces"] is not None:
         interfaces = []
-        for notified in value["interfaces"]:
+        for plain in value["interfaces"]:
             interface = witness.interfaceInfo()
             for name in INTERFACE:
-                setattr(interface, name, notified[name])
+                setattr(interface, name, plain[name])
             interfaces.append(interface)
         listed.num_interfaces = len(interfaces)
         listed.interfaces = interfaces
@@ -63,19 +63,19 @@ def plain_interface_list(listed):
 
 
 def plain_interface(interface):
-    notified = {name: getattr(interface, name) for name in INTERFACE}
-    return {**notified, "ipv4": plain_address(notified["ipv4"]), "ipv6": plain_address(notified["ipv6"])}
+    plain = {name: getattr(interface, name) for name in INTERFACE}
+    return {**plain, "ipv4": plain_address(plain["ipv4"]), "ipv6": plain_address(plain["ipv6"])}
 
 
-def notification_of(notified):
-    if "change_type" in notified:
+def notification_of(value):
+    if "change_type" in value:
         change = witness.ResourceChange()
-        change.type = notified["change_type"]
-        change.name = notified["resource_name"]
+        change.type = value["change_type"]
+        change.name = value["resource_name"]
         return change
     listed = witness.IPaddrInfoList()
     addresses = []
-    for entry in notified["addresses"]:
+    for entry in value["addresses"]:
         address = witness.IPaddrInfo()
         for name in ("flags", "ipv4", "ipv6"):
             setattr(address, name, entry[name])
@@ -101,7 +101,7 @@ def response_of(value):
     response = witness.notifyResponse()
     response.type = value["message_type"]
     response.num = len(value["items"])
-    response.messages = [notification_of(notified) for notified in value["items"]]
+    response.messages = [notification_of(item) for item in value["items"]]
     return response
 
 
@@ -115,9 +115,9 @@ def plain_response(response):
     }
 
 
-# For each side of a call the members it has, and what makes and reads those that are no plain values.
-MAKE = {"context": handle_of, "interface_list": interface_list_of, "response": response_of}
-READ = {"context": plain_handle, "interface_list": plain_interface_list, "response": plain_response}
+# The members of each side of a call, and the functions for those that are not plain values.
+TO_SAMBA = {"context": handle_of, "interface_list": interface_list_of, "response": response_of}
+FROM_SAMBA = {"context": plain_handle, "interface_list": plain_interface_list, "response": plain_response}
 REGISTER = ("version", "net_name", "ip_address", "client_computer_name")
 MEMBERS = {
     ("GetInterfaceList", "in"): (),
@@ -138,30 +138,30 @@ def attribute(side, member):
     return member if member == "result" else f"{side}_{ATTRIBUTES.get(member, member)}"
 
 
-def pack(name, side, how, value):
+def pack(name, side, options, value):
     call = getattr(witness, name)()
     assert set(value) == set(MEMBERS[name, side]), value
     for member in MEMBERS[name, side]:
-        make = MAKE.get(member, lambda plain: plain)
-        setattr(call, attribute(side, member), make(value[member]))
+        convert = TO_SAMBA.get(member, lambda plain: plain)
+        setattr(call, attribute(side, member), convert(value[member]))
     write = {"in": ndr.ndr_pack_in, "out": ndr.ndr_pack_out}[side]
     try:
-        return write(call, **how).hex()
+        return write(call, **options).hex()
     except RuntimeError as error:
         return {"error": str(error)}
 
 
-def unpack(name, side, how, octets):
+def unpack(name, side, options, octets):
     call = getattr(witness, name)()
     read = {"in": ndr.ndr_unpack_in, "out": ndr.ndr_unpack_out}[side]
     try:
-        read(call, bytes.fromhex(octets), **how)
+        read(call, bytes.fromhex(octets), **options)
     except RuntimeError as error:
         return {"error": str(error)}
     value = {}
     for member in MEMBERS[name, side]:
-        plain = READ.get(member, lambda plain: plain)
-        value[member] = plain(getattr(call, attribute(side, member)))
+        convert = FROM_SAMBA.get(member, lambda plain: plain)
+        value[member] = convert(getattr(call, attribute(side, member)))
     if "result" in value:
         value["result"] = value["result"][0] & 0xFFFFFFFF
     return value
@@ -172,9 +172,9 @@ def calls():
     return {kind.__name__: kind.opnum() for kind in found if hasattr(kind, "opnum")}
 
 
-DO = {"pack": pack, "unpack": unpack, "calls": calls}
+FUNCTIONS = {"pack": pack, "unpack": unpack, "calls": calls}
 
 for line in sys.stdin:
-    what, *arguments = json.loads(line)
-    sys.stdout.write(json.dumps(DO[what](*arguments)) + "\n")
+    function, *arguments = json.loads(line)
+    sys.stdout.write(json.dumps(FUNCTIONS[function](*arguments)) + "\n")
     sys.stdout.flush()

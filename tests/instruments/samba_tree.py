@@ -1,7 +1,7 @@
-"""Samba's own tools, out of the lab's base tree: a Debian with Samba in it, whatever this host has.
+"""Samba's tools from the lab's base tree: a Debian with Samba, whatever packages this machine has.
 
-A command runs with the tree as its root, in a mount namespace of its own: what it writes goes to memory and
-ends with it, so that the tree stays as it was made. The network is ours.
+A command runs with the tree as its root directory, in its own mount namespace. What it writes is in memory
+and is removed when it ends, so that the tree does not change. The command uses the network of this machine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-_HERE: Final = "/mnt"
-"""Where a directory of ours is seen in the tree."""
+_MOUNT_POINT: Final = "/mnt"
+"""The path, inside the tree, of a directory of this machine."""
 
-# setpriv: a command must not outlive the test run that it works for.
+# setpriv: the command is killed when the test run ends.
 _CONTAINED: Final = (
     *("setpriv", "--pdeathsig", "KILL", "--"),
     *("unshare", "--mount", "--propagation", "private", "--"),
@@ -25,39 +25,44 @@ _CONTAINED: Final = (
 
 _ENTER: Final = f"""
 set -eu
-tree=$1 ours=$2
+tree=$1 directory=$2
 shift 2
 memory=$tree/mnt
 mount -t tmpfs -o mode=0755 swn "$memory"
 mkdir "$memory/upper" "$memory/work" "$memory/root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$memory/upper,workdir=$memory/work" swn "$memory/root"
-mount --bind "$ours" "$memory/root{_HERE}"
+mount --bind "$directory" "$memory/root{_MOUNT_POINT}"
 mount -t proc proc "$memory/root/proc"
 exec chroot "$memory/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \\
-  PYTHONDONTWRITEBYTECODE=1 sh -c 'cd {_HERE} && exec "$@"' sh "$@"
+  PYTHONDONTWRITEBYTECODE=1 sh -c 'cd {_MOUNT_POINT} && exec "$@"' sh "$@"
 """
 
 
 @dataclass(frozen=True)
 class SambaTree:
-    """The tree, and how to run its commands.
+    """The tree, and functions to run its commands.
 
     Attributes:
-        root: its path on this host.
+        root: its path on this machine.
     """
 
     root: Path
 
-    def command(self, *argv: str, ours: Path) -> list[str]:
-        """How to run a command of the tree from this host; it begins in ``ours``, which it sees as /mnt."""
-        return [*_CONTAINED, "sh", "-c", _ENTER, "sh", str(self.root), str(ours), *argv]
+    def command(self, *argv: str, directory: Path) -> list[str]:
+        """Return the command line that runs a command of the tree.
+
+        Args:
+            *argv: the command.
+            directory: its working directory, on this machine; in the tree it is /mnt.
+        """
+        return [*_CONTAINED, "sh", "-c", _ENTER, "sh", str(self.root), str(directory), *argv]
 
     def run(
-        self, *argv: str, ours: Path, timeout: float = 120.0, stdin: str = ""
+        self, *argv: str, directory: Path, timeout: float = 120.0, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the tree to its end, however that is; see ``command``."""
+        """Run a command of the tree, and return its result with any exit code; see ``command``."""
         return subprocess.run(
-            self.command(*argv, ours=ours),
+            self.command(*argv, directory=directory),
             input=stdin,
             capture_output=True,
             text=True,
@@ -66,13 +71,13 @@ class SambaTree:
             timeout=timeout,
         )
 
-    def start(self, *argv: str, ours: Path, **how: Any) -> subprocess.Popen[str]:
-        """Start a command of the tree and speak with it over pipes, in lines; see ``command``."""
+    def start(self, *argv: str, directory: Path, **options: Any) -> subprocess.Popen[str]:
+        """Start a command of the tree with pipes for standard input and output; see ``command``."""
         return subprocess.Popen(
-            self.command(*argv, ours=ours),
+            self.command(*argv, directory=directory),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            **how,
+            **options,
         )

@@ -1,7 +1,8 @@
-"""Run inside a tree that has Samba's Python bindings: use every witness call they know, and say what came.
+"""Runs inside a tree with Samba's Python bindings: calls every witness method that they have.
 
-Arguments: address of a node, TCP port, NetName, an address to register, account, password. One line of JSON
-for each way to bind; the caller holds them against what the server was told to be.
+Arguments: address of a node, TCP port, NetName, an address to register, account, password. It prints one
+line of JSON for each binding, with the results of the calls. The caller compares them with the configuration
+of the server.
 """
 
 import json
@@ -20,7 +21,7 @@ BINDINGS = [
 
 
 def code_of(call, *arguments):
-    """The Win32 code a call ends in; 0 when it returns."""
+    """Return the Win32 code of a call: that of the exception, or 0."""
     try:
         call(*arguments)
     except WERRORError as error:
@@ -28,8 +29,8 @@ def code_of(call, *arguments):
     return 0
 
 
-def talk(binding):
-    """All six calls but opnum 5, which Samba's IDL lacks."""
+def use_every_method(binding):
+    """Call opnums 0 to 4, and return the results. Samba's IDL does not have opnum 5."""
     settings = param.LoadParm()
     settings.set("client min protocol", "SMB2")
     account = credentials.Credentials()
@@ -52,5 +53,5 @@ def talk(binding):
     }
 
 
-for wanted in BINDINGS:
-    sys.stdout.write(json.dumps(talk(wanted)) + "\n")
+for each in BINDINGS:
+    sys.stdout.write(json.dumps(use_every_method(each)) + "\n")

@@ -1,4 +1,4 @@
-"""Samba's own Python client uses every call it knows on the reference, signed and sealed, NDR32 and NDR64."""
+"""Samba's Python client calls its methods on the reference: signed and sealed, NDR32 and NDR64."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("samba_witness_client.py")
 
 
 @pytest.mark.lab
-def test_every_call_by_every_binding(tree: SambaTree) -> None:
+def test_every_method_works_with_every_binding(tree: SambaTree) -> None:
     options = Options(unused_timeout=30.0, scan_interval=0.05)
     with EmbeddedCluster(ClusterConfig(options=options)) as cluster:
         node = cluster.nodes[0]
@@ -31,19 +31,19 @@ def test_every_call_by_every_binding(tree: SambaTree) -> None:
             "witness",
             "Passw0rd!",
         ]
-        answer = tree.run("python3", SCRIPT.name, *arguments, ours=SCRIPT.parent)
-    assert answer.returncode == 0, answer.stderr
-    notified = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert [t["binding"] for t in notified] == [
+        done = tree.run("python3", SCRIPT.name, *arguments, directory=SCRIPT.parent)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["binding"] for result in results] == [
         f"{auth},{level}{syntax}"
         for auth in ("ntlm", "spnego")
         for level in ("sign", "seal")
         for syntax in ("", ",ndr64")
     ]
-    for one in notified:
-        assert len(one["interfaces"]) == 3, one
-        assert one["interfaces"][0].startswith(f"NODE1 {node.address} 1 "), one
-        assert one["unknown_version"] == 0x51A, one
-        assert one["timeout"] == 0x5B4, one
-        assert one["unregister"] == [0, 0], one
-        assert one["again"] == 0x57, one
+    for result in results:
+        assert len(result["interfaces"]) == 3, result
+        assert result["interfaces"][0].startswith(f"NODE1 {node.address} 1 "), result
+        assert result["unknown_version"] == 0x51A, result
+        assert result["timeout"] == 0x5B4, result
+        assert result["unregister"] == [0, 0], result
+        assert result["again"] == 0x57, result

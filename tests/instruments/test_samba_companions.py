@@ -1,4 +1,4 @@
-"""Samba reads what the reference says beside witness: its ndrdump our stubs, its clients our shares."""
+"""The companion services with Samba: ndrdump reads our stub data, and Samba's clients use our shares."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.lab
 
 USER = "SWNTEST\\witness%Passw0rd!"
 
-# ndrdump reads a response of NetShareGetInfo only along with its request, which names the level; smbtorture
-# below reads them. Samba's union for NetShareEnumAll ends at level 502.
+# For a response of NetShareGetInfo ndrdump needs the request, which has the level; smbtorture reads these
+# responses below. Samba's union for NetShareEnumAll has no level above 502.
 DUMPED = {f"clusapi_{name}": sample for name, sample in CLUSAPI.items()} | {
     f"srvsvc_{name}": sample
     for name, sample in SRVSVC.items()
@@ -34,32 +34,32 @@ DUMPED = {f"clusapi_{name}": sample for name, sample in CLUSAPI.items()} | {
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("name", DUMPED)
-def test_ndrdump_reads_our_stubs(name: str, syntax: SyntaxId, tree: SambaTree, tmp_path: Path) -> None:
-    """To the end; and of NDR32 it writes the same again (its ``--validate`` does not know NDR64)."""
+def test_ndrdump_reads_our_stub_data(name: str, syntax: SyntaxId, tree: SambaTree, tmp_path: Path) -> None:
+    """It reads them completely, and in NDR32 it writes the same again (NDR64 has no ``--validate``)."""
     sample: Sample = DUMPED[name]
     interface = name.partition("_")[0]
     (tmp_path / "stub").write_bytes(sample.encode(syntax))
     options = ("--ndr64",) if syntax == NDR64 else ("--validate",)
 
-    notified = tree.run(
-        "ndrdump", *options, interface, f"{interface}_{sample.call}", sample.side, "stub", ours=tmp_path
+    done = tree.run(
+        "ndrdump", *options, interface, f"{interface}_{sample.call}", sample.side, "stub", directory=tmp_path
     )
 
-    assert notified.stdout.startswith("pull returned Success\n"), notified.stdout + notified.stderr
-    assert notified.stdout.endswith("dump OK\n"), notified.stdout
-    assert "WARNING" not in notified.stdout
+    assert done.stdout.startswith("pull returned Success\n"), done.stdout + done.stderr
+    assert done.stdout.endswith("dump OK\n"), done.stdout
+    assert "WARNING" not in done.stdout
     for text in texts_of(sample):
-        assert f"'{text}'" in notified.stdout
+        assert f"'{text}'" in done.stdout
 
 
 def texts_of(sample: Sample) -> set[str]:
-    """The texts in a message that anybody could look for."""
+    """The texts in a message that the output must contain."""
     shares = getattr(sample.message, "shares", None) or ()
-    values = [value for one in (sample.message, *shares) for value in vars_of(one)]
+    values = [value for one in (sample.message, *shares) for value in values_of(one)]
     return {value for value in values if isinstance(value, str) and value not in {"", "*"}}
 
 
-def vars_of(value: object) -> list[object]:
+def values_of(value: object) -> list[object]:
     return [getattr(value, name) for name in getattr(value, "__dataclass_fields__", {})]
 
 
@@ -76,44 +76,48 @@ def test_smbtorture_finds_the_shares(
 ) -> None:
     node = cluster.nodes[0]
 
-    notified = tree.run(
+    done = tree.run(
         "smbtorture",
         f"ncacn_np:{node.address}[{binding}]",
         f"--user={USER}",
         f"--option=smb ports={node.smb_port}",
         f"rpc.srvsvc.srvsvc (admin access).{subtest}",
-        ours=tmp_path,
+        directory=tmp_path,
     )
 
-    assert f"success: srvsvc (admin access).{subtest}\n" in notified.stdout, notified.stdout + notified.stderr
+    assert f"success: srvsvc (admin access).{subtest}\n" in done.stdout, done.stdout + done.stderr
 
 
-def smbclient(tree: SambaTree, ours: Path, cluster: EmbeddedCluster, node: int, *how: str) -> tuple[int, str]:
-    """Exit code, and all that was said."""
-    at = cluster.nodes[node]
-    service = f"//{at.address}/SHARE"
-    notified = tree.run("smbclient", service, f"--port={at.smb_port}", f"--user={USER}", *how, ours=ours)
-    return notified.returncode, notified.stdout + notified.stderr
+def smbclient(
+    tree: SambaTree, directory: Path, cluster: EmbeddedCluster, node: int, *options: str
+) -> tuple[int, str]:
+    """Run smbclient on a node; return its exit code and its output."""
+    server = cluster.nodes[node]
+    service = f"//{server.address}/SHARE"
+    done = tree.run(
+        "smbclient", service, f"--port={server.smb_port}", f"--user={USER}", *options, directory=directory
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
-def test_smbclient_puts_a_file_through_one_node_and_gets_it_through_another(
+def test_smbclient_writes_via_one_node_and_reads_via_another(
     cluster: EmbeddedCluster, tree: SambaTree, tmp_path: Path
 ) -> None:
-    (tmp_path / "here").write_text("what is in it")
+    (tmp_path / "file").write_text("content")
 
-    code, said = smbclient(tree, tmp_path, cluster, 0, "--command=mkdir folder; put here folder/there")
-    assert code == 0, said
-    code, said = smbclient(tree, tmp_path, cluster, 1, "--command=get folder/there back; rm folder/there")
-    assert code == 0, said
+    code, output = smbclient(tree, tmp_path, cluster, 0, "--command=mkdir folder; put file folder/copy")
+    assert code == 0, output
+    code, output = smbclient(tree, tmp_path, cluster, 1, "--command=get folder/copy back; rm folder/copy")
+    assert code == 0, output
 
-    assert (tmp_path / "back").read_text() == "what is in it"
+    assert (tmp_path / "back").read_text() == "content"
 
 
 def test_smbclient_lists_the_shares(cluster: EmbeddedCluster, tree: SambaTree, tmp_path: Path) -> None:
-    code, said = smbclient(tree, tmp_path, cluster, 0, f"--list={cluster.nodes[0].address}", "--grepable")
+    code, output = smbclient(tree, tmp_path, cluster, 0, f"--list={cluster.nodes[0].address}", "--grepable")
 
-    assert code == 0, said
-    assert [line for line in said.splitlines() if "|" in line] == [
+    assert code == 0, output
+    assert [line for line in output.splitlines() if "|" in line] == [
         "Disk|SHARE|scale-out",
         "Disk|PLAIN|clustered, not scale-out",
         "IPC|IPC$|Remote IPC",

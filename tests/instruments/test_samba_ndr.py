@@ -1,6 +1,6 @@
-"""Our encodings against Samba's NDR: its Python bindings for any message, its ndrdump for some.
+"""Our encodings compared with Samba's NDR: its Python bindings for any message, its ndrdump for some.
 
-Samba 4.22 knows methods 0 to 4 only: there is nothing to compare WitnessrUnRegisterEx with.
+Samba 4.22 has methods 0 to 4 only, so that nothing can be compared with WitnessrUnRegisterEx.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tests.witness.witness_samples import (
     dwords,
     interfaces,
     kinds_with,
-    notified_with,
+    notify_responses_with,
 )
 
 if TYPE_CHECKING:
@@ -58,39 +58,39 @@ CALLS = {
     Opnum.ASYNC_NOTIFY: "AsyncNotify",
     Opnum.REGISTER_EX: "RegisterEx",
 }
-"""The calls that Samba's IDL has."""
+"""The calls in Samba's IDL."""
 
-# Samba's strings are UTF-8 and end at a NUL; it drops lone surrogates.
+# Samba's strings are UTF-8 and end at a NUL; it drops unpaired surrogates.
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-# Notifications are told apart below, by what they hold: Samba knows what is in the MessageBuffer.
+# Notifications are separate, one for each kind of content, because Samba decodes the MessageBuffer.
 MESSAGES: dict[str, st.SearchStrategy[Any]] = {
     kind.__name__: messages
     for kind, messages in kinds_with(text, text).items()
     if kind.opnum in CALLS and kind is not AsyncNotifyResponse
 }
-MESSAGES |= {kind.name: messages for kind, messages in notified_with(text).items()}
+MESSAGES |= {kind.name: messages for kind, messages in notify_responses_with(text).items()}
 MESSAGES["AsyncNotifyResponse without notification"] = st.builds(AsyncNotifyResponse, st.none(), dwords)
 
 every_syntax = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 
 
 class SambaNdr:
-    """Samba's encoder and decoder, at the other end of two pipes."""
+    """Samba's encoder and decoder, in another process (samba_ndr.py)."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def ask(self, *question: Any) -> Any:
+    def request(self, *arguments: Any) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{json.dumps(question)}\n")
+        self.process.stdin.write(f"{json.dumps(arguments)}\n")
         return json.loads(self.process.stdout.readline())
 
     def pack(
         self, message: AnyRequest | AnyResponse, syntax: SyntaxId, byte_order: ByteOrder = "little"
     ) -> bytes:
-        """What Samba writes for this message."""
-        octets = self.ask("pack", *_call(message), _how(syntax, byte_order), plain(message))
+        """Return the octets that Samba writes for this message."""
+        octets = self.request("pack", *_call(message), _options(syntax, byte_order), plain(message))
         assert isinstance(octets, str), octets
         return bytes.fromhex(octets)
 
@@ -101,20 +101,20 @@ class SambaNdr:
         syntax: SyntaxId,
         byte_order: ByteOrder = "little",
     ) -> Any:
-        """What Samba reads in these octets, as a message of the same kind."""
-        return self.ask("unpack", *_call(message), _how(syntax, byte_order), octets.hex())
+        """Return what Samba reads from these octets, as plain values of a message of the same kind."""
+        return self.request("unpack", *_call(message), _options(syntax, byte_order), octets.hex())
 
 
 def _call(message: AnyRequest | AnyResponse) -> tuple[str, str]:
     return CALLS[Opnum(message.opnum)], "in" if isinstance(message, Request) else "out"
 
 
-def _how(syntax: SyntaxId, byte_order: ByteOrder) -> dict[str, bool]:
+def _options(syntax: SyntaxId, byte_order: ByteOrder) -> dict[str, bool]:
     return {"ndr64": syntax == NDR64, "bigendian": byte_order == "big"}
 
 
 def plain(value: Any) -> Any:
-    """A message, or a part of one, as values that JSON has."""
+    """Return a message, or a part of one, as values that JSON has."""
     if isinstance(value, RespAsyncNotify):
         return {"message_type": value.message_type, "items": [plain(item) for item in value.decode().items]}
     if isinstance(value, (IPv4Address, IPv6Address, UUID)):
@@ -128,7 +128,7 @@ def plain(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def samba(tree: SambaTree) -> Iterator[SambaNdr]:
-    with tree.start("python3", SCRIPT.name, ours=SCRIPT.parent) as process:
+    with tree.start("python3", SCRIPT.name, directory=SCRIPT.parent) as process:
         yield SambaNdr(process)
     assert process.returncode == 0
 
@@ -136,15 +136,15 @@ def samba(tree: SambaTree) -> Iterator[SambaNdr]:
 def as_samba_writes(
     message: AnyRequest | AnyResponse, syntax: SyntaxId, byte_order: ByteOrder = "little"
 ) -> bytes:
-    """Our octets; only NDR64 notifications are given the zeros that Samba adds to them, see below."""
+    """Return our octets; for a notification in NDR64, with the zeros that Samba adds, see below."""
     if syntax == NDR32 or not isinstance(message, AsyncNotifyResponse) or message.response is None:
         return encode(message, syntax, byte_order=byte_order)
-    notified = message.response
-    buffer = notified.message_buffer or b""
+    notification = message.response
+    buffer = notification.message_buffer or b""
     slack = bytes(-len(buffer) % 4 + 12)
     return encode(
         AsyncNotifyResponse(
-            RespAsyncNotify(notified.message_type, notified.number_of_messages, buffer + slack),
+            RespAsyncNotify(notification.message_type, notification.number_of_messages, buffer + slack),
             message.result,
         ),
         syntax,
@@ -154,29 +154,29 @@ def as_samba_writes(
 
 @every_syntax
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_we_and_samba_agree_on_any_message(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
-    """Octet by octet, referents and gaps included, and each reads what the other wrote.
+def test_any_message_is_the_same_in_samba(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
+    """The octets are equal, referents and padding included, and each side reads what the other wrote.
 
-    The one exception: in NDR64 Samba announces a MessageBuffer of ``ndr_size_witness_notifyResponse - 20``
-    octets. 20 is the size of the fields before it in NDR32; in NDR64 they take 32. So Length is too large by
-    12, and what it counts is rounded up to 4; so many zeros follow the last notification. MS-SWN 2.2.2.4 has
-    Length as the size of MessageBuffer, and Samba itself reads what has none of them.
+    There is one exception. In NDR64, Samba's Length of MessageBuffer is ``ndr_size_witness_notifyResponse -
+    20``. 20 is the size of the preceding fields in NDR32; in NDR64 it is 32. So Length is too large by 12 and
+    is rounded up to 4, and that number of zeros follows the last notification. By MS-SWN 2.2.2.4, Length is
+    the size of MessageBuffer. Samba itself reads octets without these zeros.
     """
 
     @settings(max_examples=200)
     @given(MESSAGES[kind])
-    def agree(message: AnyRequest | AnyResponse) -> None:
+    def check(message: AnyRequest | AnyResponse) -> None:
         theirs = samba.pack(message, syntax)
         assert theirs.hex(" ") == as_samba_writes(message, syntax).hex(" ")
         assert samba.unpack(message, encode(message, syntax), syntax) == plain(message)
         read = decode(message, theirs, syntax)
         assert plain(read) == plain(message)
 
-    agree()
+    check()
 
 
 @every_syntax
-def test_we_and_samba_agree_on_long_messages(syntax: SyntaxId, samba: SambaNdr) -> None:
+def test_long_messages_are_the_same_in_samba(syntax: SyntaxId, samba: SambaNdr) -> None:
     for message in (
         GetInterfaceListResponse(InterfaceList(interfaces(3) * 100), 0),
         RegisterRequest(ProtocolVersion.V1, "N" * 70_000, "", "C"),
@@ -187,49 +187,49 @@ def test_we_and_samba_agree_on_long_messages(syntax: SyntaxId, samba: SambaNdr) 
 
 
 @every_syntax
-def test_a_group_name_that_fills_its_array(syntax: SyntaxId, samba: SambaNdr) -> None:
-    """Samba takes one without the terminator that MS-SWN 2.2.2.5 wants; we refuse it."""
+def test_group_name_with_and_without_terminator(syntax: SyntaxId, samba: SambaNdr) -> None:
+    """Samba accepts a name without the terminator that MS-SWN 2.2.2.5 requires; our decoder rejects it."""
     (node,) = interfaces(1)
-    full, overfull = (
+    longest, unterminated = (
         GetInterfaceListResponse(InterfaceList((replace(node, group_name="N" * units),)), 0)
         for units in (GROUP_NAME_UNITS - 1, GROUP_NAME_UNITS)
     )
 
-    assert samba.pack(full, syntax) == encode(full, syntax)
-    assert samba.unpack(full, encode(full, syntax), syntax) == plain(full)
-    assert decode(full, encode(full, syntax), syntax) == full
-    assert samba.pack(overfull, syntax) == encode(overfull, syntax)
-    assert samba.unpack(overfull, encode(overfull, syntax), syntax) == plain(overfull)
+    assert samba.pack(longest, syntax) == encode(longest, syntax)
+    assert samba.unpack(longest, encode(longest, syntax), syntax) == plain(longest)
+    assert decode(longest, encode(longest, syntax), syntax) == longest
+    assert samba.pack(unterminated, syntax) == encode(unterminated, syntax)
+    assert samba.unpack(unterminated, encode(unterminated, syntax), syntax) == plain(unterminated)
     with pytest.raises(DecodeError, match="no terminator among 260"):
-        decode(overfull, encode(overfull, syntax), syntax)
+        decode(unterminated, encode(unterminated, syntax), syntax)
 
 
 @every_syntax
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_we_and_samba_agree_in_big_endian(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
-    """Only addresses in the interface list are in dispute: Samba leaves them in network order (AMB-25)."""
+def test_any_big_endian_message_is_the_same_in_samba(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
+    """Only the addresses of the interface list differ: Samba leaves them in network order (AMB-25)."""
 
     @settings(max_examples=50)
     @given(MESSAGES[kind])
-    def agree(message: AnyRequest | AnyResponse) -> None:
+    def check(message: AnyRequest | AnyResponse) -> None:
         theirs = samba.pack(message, syntax, "big")
         if isinstance(message, GetInterfaceListResponse):
-            disputed = {
+            network_order = {
                 f"InterfaceInfo[{at}].{name}": address.packed
                 for at, interface in enumerate(message.interfaces)
                 for name, address in (("IPV4", interface.ipv4), ("IPV6", interface.ipv6))
             }
-            assert theirs.hex(" ") == encode(message, syntax, byte_order="big", wrong=disputed).hex(" ")
+            assert theirs.hex(" ") == encode(message, syntax, byte_order="big", wrong=network_order).hex(" ")
             return
         assert theirs.hex(" ") == as_samba_writes(message, syntax, "big").hex(" ")
         ours = encode(message, syntax, byte_order="big")
         assert samba.unpack(message, ours, syntax, "big") == plain(message)
         assert plain(decode(message, theirs, syntax, "big")) == plain(message)
 
-    agree()
+    check()
 
 
-# Some octets written over others, as many cut off.
+# Octets written over others, and octets removed from the end.
 damages = st.tuples(
     st.lists(st.tuples(st.integers(0, 2**16), st.binary(min_size=1, max_size=4)), max_size=2),
     st.just(0) | st.integers(0, 2**16),
@@ -238,24 +238,24 @@ damages = st.tuples(
 
 @every_syntax
 @pytest.mark.parametrize("kind", [kind for kind in MESSAGES if kind not in MessageType.__members__])
-def test_we_and_samba_read_damaged_octets_alike(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
-    """What one of us refuses the other does, too, and what both read is the same, but that
+def test_damaged_octets_are_read_as_by_samba(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
+    """Both decoders reject the same octets and read the same values. The differences:
 
-    * we refuse a number of interfaces without an array to hold them;
-    * Samba refuses lone surrogates, and referents of NDR64 with anything in their upper half;
-    * Samba ends a string at the first NUL, where we go by the count.
+    * our decoder rejects a number of interfaces without an array;
+    * Samba rejects unpaired surrogates, and in NDR64 referents with an upper half that is not zero;
+    * in Samba a string ends at the first NUL; our decoder uses the count.
 
-    Notifications are not in this: of their Lengths Samba takes no notice.
+    Notifications are not tested here, because Samba ignores their Lengths.
     """
 
     @settings(max_examples=150)
     @given(MESSAGES[kind], damages)
-    def agree(message: AnyRequest | AnyResponse, damage: tuple[list[tuple[int, bytes]], int]) -> None:
+    def check(message: AnyRequest | AnyResponse, damage: tuple[list[tuple[int, bytes]], int]) -> None:
         changed = bytearray(encode(message, syntax))
-        written_over, cut = damage
-        for at, instead in written_over:
-            start = at % (len(changed) + 1)
-            changed[start : start + len(instead)] = instead
+        replacements, cut = damage
+        for position, replacement in replacements:
+            start = position % (len(changed) + 1)
+            changed[start : start + len(replacement)] = replacement
         octets = bytes(changed[: len(changed) - cut % (len(changed) + 1)])
         theirs = samba.unpack(message, octets, syntax)
         try:
@@ -264,17 +264,17 @@ def test_we_and_samba_read_damaged_octets_alike(kind: str, syntax: SyntaxId, sam
             assert "error" in theirs or "number" in theirs["interface_list"]
             return
         if "error" in theirs:
-            lone_surrogate = re.search("[\ud800-\udfff]", "".join(texts_in(read)))
+            unpaired_surrogate = re.search("[\ud800-\udfff]", "".join(texts_in(read)))
             upper_half = syntax == NDR64 and "NDR64" in theirs["error"]
-            assert lone_surrogate or upper_half, theirs
+            assert unpaired_surrogate or upper_half, theirs
         else:
             assert theirs == cut_at_nul(read)
 
-    agree()
+    check()
 
 
 def cut_at_nul(value: Any) -> Any:
-    """What a C program makes of the strings in a plain value."""
+    """Return a plain value with every string cut at its first NUL, as C code reads it."""
     if isinstance(value, dict):
         return {name: cut_at_nul(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -282,26 +282,26 @@ def cut_at_nul(value: Any) -> Any:
     return value.split("\0", 1)[0] if isinstance(value, str) else value
 
 
-def test_samba_knows_methods_0_to_4(samba: SambaNdr) -> None:
-    """The day it learns WitnessrUnRegisterEx there is more to compare."""
-    assert samba.ask("calls") == {name: opnum for opnum, name in CALLS.items()}
+def test_samba_has_methods_0_to_4(samba: SambaNdr) -> None:
+    """If this fails because Samba has WitnessrUnRegisterEx, add that method to the tests above."""
+    assert samba.request("calls") == {name: opnum for opnum, name in CALLS.items()}
 
 
-def test_samba_reads_no_octets_after_the_end(samba: SambaNdr) -> None:
-    """What it agrees to above it has read to the end."""
+def test_samba_rejects_octets_after_the_end(samba: SambaNdr) -> None:
+    """So what it accepts in the tests above, it has read completely."""
     message = MEANING["an_in"]
 
-    answer = samba.unpack(message, encode(message, NDR32) + b"rest", NDR32)
+    result = samba.unpack(message, encode(message, NDR32) + b"rest", NDR32)
 
-    assert "Unread Bytes" in answer["error"]
+    assert "Unread Bytes" in result["error"]
 
 
 DUMPED = [name for name in MEANING if not name.startswith("gil_in")]
 
 
 @pytest.mark.parametrize("name", DUMPED)
-def test_ndrdump_shows_and_validates_what_we_write(name: str, tree: SambaTree, tmp_path: Path) -> None:
-    """It reads our octets, writes what it read, reads that again, and finds no difference."""
+def test_ndrdump_shows_and_validates_our_octets(name: str, tree: SambaTree, tmp_path: Path) -> None:
+    """It reads our octets, writes and reads them again, and finds no difference."""
     dumped = ndrdump(name, NDR32, tree, tmp_path)
 
     assert dumped.splitlines()[-1] == "dump OK"
@@ -311,11 +311,11 @@ def test_ndrdump_shows_and_validates_what_we_write(name: str, tree: SambaTree, t
 
 @pytest.mark.parametrize("name", DUMPED)
 def test_ndrdump_shows_and_writes_our_ndr64(name: str, tree: SambaTree, tmp_path: Path) -> None:
-    """It reads our octets and writes the same; only that it reads its own again cannot be had.
+    """It reads our octets and writes the same.
 
-    ndrdump 4.22 knows that these are NDR64 when it reads and when it writes, but not when it reads for the
-    second time: ``--validate`` stops there, at anything with a pointer (``ndr_v_pull`` lacks
-    ``LIBNDR_FLAG_NDR64``). So here its octets are compared with ours instead.
+    The second reading of ``--validate`` is not tested. ndrdump 4.22 reads and writes NDR64, but its second
+    reading (``ndr_v_pull``) lacks ``LIBNDR_FLAG_NDR64`` and fails at any pointer. So the test compares the
+    octets that it wrote with ours.
     """
     dumped = ndrdump(name, NDR64, tree, tmp_path)
 
@@ -324,7 +324,7 @@ def test_ndrdump_shows_and_writes_our_ndr64(name: str, tree: SambaTree, tmp_path
     assert texts_in(plain(MEANING[name])) <= set(re.findall(r": '(.*)'$", dumped, re.MULTILINE))
     generated = re.search(r"^(\d+) bytes generated \(validate\)\n((?:\[.*\n)+)", dumped, re.MULTILINE)
     assert generated is not None, dumped
-    # [0000] and sixteen octets, with three spaces after the eighth; then the same as text.
+    # Each line: [0000], 16 octets with three spaces after the eighth, and the same as text.
     octets = b"".join(bytes.fromhex(line[7:57]) for line in generated[2].splitlines())
     assert len(octets) == int(generated[1])
     assert octets.hex(" ") == as_samba_writes(MEANING[name], NDR64).hex(" ")
@@ -335,11 +335,13 @@ def ndrdump(name: str, syntax: SyntaxId, tree: SambaTree, directory: Path) -> st
     (directory / "stub").write_bytes(encode(message, syntax))
     call, side = _call(message)
     options = ("--validate", "--dump-data", *(["--ndr64"] if syntax == NDR64 else []))
-    return tree.run("ndrdump", *options, "witness", f"witness_{call}", side, "stub", ours=directory).stdout
+    return tree.run(
+        "ndrdump", *options, "witness", f"witness_{call}", side, "stub", directory=directory
+    ).stdout
 
 
 def texts_in(value: Any) -> set[str]:
-    """The texts in a plain value, but for addresses and UUIDs, which everybody spells in another way."""
+    """Return the texts in a plain value, except addresses and UUIDs, which have more than one notation."""
     if isinstance(value, dict):
         inner = [part for name, part in value.items() if name not in {"ipv4", "ipv6", "uuid"}]
         return set().union(*map(texts_in, inner))

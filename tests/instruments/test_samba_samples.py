@@ -1,10 +1,10 @@
-"""The samples of ``smbtorture local.ndr.witness`` are what our codec writes and reads.
+"""Our codec writes and reads the samples of ``smbtorture local.ndr.witness``.
 
-Samba keeps them as arrays in its source, from where they get into the read-only data of ``smbtorture``; what
-each means is asserted beside it. Nothing of that source is repeated here. Our codec is given the values
-asserted, and what it writes must stand in the program, octet by octet; what stands there must mean the same
-to our decoder; and between the first of the samples and the last nothing may be left over that is neither
-one of them nor a gap of zeros. That smbtorture itself passes says that these are the values it finds.
+Samba has them as arrays in its source, so that they are in the read-only data of ``smbtorture``. Its tests
+assert what each sample means. Nothing of that source is repeated here. Our codec encodes the asserted values,
+and the program must contain the same octets. Our decoder must read the same values from the program's octets.
+Between the first sample and the last one there may be only samples and zeros. smbtorture itself must pass,
+which shows that these are the asserted values.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from swn_torture.witness.messages import (
     UnRegisterResponse,
 )
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
-from tests.witness.witness_samples import decode, notified
+from tests.witness.witness_samples import decode, notify_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ WAITING = ContextHandle(0, UUID("1fb9f2ee-2a4d-4bf8-af8b-cb9d4529a9ab"))
 
 
 UNSPECIFIED = 0xFFFFFFFF
-"""A version that MS-SWN does not define; Windows has sent it since Server 2012 R2 (AMB-9)."""
+"""A version that MS-SWN does not define; Windows sends it since Server 2012 R2 (AMB-9)."""
 
 
 def node(name: str, ipv4: str, flags: int) -> InterfaceInfo:
@@ -65,11 +65,11 @@ def node(name: str, ipv4: str, flags: int) -> InterfaceInfo:
 
 
 CHANGE = ResourceChange(ChangeType.UNAVAILABLE, "SOFS")
-# Only the IPv4 address is valid; the other field holds leftovers.
+# Only the IPv4 address is valid; the IPv6 field has arbitrary octets.
 MOVE = IpAddrInfoList(
     (IpAddrInfo(AddressFlags.V4, IPv4Address("192.168.3.45"), IPv6Address("::38e8:eb26:8e00:0:9e:6026")),)
 )
-NOWHERE = IpAddrInfoList(())
+EMPTY_LIST = IpAddrInfoList(())
 
 SAMPLES: dict[str, AnyRequest | AnyResponse] = {
     "witness_GetInterfaceList_check": GetInterfaceListResponse(
@@ -86,22 +86,22 @@ SAMPLES: dict[str, AnyRequest | AnyResponse] = {
     "witness_UnRegister_check_IN": UnRegisterRequest(REGISTERED),
     "witness_UnRegister_check_OUT": UnRegisterResponse(0),
     "witness_AsyncNotify_check_IN": AsyncNotifyRequest(WAITING),
-    "witness_AsyncNotify_check_OUT": notified(MessageType.RESOURCE_CHANGE, CHANGE),
-    "witness_AsyncNotify_check_move_OUT": notified(MessageType.CLIENT_MOVE, MOVE),
-    "witness_AsyncNotify_check_fuzz1_OUT": notified(MessageType.CLIENT_MOVE, NOWHERE),
+    "witness_AsyncNotify_check_OUT": notify_response(MessageType.RESOURCE_CHANGE, CHANGE),
+    "witness_AsyncNotify_check_move_OUT": notify_response(MessageType.CLIENT_MOVE, MOVE),
+    "witness_AsyncNotify_check_fuzz1_OUT": notify_response(MessageType.CLIENT_MOVE, EMPTY_LIST),
 }
-"""What smbtorture asserts of each sample, by the name of the check."""
+"""The values that smbtorture asserts of each sample, by the name of the check."""
 
 NOTIFICATIONS: dict[str, Notification] = {
     "witness_AsyncNotify_check_OUT": CHANGE,
     "witness_AsyncNotify_check_move_OUT": MOVE,
-    "witness_AsyncNotify_check_fuzz1_OUT": NOWHERE,
+    "witness_AsyncNotify_check_fuzz1_OUT": EMPTY_LIST,
 }
 
-SAYS_NOTHING = "witness_UnRegister_check_OUT"
-"""Four zeros: they are found everywhere."""
+ONLY_ZEROS = "witness_UnRegister_check_OUT"
+"""Four zeros, which are in many places of the program."""
 
-FOUND = [name for name in SAMPLES if name != SAYS_NOTHING]
+FOUND = [name for name in SAMPLES if name != ONLY_ZEROS]
 
 
 @pytest.fixture(scope="module")
@@ -109,24 +109,24 @@ def smbtorture(tree: SambaTree) -> bytes:
     return (tree.root / "usr/bin/smbtorture").read_bytes()
 
 
-def places(octets: bytes, program: bytes) -> list[int]:
+def positions(octets: bytes, program: bytes) -> list[int]:
     return [found.start() for found in re.finditer(re.escape(octets), program)]
 
 
-def test_smbtorture_finds_these_values(tree: SambaTree, tmp_path: Path) -> None:
-    told_by_it = tree.run("smbtorture", "ncalrpc:", "local.ndr.witness", ours=tmp_path)
+def test_smbtorture_passes_with_these_samples(tree: SambaTree, tmp_path: Path) -> None:
+    done = tree.run("smbtorture", "ncalrpc:", "local.ndr.witness", directory=tmp_path)
 
-    assert told_by_it.returncode == 0, told_by_it.stdout
-    ended = re.findall(r"^(success|failure|error|skip): \S+\.(\w+)", told_by_it.stdout, re.MULTILINE)
-    assert {outcome for outcome, _ in ended} == {"success"}
-    assert {check for _, check in ended} == set(SAMPLES)
+    assert done.returncode == 0, done.stdout
+    outcomes = re.findall(r"^(success|failure|error|skip): \S+\.(\w+)", done.stdout, re.MULTILINE)
+    assert {outcome for outcome, _ in outcomes} == {"success"}
+    assert {check for _, check in outcomes} == set(SAMPLES)
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_we_write_the_sample_and_read_it(name: str, smbtorture: bytes) -> None:
+def test_codec_writes_and_reads_the_sample(name: str, smbtorture: bytes) -> None:
     written = encode(SAMPLES[name], NDR32)
 
-    found = places(written, smbtorture)
+    found = positions(written, smbtorture)
 
     assert found
     for at in found:
@@ -139,11 +139,13 @@ def test_we_write_the_sample_and_read_it(name: str, smbtorture: bytes) -> None:
             assert read.response.decode().slack == b""
 
 
-def test_there_is_nothing_else_among_the_samples(smbtorture: bytes) -> None:
+def test_program_has_no_other_sample(smbtorture: bytes) -> None:
     written = [encode(SAMPLES[name], NDR32) for name in FOUND]
-    single = [(where[0], len(octets)) for octets in written if len(where := places(octets, smbtorture)) == 1]
+    single = [
+        (where[0], len(octets)) for octets in written if len(where := positions(octets, smbtorture)) == 1
+    ]
     first, end = min(at for at, _ in single), max(at + length for at, length in single)
-    # One compiler or another orders them as it likes, but the data of one source file stay together.
+    # The order depends on the compiler, but the data of one source file is in one place.
     assert end - first < 2 * sum(map(len, written))
 
     left_over = smbtorture[first:end]

@@ -1,14 +1,15 @@
-"""Samba's own test of witness servers, `smbtorture rpc.witness`, passes against the reference.
+"""Samba's test of witness servers, `smbtorture rpc.witness`, passes against the reference.
 
-It is known to pass against Windows, and to fail against Samba, which has no ClusAPI: it takes the network
-name of the cluster offline and online by that protocol to see what AsyncNotify tells, and lists shares by the
-server service on its named pipe. So the cluster here serves both. What it asserts beside witness is how
-MS-SWN 14.0 reads, and the reference at its defaults: a second UnRegister is refused with 0x57, a share that
-does not exist with 0x139F where there is a scale-out share, and empty names with 0x57, for they are not the
-cluster's.
+It is known to pass against Windows. It fails against Samba, which has no ClusAPI. It uses ClusAPI to take
+the network name of the cluster offline and online, and checks what AsyncNotify returns. It lists the shares
+by the server service on its named pipe. So the cluster here has both services.
 
-Its time-outs take 231 s for each interface of another node, one after the other. Here they are seconds of the
-protocol's clock, which runs faster; and registrations go unused for longer than any test takes.
+The rest of what it asserts is as in MS-SWN 14.0 and as in the reference with default options: a second
+UnRegister returns 0x57; a share that does not exist returns 0x139F if there is a scale-out share; empty names
+return 0x57, because they are not names of the cluster.
+
+Its time-outs take 231 s for each interface of another node, one after the other. Here the clock of the server
+runs faster, and the unused-registration timer is longer than any test.
 """
 
 from __future__ import annotations
@@ -41,48 +42,54 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 SCALE = 400.0
-PATIENT = Options(time_scale=SCALE, unused_timeout=60 * SCALE)
+"""How much faster the clock of the server runs."""
+
+DEFAULT_OPTIONS = Options(time_scale=SCALE, unused_timeout=60 * SCALE)
 SUBTESTS = ["GetInterfaceList", "Register", "UnRegister", "RegisterEx", "AsyncNotify", "AsyncNotify_timeouts"]
 
 
 @pytest.fixture
-def waited(monkeypatch: pytest.MonkeyPatch) -> dict[SyntaxId, set[tuple[SyntaxId, int]]]:
-    """For each interface the transfer syntaxes and levels by which the cluster is called."""
+def called(monkeypatch: pytest.MonkeyPatch) -> dict[SyntaxId, set[tuple[SyntaxId, int]]]:
+    """For each interface, the transfer syntaxes and authentication levels of the calls to the cluster."""
     calls: dict[SyntaxId, set[tuple[SyntaxId, int]]] = {}
 
-    def listening(kind: type[ServerInterface]) -> None:
-        answer = kind.call
+    def record_calls_of(kind: type[ServerInterface]) -> None:
+        original = kind.call
 
         def call(self: ServerInterface, call: ServerCall) -> None:
             calls.setdefault(self.syntax, set()).add((call.syntax, call.caller.level))
-            answer(self, call)
+            original(self, call)
 
         monkeypatch.setattr(kind, "call", call)
 
-    listening(WitnessEndpoint)
-    listening(TableInterface)
+    record_calls_of(WitnessEndpoint)
+    record_calls_of(TableInterface)
     return calls
 
 
 def smbtorture(
-    tree: SambaTree, ours: Path, binding: str, options: Options, shares: tuple[Share, ...] = DEFAULT_SHARES
+    tree: SambaTree,
+    directory: Path,
+    binding: str,
+    options: Options,
+    shares: tuple[Share, ...] = DEFAULT_SHARES,
 ) -> tuple[dict[str, str], str]:
-    """The outcome of each subtest by name, as smbtorture tells it, and all it said."""
+    """Run smbtorture; return the outcome of each subtest by its name, and the output."""
     config = ClusterConfig(clusapi=True, smb_port=0, options=options, shares=shares)
     with EmbeddedCluster(config) as cluster:
         node = cluster.nodes[0]
-        notified = tree.run(
+        done = tree.run(
             "smbtorture",
             f"ncacn_ip_tcp:{node.address}[{','.join(filter(None, (str(node.port), binding)))}]",
             f"--user={config.domain}\\witness%{config.users['witness']}",
             f"--option=torture:net_name={config.net_name}",
             f"--option=smb ports={node.smb_port}",
             "rpc.witness",
-            ours=ours,
+            directory=directory,
         )
-    said = f"smbtorture ended with {notified.returncode}\n{notified.stdout}\n{notified.stderr}"
-    outcomes = re.findall(r"^(success|failure|error|skip): witness\.(\w+)", notified.stdout, re.MULTILINE)
-    return {name: outcome for outcome, name in outcomes}, said
+    output = f"smbtorture ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    outcomes = re.findall(r"^(success|failure|error|skip): witness\.(\w+)", done.stdout, re.MULTILINE)
+    return {name: outcome for outcome, name in outcomes}, output
 
 
 @pytest.mark.parametrize(
@@ -105,17 +112,17 @@ def smbtorture(
 def test_every_subtest_passes(
     tree: SambaTree,
     tmp_path: Path,
-    waited: dict[SyntaxId, set[tuple[SyntaxId, int]]],
+    called: dict[SyntaxId, set[tuple[SyntaxId, int]]],
     binding: str,
     level: AuthLevel,
     pipe_level: AuthLevel,
 ) -> None:
-    outcomes, said = smbtorture(tree, tmp_path, binding, PATIENT)
+    outcomes, output = smbtorture(tree, tmp_path, binding, DEFAULT_OPTIONS)
 
-    assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
+    assert outcomes == dict.fromkeys(SUBTESTS, "success"), output
     syntax = NDR64 if "ndr64" in binding else NDR32
-    # Without a word about it Samba signs over TCP, and leaves the pipe to SMB; ClusAPI it always seals.
-    assert waited == {
+    # By default Samba signs over TCP and does not protect the pipe; it always seals ClusAPI.
+    assert called == {
         WITNESS: {(syntax, level)},
         CLUSAPI: {(syntax, AuthLevel.PRIVACY)},
         SRVSVC: {(syntax, pipe_level)},
@@ -123,42 +130,42 @@ def test_every_subtest_passes(
 
 
 @pytest.mark.parametrize("binding", ["connect", "packet"])
-def test_lower_levels_pass_where_the_server_asks_for_no_more(
-    tree: SambaTree, tmp_path: Path, binding: str
-) -> None:
-    # MS-SWN note 4 refuses them; AMB-22 leaves a server free to.
+def test_every_subtest_passes_at_lower_levels(tree: SambaTree, tmp_path: Path, binding: str) -> None:
+    # By MS-SWN note 4 Windows rejects these levels; another server may accept them (AMB-22).
     options = Options(
-        time_scale=SCALE, unused_timeout=PATIENT.unused_timeout, minimum_level=AuthLevel.CONNECT
+        time_scale=SCALE, unused_timeout=DEFAULT_OPTIONS.unused_timeout, minimum_level=AuthLevel.CONNECT
     )
 
-    outcomes, said = smbtorture(tree, tmp_path, binding, options)
+    outcomes, output = smbtorture(tree, tmp_path, binding, options)
 
-    assert outcomes == dict.fromkeys(SUBTESTS, "success"), said
+    assert outcomes == dict.fromkeys(SUBTESTS, "success"), output
 
 
 @pytest.mark.parametrize(("unknown_share", "outcome"), [("text", "failure"), ("refuse", "success")])
-def test_without_a_scale_out_share_an_unknown_one_is_refused_by_option_only(
+def test_unknown_share_without_scale_out_shares(
     tree: SambaTree, tmp_path: Path, unknown_share: Literal["text", "refuse"], outcome: str
 ) -> None:
-    # MS-SWN 3.1.4.5 has ShareName ignored there (AMB-4); smbtorture wants 0x139F whatever the shares are.
-    options = Options(time_scale=SCALE, unused_timeout=PATIENT.unused_timeout, unknown_share=unknown_share)
+    # By MS-SWN 3.1.4.5 ShareName is ignored here (AMB-4); smbtorture always expects 0x139F.
+    options = Options(
+        time_scale=SCALE, unused_timeout=DEFAULT_OPTIONS.unused_timeout, unknown_share=unknown_share
+    )
 
-    outcomes, said = smbtorture(tree, tmp_path, "sign", options, (Share("PLAIN", ShareType.CLUSTER_FS),))
+    outcomes, output = smbtorture(tree, tmp_path, "sign", options, (Share("PLAIN", ShareType.CLUSTER_FS),))
 
-    assert outcomes == dict.fromkeys(SUBTESTS, "success") | {"RegisterEx": outcome}, said
-    assert ("WERR_OK, expected WERR_INVALID_STATE" in said) == (outcome == "failure"), said
+    assert outcomes == dict.fromkeys(SUBTESTS, "success") | {"RegisterEx": outcome}, output
+    assert ("WERR_OK, expected WERR_INVALID_STATE" in output) == (outcome == "failure"), output
 
 
-def test_a_server_of_revision_11_fails_wherever_it_unregisters_twice(tree: SambaTree, tmp_path: Path) -> None:
+def test_server_of_revision_11_fails_the_second_unregister(tree: SambaTree, tmp_path: Path) -> None:
     options = Options(
         time_scale=SCALE,
-        unused_timeout=PATIENT.unused_timeout,
+        unused_timeout=DEFAULT_OPTIONS.unused_timeout,
         unregister_unknown=Win32.ERROR_NOT_FOUND,
     )
 
-    outcomes, said = smbtorture(tree, tmp_path, "sign", options)
+    outcomes, output = smbtorture(tree, tmp_path, "sign", options)
 
     failing = {"Register", "RegisterEx", "AsyncNotify", "AsyncNotify_timeouts"}
-    assert {name for name, outcome in outcomes.items() if outcome == "failure"} == failing, said
-    assert outcomes["GetInterfaceList"] == outcomes["UnRegister"] == "success", said
-    assert said.count("WERR_NOT_FOUND, expected WERR_INVALID_PARAMETER") >= len(failing), said
+    assert {name for name, outcome in outcomes.items() if outcome == "failure"} == failing, output
+    assert outcomes["GetInterfaceList"] == outcomes["UnRegister"] == "success", output
+    assert output.count("WERR_NOT_FOUND, expected WERR_INVALID_PARAMETER") >= len(failing), output

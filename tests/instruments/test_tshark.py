@@ -1,17 +1,17 @@
-"""tshark reads our captures: of all six methods and every kind of notification, plain, signed and sealed.
+"""tshark reads our captures: all six methods and every kind of notification, plain, signed and sealed.
 
-A capture is what a real run of our client against the reference left in its transcript, written as the
-reports write it. Every field that Wireshark's dissector of this interface knows is held against what was sent
-or came. What it gets wrong (4.0 as well as 4.4), as the octets tell:
+Our client calls the reference, and the transcript of its connection is written as a capture, as for a report.
+The tests compare every field of Wireshark's dissector of this interface with what was sent and received. The
+dissector has these errors (versions 4.0 and 4.4):
 
-* it knows methods 0 to 4, and shows WitnessrUnRegisterEx as stub data;
-* of several notifications in one answer it shows the first and takes the next one's Length for the return
-  value;
-* a sealed request without stub data, which a sealed WitnessrGetInterfaceList is, ends its NTLM dissector in
-  an exception, though nothing is missing: where there is nothing to send there is nothing to decrypt;
-* sealed in SPNEGO, it decrypts only the first message of each direction: it forgets that the checksum of a
-  verifier takes 8 octets of the key stream, too (MS-NLMP 3.4.4.2), so that it begins the next one with the
-  key stream of the verifier before. In NTLM without SPNEGO it does not forget.
+* It has methods 0 to 4 only, and shows WitnessrUnRegisterEx as stub data.
+* Of several notifications in one response it shows the first. It shows the Length of the second one as the
+  return value.
+* A sealed request without stub data (WitnessrGetInterfaceList) causes an exception in its NTLM dissector,
+  although the capture is complete.
+* With SPNEGO it decrypts only the first sealed message of each direction. The checksum of a verifier takes 8
+  octets of the key stream, too (MS-NLMP 3.4.4.2). The dissector does not skip them, so that it uses the wrong
+  part of the key stream for the next message. With NTLM alone it skips them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from swn_torture.witness.messages import (
 )
 from swn_torture.witness.notifications import encode_buffer
 from tests.instruments import tshark
-from tests.instruments.tshark_witness import VALUES, shown, values
+from tests.instruments.tshark_witness import VALUES, expected_fields, values
 from tests.witness.witness_samples import SYNTAXES
 
 if TYPE_CHECKING:
@@ -84,60 +84,60 @@ def _tshark() -> None:
         pytest.skip(reason)
 
 
-# -- a run, and its capture ----------------------------------------------------------------------------
+# A run and its capture
 
 
 @dataclass
 class Run:
-    """What was said on one connection, and what it looked like."""
+    """The messages of one connection, and its transcript."""
 
     syntax: SyntaxId
     messages: list[AnyRequest | AnyResponse] = field(default_factory=list)
     transcript: Transcript = field(default_factory=Transcript)
 
-    async def call(self, client: WitnessClient, request: AnyRequest) -> Any:
-        return await self.wait(client, request, None)
-
-    async def wait(self, client: WitnessClient, request: AnyRequest, order: Awaitable[None] | None) -> Any:
-        """Ask, have something happen, and take the answer."""
+    async def call(
+        self, client: WitnessClient, request: AnyRequest, change: Awaitable[None] | None = None
+    ) -> Any:
+        """Send a request, await a change of the cluster, and return the response."""
         pending: PendingCall[Any] = client.start(request)
-        if order is not None:
-            await order
-        answer = await pending.reply()
-        self.messages += [request, answer]
-        return answer
+        if change is not None:
+            await change
+        response = await pending.reply()
+        self.messages += [request, response]
+        return response
 
 
 def run(
-    story: Callable[[Run, WitnessClient, ReferenceController, EmbeddedCluster], Awaitable[None]],
+    steps: Callable[[Run, WitnessClient, ReferenceController, EmbeddedCluster], Awaitable[None]],
     protection: str,
     syntax: SyntaxId,
     *,
     nodes: int = 3,
     **bind: Any,
 ) -> Run:
+    """Make the calls of ``steps`` on a new cluster, and return the run."""
     done = Run(syntax)
-    how = dict(PROTECTIONS[protection], **bind)
+    options = dict(PROTECTIONS[protection], **bind)
     if protection != "plain":
-        how["credentials"] = Credentials("witness", PASSWORD, "SWNTEST")
+        options["credentials"] = Credentials("witness", PASSWORD, "SWNTEST")
     config = ClusterConfig(
         nodes=default_nodes(nodes),
         options=Options(enforce_security=False),
         shares=(Share("SHARE", ShareType.CLUSTER_FS, "NODE1"),),
     )
 
-    async def talk(cluster: EmbeddedCluster) -> None:
+    async def on_cluster(cluster: EmbeddedCluster) -> None:
         node = cluster.nodes[0]
         async with (
             ReferenceController(port=cluster.admin_port) as controller,
             await connect(
-                node.address, node.port, syntax=syntax, transcript=done.transcript, **how
+                node.address, node.port, syntax=syntax, transcript=done.transcript, **options
             ) as client,
         ):
-            await story(done, client, controller, cluster)
+            await steps(done, client, controller, cluster)
 
     with EmbeddedCluster(config) as cluster:
-        asyncio.run(talk(cluster))
+        asyncio.run(on_cluster(cluster))
     return done
 
 
@@ -146,26 +146,26 @@ def capture(done: Run, directory: Path) -> Path:
     return directory / "capture.pcapng"
 
 
-async def everything(
+async def every_method(
     this: Run, client: WitnessClient, controller: ReferenceController, cluster: EmbeddedCluster
 ) -> None:
-    """All six methods, and each kind of notification."""
+    """Call all six methods, and receive each kind of notification."""
     address = cluster.nodes[0].address
     await this.call(client, GetInterfaceListRequest())
     register = RegisterRequest(ProtocolVersion.V1, "SWNCLUSTER", address, "CLIENT1")
     first = (await this.call(client, register)).context
-    await this.wait(client, AsyncNotifyRequest(first), controller.set_interface("NODE1", up=False))
-    await this.wait(client, AsyncNotifyRequest(first), controller.set_interface("NODE1", up=True))
-    await this.wait(client, AsyncNotifyRequest(first), controller.move_client("CLIENT1", "NODE2"))
+    await this.call(client, AsyncNotifyRequest(first), controller.set_interface("NODE1", up=False))
+    await this.call(client, AsyncNotifyRequest(first), controller.set_interface("NODE1", up=True))
+    await this.call(client, AsyncNotifyRequest(first), controller.move_client("CLIENT1", "NODE2"))
     register_ex = RegisterExRequest(
         ProtocolVersion.V2, "SWNCLUSTER", "SHARE", address, "CLIENT2", RegisterFlags.IP_NOTIFICATION, 120
     )
     second = (await this.call(client, register_ex)).context
-    await this.wait(client, AsyncNotifyRequest(second), controller.move_share("SHARE", "NODE3"))
+    await this.call(client, AsyncNotifyRequest(second), controller.move_share("SHARE", "NODE3"))
     spare = str(cluster.config.spare_addresses()[0])
-    await this.wait(client, AsyncNotifyRequest(second), controller.add_address("NODE1", spare))
+    await this.call(client, AsyncNotifyRequest(second), controller.add_address("NODE1", spare))
     timeout = controller.force_response(str(second.uuid), result=0x5B4)
-    await this.wait(client, AsyncNotifyRequest(second), timeout)
+    await this.call(client, AsyncNotifyRequest(second), timeout)
     await this.call(client, UnRegisterRequest(first))
     await this.call(client, UnRegisterRequest(first))
     await this.call(client, UnRegisterExRequest(second))
@@ -177,7 +177,7 @@ async def everything(
     assert {m.opnum for m in this.messages} == set(Opnum)
 
 
-# -- the tests -----------------------------------------------------------------------------------------
+# The tests
 
 COLUMNS = (
     *("frame.number", "dcerpc.pkt_type", "dcerpc.opnum", "dcerpc.cn_frag_len", "dcerpc.cn_flags.last_frag"),
@@ -190,13 +190,13 @@ every_syntax = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES
 
 
 def calls(rows: list[Row]) -> list[Row]:
-    """The requests and responses among the frames."""
+    """Return the rows of the requests and responses."""
     return [row for row in rows if row.get("dcerpc.pkt_type") in ([REQUEST], [RESPONSE])]
 
 
 @dataclass
-class Said:
-    """A run, and what tshark says of its capture."""
+class Dissected:
+    """A run, and the rows of tshark for its capture."""
 
     protection: str
     run: Run
@@ -206,47 +206,47 @@ class Said:
 @pytest.fixture(
     scope="module", params=[(name, syntax) for name in PROTECTIONS for syntax in SYNTAXES], ids="-".join
 )
-def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """All six methods, and each kind of notification."""
+def dissected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dissected:
+    """A run with all six methods and each kind of notification, for each protection and syntax."""
     protection, syntax = request.param
-    done = run(everything, protection, SYNTAXES[syntax])
+    done = run(every_method, protection, SYNTAXES[syntax])
     file = capture(done, tmp_path_factory.mktemp("capture"))
-    return Said(protection, done, tshark.dissect(file, COLUMNS, password=PASSWORD))
+    return Dissected(protection, done, tshark.dissect(file, COLUMNS, password=PASSWORD))
 
 
-def test_every_field_is_what_was_said(said: Said) -> None:
-    rows, messages = calls(said.rows), said.run.messages
+def test_every_field_has_the_value_of_the_message(dissected: Dissected) -> None:
+    rows, messages = calls(dissected.rows), dissected.run.messages
     assert [(row["dcerpc.pkt_type"], row["dcerpc.opnum"]) for row in rows] == [
         ([REQUEST if isinstance(message, Request) else RESPONSE], [str(int(message.opnum))])
         for message in messages
     ]
-    explained = []
-    if said.protection == "spnego-sealed":
-        rows, messages, explained = rows[:2], messages[:2], rows[2:]
-    elif said.protection == "ntlm-sealed":
-        explained = rows[:1]
+    known_errors: list[Row] = []
+    if dissected.protection == "spnego-sealed":
+        rows, messages, known_errors = rows[:2], messages[:2], rows[2:]
+    elif dissected.protection == "ntlm-sealed":
+        known_errors = rows[:1]
     for row, message in zip(rows, messages, strict=True):
-        assert values(row) == shown(message), message
+        assert values(row) == expected_fields(message), message
         if message.opnum == Opnum.UNREGISTER_EX:
-            stub = "dcerpc.decrypted_stub_data" if "sealed" in said.protection else "dcerpc.stub_data"
-            assert row[stub] == [encode(message, said.run.syntax).hex()]
-    assert [row for row in tshark.complaints(said.rows) if row not in explained] == []
+            stub = "dcerpc.decrypted_stub_data" if "sealed" in dissected.protection else "dcerpc.stub_data"
+            assert row[stub] == [encode(message, dissected.run.syntax).hex()]
+    assert [row for row in tshark.with_problems(dissected.rows) if row not in known_errors] == []
 
 
 @pytest.mark.parametrize(
-    ("kind", "whose"), [(REQUEST, Request), (RESPONSE, Response)], ids=["sent", "received"]
+    ("kind", "message_class"), [(REQUEST, Request), (RESPONSE, Response)], ids=["sent", "received"]
 )
-def test_every_pdu_has_its_verifier(said: Said, kind: str, whose: type) -> None:
-    """In each direction they are numbered from 0; in SPNEGO the end of its negotiation has that number."""
-    rows = [row for row in calls(said.rows) if row["dcerpc.pkt_type"] == [kind]]
-    assert len(rows) == sum(isinstance(message, whose) for message in said.run.messages)
-    how = PROTECTIONS[said.protection]
-    if not how:
+def test_every_pdu_has_the_next_verifier(dissected: Dissected, kind: str, message_class: type) -> None:
+    """Each direction counts from 0. With SPNEGO the end of the negotiation uses number 0."""
+    rows = [row for row in calls(dissected.rows) if row["dcerpc.pkt_type"] == [kind]]
+    assert len(rows) == sum(isinstance(message, message_class) for message in dissected.run.messages)
+    options = PROTECTIONS[dissected.protection]
+    if not options:
         assert not any("dcerpc.auth_type" in row for row in rows)
         return
-    for sequence, row in enumerate(rows, 1 if how["auth_type"] == AuthType.SPNEGO else 0):
-        assert row["dcerpc.auth_type"] == [str(int(how["auth_type"]))]
-        assert row["dcerpc.auth_level"] == [str(int(how["level"]))]
+    for sequence, row in enumerate(rows, 1 if options["auth_type"] == AuthType.SPNEGO else 0):
+        assert row["dcerpc.auth_type"] == [str(int(options["auth_type"]))]
+        assert row["dcerpc.auth_level"] == [str(int(options["level"]))]
         (body,) = row["ntlmssp.verf.body"]
         # Eight octets of checksum, and the sequence number.
         assert bytes.fromhex(body)[8:] == sequence.to_bytes(4, "little")
@@ -254,8 +254,8 @@ def test_every_pdu_has_its_verifier(said: Said, kind: str, whose: type) -> None:
 
 
 @every_syntax
-def test_two_notifications_in_one_answer(syntax: SyntaxId, tmp_path: Path) -> None:
-    """It shows the first of them only, and takes the Length of the other for the return value."""
+def test_two_notifications_in_one_response(syntax: SyntaxId, tmp_path: Path) -> None:
+    """It shows only the first, and the Length of the second as the return value."""
 
     async def two_changes(
         this: Run, client: WitnessClient, controller: ReferenceController, cluster: EmbeddedCluster
@@ -268,26 +268,26 @@ def test_two_notifications_in_one_answer(syntax: SyntaxId, tmp_path: Path) -> No
         await this.call(client, AsyncNotifyRequest(handle))
 
     done = run(two_changes, "ntlm-signed", syntax)
-    notified = done.messages[-1]
-    assert isinstance(notified, AsyncNotifyResponse)
-    assert notified.response is not None
-    first, second = notified.response.decode().items
+    notify_response = done.messages[-1]
+    assert isinstance(notify_response, AsyncNotifyResponse)
+    assert notify_response.response is not None
+    first, second = notify_response.response.decode().items
 
     rows = tshark.dissect(capture(done, tmp_path), COLUMNS)
 
     row = calls(rows)[-1]
-    right = shown(notified)
-    wrong = shown(AsyncNotifyResponse(RespAsyncNotify.of(first), len(encode_buffer([second]))))
+    right = expected_fields(notify_response)
+    wrong = expected_fields(AsyncNotifyResponse(RespAsyncNotify.of(first), len(encode_buffer([second]))))
     for name in ("length", "num"):
         wrong[f"witness.witness_notifyResponse.{name}"] = right[f"witness.witness_notifyResponse.{name}"]
     assert values(row) in (wrong, right)
-    assert [complaint for complaint in tshark.complaints(rows) if complaint != row] == []
+    assert [problem for problem in tshark.with_problems(rows) if problem != row] == []
 
 
 @every_syntax
 @pytest.mark.parametrize("protection", ["plain", "ntlm-signed", "spnego-signed", "ntlm-sealed"])
-def test_fragments_are_put_together(protection: str, syntax: SyntaxId, tmp_path: Path) -> None:
-    """A request of several fragments and an answer of many, each with a verifier of its own."""
+def test_fragments_are_reassembled(protection: str, syntax: SyntaxId, tmp_path: Path) -> None:
+    """A request and a response with several fragments, each with its own verifier."""
 
     async def long_messages(
         this: Run, client: WitnessClient, _controller: ReferenceController, cluster: EmbeddedCluster
@@ -312,15 +312,15 @@ def test_fragments_are_put_together(protection: str, syntax: SyntaxId, tmp_path:
         ]
         assert len(fragments) > len(encode(message, syntax)) // 2048
         assert all(int(row["dcerpc.cn_frag_len"][0]) <= 2048 for row in fragments)
-        # Older tsharks write booleans as numbers.
-        ends = [row["dcerpc.cn_flags.last_frag"][0] in {"1", "True"} for row in fragments]
-        assert ends == [False] * (len(ends) - 1) + [True]
-        assert values(fragments[-1]) == shown(message)
+        # Older versions of tshark write truth values as numbers.
+        is_last = [row["dcerpc.cn_flags.last_frag"][0] in {"1", "True"} for row in fragments]
+        assert is_last == [False] * (len(is_last) - 1) + [True]
+        assert values(fragments[-1]) == expected_fields(message)
         assert not any(values(row) for row in fragments[:-1])
     assert all(("ntlmssp.verf.body" in row) == (protection != "plain") for row in pdus)
-    sealed_nothing = [
+    without_stub_data = [
         row
         for row in pdus
         if protection == "ntlm-sealed" and (row["dcerpc.pkt_type"], row["dcerpc.opnum"]) == ([REQUEST], ["0"])
     ]
-    assert [row for row in tshark.complaints(rows) if row not in sealed_nothing] == []
+    assert [row for row in tshark.with_problems(rows) if row not in without_stub_data] == []

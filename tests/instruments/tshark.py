@@ -1,4 +1,4 @@
-"""tshark, Wireshark's dissectors on the command line: what it makes of a capture."""
+"""Runs tshark, the command line of Wireshark, on a capture."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = dict[str, list[str]]
-"""The fields that a frame has, each with its values in their order."""
+"""The fields of a frame, each with its values in their order."""
 
 _SEPARATOR: Final = "\x1f"
 _EXPERT: Final = ("_ws.expert.severity", "_ws.expert.message")
 _WARNING: Final = 0x600000
-"""The severity of expert information from which on something is wrong (``PI_WARN``)."""
+"""The lowest severity of expert information that is a problem (``PI_WARN``)."""
 
 
 def missing() -> str | None:
-    """Why there is no tshark here, or None."""
+    """Return why tshark is not available, or None."""
     return None if shutil.which("tshark") else "tshark is not installed"
 
 
 def dissect(capture: Path, fields: Sequence[str], *, password: str = "") -> list[Row]:
-    """All frames with DCE/RPC in them; fields that a frame lacks are left out of its row.
+    """Return all frames with DCE/RPC. The row of a frame has only the fields of that frame.
 
     Args:
-        capture: pcapng.
-        fields: their names.
-        password: of the NTLM logons in it, which opens what is sealed.
+        capture: the pcapng file.
+        fields: the names of the fields.
+        password: the password of the NTLM logons, with which tshark decrypts sealed PDUs.
     """
     done = subprocess.run(
         [
@@ -45,7 +45,7 @@ def dissect(capture: Path, fields: Sequence[str], *, password: str = "") -> list
         text=True,
         check=True,
         timeout=60,
-        # Without the preferences of whoever runs this.
+        # Without the preferences of the user.
         env={**os.environ, "HOME": str(capture.parent), "LC_ALL": "C.UTF-8"},
     )
     rows = [line.split(_SEPARATOR) for line in done.stdout.splitlines()]
@@ -55,6 +55,6 @@ def dissect(capture: Path, fields: Sequence[str], *, password: str = "") -> list
     ]
 
 
-def complaints(rows: Sequence[Row]) -> list[Row]:
-    """The frames in which the dissectors find something wrong: anything from a warning on."""
+def with_problems(rows: Sequence[Row]) -> list[Row]:
+    """Return the frames for which the dissectors report a warning or an error."""
     return [row for row in rows if max(map(int, row.get(_EXPERT[0], ["0"]))) >= _WARNING]

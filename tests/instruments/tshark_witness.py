@@ -1,4 +1,4 @@
-"""What Wireshark's dissector of the witness interface should show of a message of ours."""
+"""The fields that Wireshark's dissector of the witness interface must show for a message."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ _NAMES: Final = {
     ),
 }
 VALUES = ("witness.werror", *(f"witness.witness_{kind}.{name}" for kind in _NAMES for name in _NAMES[kind]))
-"""All that the dissector tells of a message but for the single bits of flags."""
+"""All fields of the dissector, except the single bits of flags."""
 
-_NAMES_OF_OURS: Final = {"timeout": "keep_alive_timeout"}
+_MEMBERS: Final = {"timeout": "keep_alive_timeout"}
+"""Field of the dissector -> member of the message, where the names differ."""
 
 
-def shown(message: AnyRequest | AnyResponse) -> dict[str, list[int | str]]:
-    """The fields that the dissector should find in a message."""
+def expected_fields(message: AnyRequest | AnyResponse) -> dict[str, list[int | str]]:
+    """Return the fields that the dissector must show for a message, with their values."""
     found: dict[str, list[int | str]] = {}
 
     def add(name: str, *values: int | str) -> None:
@@ -68,20 +69,20 @@ def shown(message: AnyRequest | AnyResponse) -> dict[str, list[int | str]]:
         case RegisterRequest() | RegisterExRequest():
             kind = type(message).__name__.removesuffix("Request")
             for name in _NAMES[kind][:-1]:
-                add(f"witness_{kind}.{name}", getattr(message, _NAMES_OF_OURS.get(name, name)))
+                add(f"witness_{kind}.{name}", getattr(message, _MEMBERS.get(name, name)))
         case RegisterResponse() | RegisterExResponse() | AsyncNotifyRequest() | UnRegisterRequest():
             kind = type(message).__name__.removesuffix("Request").removesuffix("Response")
             add(f"witness_{kind}.context_handle", message.context.pack().hex())
-        case AsyncNotifyResponse(response=RespAsyncNotify() as notified):
-            add("witness_notifyResponse.type", notified.message_type)
-            add("witness_notifyResponse.length", len(notified.message_buffer or b""))
-            add("witness_notifyResponse.num", notified.number_of_messages)
-            for item in notified.decode().items:
-                _show_notification(add, item)
+        case AsyncNotifyResponse(response=RespAsyncNotify() as response):
+            add("witness_notifyResponse.type", response.message_type)
+            add("witness_notifyResponse.length", len(response.message_buffer or b""))
+            add("witness_notifyResponse.num", response.number_of_messages)
+            for item in response.decode().items:
+                _add_notification(add, item)
     return found
 
 
-def _show_notification(add: Callable[..., None], item: ResourceChange | IpAddrInfoList) -> None:
+def _add_notification(add: Callable[..., None], item: ResourceChange | IpAddrInfoList) -> None:
     if isinstance(item, ResourceChange):
         add("witness_ResourceChange.length", 8 + 2 * len(item.resource_name) + 2)
         add("witness_ResourceChange.type", item.change_type)
@@ -97,12 +98,12 @@ def _show_notification(add: Callable[..., None], item: ResourceChange | IpAddrIn
 
 
 def values(row: Row) -> dict[str, list[int | str]]:
-    """The fields of a row, numbers as numbers."""
+    """Return the fields of the witness interface in a row, numbers as integers."""
     return {name: [_number(text) for text in row[name]] for name in VALUES if name in row}
 
 
 def _number(text: str) -> int | str:
     if text.startswith("0x"):
         return int(text, 16)
-    # A handle consists of digits, too, but there are more of them.
+    # A context handle can be all digits, too, but is longer.
     return int(text) if text.isdecimal() and len(text) <= 10 else text

@@ -1,4 +1,4 @@
-"""The CTDB controller on a real cluster, observed by a witness client of ours in the client namespace."""
+"""The CTDB controller on a real cluster, observed by a witness client in the client namespace."""
 
 from __future__ import annotations
 
@@ -29,36 +29,38 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
     from swn_torture.witness.notifications import Notification
 
-    Story = Callable[[Callable[[Controller], Awaitable[None]]], None]
+    Steps = Callable[[Controller], Awaitable[None]]
+    RunSteps = Callable[[Steps], None]
 
 pytestmark = pytest.mark.lab
 
-_WATCHED = "198.51.100.200"  # node1's
+_NODE1 = "198.51.100.200"
+"""The public address of node1, for which the clients register."""
 
 
 @pytest.fixture
-def story(running_lab: lab.Lab) -> Story:
-    """Runs a coroutine where the nodes can be reached; its controller repairs the cluster at the end."""
+def run_steps(running_lab: lab.Lab) -> RunSteps:
+    """Runs a coroutine in the client namespace; at the end its controller restores the cluster."""
 
-    def run(tell: Callable[[Controller], Awaitable[None]]) -> None:
+    def run(steps: Steps) -> None:
         problems: list[BaseException] = []
 
-        async def whole() -> None:
+        async def with_controller() -> None:
             profile = parse_profile(tomllib.loads(lab.profile_text(running_lab)))
             async with make_controller(profile) as controller:
                 try:
-                    await tell(controller)
+                    await steps(controller)
                 finally:
                     await controller.restore()
 
         def in_namespace() -> None:
             try:
                 lab.enter_client_namespace(running_lab.name)
-                asyncio.run(whole())
-            except BaseException as problem:  # noqa: BLE001 - raised again where the test can see it
+                asyncio.run(with_controller())
+            except BaseException as problem:  # noqa: BLE001 - raised again in the thread of the test
                 problems.append(problem)
 
-        # A thread of its own: only it enters the namespace.
+        # A new thread, because entering the namespace changes the thread.
         thread = threading.Thread(target=in_namespace)
         thread.start()
         thread.join()
@@ -68,90 +70,91 @@ def story(running_lab: lab.Lab) -> Story:
     return run
 
 
-class Watcher:
-    """A client registered for node1's public address, by default at node2."""
+class Registered:
+    """A client with a registration for the public address of node1."""
 
     def __init__(self, client: witness.WitnessClient, handle: ContextHandle) -> None:
-        self.client = client
+        self.witness_client = client
         self.handle = handle
 
-    def listen(self) -> PendingCall[AsyncNotifyResponse]:
-        return self.client.async_notify(self.handle)
+    def async_notify(self) -> PendingCall[AsyncNotifyResponse]:
+        return self.witness_client.async_notify(self.handle)
 
 
 @asynccontextmanager
-async def registered(name: str, at: str = "198.51.100.11") -> AsyncIterator[Watcher]:
-    who = Credentials("witness", "Passw0rd!", "SWNTEST")
-    async with await witness.connect(at, credentials=who, net_name="SWNCLUSTER") as client:
-        reply = await client.register_ex(
-            net_name="SWNCLUSTER", share_name="data", ip_address=_WATCHED, client_computer_name=name
+async def register(name: str, address: str = "198.51.100.11") -> AsyncIterator[Registered]:
+    """Connect to the node with this address, by default node2, and register."""
+    credentials = Credentials("witness", "Passw0rd!", "SWNTEST")
+    async with await witness.connect(address, credentials=credentials, net_name="SWNCLUSTER") as client:
+        response = await client.register_ex(
+            net_name="SWNCLUSTER", share_name="data", ip_address=_NODE1, client_computer_name=name
         )
-        assert reply.result == 0
-        yield Watcher(client, reply.context)
+        assert response.result == 0
+        yield Registered(client, response.context)
 
 
-async def news(call: PendingCall[AsyncNotifyResponse]) -> tuple[int, tuple[Notification, ...]]:
-    """The message type and the content of an answer to AsyncNotify."""
-    reply = await call.reply(timeout=30)
-    assert (reply.result, reply.response is None) == (0, False)
-    assert reply.response is not None
+async def notification_of(call: PendingCall[AsyncNotifyResponse]) -> tuple[int, tuple[Notification, ...]]:
+    """The message type and the content of the response to an AsyncNotify."""
+    response = await call.reply(timeout=30)
+    assert (response.result, response.response is None) == (0, False)
+    assert response.response is not None
     kind, number, buffer = (
-        reply.response.message_type,
-        reply.response.number_of_messages,
-        reply.response.message_buffer,
+        response.response.message_type,
+        response.response.number_of_messages,
+        response.response.message_buffer,
     )
     return kind, decode_buffer(kind, number, buffer or b"").items
 
 
 def change(kind: ChangeType) -> tuple[int, tuple[Notification, ...]]:
-    """The news that node1's address has become this."""
-    return MessageType.RESOURCE_CHANGE, (ResourceChange(kind, _WATCHED),)
+    """The notification of a new state of node1's address."""
+    return MessageType.RESOURCE_CHANGE, (ResourceChange(kind, _NODE1),)
 
 
-def moved_to(kind: MessageType, address: str) -> tuple[int, tuple[Notification, ...]]:
-    """The news that somebody should go to this address."""
+def move_to(kind: MessageType, address: str) -> tuple[int, tuple[Notification, ...]]:
+    """The notification to move to this address."""
     info = IpAddrInfo(AddressFlags.V4 | AddressFlags.ONLINE, IPv4Address(address), IPv6Address("::"))
     return kind, (IpAddrInfoList((info,)),)
 
 
-async def state_of(controller: Controller, node: str, state: NodeState) -> None:
-    """Return when the cluster has noticed."""
+async def wait_for_state(controller: Controller, node: str, state: NodeState) -> None:
+    """Return when the cluster reports the node in this state."""
     async with asyncio.timeout(40):
-        while (await controller.node(node)).state is not state:  # noqa: ASYNC110 - nobody tells us
+        while (await controller.node(node)).state is not state:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
 
 
-def test_a_client_is_seen_and_told_to_move(story: Story) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("MOVER") as watcher:
-            (seen,) = [r for r in await controller.registrations() if r.client_computer_name == "MOVER"]
-            assert (seen.key, seen.node, seen.ip_address) == (str(watcher.handle.uuid), "node2", _WATCHED)
-            assert (seen.share_name, seen.version, seen.timeout) == ("data", 0x00020000, 120)
+def test_client_is_listed_and_notified_to_move(run_steps: RunSteps) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("MOVER") as client:
+            (view,) = [r for r in await controller.registrations() if r.client_computer_name == "MOVER"]
+            assert (view.key, view.node, view.ip_address) == (str(client.handle.uuid), "node2", _NODE1)
+            assert (view.share_name, view.version, view.timeout) == ("data", 0x00020000, 120)
 
-            call = watcher.listen()
+            call = client.async_notify()
             await controller.move_client("MOVER", "node3")
-            assert await news(call) == moved_to(MessageType.CLIENT_MOVE, "198.51.100.198")
-            call = watcher.listen()
+            assert await notification_of(call) == move_to(MessageType.CLIENT_MOVE, "198.51.100.198")
+            call = client.async_notify()
             await controller.move_share("data", "198.51.100.199", client="MOVER")
-            assert await news(call) == moved_to(MessageType.SHARE_MOVE, "198.51.100.199")
+            assert await notification_of(call) == move_to(MessageType.SHARE_MOVE, "198.51.100.199")
             with pytest.raises(ControllerError, match="no registration matches"):
-                await controller.move_client("SOMEBODY", "node3")
+                await controller.move_client("UNKNOWN", "node3")
 
-    story(tell)
+    run_steps(steps)
 
 
-def test_a_server_is_made_to_say_anything_and_to_forget(story: Story) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("FORCED") as watcher:
-            key = str(watcher.handle.uuid)
-            call = watcher.listen()
-            said = (
+def test_server_sends_a_forced_response_and_unregisters(run_steps: RunSteps) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("FORCED") as client:
+            key = str(client.handle.uuid)
+            call = client.async_notify()
+            changes = (
                 ResourceChange(ChangeType.UNAVAILABLE, "Zürich"),
                 ResourceChange(ChangeType.AVAILABLE, "b"),
             )
-            await controller.force_response(key, response=RespAsyncNotify.of(*said))
-            assert await news(call) == (MessageType.RESOURCE_CHANGE, said)
-            call = watcher.listen()
+            await controller.force_response(key, response=RespAsyncNotify.of(*changes))
+            assert await notification_of(call) == (MessageType.RESOURCE_CHANGE, changes)
+            call = client.async_notify()
             addresses = IpAddrInfoList(
                 (
                     IpAddrInfo(
@@ -164,101 +167,101 @@ def test_a_server_is_made_to_say_anything_and_to_forget(story: Story) -> None:
             )
             forced = RespAsyncNotify.of(addresses, message_type=MessageType.IP_CHANGE)
             await controller.force_response(key, response=forced)
-            assert await news(call) == (MessageType.IP_CHANGE, (addresses,))
-            call = watcher.listen()
+            assert await notification_of(call) == (MessageType.IP_CHANGE, (addresses,))
+            call = client.async_notify()
             await controller.force_unregister(key)
             assert (await call.reply()).result == Win32.ERROR_NOT_FOUND
             with pytest.raises(ControllerError, match="no registration matches"):
                 await controller.force_unregister(key)
 
-    story(tell)
+    run_steps(steps)
 
 
-def test_an_interface_stays_down_until_it_is_up(story: Story) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("INTERFACE") as watcher:
-            call = watcher.listen()
+def test_interface_is_unavailable_until_it_is_set_up(run_steps: RunSteps) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("INTERFACE") as client:
+            call = client.async_notify()
             await controller.set_interface("node1", up=False)
-            assert await news(call) == change(ChangeType.UNAVAILABLE)
-            listed = (await watcher.client.get_interface_list()).interface_list
+            assert await notification_of(call) == change(ChangeType.UNAVAILABLE)
+            listed = (await client.witness_client.get_interface_list()).interface_list
             assert listed is not None
             states = {str(i.ipv4): i.state for i in listed.interfaces or ()}
-            assert states == {_WATCHED: 0xFF, "198.51.100.199": 1, "198.51.100.198": 1}
-            call = watcher.listen()
+            assert states == {_NODE1: 0xFF, "198.51.100.199": 1, "198.51.100.198": 1}
+            call = client.async_notify()
             await controller.set_interface("node1", up=True)
-            assert await news(call) == change(ChangeType.AVAILABLE)
+            assert await notification_of(call) == change(ChangeType.AVAILABLE)
 
-    story(tell)
+    run_steps(steps)
 
 
 @pytest.mark.parametrize("how", list(Failure))
-def test_a_node_fails_and_recovers(story: Story, how: Failure) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("FAILURE") as watcher:
-            call = watcher.listen()
+def test_node_fails_and_recovers(run_steps: RunSteps, how: Failure) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("FAILURE") as client:
+            call = client.async_notify()
             await controller.fail("node1", how)
-            assert await news(call) == change(ChangeType.UNAVAILABLE)
-            await state_of(controller, "node1", NodeState.DOWN)
+            assert await notification_of(call) == change(ChangeType.UNAVAILABLE)
+            await wait_for_state(controller, "node1", NodeState.DOWN)
             taken_over = [a for n in await controller.nodes() for a in n.addresses]
             assert sorted(taken_over) == ["198.51.100.198", "198.51.100.199", "198.51.100.200"]
             await controller.recover("node1")
             back = await controller.node("node1")
-            assert (back.state, back.addresses) == (NodeState.OK, (_WATCHED,))
-            async with registered("AFTERWARDS", at="198.51.100.10"):
+            assert (back.state, back.addresses) == (NodeState.OK, (_NODE1,))
+            async with register("AFTERWARDS", address="198.51.100.10"):
                 pass
 
-    story(tell)
+    run_steps(steps)
 
 
-def test_a_node_is_disabled_and_enabled(story: Story) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("DISABLED") as watcher:
-            call = watcher.listen()
+def test_node_is_disabled_and_enabled(run_steps: RunSteps) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("DISABLED") as client:
+            call = client.async_notify()
             await controller.disable("node1")
-            assert await news(call) == change(ChangeType.UNAVAILABLE)
-            await state_of(controller, "node1", NodeState.DISABLED)
+            assert await notification_of(call) == change(ChangeType.UNAVAILABLE)
+            await wait_for_state(controller, "node1", NodeState.DISABLED)
             await controller.enable("node1")
-            assert (await controller.node("node1")).addresses == (_WATCHED,)
+            assert (await controller.node("node1")).addresses == (_NODE1,)
 
-    story(tell)
+    run_steps(steps)
 
 
-def test_addresses_come_go_and_move(story: Story) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("ADDRESSES") as watcher:
-            call = watcher.listen()
+def test_addresses_are_added_moved_and_restored(run_steps: RunSteps) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("ADDRESSES") as client:
+            call = client.async_notify()
             await controller.add_address("node1", "198.51.100.151")
             assert "198.51.100.151" in (await controller.node("node1")).addresses
-            await controller.move_address(_WATCHED, "node3")
-            assert await news(call) == change(ChangeType.UNAVAILABLE)
-            assert _WATCHED in (await controller.node("node3")).addresses
+            await controller.move_address(_NODE1, "node3")
+            assert await notification_of(call) == change(ChangeType.UNAVAILABLE)
+            assert _NODE1 in (await controller.node("node3")).addresses
             await controller.restore()
-            assert (await controller.node("node1")).addresses == (_WATCHED,)
+            assert (await controller.node("node1")).addresses == (_NODE1,)
 
-    story(tell)
+    run_steps(steps)
 
 
-def test_the_witness_service_restarts_alone(story: Story) -> None:
-    async def tell(controller: Controller) -> None:
-        async with registered("RESTART") as watcher:
+def test_only_the_witness_service_restarts(run_steps: RunSteps) -> None:
+    async def steps(controller: Controller) -> None:
+        async with register("RESTART") as client:
             await controller.restart("node2")
             async with asyncio.timeout(5):
-                await watcher.client.rpc.closed.wait()
+                await client.witness_client.rpc.closed.wait()
             assert (await controller.node("node2")).state is NodeState.OK
-            async with registered("RESTARTED"):
+            async with register("RESTARTED"):
                 pass
 
-    story(tell)
+    run_steps(steps)
 
 
-def test_what_one_process_broke_another_repairs(story: Story) -> None:
-    """A controller that knows nothing of what happened finds out, as after the death of a run."""
+def test_restore_repairs_changes_of_another_process(run_steps: RunSteps) -> None:
+    """The controller does not know the changes, as after a run that was killed."""
 
-    async def tell(controller: Controller) -> None:
+    async def steps(controller: Controller) -> None:
         await controller.fail("node1", Failure.POWER_OFF)
         await controller.fail("node2", Failure.CRASH)
         await controller.disable("node3")
         await controller.restore()
         assert {n.state for n in await controller.nodes()} == {NodeState.OK}
 
-    story(tell)
+    run_steps(steps)

@@ -1,4 +1,4 @@
-"""A lab comes up, and goes without a trace, whatever happened to those who made it."""
+"""A lab starts, and nothing of it remains after `down`, a failure, an interruption or a kill."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.lab
 
 
 def host_network() -> tuple[str, str]:
-    """The devices and routes of this machine."""
+    """The network devices and routes of this machine."""
     argv = (["ip", "-o", what, "show"] for what in ("link", "route"))
     links, routes = (subprocess.run(a, capture_output=True, text=True, check=True).stdout for a in argv)
     return links, routes
 
 
-def traces(name: str) -> dict[str, list[str]]:
-    """Whatever there is of a lab on this machine."""
+def remains(name: str) -> dict[str, list[str]]:
+    """Everything of a lab that exists on this machine."""
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     processes = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return {
@@ -52,41 +52,41 @@ lab.up(lab.LabConfig(nodes=1, name=sys.argv[1]), lambda text: print(text, flush=
 
 @pytest.fixture
 def name(lab_host: None, lab_name: str) -> Iterator[str]:
-    """A lab of one node that the test may treat badly."""
+    """The name of a lab of one node that the test may kill."""
     name = f"{lab_name}x"
     yield name
     lab.down(name)
-    assert traces(name) == NOTHING
+    assert remains(name) == NOTHING
 
 
 def start_up(name: str) -> subprocess.Popen[str]:
-    """Another process that brings the lab up."""
-    # A shell without job control has what it starts in the background ignore interruptions.
+    """Start another process that starts the lab."""
+    # A shell without job control makes its background processes ignore SIGINT.
     argv = ["env", "--default-signal=INT", sys.executable, "-c", textwrap.dedent(_UP), name]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def read_until(output: IO[str] | None, text: str) -> None:
-    """Read lines until one has the text."""
+    """Read lines until one contains the text."""
     assert output is not None
     for line in output:
         if text in line:
             return
-    pytest.fail(f"it ended without saying {text!r}")
+    pytest.fail(f"the process ended without printing {text!r}")
 
 
-def test_a_running_lab_is_taken_as_it_is(running_lab: lab.Lab) -> None:
-    said: list[str] = []
-    assert lab.up(running_lab.config, said.append) == running_lab
-    assert said == ["the lab is up already"]
+def test_running_lab_stays_unchanged(running_lab: lab.Lab) -> None:
+    progress: list[str] = []
+    assert lab.up(running_lab.config, progress.append) == running_lab
+    assert progress == ["the lab is up already"]
 
 
-def test_a_running_lab_does_not_change_its_shape(running_lab: lab.Lab) -> None:
+def test_running_lab_rejects_another_configuration(running_lab: lab.Lab) -> None:
     with pytest.raises(lab.LabError, match=r"up with other settings \(nodes 3\)"):
         lab.up(lab.LabConfig(nodes=2, name=running_lab.name))
 
 
-def test_status_of_a_lab_that_is_well(running_lab: lab.Lab) -> None:
+def test_status_of_a_healthy_lab(running_lab: lab.Lab) -> None:
     now = lab.status(running_lab.name)
     assert now.state == "up"
     assert [(n.name, n.ctdb, n.addresses) for n in now.nodes] == [
@@ -94,66 +94,68 @@ def test_status_of_a_lab_that_is_well(running_lab: lab.Lab) -> None:
     ]
 
 
-def test_the_host_sees_nothing_of_the_network_of_a_lab(running_lab: lab.Lab) -> None:
+def test_host_has_no_device_or_route_of_a_lab(running_lab: lab.Lab) -> None:
     links, routes = host_network()
     assert "198.51.100" not in routes
     assert not re.search(r"node\d|bridge", links)
-    # Of all mounts only the names of the network namespaces are the host's.
-    assert all(line.startswith("nsfs ") for line in traces(running_lab.name)["mounts"])
+    # The only mounts of the host are the names of the network namespaces.
+    assert all(line.startswith("nsfs ") for line in remains(running_lab.name)["mounts"])
 
 
-def test_commands_run_on_nodes_and_in_the_place_of_clients(running_lab: lab.Lab) -> None:
+def test_commands_run_on_nodes_and_in_the_client_namespace(running_lab: lab.Lab) -> None:
     on_node = lab.command("node2", ["sh", "-c", 'hostname; echo "$1"', "-", "a  'b'"], running_lab.name)
     assert subprocess.run(on_node, capture_output=True, text=True, check=True).stdout == "node2\na  'b'\n"
-    ping = lab.command("client", ["ip", "-br", "-4", "address", "show", "eth0"], running_lab.name)
-    assert "198.51.100.1/24" in subprocess.run(ping, capture_output=True, text=True, check=True).stdout
+    in_client = lab.command("client", ["ip", "-br", "-4", "address", "show", "eth0"], running_lab.name)
+    assert "198.51.100.1/24" in subprocess.run(in_client, capture_output=True, text=True, check=True).stdout
     assert lab.execute("node1", ["sh", "-c", "exit 7"], running_lab.name) == 7
 
 
-def test_a_node_that_is_not_there(running_lab: lab.Lab) -> None:
-    with pytest.raises(lab.LabError, match="no node 'node9'; it has node1, node2, node3, client"):
+def test_unknown_node_lists_the_known_nodes(running_lab: lab.Lab) -> None:
+    with pytest.raises(
+        lab.LabError, match=f"'node9'; the lab '{running_lab.name}' has: node1, node2, node3, client"
+    ):
         lab.command("node9", ["true"], running_lab.name)
 
 
-def test_a_lab_that_is_not_there(lab_host: None, lab_name: str) -> None:
-    nowhere = f"{lab_name}y"
-    assert lab.status(nowhere).state == "down"
-    assert lab.down(nowhere) is False
+def test_missing_lab_is_down(lab_host: None, lab_name: str) -> None:
+    missing = f"{lab_name}y"
+    assert lab.status(missing).state == "down"
+    assert lab.down(missing) is False
     with pytest.raises(lab.LabError, match="not up"):
-        lab.command("node1", ["true"], nowhere)
+        lab.command("node1", ["true"], missing)
     with pytest.raises(lab.LabError, match="not up"):
-        lab.enter_client_namespace(nowhere)
+        lab.enter_client_namespace(missing)
 
 
-def test_after_kill_the_remains_are_found_by_name(name: str) -> None:
+def test_down_removes_the_remains_of_a_killed_process(name: str) -> None:
     process = start_up(name)
     with process:
         read_until(process.stdout, "starting CTDB")
         process.kill()
-    assert traces(name)["namespaces"] != []
+    assert remains(name)["namespaces"] != []
     assert lab.status(name).state == "broken"
     assert lab.down(name) is True
-    assert traces(name) == NOTHING
+    assert remains(name) == NOTHING
     assert lab.status(name).state == "down"
 
 
-def test_after_interruption_nothing_remains(name: str) -> None:
+def test_nothing_remains_after_an_interruption(name: str) -> None:
     process = start_up(name)
     with process:
         read_until(process.stdout, "starting CTDB")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
-    assert traces(name) == NOTHING
+    assert remains(name) == NOTHING
 
 
-def test_after_failure_nothing_remains(name: str) -> None:
+def test_nothing_remains_after_a_failure(name: str) -> None:
     with pytest.raises(lab.LabError, match=r"did not become healthy within 0\.1 s"):
         lab.up(lab.LabConfig(nodes=1, name=name, timeout=0.1))
-    assert traces(name) == NOTHING
+    assert remains(name) == NOTHING
 
 
-def test_down_spares_the_one_who_calls_it(name: str) -> None:
-    """As `swn-torture run` does that went into the client namespace of the lab it takes down."""
+def test_down_does_not_kill_its_own_process(name: str) -> None:
+    """The process is in the client namespace of the lab, as `swn-torture run` is."""
     process = start_up(name)
     with process:
         read_until(process.stdout, "starting CTDB")

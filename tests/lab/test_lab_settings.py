@@ -1,4 +1,4 @@
-"""The lab before it is up: settings, files, profile, and the cache of base trees."""
+"""The configuration, files and profile of a lab, and the cache of base trees. No lab is started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from swn_torture.lab.config import PACKAGES, NodeConfig, namespace
 from swn_torture.lab.profile import profile_of, to_toml
 from swn_torture.lab.scripts import exec_script, machine_script
 from swn_torture.lab.settings import node_files
-from swn_torture.target import parse_profile
+from swn_torture.target import load_profile, parse_profile
 
 
 @pytest.mark.parametrize(
@@ -24,28 +24,28 @@ from swn_torture.target import parse_profile
     [
         ({"nodes": 0}, "1 to 16 nodes, not 0"),
         ({"nodes": 17}, "1 to 16 nodes, not 17"),
-        ({"release": "bookworm"}, r"'bookworm'; there is: trixie \(Samba 4\.22\), forky"),
-        ({"name": "my-lab"}, "cannot be called 'my-lab'"),
-        ({"name": "../etc"}, "cannot be called"),
+        ({"release": "bookworm"}, r"'bookworm'; known: trixie \(Samba 4\.22\), forky"),
+        ({"name": "my-lab"}, "'my-lab' is not a possible name"),
+        ({"name": "../etc"}, "is not a possible name"),
     ],
 )
-def test_a_lab_that_cannot_be(settings: dict[str, object], problem: str) -> None:
+def test_impossible_configuration_is_an_error(settings: dict[str, object], problem: str) -> None:
     with pytest.raises(lab.LabError, match=problem):
         lab.LabConfig(**settings)  # type: ignore[arg-type]
 
 
-def test_addresses_of_a_full_lab_are_all_different() -> None:
+def test_addresses_of_the_largest_lab_differ() -> None:
     nodes = lab.LabConfig(nodes=lab.MAX_NODES).node_configs
     assert len({n.address for n in nodes} | {n.public_address for n in nodes}) == 2 * lab.MAX_NODES
 
 
-def test_passwords_do_not_show() -> None:
+def test_repr_of_the_configuration_has_no_password() -> None:
     assert "Passw0rd" not in repr(lab.LabConfig())
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """As much of a base tree as the settings read."""
+    """The files of a base tree that the settings read."""
     etc = tmp_path / "tree/etc"
     etc.mkdir(parents=True)
     for name in ("passwd", "group", "shadow"):
@@ -64,19 +64,19 @@ def test_files_of_a_node(tree: Path) -> None:
         "witness:x:2001:2001::/nonexistent:/usr/sbin/nologin",
         "witness2:x:2002:2002::/nonexistent:/usr/sbin/nologin",
     ]
-    # The one file with a password in it is root's alone.
+    # Only one file has a password, and only root can read it.
     assert [path for path, (text, _) in files.items() if "Passw0rd" in text] == ["etc/swn-probe.json"]
     assert files["etc/swn-probe.json"][1] == 0o600
 
 
-def test_scripts_are_ones_that_a_shell_can_read(tmp_path: Path) -> None:
+def test_scripts_are_valid_shell(tmp_path: Path) -> None:
     for text in (exec_script(), machine_script(lab.LabConfig())):
         script = tmp_path / "script"
         script.write_text(text, encoding="utf-8")
         subprocess.run(["sh", "-n", str(script)], check=True)
 
 
-def test_the_profile_of_a_lab_is_one_that_the_suite_can_read() -> None:
+def test_profile_of_a_lab_loads() -> None:
     text = to_toml(profile_of(lab.LabConfig(nodes=2, name="two"), title='a "lab"'))
     profile = parse_profile(tomllib.loads(text))
     assert (profile.name, profile.title, profile.net_name) == ("samba-two", 'a "lab"', "SWNCLUSTER")
@@ -91,13 +91,29 @@ def test_the_profile_of_a_lab_is_one_that_the_suite_can_read() -> None:
     assert "fail-power-off" in CtdbController.from_settings(settings).capabilities
 
 
-def test_the_shipped_profile_is_the_one_of_the_default_lab() -> None:
+def test_shipped_profile_fits_the_default_lab_without_title() -> None:
     shipped = Path(__file__).parents[2] / "fixtures/profiles/samba-lab.toml"
     tables = tomllib.loads(shipped.read_text(encoding="utf-8"))
-    assert tables == tomllib.loads(to_toml(profile_of(lab.LabConfig(), title=tables["title"])))
+    assert tables == tomllib.loads(to_toml(profile_of(lab.LabConfig())))
+    assert "title" not in tables
 
 
-def test_namespaces_of_a_lab_are_told_from_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "samba", "title"),
+    [
+        (lab.LabConfig(), "4.22.11-Debian-1", "Samba 4.22.11-Debian-1 on Debian trixie, 3 CTDB nodes"),
+        (lab.LabConfig(nodes=1, release="forky"), "4.25.3", "Samba 4.25.3 on Debian forky, 1 CTDB node"),
+    ],
+)
+def test_title_has_the_release_and_the_samba_of_the_lab(
+    config: lab.LabConfig, samba: str, title: str, tmp_path: Path
+) -> None:
+    path = lab.write_profile(lab.Lab(config, samba, tmp_path))
+    assert path == tmp_path / "profile.toml"
+    assert load_profile(str(path)).title == title
+
+
+def test_labs_are_found_by_their_namespaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (
         namespace("a", "node1"),
         namespace("a", "switch"),
@@ -107,19 +123,19 @@ def test_namespaces_of_a_lab_are_told_from_others(monkeypatch: pytest.MonkeyPatc
     ):
         (tmp_path / name).touch()
     monkeypatch.setattr("swn_torture.lab.namespaces._DIRECTORY", tmp_path)
-    assert lab.labs() == ["a", "ab"]
+    assert lab.lab_names() == ["a", "ab"]
     assert not lab.in_client_namespace("a")
 
 
-def test_a_host_without_the_tools_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_commands_name_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(tools, "missing_tools", lambda: {"ip": "iproute2", "unshare": "util-linux"})
-    assert lab.unavailable() == (
-        "The lab needs ip, unshare, which this host lacks: apt-get install iproute2 util-linux."
+    assert lab.unavailable_reason() == (
+        "This machine lacks ip, unshare. Install with: apt-get install iproute2 util-linux"
     )
 
 
-def test_nobody_but_root_gets_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lab_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(lab.LabError, match="run it as root"):
         lab.up()
@@ -128,16 +144,14 @@ def test_nobody_but_root_gets_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
 # The cache
 
 
-def test_a_base_tree_belongs_to_its_release_and_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_base_tree_depends_on_release_and_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = {base.base_path("trixie", tmp_path), base.base_path("forky", tmp_path)}
     monkeypatch.setattr(base, "PACKAGES", (*PACKAGES, "one-more"))
     paths.add(base.base_path("trixie", tmp_path))
     assert len(paths) == 3
 
 
-def test_the_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_follows_xdg_cache_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/home/me/.cache")
     assert lab.cache_directory() == Path("/home/me/.cache/swn-torture")
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
@@ -145,11 +159,11 @@ def test_the_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatc
 
 
 class Interrupted(BaseException):
-    """Stands for what no build expects."""
+    """An exception that the build does not expect."""
 
 
-def test_an_interrupted_build_never_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_half_way(release: str, partial: Path, progress: base.Progress) -> None:
+def test_interrupted_build_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(release: str, partial: Path, progress: base.Progress) -> None:
         (partial / "etc").mkdir(parents=True)
         raise Interrupted
 
@@ -158,29 +172,29 @@ def test_an_interrupted_build_never_counts(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(base, "_contained", lambda *_: None)
     monkeypatch.setattr(base, "_verify", lambda _: None)
-    monkeypatch.setattr(base, "_debootstrap", stop_half_way)
+    monkeypatch.setattr(base, "_debootstrap", interrupt)
     with pytest.raises(Interrupted):
         base.ensure_base("trixie", lambda _: None, tmp_path)
     tree = base.base_path("trixie", tmp_path)
     assert not tree.exists()
 
-    # One that a killed process left behind is cleared away and said so.
+    # The next build removes the tree of a killed process, and reports that.
     (tree.with_name(f"{tree.name}.partial") / "proc").mkdir(parents=True)
-    said: list[str] = []
+    progress: list[str] = []
     monkeypatch.setattr(base, "_debootstrap", build)
-    assert base.ensure_base("trixie", said.append, tmp_path) == tree
+    assert base.ensure_base("trixie", progress.append, tmp_path) == tree
     assert (tree / "etc").is_dir()
     assert not (tree / "proc").exists()
-    assert said[0] == "clearing away a base tree that was never finished"
+    assert progress[0] == "removing an incomplete base tree"
 
 
-def test_a_cached_tree_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tree_in_the_cache_is_used_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "_build", lambda *_: pytest.fail("built again"))
     base.base_path("forky", tmp_path).mkdir()
     assert base.ensure_base("forky", lambda _: None, tmp_path) == base.base_path("forky", tmp_path)
 
 
-def test_a_mirror_out_of_reach_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_mirror_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "_contained_code", lambda *_: (1, "E: Failed getting release file"))
     with pytest.raises(lab.LabError, match=r"could not fetch Debian trixie.*Failed getting.*http_proxy"):
         base.ensure_base("trixie", lambda _: None, tmp_path)

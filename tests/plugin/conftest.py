@@ -1,4 +1,4 @@
-"""Runs of pytest in directories of their own, with the plugin as its entry point loads it."""
+"""Runs of pytest in separate directories, with the plugin loaded by its entry point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Writes down how pytest itself takes each report, which no report of the suite tells.
+#: Records the outcome that pytest itself gives each test, which no report of the suite shows.
 OBSERVER = """
 import json
 import pathlib
@@ -26,56 +26,56 @@ def pytest_runtest_logreport(report):
             file.write(json.dumps([report.nodeid.partition("::")[2], report.outcome, reason]) + "\\n")
 """
 
-#: Cases of a user's own, one for each way in which a case can end.
+#: A user's own cases, one for each way in which a case can end.
 OWN = '''
-from swn_torture.casekit import case
-from swn_torture.casekit import outcome_of, returns
+from swn_torture.casekit import case, outcome_of, returns
 from swn_torture.witness.messages import GetInterfaceListRequest
 
 @case("SWN-3.1.4.1-success-code", syntaxes="both")
-async def test_conforms(witness, law):
+async def test_conforms(witness, spec):
     """GetInterfaceList returns success."""
     client = await witness.connect()
-    reply = await outcome_of(client.start(GetInterfaceListRequest()))
-    law("SWN-3.1.4.1-success-code").allows(reply, returns(0))
+    response = await outcome_of(client.start(GetInterfaceListRequest()))
+    spec("SWN-3.1.4.1-success-code").allows(response, returns(0))
 
 @case("SWN-3.1.4.2-null-netname")
-async def test_must(law):
-    """What has to be is not."""
-    law("SWN-3.1.4.2-null-netname").holds(False, expected="the moon", observed="a lamp")
+async def test_must(spec):
+    """Violate a MUST."""
+    rule = spec("SWN-3.1.4.2-null-netname")
+    rule.holds(False, expected="ERROR_INVALID_PARAMETER (0x57)", observed="ERROR_SUCCESS (0x0)")
 
 @case("RPC-STUB-extra-bytes")
-async def test_should(law):
-    """What ought to be is not."""
-    law("RPC-STUB-extra-bytes").holds(False, expected="the sun", observed="a candle")
+async def test_should(spec):
+    """Do not follow a SHOULD."""
+    spec("RPC-STUB-extra-bytes").holds(False, expected="a fault", observed="a response")
 
-@case("SWN-3.1.4.1-success-code", needs=("variant:none-such",))
-async def test_needs(law):
-    """The target lacks what this takes."""
-
-@case("SWN-3.1.4.1-success-code")
-async def test_broken(law):
-    """The case itself is broken."""
-    raise RuntimeError("out of order")
+@case("SWN-3.1.4.1-success-code", needs=("variant:unknown",))
+async def test_needs(spec):
+    """Need a variant that the target does not have."""
 
 @case("SWN-3.1.4.1-success-code")
-async def test_idle(law):
-    """The case looks at nothing."""
+async def test_broken(spec):
+    """Raise an exception in the case itself."""
+    raise RuntimeError("defect")
+
+@case("SWN-3.1.4.1-success-code")
+async def test_idle(spec):
+    """End without a check."""
 
 def test_not_a_case():
-    """A test of the same user, which is none of the suite's business."""
+    """A test of the same user that is not a case."""
 '''
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of pytest that is over.
+    """A finished run of pytest.
 
     Attributes:
-        exit: its exit code.
-        text: what it printed, errors included.
-        reports: outcome and reason of a skip by test, as pytest takes them.
-        results: the cases as the suite tells them, by id.
+        exit: exit code.
+        text: standard output and standard error.
+        reports: outcome and skip reason in pytest, by test.
+        results: the results of the cases, by id.
     """
 
     exit: int
@@ -85,20 +85,20 @@ class Run:
 
 
 class Directory:
-    """A directory that has nothing to do with the project, to run pytest in."""
+    """A directory outside the project, to run pytest in."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.write("conftest", OBSERVER)
 
     def write(self, name: str, text: str) -> None:
-        """Put a module there."""
+        """Write a module to it."""
         (self.path / f"{name}.py").write_text(text, encoding="utf-8")
 
     def run(self, *arguments: str, plugin: bool = True, **environment: str) -> Run:
-        """Run pytest there in a process of its own, on the embedded reference, or without the plugin."""
-        notified = {name: self.path / name for name in ("reports.jsonl", "results.json")}
-        for path in notified.values():
+        """Run pytest in it, in a separate process, on the embedded reference; or without the plugin."""
+        outputs = {name: self.path / name for name in ("reports.jsonl", "results.json")}
+        for path in outputs.values():
             path.unlink(missing_ok=True)
         how = ("--swn-json", "results.json") if plugin else ("-p", "no:swn_torture")
         command = [sys.executable, "-m", "pytest", *how, *arguments]
@@ -112,7 +112,7 @@ class Directory:
             check=False,
             timeout=100,
         )
-        lines, results = (path.read_text("utf-8") if path.is_file() else "" for path in notified.values())
+        lines, results = (path.read_text("utf-8") if path.is_file() else "" for path in outputs.values())
         return Run(
             exit=ended.returncode,
             text=f"{ended.stdout}\n{ended.stderr}",
@@ -121,7 +121,7 @@ class Directory:
         )
 
 
-#: What the run that these tests belong to may have set for itself.
+#: Environment variables that the run of these tests may have set.
 _OURS = {"SWN_TARGET", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER"}
 
 
@@ -133,7 +133,7 @@ def directory(tmp_path: Path) -> Directory:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Directory:
-    """A directory with cases of a user's own."""
+    """A directory with a user's own cases."""
     directory = Directory(tmp_path_factory.mktemp("own"))
     directory.write("test_own", OWN)
     return directory
@@ -141,5 +141,5 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Directory:
 
 @pytest.fixture(scope="module")
 def ended(own: Directory) -> Run:
-    """A run of these, one after the other, with results for Allure."""
+    """A run of these cases in one process, with results for Allure."""
     return own.run("--alluredir", "allure")

@@ -1,4 +1,4 @@
-"""The pytest plugin as others meet it: in their own runs, with their own cases, and from anywhere."""
+"""The pytest plugin as users meet it: in their own runs, with their own cases, from any directory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import swn_torture
+from swn_torture.report.formats import FORMATS
+from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Directory, Run
+
+ROWS = load_catalogue().requirements
 
 PROJECT = Path(swn_torture.__file__).parent.parent
 
@@ -23,14 +27,14 @@ HEAVY = ("impacket", "scapy", "spnego", "jinja2", "rich", "swn_torture.casekit",
 # ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_mark_is_known_where_marks_are_strict(own: Directory) -> None:
+def test_mark_is_declared_for_strict_markers(own: Directory) -> None:
     ended = own.run("--strict-markers", "--strict-config", "--collect-only", "-q")
 
     assert ended.exit == 0, ended.text
     assert "test_own.py::test_conforms[ndr64]" in ended.text
 
 
-def test_a_run_without_cases_loads_next_to_nothing(directory: Directory) -> None:
+def test_run_without_cases_loads_no_heavy_modules(directory: Directory) -> None:
     directory.write(
         "test_loaded",
         f"""
@@ -47,7 +51,7 @@ def test_loaded():
     assert ended.exit == 0, ended.text
 
 
-def test_a_run_without_cases_reads_as_without_the_plugin(directory: Directory) -> None:
+def test_run_without_cases_prints_the_same_as_without_plugin(directory: Directory) -> None:
     directory.write(
         "test_mixed",
         """
@@ -57,36 +61,36 @@ def test_good():
     pass
 
 def test_bad():
-    assert "moon" == "lamp"
+    assert 1 == 2
 
 def test_skipped():
-    pytest.skip("not today")
+    pytest.skip("reason")
 
 @pytest.mark.xfail
-def test_hopeless():
+def test_expected_failure():
     assert False
 """,
     )
 
-    with_it = directory.run("-ra")
+    with_plugin = directory.run("-ra")
     without = directory.run("-ra", plugin=False)
 
-    assert with_it.exit == without.exit == 1
-    assert _comparable(with_it.text) == _comparable(without.text)
+    assert with_plugin.exit == without.exit == 1
+    assert _comparable(with_plugin.text) == _comparable(without.text)
 
 
 def _comparable(text: str) -> list[str]:
-    """Output without what differs from run to run, and without the line that lists the plugins."""
+    """Output without times and without the line that lists the plugins."""
     lines = [re.sub(r"\d+\.\d+s( \(.*?\))?", "TIME", line).strip("= ") for line in text.splitlines()]
     return [line for line in lines if not line.startswith("plugins:")]
 
 
-# The suite from anywhere
+# The suite from any directory
 # ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_installed_suite_runs_from_an_unrelated_directory(directory: Directory) -> None:
-    # As a wheel lays it out: the fixtures inside the package, and no configuration of the project around it.
+def test_installed_suite_runs_from_any_directory(directory: Directory) -> None:
+    # The layout of a wheel: the fixtures are inside the package, and there is no project configuration.
     site = directory.path / "site-packages"
     leave_out = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PROJECT / "swn_torture", site / "swn_torture", ignore=leave_out)
@@ -104,60 +108,67 @@ def test_the_installed_suite_runs_from_an_unrelated_directory(directory: Directo
     assert "reference: No violation was found." in ended.text
 
 
-def test_the_whole_suite_is_found_by_its_package(directory: Directory) -> None:
+def test_package_name_collects_the_whole_suite(directory: Directory) -> None:
     ended = directory.run("--pyargs", "swn_torture", "--collect-only", "-q", "-p", "no:cacheprovider")
 
     assert ended.exit == 0, ended.text
-    for module in ("ndr/test_strings.py", "rpc/test_register.py", "cluster/test_client_move.py"):
+    for module in ("test_strings.py", "test_register.py", "test_client_move.py"):
         assert module in ended.text
 
 
-# Cases of one's own
+# A user's own cases
 # ----------------------------------------------------------------------------------------------------------
 
-#: How pytest takes each of them, and what the suite says of it.
+#: By test: its outcome in pytest, its case id, its outcome and a part of its reason in the results.
 ENDINGS = {
     "test_conforms[ndr32]": ("passed", "own.own.conforms[ndr32]", "passed", ""),
     "test_conforms[ndr64]": ("passed", "own.own.conforms[ndr64]", "passed", ""),
-    "test_must": ("failed", "own.own.must", "failed", "NULL NetName is refused"),
-    "test_should": ("passed", "own.own.should", "deviation", "Bytes after the last parameter"),
-    "test_needs": ("skipped", "own.own.needs", "not-tested", "[variants.none-such]"),
-    "test_broken": ("failed", "own.own.broken", "error", "RuntimeError: out of order"),
-    "test_idle": ("failed", "own.own.idle", "error", "without reaching a check"),
+    "test_must": ("failed", "own.own.must", "failed", ROWS["SWN-3.1.4.2-null-netname"].text),
+    "test_should": ("passed", "own.own.should", "deviation", ROWS["RPC-STUB-extra-bytes"].text),
+    "test_needs": ("skipped", "own.own.needs", "not-tested", "[variants.unknown]"),
+    "test_broken": ("failed", "own.own.broken", "error", "RuntimeError: defect"),
+    "test_idle": ("failed", "own.own.idle", "error", "ended without a check"),
 }
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_a_case_of_a_users_own_is_run_and_judged(ended: Run, name: str) -> None:
-    as_pytest_takes_it, slug, outcome, reason = ENDINGS[name]
+def test_case_of_a_user_gets_its_outcome(ended: Run, name: str) -> None:
+    outcome_in_pytest, slug, outcome, reason = ENDINGS[name]
 
-    assert ended.reports[name][0] == as_pytest_takes_it
+    assert ended.reports[name][0] == outcome_in_pytest
     assert ended.results[slug]["outcome"] == outcome
     assert reason in ended.results[slug]["reason"]
 
 
-def test_a_violation_is_told_with_what_was_expected_and_observed(ended: Run) -> None:
+def test_violation_shows_expected_and_observed(ended: Run) -> None:
     must = ended.results["own.own.must"]
-    assert (must["expected"], must["observed"], must["level"]) == (["the moon"], "a lamp", "MUST")
-    assert "expected the moon; observed a lamp" in ended.text
+    assert (must["expected"], must["observed"], must["level"]) == (
+        ["ERROR_INVALID_PARAMETER (0x57)"],
+        "ERROR_SUCCESS (0x0)",
+        "MUST",
+    )
+    assert "expected ERROR_INVALID_PARAMETER (0x57); observed ERROR_SUCCESS (0x0)" in ended.text
+    for line in ("expected: ERROR_INVALID_PARAMETER (0x57)", "observed: ERROR_SUCCESS (0x0)"):
+        assert f"\n  {line}\n" in ended.text
+    assert "  run again: swn-torture run --target reference --case 'own.own.must'" in ended.text
 
 
-def test_a_case_that_is_not_tested_is_a_skip_with_a_reason(ended: Run) -> None:
-    assert "[variants.none-such]" in ended.reports["test_needs"][1]
+def test_case_not_tested_is_a_skip_with_a_reason(ended: Run) -> None:
+    assert "[variants.unknown]" in ended.reports["test_needs"][1]
 
 
-def test_the_run_is_summed_up_in_the_words_of_the_suite_and_of_pytest(ended: Run) -> None:
+def test_summary_counts_outcomes_of_the_suite_and_of_pytest(ended: Run) -> None:
     assert ended.exit == pytest.ExitCode.TESTS_FAILED
     assert "2 passed, 1 violation, 1 deviation, 1 not tested, 2 errors" in ended.text
     assert "1 failed, 3 passed, 2 errors, 1 deviation, 1 not-tested" in ended.text
 
 
-def test_other_tests_are_left_alone(ended: Run) -> None:
+def test_other_tests_are_not_affected(ended: Run) -> None:
     assert ended.reports["test_not_a_case"] == ("passed", "")
     assert ended.results.keys() == {slug for _, slug, _, _ in ENDINGS.values()}
 
 
-def test_a_should_fails_its_case_in_a_strict_run(own: Directory) -> None:
+def test_strict_run_fails_on_a_deviation(own: Directory) -> None:
     strict = own.run("--swn-strict", "-k", "should")
 
     assert strict.exit == pytest.ExitCode.TESTS_FAILED
@@ -165,17 +176,17 @@ def test_a_should_fails_its_case_in_a_strict_run(own: Directory) -> None:
     assert strict.results["own.own.should"]["outcome"] == "deviation"
 
 
-def test_processes_side_by_side_find_what_one_finds(own: Directory, ended: Run) -> None:
-    beside = own.run("-n", "2")
+def test_several_processes_get_the_same_results_as_one(own: Directory, ended: Run) -> None:
+    parallel = own.run("-n", "2")
 
-    assert beside.exit == ended.exit
-    assert beside.reports == ended.reports
-    assert _findings(beside) == _findings(ended)
+    assert parallel.exit == ended.exit
+    assert parallel.reports == ended.reports
+    assert _findings(parallel) == _findings(ended)
 
 
 def _findings(run: Run) -> dict[str, Any]:
-    notified = ("title", "suite", "requirements", "level", "outcome", "reason", "checks", "choices")
-    return {name: {key: each[key] for key in notified} for name, each in run.results.items()}
+    compared = ("title", "suite", "requirements", "level", "outcome", "reason", "checks", "choices")
+    return {name: {key: each[key] for key in compared} for name, each in run.results.items()}
 
 
 # Allure
@@ -184,42 +195,46 @@ def _findings(run: Run) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def allure(own: Directory, ended: Run) -> dict[str, dict[str, Any]]:
-    """What Allure was told of each test, by title."""
+    """Allure's result of each test, by title."""
     assert ended.reports
-    notified = [json.loads(path.read_text("utf-8")) for path in (own.path / "allure").glob("*-result.json")]
-    return {each["name"]: each for each in notified}
+    results = [json.loads(path.read_text("utf-8")) for path in (own.path / "allure").glob("*-result.json")]
+    return {each["name"]: each for each in results}
 
 
 LABELS = {
     "GetInterfaceList returns success.": ("passed", "normal", "SWN-3.1.4.1-success-code"),
-    "What has to be is not.": ("failed", "critical", "SWN-3.1.4.2-null-netname"),
-    "What ought to be is not.": ("passed", "minor", "RPC-STUB-extra-bytes"),
-    "The target lacks what this takes.": ("skipped", "normal", "SWN-3.1.4.1-success-code"),
-    "The case itself is broken.": ("broken", "normal", "SWN-3.1.4.1-success-code"),
-    "The case looks at nothing.": ("broken", "normal", "SWN-3.1.4.1-success-code"),
+    "Violate a MUST.": ("failed", "critical", "SWN-3.1.4.2-null-netname"),
+    "Do not follow a SHOULD.": ("passed", "minor", "RPC-STUB-extra-bytes"),
+    "Need a variant that the target does not have.": ("skipped", "normal", "SWN-3.1.4.1-success-code"),
+    "Raise an exception in the case itself.": ("broken", "normal", "SWN-3.1.4.1-success-code"),
+    "End without a check.": ("broken", "normal", "SWN-3.1.4.1-success-code"),
 }
 
 
 @pytest.mark.parametrize("title", LABELS)
-def test_allure_is_told_severity_and_requirement(allure: dict[str, dict[str, Any]], title: str) -> None:
+def test_allure_gets_severity_and_requirement(allure: dict[str, dict[str, Any]], title: str) -> None:
     status, severity, requirement = LABELS[title]
-    notified = allure[title]
+    result = allure[title]
 
-    assert notified["status"] == status
-    assert _labels(notified, "severity") == [severity]
-    assert _labels(notified, "tag") == _labels(notified, "requirement") == [requirement]
-    assert requirement in notified["description"]
+    assert result["status"] == status
+    assert _labels(result, "severity") == [severity]
+    assert _labels(result, "tag") == _labels(result, "requirement") == [requirement]
+    assert requirement in result["description"]
 
 
-def test_allure_is_given_the_findings(own: Directory, allure: dict[str, dict[str, Any]]) -> None:
-    (attached,) = allure["What ought to be is not."]["attachments"]
+def test_allure_gets_the_findings(own: Directory, allure: dict[str, dict[str, Any]]) -> None:
+    (attached,) = allure["Do not follow a SHOULD."]["attachments"]
 
     assert attached["name"] == "RPC-STUB-extra-bytes"
     text = (own.path / "allure" / attached["source"]).read_text("utf-8")
-    assert text == "expected: the sun\nobserved: a candle"
+    assert text.splitlines()[1:] == [
+        "  requirement: RPC-STUB-extra-bytes",
+        "  expected: a fault",
+        "  observed: a response",
+    ]
 
 
-def test_allure_is_told_nothing_of_other_tests(allure: dict[str, dict[str, Any]]) -> None:
+def test_allure_gets_no_labels_of_other_tests(allure: dict[str, dict[str, Any]]) -> None:
     assert not _labels(allure["test_not_a_case"], "severity")
 
 
@@ -227,18 +242,28 @@ def _labels(result: dict[str, Any], name: str) -> list[str]:
     return [label["value"] for label in result["labels"] if label["name"] == name]
 
 
+# Formats
+# ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_format_has_an_option(directory: Directory) -> None:
+    text = directory.run("--help").text
+    for each in FORMATS:
+        assert f"--swn-{each.name}=FILE" in text
+
+
 # Mistakes
 # ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_case_for_an_unknown_requirement_is_not_run(directory: Directory) -> None:
+def test_case_with_unknown_requirement_is_a_usage_error(directory: Directory) -> None:
     directory.write(
         "test_typo",
         """
 from swn_torture.casekit import case
 
 @case("SWN-3.1.4.2-null-netnam")
-async def test_typo(law):
+async def test_typo(spec):
     pass
 """,
     )
@@ -246,8 +271,8 @@ async def test_typo(law):
     ended = directory.run()
 
     assert ended.exit == pytest.ExitCode.USAGE_ERROR
-    assert "test_typo.py::test_typo names SWN-3.1.4.2-null-netnam, which the catalogue lacks" in ended.text
-    assert "SWN-3.1.4.2-null-netname" in ended.text
+    assert "test_typo.py::test_typo: Unknown requirement 'SWN-3.1.4.2-null-netnam'." in ended.text
+    assert "Close matches: SWN-3.1.4.2-null-netname" in ended.text
     assert not ended.reports
 
 
@@ -257,16 +282,18 @@ async def test_typo(law):
         ("--swn-requirement", "SWN-3.1.4.2-null-netnam", "SWN-3.1.4.2-null-netname"),
         ("--swn-case", "own.own.mist", "own.own.must"),
         ("--swn-target", "referense", "reference"),
-        ("--swn-fault", "coined-cod", "coined-code"),
+        ("--swn-fault", "any-net-name-take", "any-net-name-taken"),
     ],
     ids=["requirement", "case", "target", "fault"],
 )
-def test_an_unknown_name_is_answered_with_those_there_are(
-    own: Directory, option: str, unknown: str, close: str
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_unknown_name_is_a_usage_error_with_close_matches(
+    own: Directory, option: str, unknown: str, close: str, processes: str
 ) -> None:
-    ended = own.run(option, unknown)
+    ended = own.run(option, unknown, "-n", processes)
 
     words = re.findall(r"[\w.-]*\w", ended.text)
     assert ended.exit == pytest.ExitCode.USAGE_ERROR
     assert {unknown, close} <= {*words}
     assert "Traceback" not in ended.text
+    assert "INTERNALERROR" not in ended.text

@@ -1,4 +1,4 @@
-"""A made-up run of several hundred cases, close enough to a real one to judge a page by."""
+"""A sample run of several hundred cases that resembles a real one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,9 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.report import (
-    CaseOutcome,
-    CaseResult,
-    Check,
-    Choice,
-    Results,
-    Run,
-    TargetInfo,
-    judge,
-    strictest,
-)
+from swn_torture.report.model import CaseOutcome, CaseResult, Check, Choice, Run, TargetInfo
+from swn_torture.report.results import Results
+from swn_torture.report.verdict import decide_outcome, strictest
 from swn_torture.spec import Catalogue, Requirement, load_catalogue
 
 WITNESS = UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28").bytes_le + struct.pack("<HH", 1, 1)
@@ -36,16 +28,16 @@ REGISTER = bytes.fromhex(VECTORS["reg_in_a_64"])
 TRAILER = struct.pack("<BBBBI", 10, 5, 0, 0, 1)  # NTLM, integrity
 
 REASONS = (
-    "The target has no controller: nothing can make an interface unavailable.",
+    "The target has no controller, so no interface can become UNAVAILABLE.",
     "The controller cannot move a share (MOVE_SHARE).",
-    "The target answers WitnessrUnRegisterEx with nca_s_op_rng_error (0x1C010002): it speaks revision 11.0.",
+    "WitnessrUnRegisterEx ends in fault nca_s_op_rng_error (0x1C010002): the target has no opnum 5.",
     "The target has no IPv6 interface.",
 )
 CODES = ("ERROR_SUCCESS (0x0)", "ERROR_INVALID_PARAMETER (0x57)", "ERROR_INVALID_STATE (0x139F)")
 
 
 def pdu(kind: int, call_id: int, body: bytes, *, auth: bytes = b"", order: str = "<") -> bytes:
-    """A whole PDU; with ``auth`` its security trailer is put in front of these octets."""
+    """A complete PDU; with ``auth`` it ends with a sec_trailer and these octets."""
     tail = TRAILER + auth if auth else b""
     drep = b"\x10\0\0\0" if order == "<" else b"\0\0\0\0"
     size = 16 + len(body) + len(tail)
@@ -87,7 +79,7 @@ def fault(call_id: int, status: int) -> bytes:
 
 
 class Wire:
-    """Writes a transcript the way the client does, with a clock of its own."""
+    """Writes a transcript as the client does, with its own clock."""
 
     def __init__(self, *, ipv6: bool = False, start: float = 1_780_000_000.0) -> None:
         self.now = start
@@ -108,7 +100,7 @@ class Wire:
 
 
 def exchange(calls: int, *, ipv6: bool = False, end: str = "fin") -> tuple[dict[str, Any], ...]:
-    """A transcript: bind, some calls (the replies arrive in odd pieces), the end."""
+    """A transcript: bind, some calls (some replies arrive in two pieces), the end."""
     wire = Wire(ipv6=ipv6)
     for kind, data in (
         ("open", b""),
@@ -132,7 +124,7 @@ def exchange(calls: int, *, ipv6: bool = False, end: str = "fin") -> tuple[dict[
 
 
 def sample(number: int = 480, *, seed: int = 7, complete: bool = True) -> Results:
-    """A run of this many cases."""
+    """A run with this number of cases."""
     dice, catalogue = random.Random(seed), load_catalogue()
     rows = [row for row in catalogue.requirements.values() if row.observable and row.role != "client"]
     cases = []
@@ -167,25 +159,25 @@ def _case(index: int, named: list[Requirement], dice: random.Random, catalogue: 
     id_ = (
         f"{suite}.{('register', 'notify', 'bind')[index % 3]}.{slug}-{index}[{('ndr32', 'ndr64')[index % 2]}]"
     )
-    fate = dice.random()
+    draw = dice.random()
     checks = [Check(row.id, passed=True, expected=(row.how,), observed=dice.choice(CODES)) for row in named]
     outcome: CaseOutcome = "passed"
     reason, observed = "", ""
     expected: tuple[str, ...] = ()
-    if fate < 0.07:
+    if draw < 0.07:
         outcome, checks, reason = "not-tested", [], dice.choice(REASONS)
-    elif fate < 0.085:
+    elif draw < 0.085:
         outcome, checks = "error", checks[:1]
         reason = (
             "The connection to 192.0.2.12 port 49153 was lost while the case was set up: reset by the peer."
         )
-    elif fate < 0.15:
+    elif draw < 0.15:
         row = named[-1]
         expected = ("ERROR_INVALID_STATE (0x139F)", "ERROR_INVALID_PARAMETER (0x57)")
         observed = "ERROR_SUCCESS (0x0), context handle 6d1f…c2"
         note = "second WitnessrRegister"
         checks[-1] = Check(row.id, passed=False, expected=expected, observed=observed, note=note)
-        outcome = judge(checks, catalogue)
+        outcome, _ = decide_outcome(checks, catalogue)
         reason = row.text if outcome != "passed" else ""
     return CaseResult(
         id=id_,
@@ -199,19 +191,19 @@ def _case(index: int, named: list[Requirement], dice: random.Random, catalogue: 
         observed=observed,
         checks=tuple(checks),
         duration_s=dice.expovariate(4),
-        repro=f"swn-torture run --target samba-4.22 -k '{id_}'",
+        repro=f"swn-torture run --target samba-4.22 --case '{id_}'",
         transcript=() if outcome == "not-tested" else exchange(1 + index % 3, ipv6=index % 5 == 0),
-        node_id=f"swn_torture/{suite}/test_made_up.py::test_{index}",
+        node_id=f"swn_torture/{suite}/test_sample.py::test_{index}",
     )
 
 
 @pytest.fixture(scope="session")
 def many() -> Results:
-    """Several hundred cases of every outcome."""
+    """Several hundred cases with every outcome."""
     return sample()
 
 
 @pytest.fixture(scope="session")
 def few() -> Results:
-    """A few dozen cases of every outcome, for what need not be large."""
+    """60 cases with every outcome, for tests that need no large run."""
     return sample(60)

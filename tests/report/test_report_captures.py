@@ -1,4 +1,4 @@
-"""Captures written from octets: what comes back is what went in, and tshark understands it."""
+"""Packet captures made from octets: they hold the same octets, and tshark decodes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swn_torture.report.exchange.records import read_records
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from swn_torture.report import Results
+    from swn_torture.report.results import Results
 
 
 def record(
@@ -37,7 +37,7 @@ def read_back(path: Path) -> list[Any]:
 
 
 def stream(packets: list[Any], *, source_port: int) -> bytes:
-    """The octets of one direction, put together by their sequence numbers as a TCP would."""
+    """The octets of one direction, assembled by their sequence numbers as TCP does."""
     from scapy.layers.inet import TCP
 
     pieces = {
@@ -52,7 +52,7 @@ def stream(packets: list[Any], *, source_port: int) -> bytes:
 
 
 @pytest.mark.parametrize("ipv6", [False, True])
-def test_octets_come_back_in_order_and_with_right_checksums(tmp_path: Path, ipv6: bool) -> None:
+def test_capture_has_octets_in_order_and_valid_checksums(tmp_path: Path, ipv6: bool) -> None:
     long, other = os.urandom(3 * SEGMENT + 17), b"\x05" + os.urandom(40)
     transcript = [
         record("open", time=100.25, ipv6=ipv6),
@@ -85,19 +85,19 @@ def test_octets_come_back_in_order_and_with_right_checksums(tmp_path: Path, ipv6
         assert fresh.__class__(bytes(fresh))[TCP].chksum == given
 
 
-def test_octets_that_are_no_whole_pdu_are_not_held_back_for_ever() -> None:
+def test_incomplete_pdu_is_written_when_connection_ends() -> None:
     transcript = [record("open", time=1.0), record("sent", b"\x05\x00", time=2.0), record("reset", time=3.0)]
     packets = [packet for _, packet in synthesise(read_records(transcript))]
     assert any(packet.endswith(b"\x05\x00") for packet in packets)
     assert len(packets) == len([*synthesise(read_records(transcript[:2]))]) + 1
 
 
-def test_an_empty_transcript_is_an_empty_capture(tmp_path: Path) -> None:
+def test_empty_transcript_gives_an_empty_capture(tmp_path: Path) -> None:
     write_capture(tmp_path / "c.pcapng", [])
     assert read_back(tmp_path / "c.pcapng") == []
 
 
-def test_addresses_that_cannot_be_are_refused(tmp_path: Path) -> None:
+def test_mixed_address_families_are_rejected(tmp_path: Path) -> None:
     wrong = record("open", time=1.0) | {"local": ["::1", 1]}
     with pytest.raises(ValueError, match="two address families"):
         write_capture(tmp_path / "c.pcapng", [wrong])
@@ -105,7 +105,7 @@ def test_addresses_that_cannot_be_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 @pytest.mark.parametrize("which", ["IPv4", "IPv6"])
-def test_tshark_decodes_what_we_write(many: Results, tmp_path: Path, which: str) -> None:
+def test_tshark_decodes_a_capture(many: Results, tmp_path: Path, which: str) -> None:
     case = next(
         case for case in many.cases
         if len(case.transcript) > 10 and (":" in case.transcript[0]["local"][0]) == (which == "IPv6")

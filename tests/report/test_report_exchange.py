@@ -1,4 +1,4 @@
-"""Octet records put together to PDUs, and their octets named."""
+"""Octet records are assembled into PDUs, and the fields of the PDUs are named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swn_torture.report.exchange.pdu_fields import Association, Field, describe_
 from swn_torture.report.exchange.records import Frame, frames, read_records
 
 if TYPE_CHECKING:
-    from swn_torture.report import Results
+    from swn_torture.report.results import Results
 
 
 def record(kind: str, data: bytes = b"", *, time: float = 0.0, connection: int = 1) -> dict[str, Any]:
@@ -42,13 +42,13 @@ def titles(*transcript: dict[str, Any]) -> list[str]:
     return [frame.title for frame in seen(*transcript)]
 
 
-def test_a_pdu_that_came_in_pieces_is_one_frame_at_the_time_of_its_last_octet() -> None:
+def test_split_pdu_is_one_frame_timed_at_its_last_octet() -> None:
     whole = pdu(0, struct.pack("<IHH", 4, 0, 7) + b"stub")
     found = seen(record("received", whole[:9], time=10.0), record("received", whole[9:], time=10.5))
     assert [(frame.octets, frame.time, frame.direction) for frame in found] == [(whole, 0.5, "received")]
 
 
-def test_two_pdus_that_came_together_are_two_frames() -> None:
+def test_two_pdus_in_one_record_are_two_frames() -> None:
     one, two = pdu(18, b"", call=1), pdu(19, b"", call=2)
     assert titles(record("sent", one + two)) == ["co_cancel, call 1", "orphaned, call 2"]
 
@@ -65,45 +65,42 @@ def test_directions_and_connections_are_kept_apart() -> None:
     assert [(f.title, f.connection, f.direction) for f in found] == [
         ("co_cancel, call 1", 1, "sent"),
         ("orphaned, call 2", 1, "received"),
-        ("an unfinished PDU", 2, "sent"),
+        ("an incomplete PDU", 2, "sent"),
     ]
 
 
-def test_octets_that_are_no_dcerpc_are_shown_as_such() -> None:
-    assert titles(record("sent", b"GET / HTTP/1.0\r\n\r\n")) == ["octets that are no DCE/RPC PDU"]
+def test_octets_that_are_not_dcerpc_are_labelled() -> None:
+    assert titles(record("sent", b"GET / HTTP/1.0\r\n\r\n")) == ["octets that are not a DCE/RPC PDU"]
     assert titles(record("sent", pdu(0, b"")[:8] + b"\x05\0" + bytes(6))) == [
-        "octets that are no DCE/RPC PDU"
+        "octets that are not a DCE/RPC PDU"
     ]
 
 
-def test_records_are_read_in_the_order_of_time() -> None:
+def test_records_are_read_in_order_of_time() -> None:
     late, early = record("fin", time=2.0), record("open", time=1.0)
-    assert titles(late, early) == ["connection opened", "we closed the connection (FIN)"]
+    assert titles(late, early) == ["connection opened", "the client closed the connection (FIN)"]
 
 
-def test_who_ended_a_connection_is_said() -> None:
+def test_events_say_which_side_ended_the_connection() -> None:
     assert titles(record("reset"), record("reset-by-peer"), record("closed-by-peer")) == [
-        "we reset the connection (RST)",
+        "the client reset the connection (RST)",
         "the target reset the connection (RST)",
         "the target closed the connection (FIN)",
     ]
 
 
-def test_calls_are_named_by_the_interface_of_their_context(many: Results) -> None:
+def test_calls_are_named_by_interface_of_their_context(many: Results) -> None:
     transcript = next(case.transcript for case in many.cases if case.transcript)
     found = [frame.title for frame in frames(read_records(transcript))]
     assert found[1] == "bind, call 1, witness over NDR32; witness over NDR64, NTLM integrity"
     assert "NDR64 accepted" in found[2]
     assert found[4].startswith("request, call 2, opnum 1 WitnessrRegister, ")
     assert found[5].startswith("response, call 2, to opnum 1 WitnessrRegister, 24 octets of stub data")
-    assert (
-        found[-3]
-        == "request, call 90, opnum 7 not an opnum of witness, 0 octets of stub data, NTLM integrity"
-    )
-    assert found[-2] == "fault, call 90, nca_s_op_rng_error (0x1C010002), to opnum 7 not an opnum of witness"
+    assert found[-3] == "request, call 90, opnum 7 not a witness opnum, 0 octets of stub data, NTLM integrity"
+    assert found[-2] == "fault, call 90, nca_s_op_rng_error (0x1C010002), to opnum 7 not a witness opnum"
 
 
-def test_a_fragment_says_which_one_it_is() -> None:
+def test_title_says_which_fragment_it_is() -> None:
     body = struct.pack("<IHH", 4, 0, 7) + b"stub"
     assert titles(*(record("sent", pdu(0, body, flags=flags)) for flags in (1, 0, 2))) == [
         f"request ({part} fragment), call 1, opnum 7, 4 octets of stub data"
@@ -111,14 +108,14 @@ def test_a_fragment_says_which_one_it_is() -> None:
     ]
 
 
-def test_a_big_endian_caller_is_read_by_its_own_order() -> None:
+def test_big_endian_pdu_is_read_in_its_byte_order() -> None:
     big = pdu(0, struct.pack(">IHH", 4, 0, 7) + b"stub", call=9, order=">")
     (frame,) = seen(record("sent", big))
     assert frame.title == "request, call 9, opnum 7, 4 octets of stub data"
     assert frame.fields[1].label == "data representation: big-endian"
 
 
-def test_the_parts_of_a_protected_request_are_named() -> None:
+def test_parts_of_a_protected_request_are_named() -> None:
     body = (
         struct.pack("<IHH", 5, 0, 1) + b"stub!" + bytes(3) + struct.pack("<BBBBI", 10, 6, 3, 0, 1) + b"S" * 16
     )
@@ -141,7 +138,7 @@ kinds = st.integers(0, 20) | st.integers(0, 255)
     auth=st.integers(0, 65535),
     body=st.binary(max_size=200),
 )
-def test_any_octets_can_be_named_and_none_is_lost(
+def test_fields_cover_every_octet_of_any_pdu(
     kind: int, flags: int, drep: int, auth: int, body: bytes
 ) -> None:
     octets = struct.pack("BBBBBxxx", 5, 0, kind, flags, drep) + struct.pack("<HHI", 0, auth, 1) + body
@@ -153,21 +150,21 @@ def test_any_octets_can_be_named_and_none_is_lost(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["sent", "received", "fin"]), st.binary(max_size=60)), max_size=8))
-def test_no_octet_of_a_transcript_is_lost(pieces: list[tuple[str, bytes]]) -> None:
+def test_frames_cover_every_octet_of_a_transcript(pieces: list[tuple[str, bytes]]) -> None:
     found = seen(*(record(kind, data, time=index) for index, (kind, data) in enumerate(pieces)))
     for direction in ("sent", "received"):
         passed = b"".join(frame.octets for frame in found if frame.direction == direction)
         assert passed == b"".join(data for kind, data in pieces if kind == direction)
 
 
-def test_hex_lines() -> None:
+def test_hex_lines_show_offset_octets_and_text() -> None:
     assert hex_lines(b"witness \x00\xff service", 0x10) == (
         "0010  77 69 74 6e 65 73 73 20  00 ff 20 73 65 72 76 69  witness .. servi\n"
         "0020  63 65                                             ce"
     )
 
 
-def test_a_dump_shows_octets_that_no_field_claims_and_stops_where_they_end() -> None:
+def test_dump_shows_unnamed_octets_and_omits_cut_fields() -> None:
     fields = [Field(1, 2, "named"), Field(8, 4, "cut off")]
     assert [(label, text[6:14].strip()) for label, text in dump(b"abcd", fields)] == [
         ("", "61"),

@@ -1,4 +1,4 @@
-"""The page: complete, self-contained, safe against what a target can send, and readable."""
+"""The HTML page: complete, self-contained, readable, and safe against anything that a target sends."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.report import CaseResult, Check, Choice, Results
 from swn_torture.report.html import FINDING_OCTETS, SHOWN_FRAMES, anchor, render_html
+from swn_torture.report.model import CaseResult, Check, Choice
+
+if TYPE_CHECKING:
+    from swn_torture.report.results import Results
 
 VOID = {"meta", "link", "input", "br", "option"}
 
 
 class Page(HTMLParser):
-    """What of a page the tests ask for: ids, links, text, elements by class, and that its tags match."""
+    """Ids, links, text and cases of a page; checks that every tag is closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -62,7 +66,7 @@ def page(many: Results) -> Page:
     return Page(render_html(many))
 
 
-def test_every_case_is_there_once_and_can_be_filtered(page: Page, many: Results) -> None:
+def test_every_case_is_shown_once_and_can_be_filtered(page: Page, many: Results) -> None:
     assert len(page.cases) == len(many.cases)
     assert Counter(case["data-outcome"] for case in page.cases) == Counter(
         case.outcome for case in many.cases
@@ -75,12 +79,12 @@ def test_every_case_is_there_once_and_can_be_filtered(page: Page, many: Results)
         assert case.id in (shown["data-text"] or "")
 
 
-def test_findings_come_before_what_passed(page: Page) -> None:
+def test_findings_come_before_passed_cases(page: Page) -> None:
     order = [case["data-outcome"] for case in page.cases]
     assert list(dict.fromkeys(order)) == ["failed", "error", "deviation", "not-tested", "passed"]
 
 
-def test_a_finding_says_what_a_person_needs(page: Page, many: Results) -> None:
+def test_finding_has_rule_comparison_and_command(page: Page, many: Results) -> None:
     for case in many.cases:
         if case.outcome in {"failed", "deviation"}:
             row = many.catalogue.requirements[next(c.requirement for c in case.checks if c.passed is False)]
@@ -88,13 +92,13 @@ def test_a_finding_says_what_a_person_needs(page: Page, many: Results) -> None:
                 assert squeeze(part) in page.text
 
 
-def test_octets_of_a_finding_are_dumped_with_their_fields(page: Page) -> None:
+def test_octets_of_a_finding_are_shown_by_field(page: Page) -> None:
     assert "nca_s_op_rng_error (0x1C010002)" in page.text
     assert "fragment length 164, authentication length 40" in page.text
-    assert "53 00 57 00 4e 00 43 00" in page.text  # SWNC..., of a NetName
+    assert "53 00 57 00 4e 00 43 00" in page.text  # SWNC, the start of a NetName
 
 
-def test_every_requirement_and_choice_is_there(page: Page, many: Results) -> None:
+def test_every_requirement_and_choice_is_shown(page: Page, many: Results) -> None:
     ids = set(page.ids)
     assert {f"req-{id_}" for id_ in many.catalogue.requirements} <= ids
     assert set(many.catalogue.ambiguities) <= ids
@@ -102,20 +106,20 @@ def test_every_requirement_and_choice_is_there(page: Page, many: Results) -> Non
         assert choice.observed in page.text
 
 
-def test_not_tested_is_grouped_by_reason(page: Page, many: Results) -> None:
+def test_cases_not_tested_are_grouped_by_reason(page: Page, many: Results) -> None:
     reasons = Counter(case.reason for case in many.cases if case.outcome == "not-tested")
     for reason, number in reasons.items():
         assert page.text.count(squeeze(reason)) == 1
         assert f"{squeeze(reason)} {number} case" in page.text
 
 
-def test_ids_are_unique_and_links_lead_somewhere(page: Page) -> None:
+def test_ids_are_unique_and_links_have_targets(page: Page) -> None:
     assert [id_ for id_, number in Counter(page.ids).items() if number > 1] == []
-    dead = {link for link in page.links if link.startswith("#") and link[1:] not in page.ids}
-    assert dead == set()
+    broken = {link for link in page.links if link.startswith("#") and link[1:] not in page.ids}
+    assert broken == set()
 
 
-def test_the_page_needs_no_network_and_no_other_file(page: Page, many: Results) -> None:
+def test_page_needs_no_network_and_no_other_file(page: Page, many: Results) -> None:
     assert {link for link in page.links if not link.startswith("#")} == {"data:,"}
     assert not {"img", "iframe", "object", "embed"} & set(page.tags)
     text = render_html(many)
@@ -123,7 +127,7 @@ def test_the_page_needs_no_network_and_no_other_file(page: Page, many: Results) 
     assert not re.search(r"url\(|@import|@font-face|https?://", text)
 
 
-def test_without_script_nothing_is_hidden_but_the_filter(many: Results) -> None:
+def test_without_script_only_the_filter_is_hidden(many: Results) -> None:
     style = resources.files("swn_torture.report").joinpath("page/report.css").read_text()
     hidden = re.findall(r"([^{}]+)\{[^{}]*display: none", style.split("@media print")[0])
     assert [squeeze(rule) for rule in hidden] == [
@@ -142,7 +146,7 @@ def hostile(case: CaseResult) -> CaseResult:
     )  # fmt: skip
 
 
-def test_what_a_target_sends_stays_text(few: Results) -> None:
+def test_text_from_the_target_is_escaped(few: Results) -> None:
     target = dataclasses.replace(few.target, name="</title><script>", facts={"<i>": "<script>"})
     text = render_html(dataclasses.replace(few.with_cases([hostile(few.cases[0])]), target=target))
     text.encode()
@@ -153,14 +157,14 @@ def test_what_a_target_sends_stays_text(few: Results) -> None:
     assert "c/a%20b%23%3F.pcapng" in shown.links
 
 
-def test_a_damaged_record_costs_only_its_exchange(few: Results) -> None:
+def test_damaged_record_hides_only_its_exchange(few: Results) -> None:
     broken = dataclasses.replace(
         few.cases[0], transcript=({"time": 1, "connection": 1, "kind": "sent", "data": "?"},)
     )
     assert len(Page(render_html(few.with_cases([broken]))).cases) == 1
 
 
-def test_very_long_pdus_are_cut_and_say_so(few: Results) -> None:
+def test_long_pdus_are_cut_with_a_remark(few: Results) -> None:
     import base64
     import struct
 
@@ -172,7 +176,7 @@ def test_very_long_pdus_are_cut_and_say_so(few: Results) -> None:
     assert len(text) < 700_000
 
 
-def test_exchanges_of_thousands_of_pdus_lose_their_middle_and_say_so(few: Results) -> None:
+def test_middle_of_long_exchange_is_omitted_with_a_remark(few: Results) -> None:
     failed = next(case for case in few.cases if case.outcome == "failed")
     records = tuple(
         failed.transcript[1] | {"time": failed.transcript[1]["time"] + number} for number in range(5000)
@@ -182,17 +186,17 @@ def test_exchanges_of_thousands_of_pdus_lose_their_middle_and_say_so(few: Result
     assert len(text) < 3_000_000
 
 
-def test_runs_of_every_kind_have_a_page(few: Results) -> None:
+def test_empty_incomplete_and_passed_runs_have_pages(few: Results) -> None:
     empty = Page(render_html(few.with_cases([])))
     assert "No case was run" in empty.text
     cut = dataclasses.replace(few, run=dataclasses.replace(few.run, complete=False, stopped="Interrupted."))
     assert "This run is not complete. Interrupted." in Page(render_html(cut)).text
     good = Page(render_html(few.with_cases(case for case in few.cases if case.outcome == "passed")))
     assert "No violation was found." in good.text
-    assert "What is violated" not in good.text
+    assert "Violated requirements" not in good.text
 
 
-def test_several_hundred_cases_stay_light(many: Results) -> None:
+def test_page_with_480_cases_stays_below_8_mb(many: Results) -> None:
     assert len(render_html(many)) < 8_000_000
 
 
@@ -210,7 +214,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("palette", palettes(), ids=["light", "dark"])
-def test_text_has_contrast_enough_for_everybody(palette: dict[str, str]) -> None:
+def test_text_has_sufficient_contrast(palette: dict[str, str]) -> None:
     """WCAG 2.1, level AA: 4.5 to 1."""
     for ground in ("paper", "panel"):
         for ink in set(palette) - {"paper", "panel", "line"}:

@@ -1,4 +1,4 @@
-"""JSON results and the journal: valid, readable again, and safe in a crash."""
+"""JSON results and the journal: they follow the schema, can be read back, and survive a crash."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from swn_torture.report import Results, ResultsError
 from swn_torture.report.journal import Journal, read_journal
 from swn_torture.report.json_report import load_results, render_json, results_schema
+from swn_torture.report.results import Results, ResultsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(results_schema())
 
 
-def test_real_output_is_valid_by_the_schema(many: Results, validator: Draft202012Validator) -> None:
+def test_json_output_follows_the_schema(many: Results, validator: Draft202012Validator) -> None:
     validator.validate(json.loads(render_json(many)))
 
 
@@ -42,27 +42,27 @@ def test_real_output_is_valid_by_the_schema(many: Results, validator: Draft20201
         ("requirements.0.verdict", "unknown"),
     ],
 )
-def test_the_schema_refuses_what_is_wrong(
+def test_schema_rejects_wrong_values(
     few: Results, validator: Draft202012Validator, path: str, wrong: object
 ) -> None:
     document = json.loads(render_json(few))
-    *way, last = path.split(".")
-    place = document
-    for step in way:
-        place = place[int(step) if step.isdigit() else step]
-    place[last] = wrong
+    *parents, last = path.split(".")
+    member = document
+    for name in parents:
+        member = member[int(name) if name.isdigit() else name]
+    member[last] = wrong
     with pytest.raises(ValidationError):
         validator.validate(document)
 
 
-def test_a_case_that_did_not_pass_must_say_why(few: Results, validator: Draft202012Validator) -> None:
+def test_schema_requires_a_reason_unless_passed(few: Results, validator: Draft202012Validator) -> None:
     document = json.loads(render_json(few))
     next(case for case in document["cases"] if case["outcome"] != "passed")["reason"] = ""
     with pytest.raises(ValidationError):
         validator.validate(document)
 
 
-def test_results_survive_the_file(few: Results, tmp_path: Path) -> None:
+def test_results_are_read_back_from_a_file(few: Results, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(render_json(few), encoding="utf-8")
     again = load_results(path, few.catalogue)
@@ -74,14 +74,14 @@ def test_results_survive_the_file(few: Results, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"schema": "other"}', '{"schema": "swn-torture-results/1"}']
 )
-def test_a_file_that_holds_no_results_is_named(text: str, few: Results, tmp_path: Path) -> None:
+def test_error_names_a_file_without_results(text: str, few: Results, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ResultsError, match=re.escape(str(path))):
         load_results(path, few.catalogue)
 
 
-def test_a_finished_journal_gives_the_results_back(few: Results, tmp_path: Path) -> None:
+def test_finished_journal_gives_the_same_results(few: Results, tmp_path: Path) -> None:
     with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
         for case in few.cases:
             journal.add(case)
@@ -89,20 +89,20 @@ def test_a_finished_journal_gives_the_results_back(few: Results, tmp_path: Path)
     assert render_json(read_journal(tmp_path / "j", few.catalogue)) == render_json(few)
 
 
-def test_a_crash_leaves_every_case_that_had_ended(few: Results, tmp_path: Path) -> None:
+def test_unfinished_journal_holds_every_ended_case(few: Results, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", few.run, few.target, few.catalogue)
     for case in few.cases[:3]:
         journal.add(case)
-    # Read while the writer still holds the file: nothing may wait in a buffer.
+    # Read while the file is still open for writing: nothing may wait in a buffer.
     found = read_journal(tmp_path / "j", few.catalogue)
     journal.close()
     assert [case.id for case in found.cases] == [case.id for case in few.cases[:3]]
     assert not found.run.complete
-    assert "cut short" in found.run.stopped
+    assert "stopped early" in found.run.stopped
     assert found.summary.verdict != "conforming"
 
 
-def test_a_case_on_record_twice_counts_as_the_second_time(few: Results, tmp_path: Path) -> None:
+def test_second_record_of_a_case_replaces_the_first(few: Results, tmp_path: Path) -> None:
     first = few.cases[0]
     with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
         journal.add(first)
@@ -111,7 +111,7 @@ def test_a_case_on_record_twice_counts_as_the_second_time(few: Results, tmp_path
 
 
 @pytest.mark.parametrize("lost", [1, 2, 40])
-def test_a_line_torn_by_the_crash_is_left_aside(few: Results, tmp_path: Path, lost: int) -> None:
+def test_incomplete_last_line_is_ignored(few: Results, tmp_path: Path, lost: int) -> None:
     with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
         for case in few.cases[:3]:
             journal.add(case)
@@ -120,7 +120,7 @@ def test_a_line_torn_by_the_crash_is_left_aside(few: Results, tmp_path: Path, lo
     assert len(read_journal(tmp_path / "j", few.catalogue).cases) == (3 if lost == 1 else 2)
 
 
-def test_a_damaged_line_in_the_middle_is_reported_with_its_number(few: Results, tmp_path: Path) -> None:
+def test_error_names_the_number_of_a_damaged_line(few: Results, tmp_path: Path) -> None:
     with Journal(tmp_path / "j", few.run, few.target, few.catalogue) as journal:
         journal.add(few.cases[0])
     with (tmp_path / "j").open("a") as file:
@@ -129,7 +129,7 @@ def test_a_damaged_line_in_the_middle_is_reported_with_its_number(few: Results, 
         read_journal(tmp_path / "j", few.catalogue)
 
 
-def test_a_file_that_is_no_journal_is_refused(few: Results, tmp_path: Path) -> None:
+def test_file_without_journal_schema_is_rejected(few: Results, tmp_path: Path) -> None:
     (tmp_path / "j").write_text(render_json(few), encoding="utf-8")
-    with pytest.raises(ResultsError):
+    with pytest.raises(ResultsError, match=r"the schema is swn-torture-results/1|is not JSON"):
         read_journal(tmp_path / "j", few.catalogue)

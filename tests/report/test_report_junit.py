@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swn_torture.report import OUTCOMES, CaseResult, Choice, Results
 from swn_torture.report.junit import legal, render_junit
+from swn_torture.report.model import OUTCOMES, CaseResult, Choice
+
+if TYPE_CHECKING:
+    from swn_torture.report.results import Results
 
 
 def parse(results: Results) -> ET.Element:
@@ -40,7 +44,7 @@ def test_each_outcome_has_its_status(many: Results, outcome: str, children: list
     assert [child.tag for child in element] == children
 
 
-def test_the_counts_are_those_of_the_elements(many: Results) -> None:
+def test_counts_match_the_elements(many: Results) -> None:
     root = parse(many)
     assert [suite.get("name") for suite in root] == [
         "swn_torture.ndr",
@@ -75,7 +79,7 @@ def test_requirements_level_and_choices_are_properties(few: Results) -> None:
     assert [value for name, value in properties if name == "requirement"] == list(case.requirements)
 
 
-def test_a_failure_says_rule_expectation_observation_and_command(many: Results) -> None:
+def test_failure_text_has_rule_comparison_and_command(many: Results) -> None:
     case = by_outcome(many, "failed")
     failure = element_of(many, case).find("failure")
     assert failure is not None
@@ -85,7 +89,7 @@ def test_a_failure_says_rule_expectation_observation_and_command(many: Results) 
         assert part in text
 
 
-def test_the_reason_for_not_testing_is_the_message(many: Results) -> None:
+def test_reason_for_not_testing_is_the_message(many: Results) -> None:
     case = by_outcome(many, "not-tested")
     skipped = element_of(many, case).find("skipped")
     assert skipped is not None
@@ -93,13 +97,13 @@ def test_the_reason_for_not_testing_is_the_message(many: Results) -> None:
 
 
 @given(st.text(st.characters()))
-def test_any_text_can_be_carried(text: str) -> None:
+def test_any_text_becomes_valid_xml(text: str) -> None:
     element = ET.Element("x", value=legal(text))
     element.text = legal(text)
     ET.fromstring(ET.tostring(element, encoding="unicode").encode())
 
 
-def test_what_xml_cannot_carry_is_written_as_an_escape(few: Results) -> None:
+def test_characters_illegal_in_xml_are_escaped(few: Results) -> None:
     assert legal("a\x00b\x1b\ud800\uffff ü \U0001f600") == "a\\x00b\\x1b\\ud800\\uffff ü \U0001f600"
     case = dataclasses.replace(
         by_outcome(few, "failed"), reason="name \x00\ud800", id="x\x07[\x0c]", title="\x01"

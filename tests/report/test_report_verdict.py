@@ -1,4 +1,4 @@
-"""From checks to verdicts: what violates, what deviates, what proves nothing."""
+"""From checks to verdicts: violations, deviations, and cases that prove nothing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ import json
 
 import pytest
 
-from swn_torture.report import (
-    CaseOutcome,
-    CaseResult,
-    Check,
-    Choice,
-    Results,
-    ResultsError,
-    Run,
-    TargetInfo,
-    judge,
-    strictest,
-)
+from swn_torture.report.model import CaseOutcome, CaseResult, Check, Choice, Run, TargetInfo
+from swn_torture.report.results import Results, ResultsError
+from swn_torture.report.verdict import decide_outcome, strictest
 from swn_torture.spec import Catalogue, Requirement
 
 ROWS = {
@@ -79,22 +70,36 @@ def verdict_of(id_: str, *cases: CaseResult) -> str:
         ("record", "conforms", "passed"),
     ],
 )
-def test_a_failed_check_weighs_what_its_level_weighs(id_: str, verdict: str, outcome: CaseOutcome) -> None:
+def test_level_decides_what_a_failed_check_means(id_: str, verdict: str, outcome: CaseOutcome) -> None:
     check = Check(id_, passed=False)
-    assert judge([check], CATALOGUE) == outcome
+    assert decide_outcome([check], CATALOGUE)[0] == outcome
     assert verdict_of(id_, case(check, outcome=outcome)) == verdict
 
 
 def test_one_violation_outweighs_deviations_and_passes() -> None:
     checks = [Check("should", passed=False), Check("must", passed=True), Check("never", passed=False)]
-    assert judge(checks, CATALOGUE) == "failed"
+    assert decide_outcome(checks, CATALOGUE) == ("failed", "never (MS-SWN 3.1.4.2)")
 
 
-def test_a_failed_check_of_an_unknown_requirement_is_not_lost() -> None:
-    assert judge([Check("renamed", passed=False)], CATALOGUE) == "failed"
+def test_failed_check_of_unknown_requirement_is_violation() -> None:
+    assert decide_outcome([Check("renamed", passed=False)], CATALOGUE) == ("failed", "renamed")
 
 
-def test_one_failed_check_outweighs_any_number_of_passed_ones() -> None:
+def test_reason_names_each_violated_rule_once() -> None:
+    checks = [Check("must", passed=False), Check("never", passed=False), Check("must", passed=False)]
+    assert decide_outcome(checks, CATALOGUE)[1] == "must (MS-SWN 3.1.4.2); never (MS-SWN 3.1.4.2)"
+
+
+def test_skipped_case_is_not_tested_and_an_error_is_an_error() -> None:
+    checks = [Check("must", passed=False)]
+    assert decide_outcome([], CATALOGUE, skip_reason="no share") == ("not-tested", "no share")
+    assert decide_outcome(checks, CATALOGUE, skip_reason="no share") == ("not-tested", "no share")
+    assert decide_outcome(checks, CATALOGUE, error="no answer") == ("error", "no answer")
+    assert decide_outcome(checks, CATALOGUE, skip_reason="", error="") == ("error", "")
+    assert decide_outcome([], CATALOGUE) == ("passed", "")
+
+
+def test_one_failed_check_outweighs_passed_ones() -> None:
     good, bad = (
         case(Check("must", passed=True)),
         case(Check("must", passed=False), outcome="failed", id_="bad"),
@@ -107,13 +112,13 @@ def test_a_record_is_enough_to_conform() -> None:
     assert verdict_of("must", case(Check("must", passed=None))) == "conforms"
 
 
-def test_a_case_that_names_a_requirement_without_checking_it_proves_nothing() -> None:
+def test_requirement_named_but_not_checked_is_not_tested() -> None:
     assert verdict_of("must", case(Check("should", passed=True), names=("must", "should"))) == "not-tested"
     assert verdict_of("must", case(outcome="not-tested", names=("must",))) == "not-tested"
     assert verdict_of("never", case(names=("must",))) == "not-covered"
 
 
-def test_a_failure_without_a_check_counts_against_all_it_names() -> None:
+def test_failure_without_check_counts_against_all_it_names() -> None:
     broken = case(Check("never", passed=True), outcome="failed", names=("must", "should", "may", "never"))
     assert verdict_of("must", broken) == "violated"
     assert verdict_of("never", broken) == "violated"
@@ -121,12 +126,12 @@ def test_a_failure_without_a_check_counts_against_all_it_names() -> None:
     assert verdict_of("may", broken) == "not-tested"
 
 
-def test_a_failure_explained_by_one_check_leaves_the_others_alone() -> None:
+def test_failed_check_counts_only_for_its_requirement() -> None:
     explained = case(Check("must", passed=True), Check("never", passed=False), outcome="failed")
     assert verdict_of("must", explained) == "conforms"
 
 
-def test_client_rules_and_unobservable_ones_stand_apart_from_the_count() -> None:
+def test_client_and_unobservable_rules_are_not_counted() -> None:
     found = results(case(Check("must", passed=True)))
     apart = {row.id: (row.verdict, row.apart) for row in found.requirements if row.apart}
     assert apart == {"client": ("not-covered", "client"), "unseen": ("not-covered", "unobservable")}
@@ -158,7 +163,7 @@ def test_strictest_level() -> None:
     assert strictest([], CATALOGUE) == "MAY"
 
 
-def test_results_come_back_from_json_as_they_were() -> None:
+def test_results_are_read_back_from_json_unchanged() -> None:
     check = Check(
         "must", passed=False, expected=("A (0x1)", "B (0x2)"), observed="C (0x3)", note="second call"
     )
@@ -166,7 +171,7 @@ def test_results_come_back_from_json_as_they_were() -> None:
     full = dataclasses.replace(
         case(check, Check("may", passed=None), outcome="failed"),
         reason="why", expected=("A (0x1)",), observed="C (0x3)", choices=(Choice("AMB-1", "A", "c"),),
-        duration_s=0.25, repro="swn-torture run -k c", transcript=(record,), capture="c.pcapng",
+        duration_s=0.25, repro="swn-torture run --case c", transcript=(record,), capture="c.pcapng",
         node_id="m.py::c",
     )  # fmt: skip
     target = TargetInfo("t", "ctdb", ("list-nodes",), "192.0.2.1", "SWNCLUSTER", {"nodes": "3"})
@@ -179,11 +184,13 @@ def test_results_come_back_from_json_as_they_were() -> None:
 @pytest.mark.parametrize(
     "data", [{}, [], {"schema": "other/1"}, {"schema": "swn-torture-results/1", "tool": {}}], ids=repr
 )
-def test_what_is_not_results_is_refused(data: object) -> None:
-    with pytest.raises(ResultsError, match=r"schema is|not well-formed"):
+def test_json_that_is_not_results_is_rejected(data: object) -> None:
+    with pytest.raises(
+        ResultsError, match=r"the schema is|the results are malformed: the member run is missing"
+    ):
         Results.from_json(data, CATALOGUE)  # type: ignore[arg-type]
 
 
-def test_an_unknown_outcome_is_refused() -> None:
-    with pytest.raises(ValueError, match="none of passed, failed"):
+def test_unknown_outcome_is_rejected() -> None:
+    with pytest.raises(ValueError, match="known: passed, failed"):
         case(outcome="maybe")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Reports on the disk: complete or absent, and a clear word about what could not be written."""
+"""Report files: complete or absent, and an explanation of those that could not be written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from swn_torture.report.write import ReportPaths, cannot_write, capture_name, write_reports
 
 if TYPE_CHECKING:
-    from swn_torture.report import Results
+    from swn_torture.report.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -24,27 +24,28 @@ def handful(few: Results) -> Results:
     return few.with_cases(few.cases[:8])
 
 
-def names(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()}
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
-def test_a_directory_gets_all_reports_and_the_captures(handful: Results, tmp_path: Path) -> None:
-    assert write_reports(handful, ReportPaths(directory=tmp_path / "new" / "place")) == []
-    place = tmp_path / "new" / "place"
-    assert names(place) == {"index.html", "results.json", "junit.xml", "captures"}
-    ET.parse(place / "junit.xml")
-    cases = json.loads((place / "results.json").read_text())["cases"]
+def test_directory_gets_all_reports_and_captures(handful: Results, tmp_path: Path) -> None:
+    assert write_reports(handful, ReportPaths(directory=tmp_path / "new" / "directory")) == []
+    directory = tmp_path / "new" / "directory"
+    assert names(directory) == {"index.html", "results.json", "junit.xml", "captures"}
+    ET.parse(directory / "junit.xml")
+    cases = json.loads((directory / "results.json").read_text())["cases"]
     with_octets = [case for case in cases if case["transcript"]]
     assert with_octets
     for case in cases:
         assert bool(case["capture"]) == bool(case["transcript"])
-    assert {(place / case["capture"]).stat().st_size > 0 for case in with_octets} == {True}
-    assert with_octets[0]["capture"] in (place / "index.html").read_text()
+    assert {(directory / case["capture"]).stat().st_size > 0 for case in with_octets} == {True}
+    assert with_octets[0]["capture"] in (directory / "index.html").read_text()
 
 
-def test_captures_are_named_as_seen_from_each_file(handful: Results, tmp_path: Path) -> None:
+def test_capture_paths_are_relative_to_each_file(handful: Results, tmp_path: Path) -> None:
     paths = ReportPaths(
-        directory=tmp_path / "d", json=tmp_path / "elsewhere" / "r.json", html=tmp_path / "p.html"
+        directory=tmp_path / "d",
+        files={"json": tmp_path / "elsewhere" / "r.json", "html": tmp_path / "p.html"},
     )
     assert write_reports(handful, paths) == []
     for path in (tmp_path / "d/results.json", tmp_path / "elsewhere/r.json"):
@@ -53,14 +54,19 @@ def test_captures_are_named_as_seen_from_each_file(handful: Results, tmp_path: P
     assert 'href="d/captures/' in (tmp_path / "p.html").read_text()
 
 
-def test_single_files_have_their_captures_beside_them(handful: Results, tmp_path: Path) -> None:
-    assert write_reports(handful, ReportPaths(html=tmp_path / "page.html", junit=tmp_path / "j.xml")) == []
+def test_single_files_have_captures_next_to_them(handful: Results, tmp_path: Path) -> None:
+    assert (
+        write_reports(
+            handful, ReportPaths(files={"html": tmp_path / "page.html", "junit": tmp_path / "j.xml"})
+        )
+        == []
+    )
     assert names(tmp_path) == {"page.html", "j.xml", "page-captures"}
-    assert write_reports(handful, ReportPaths(junit=tmp_path / "only" / "j.xml")) == []
+    assert write_reports(handful, ReportPaths(files={"junit": tmp_path / "only" / "j.xml"})) == []
     assert names(tmp_path / "only") == {"j.xml"}
 
 
-def test_captures_of_an_earlier_run_are_removed_and_nothing_else(handful: Results, tmp_path: Path) -> None:
+def test_only_captures_of_an_earlier_run_are_removed(handful: Results, tmp_path: Path) -> None:
     (tmp_path / "captures").mkdir()
     for name in ("gone.pcapng", "notes.txt"):
         (tmp_path / "captures" / name).write_text("old")
@@ -69,7 +75,7 @@ def test_captures_of_an_earlier_run_are_removed_and_nothing_else(handful: Result
     assert "gone.pcapng" not in names(tmp_path / "captures")
 
 
-def test_cases_whose_names_fall_together_keep_their_own_captures(handful: Results, tmp_path: Path) -> None:
+def test_cases_with_similar_ids_keep_their_own_captures(handful: Results, tmp_path: Path) -> None:
     case = next(case for case in handful.cases if case.transcript)
     twins = [dataclasses.replace(case, id="a[x]"), dataclasses.replace(case, id="a(x)")]
     write_reports(handful.with_cases(twins), ReportPaths(directory=tmp_path))
@@ -84,11 +90,11 @@ def test_cases_whose_names_fall_together_keep_their_own_captures(handful: Result
         ("a b\n\ud800", "a-b.pcapng"),
     ],
 )
-def test_a_capture_has_a_plain_name(id_: str, name: str) -> None:
+def test_capture_name_has_only_plain_characters(id_: str, name: str) -> None:
     assert capture_name(id_) == name
 
 
-def test_a_damaged_transcript_is_named_and_the_rest_is_written(handful: Results, tmp_path: Path) -> None:
+def test_damaged_transcript_does_not_stop_other_files(handful: Results, tmp_path: Path) -> None:
     case = next(case for case in handful.cases if case.transcript)
     broken = dataclasses.replace(case, id="broken", transcript=({"time": 1, "kind": "sent"},))
     (problem,) = write_reports(handful.with_cases([broken, case]), ReportPaths(directory=tmp_path))
@@ -98,22 +104,26 @@ def test_a_damaged_transcript_is_named_and_the_rest_is_written(handful: Results,
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_named_with_the_way_to_mend_it_and_stops_no_other_report(
-    handful: Results, tmp_path: Path
-) -> None:
-    (problem,) = write_reports(handful, ReportPaths(json=Path("/dev/full"), html=tmp_path / "page.html"))
+def test_full_disk_is_explained_and_stops_no_other_report(handful: Results, tmp_path: Path) -> None:
+    (problem,) = write_reports(
+        handful, ReportPaths(files={"json": Path("/dev/full"), "html": tmp_path / "page.html"})
+    )
     assert problem == (
         "Cannot write the JSON results to /dev/full: no space left on device "
-        "(free some space on that file system, or choose another place)."
+        "(free some space on that file system, or choose another path)."
     )
     assert "page.html" in names(tmp_path)
 
 
-def test_each_place_that_cannot_be_is_named_once(handful: Results, tmp_path: Path) -> None:
+def test_each_path_that_cannot_be_written_is_named_once(handful: Results, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "taken").mkdir()
     paths = ReportPaths(
-        json=tmp_path / "file" / "r.json", junit=tmp_path / "taken", html=tmp_path / "ok" / "page.html"
+        files={
+            "json": tmp_path / "file" / "r.json",
+            "junit": tmp_path / "taken",
+            "html": tmp_path / "ok" / "page.html",
+        }
     )
     problems = write_reports(handful, paths)
     assert len(problems) == 2
@@ -122,28 +132,28 @@ def test_each_place_that_cannot_be_is_named_once(handful: Results, tmp_path: Pat
     assert names(tmp_path / "ok") == {"page.html", "page-captures"}
 
 
-def test_a_report_that_fails_half_way_leaves_the_old_one(
+def test_failed_write_leaves_the_old_report(
     handful: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "r.json").write_text("the old one")
+    (tmp_path / "r.json").write_text("the old report")
 
     def full(_: int) -> None:
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "fsync", full)
-    (problem,) = write_reports(handful.with_cases([]), ReportPaths(json=tmp_path / "r.json"))
+    (problem,) = write_reports(handful.with_cases([]), ReportPaths(files={"json": tmp_path / "r.json"}))
     assert "no space left" in problem
-    assert (tmp_path / "r.json").read_text() == "the old one"
+    assert (tmp_path / "r.json").read_text() == "the old report"
     assert names(tmp_path) <= {"r.json", "r-captures"}
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT, errno.EIO])
-def test_every_reason_comes_with_a_way_to_mend_it(code: int) -> None:
-    text = cannot_write("the HTML page", Path("/x/index.html"), OSError(code, os.strerror(code)))
+def test_every_error_comes_with_a_remedy(code: int) -> None:
+    text = cannot_write("HTML page", Path("/x/index.html"), OSError(code, os.strerror(code)))
     assert text.startswith(f"Cannot write the HTML page to /x/index.html: {os.strerror(code).lower()}"[:50])
     assert re.search(r"\(.*(choose|free).*\)\.$", text)
 
 
-def test_what_no_encoding_carries_does_not_stop_a_report(handful: Results, tmp_path: Path) -> None:
+def test_lone_surrogates_do_not_stop_a_report(handful: Results, tmp_path: Path) -> None:
     case = dataclasses.replace(handful.cases[0], title="\ud800", observed="\x00", reason="\udfff")
     assert write_reports(handful.with_cases([case]), ReportPaths(directory=tmp_path)) == []

@@ -1,4 +1,4 @@
-"""A message of each kind that the interfaces beside witness have, with what writes and reads it."""
+"""A sample of each message of the companion interfaces, with its encoder and decoder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Sample:
     """One message.
 
     Attributes:
-        call: the method, as Samba's IDL names it, behind ``clusapi_`` or ``srvsvc_``.
+        call: the method by its name in Samba's IDL, without ``clusapi_`` or ``srvsvc_``.
         side: ``in`` or ``out``.
     """
 
@@ -62,7 +62,7 @@ class Sample:
         return writer.finish()
 
     def decode(self, stub: bytes, syntax: SyntaxId) -> Any:
-        """What it says; raises DecodeError for octets behind it, too."""
+        """Decode a message. Raises DecodeError, also for octets after the message."""
         reader = Reader(stub, syntax, "little")
         message = self.read(reader)
         reader.finish()
@@ -70,15 +70,13 @@ class Sample:
 
 
 def _share(level: int, name: str, kind: int, remark: str, path: str, flags: int) -> ShareInfo:
-    """A share with what the level has of it, for that is what comes back."""
-    notified: dict[str, Any] = {"netname": name, "type": kind, "remark": remark, "path": path, "flags": flags}
-    return ShareInfo(
-        **{member: value for member, value in notified.items() if member in srvsvc.LEVELS[level]}
-    )
+    """Return a share with the members of the level, because only these are decoded."""
+    values: dict[str, Any] = {"netname": name, "type": kind, "remark": remark, "path": path, "flags": flags}
+    return ShareInfo(**{member: value for member, value in values.items() if member in srvsvc.LEVELS[level]})
 
 
 def shares(level: int) -> tuple[ShareInfo, ...]:
-    """Two shares; their texts end on and off the alignment of what follows."""
+    """Return two shares. The end of their strings is and is not aligned for the next member."""
     return (
         _share(level, "SHARE", 0, "scale-out", "C:\\ClusterStorage\\SHARE", 0x30),
         _share(level, "IPC$", 0x80000003, "", "", 0),

@@ -1,4 +1,4 @@
-"""A witness server on a bench: a fake clock, counted keys, and a record of every answer."""
+"""A witness server on a test bench: a fake clock, counted keys, and a record of every response."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REGISTER_EX = RegisterExRequest(0x00020000, "SWNCLUSTER", None, str(NODE2), "CLI
 
 @dataclass
 class View:
-    """Three nodes; the second one is dual-stack."""
+    """A cluster of three nodes; the second one is dual-stack."""
 
     net_names: NetNames = field(default_factory=lambda: NetNames("SWNCLUSTER", ("swncluster.swn.test",)))
     shares: ShareTable = field(default_factory=lambda: ShareTable((SOFS, PLAIN)))
@@ -60,7 +60,7 @@ class View:
 
 
 class Bench:
-    """One server, node NODE1, whose calls are made and whose clock is moved by a test."""
+    """The witness server of node NODE1. A test makes its calls and advances its clock."""
 
     def __init__(self, view: View | None = None, **options: Any) -> None:
         self.clock = FakeClock()
@@ -77,10 +77,10 @@ class Bench:
         self._tokens = itertools.count(1)
 
     def take(self, replies: list[Reply]) -> list[Any]:
-        """Record replies; none may answer a call twice."""
+        """Record replies. A call must not get a second reply."""
         for token, response in replies:
             assert isinstance(token, int)
-            assert token not in self.answers, f"call {token} is answered twice"
+            assert token not in self.answers, f"call {token} got a second reply"
             self.answers[token] = response
         return [response for _, response in replies]
 
@@ -92,19 +92,19 @@ class Bench:
         connection: str = "A1",
         principal: str | None = "SWNTEST\\witness",
     ) -> int:
-        """Make a call; the token under which its answer will be found."""
+        """Make a call and return its token, the key of its response in `answers`."""
         token = next(self._tokens)
         self.take(self.service.handle(token, Owner(association, connection, principal), request))
         return token
 
     def ask(self, request: Any, **owner: Any) -> Any:
-        """Make a call that is answered at once."""
+        """Make a call that returns at once, and return its response."""
         return self.answers[self.call(request, **owner)]
 
     def register(
         self, ip_address: str | None = str(NODE2), client: str | None = "CLIENT01", **fields: Any
     ) -> ContextHandle:
-        """Register in the manner of version 1."""
+        """Register (version 1)."""
         owner = {k: fields.pop(k) for k in ("association", "connection", "principal") if k in fields}
         request = replace(REGISTER, ip_address=ip_address, client_computer_name=client, **fields)
         response = self.ask(request, **owner)
@@ -115,7 +115,7 @@ class Bench:
     def register_ex(
         self, ip_address: str | None = str(NODE2), client: str | None = "CLIENT01", **fields: Any
     ) -> ContextHandle:
-        """Register in the manner of version 2."""
+        """RegisterEx (version 2)."""
         owner = {k: fields.pop(k) for k in ("association", "connection", "principal") if k in fields}
         request = replace(REGISTER_EX, ip_address=ip_address, client_computer_name=client, **fields)
         response = self.ask(request, **owner)
@@ -124,11 +124,11 @@ class Bench:
         return response.context
 
     def notify(self, handle: ContextHandle, **owner: Any) -> int:
-        """Make an AsyncNotify call; its token."""
+        """Make an AsyncNotify call and return its token."""
         return self.call(AsyncNotifyRequest(handle), **owner)
 
     def notified(self, token: int) -> tuple[int, tuple[Notification, ...]]:
-        """(MessageType, notifications) of the success that answered a call."""
+        """Return (MessageType, notifications) of a call that succeeded."""
         answer = self.answers[token]
         assert isinstance(answer, AsyncNotifyResponse)
         assert (answer.result, answer.response is None) == (0, False), answer
@@ -138,37 +138,37 @@ class Bench:
         return answer.response.message_type, decoded.items
 
     def result(self, token: int) -> int:
-        """The result that answered a call."""
+        """Return the result of a call."""
         return int(self.answers[token].result)
 
     def pending(self, *tokens: int) -> bool:
-        """Whether none of the calls has been answered."""
+        """Whether all calls are still waiting."""
         return not any(token in self.answers for token in tokens)
 
     def down(self, address: IPv4Address = NODE2, group: str = "NODE2") -> None:
-        """The interface becomes UNAVAILABLE."""
+        """Event: the interface becomes UNAVAILABLE."""
         self.take(self.service.interface_event(group, InterfaceState.UNAVAILABLE, ipv4=address))
 
     def up(self, address: IPv4Address = NODE2, group: str = "NODE2") -> None:
-        """The interface becomes AVAILABLE."""
+        """Event: the interface becomes AVAILABLE."""
         self.take(self.service.interface_event(group, InterfaceState.AVAILABLE, ipv4=address))
 
     def move(self, destination: str, client: str = "CLIENT01", **selection: Any) -> None:
-        """The client shall move."""
+        """Event: the client is to move."""
         self.take(self.service.client_move(Selection(client_name=client, **selection), destination))
 
     def move_share(self, destination: str, share: str = "PROFILES", client: str = "CLIENT01") -> None:
-        """The share has moved."""
+        """Event: the share moved."""
         self.take(
             self.service.share_move(Selection(client_name=client, share_name=share), destination),
         )
 
     def change_ip(self, destination: str, client: str = "CLIENT01") -> None:
-        """An address has changed."""
+        """Event: an address changed."""
         self.take(self.service.ip_change(Selection(client_name=client), destination))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass as it does on a running server: every scan happens when it is due."""
+        """Advance the clock. Every scan happens when it is due, as on a running server."""
         end = self.clock.now + seconds
         while (due := self.service.next_deadline()) is not None and due <= end:
             self.clock.now = due
@@ -184,5 +184,5 @@ def bench() -> Bench:
 
 @pytest.fixture
 def make_bench() -> Callable[..., Bench]:
-    """Makes servers with other options, or another cluster around them."""
+    """Makes servers with other options, or with another cluster."""
     return Bench

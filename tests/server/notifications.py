@@ -1,4 +1,4 @@
-"""What AsyncNotify tells, in short: kinds, nodes, flags and addresses."""
+"""Short names for the contents of notifications: message types, nodes, flags and addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster for as long as a story is told of it, and clients in it."""
+"""Runs a test scenario in a cluster, and makes clients for it."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
 
 WITNESS = Credentials("witness", "Passw0rd!", "SWNTEST")
-SOON = 5.0
+TIMEOUT = 5.0
 
 
-def story(tell: Callable[[ReferenceCluster], Awaitable[None]], **settings: Any) -> None:
-    """Run a cluster for as long as `tell` takes."""
+def run_in_cluster(scenario: Callable[[ReferenceCluster], Awaitable[None]], **settings: Any) -> None:
+    """Run a scenario in a cluster with these settings (`ClusterConfig.from_mapping`)."""
 
     async def run() -> None:
         async with ReferenceCluster(ClusterConfig.from_mapping(settings)) as cluster:
-            await tell(cluster)
+            await scenario(cluster)
 
     asyncio.run(run())
 
 
 @asynccontextmanager
-async def client_of(node: Node, **how: Any) -> AsyncIterator[WitnessClient]:
-    """A client that found the node by its endpoint mapper and logged on."""
-    options: dict[str, Any] = {"credentials": WITNESS, "level": AuthLevel.INTEGRITY} | how
-    client = await connect(node.address, epm_port=node.epm_port, **options)
+async def client_of(node: Node, **options: Any) -> AsyncIterator[WitnessClient]:
+    """An authenticated client that found the witness port by the endpoint mapper of the node."""
+    values: dict[str, Any] = {"credentials": WITNESS, "level": AuthLevel.INTEGRITY} | options
+    client = await connect(node.address, epm_port=node.epm_port, **values)
     try:
         yield client
     finally:
@@ -58,13 +58,13 @@ async def register(client: WitnessClient, node: Node, **fields: Any) -> ContextH
 
 
 def notified(answer: AsyncNotifyResponse) -> tuple[int, list[str]]:
-    """(MessageType, what it says) of a notification."""
+    """Return (MessageType, contents) of a notification: changes as "NODE2 UNAVAILABLE", or addresses."""
     assert answer.result == 0
     assert answer.response is not None
-    words = []
+    contents = []
     for item in answer.response.decode().items:
         if isinstance(item, ResourceChange):
-            words.append(f"{item.resource_name} {InterfaceState(item.change_type).name}")
+            contents.append(f"{item.resource_name} {InterfaceState(item.change_type).name}")
         else:
-            words += [str(a.ipv4 if a.flags & 1 else a.ipv6) for a in item.addresses]
-    return answer.response.message_type, words
+            contents += [str(a.ipv4 if a.flags & 1 else a.ipv6) for a in item.addresses]
+    return answer.response.message_type, contents

@@ -1,4 +1,4 @@
-"""ClusAPI of the reference over real sockets: its network name is opened, asked, and taken offline."""
+"""ClusAPI of the reference over real sockets: the network name is opened, queried and switched."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
-from tests.server.scenarios import SOON, WITNESS, client_of, notified, register, story
+from tests.server.scenarios import TIMEOUT, WITNESS, client_of, notified, register, run_in_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,7 +50,7 @@ class Administrator:
     ) -> Any:
         writer = Writer(self.syntax)
         write(writer, request)
-        reader = Reader(await self.rpc.call(opnum, writer.finish()).reply(SOON), self.syntax, "little")
+        reader = Reader(await self.rpc.call(opnum, writer.finish()).reply(TIMEOUT), self.syntax, "little")
         answer = read(reader)
         reader.finish()
         return answer
@@ -61,7 +61,7 @@ class Administrator:
         return answer.status, answer.resource
 
     async def of(self, opnum: ClusapiOpnum, handle: ContextHandle) -> Any:
-        """The answer of a method that takes a handle."""
+        """Return the response of a method that takes a handle."""
         read: dict[ClusapiOpnum, Callable[[Reader], Any]] = {
             ClusapiOpnum.CLOSE_RESOURCE: codec.read_close_response,
             ClusapiOpnum.GET_RESOURCE_STATE: codec.read_state_response,
@@ -91,8 +91,8 @@ async def administrator(
 
 
 @pytest.mark.parametrize("syntax", [NDR32, NDR64], ids=["ndr32", "ndr64"])
-def test_the_network_name_is_opened_asked_and_closed(syntax: SyntaxId) -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_network_name_can_be_opened_queried_and_closed(syntax: SyntaxId) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with administrator(cluster.nodes["NODE2"], syntax) as admin:
             status, handle = await admin.open("swncluster")
 
@@ -108,11 +108,11 @@ def test_the_network_name_is_opened_asked_and_closed(syntax: SyntaxId) -> None:
             again = await admin.of(ClusapiOpnum.CLOSE_RESOURCE, handle)
             assert (again.resource, again.result) == (handle, Win32.ERROR_INVALID_HANDLE)
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_a_resource_has_an_id_that_opens_it_at_any_node() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_resource_id_opens_the_resource_on_every_node() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with administrator(cluster.nodes["NODE1"]) as admin:
             answer = await admin.of(ClusapiOpnum.GET_RESOURCE_ID, (await admin.open("SWNCLUSTER"))[1])
             assert answer.result == 0
@@ -122,20 +122,20 @@ def test_a_resource_has_an_id_that_opens_it_at_any_node() -> None:
 
         assert status == 0
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
 @pytest.mark.parametrize("name", ["", "SWNCLUSTER2", "swncluster.swn.test"])
-def test_what_is_not_there_is_not_found(name: str) -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_unknown_resource_name_is_not_found(name: str) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with administrator(cluster.nodes["NODE1"]) as admin:
             assert await admin.open(name) == (Win32.ERROR_RESOURCE_NOT_FOUND, NULL_HANDLE)
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_clients_of_every_node_are_told_when_the_name_goes_offline_and_online() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_clients_are_notified_when_the_name_is_switched() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         one, two = cluster.nodes["NODE1"], cluster.nodes["NODE2"]
         async with client_of(one) as first, client_of(two) as second, administrator(one) as admin:
             watches = [
@@ -147,21 +147,21 @@ def test_clients_of_every_node_are_told_when_the_name_goes_offline_and_online() 
             assert await admin.switch(ClusapiOpnum.OFFLINE_RESOURCE, handle) == 0
 
             for call, group in zip(waiting, ("NODE2", "NODE1"), strict=True):
-                assert notified(await call.reply(SOON)) == (1, [f"{group} UNAVAILABLE"])
+                assert notified(await call.reply(TIMEOUT)) == (1, [f"{group} UNAVAILABLE"])
             assert await admin.state(handle) is ResourceState.OFFLINE
 
             waiting = [client.async_notify(handle) for client, handle in watches]
             assert await admin.switch(ClusapiOpnum.ONLINE_RESOURCE, handle) == 0
 
             for call, group in zip(waiting, ("NODE2", "NODE1"), strict=True):
-                assert notified(await call.reply(SOON)) == (1, [f"{group} AVAILABLE"])
+                assert notified(await call.reply(TIMEOUT)) == (1, [f"{group} AVAILABLE"])
             assert await admin.state(handle) is ResourceState.ONLINE
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_switching_to_the_state_it_has_says_yes_and_tells_nobody() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_switching_to_the_current_state_notifies_no_client() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         one, two = cluster.nodes["NODE1"], cluster.nodes["NODE2"]
         async with client_of(one) as client, administrator(one) as admin:
             context = await register(client, two)
@@ -170,23 +170,23 @@ def test_switching_to_the_state_it_has_says_yes_and_tells_nobody() -> None:
 
             assert await admin.switch(ClusapiOpnum.ONLINE_RESOURCE, handle) == 0
 
-            # A round trip on the same connection: whatever was told would have come before it.
+            # A round trip on the same connection: a notification would arrive before its response.
             await client.get_interface_list()
             assert not waiting.done()
 
             assert await admin.switch(ClusapiOpnum.OFFLINE_RESOURCE, handle) == 0
-            await waiting.reply(SOON)
+            await waiting.reply(TIMEOUT)
             waiting = client.async_notify(context)
             assert await admin.switch(ClusapiOpnum.OFFLINE_RESOURCE, handle) == 0
             assert (await client.unregister(context)).result == 0
 
-            assert (await waiting.reply(SOON)).result == Win32.ERROR_NOT_FOUND
+            assert (await waiting.reply(TIMEOUT)).result == Win32.ERROR_NOT_FOUND
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_a_node_out_of_service_stays_out_when_the_name_comes_online() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_online_does_not_change_a_disabled_node() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         await cluster.disable("NODE1")
         async with administrator(cluster.nodes["NODE1"]) as admin:
             handle = (await admin.open("SWNCLUSTER"))[1]
@@ -200,11 +200,11 @@ def test_a_node_out_of_service_stays_out_when_the_name_comes_online() -> None:
             assert states["NODE1"] is InterfaceState.UNAVAILABLE
             assert states["NODE2"] is states["NODE3"] is InterfaceState.AVAILABLE
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_a_name_without_a_node_that_could_have_it_does_not_come_online() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_online_fails_if_no_node_is_in_service() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         for name in ("NODE1", "NODE2", "NODE3"):
             await cluster.disable(name)
         async with administrator(cluster.nodes["NODE1"]) as admin:
@@ -215,7 +215,7 @@ def test_a_name_without_a_node_that_could_have_it_does_not_come_online() -> None
             assert code == Win32.ERROR_RESOURCE_NOT_AVAILABLE
             assert await admin.state(handle) is ResourceState.OFFLINE
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
 @pytest.mark.parametrize(
@@ -223,30 +223,30 @@ def test_a_name_without_a_node_that_could_have_it_does_not_come_online() -> None
     [opnum for opnum in ClusapiOpnum if opnum is not ClusapiOpnum.OPEN_RESOURCE],
     ids=lambda opnum: opnum.name.lower(),
 )
-def test_a_handle_is_good_for_its_association_only(opnum: ClusapiOpnum) -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_resource_handle_works_only_in_its_association(opnum: ClusapiOpnum) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node = cluster.nodes["NODE1"]
-        async with administrator(node) as owner, administrator(node) as stranger:
+        async with administrator(node) as owner, administrator(node) as other:
             handle = (await owner.open("SWNCLUSTER"))[1]
 
-            for wrong in (handle, ContextHandle(0, uuid4()), NULL_HANDLE):
-                assert (await stranger.of(opnum, wrong)).result == Win32.ERROR_INVALID_HANDLE
+            for invalid in (handle, ContextHandle(0, uuid4()), NULL_HANDLE):
+                assert (await other.of(opnum, invalid)).result == Win32.ERROR_INVALID_HANDLE
 
             assert await owner.state(handle) is ResourceState.ONLINE
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
 @pytest.mark.parametrize("level", [AuthLevel.CONNECT, AuthLevel.PKT, AuthLevel.INTEGRITY])
-def test_below_privacy_nothing_is_served(level: AuthLevel) -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_calls_below_privacy_return_access_denied(level: AuthLevel) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with administrator(cluster.nodes["NODE1"], level=level) as admin:
             with pytest.raises(Fault) as refused:
                 await admin.open("SWNCLUSTER")
 
         assert refused.value.status == FaultStatus.ERROR_ACCESS_DENIED
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
 @pytest.mark.parametrize(
@@ -257,32 +257,32 @@ def test_below_privacy_nothing_is_served(level: AuthLevel) -> None:
         (12, bytes(19), FaultStatus.RPC_X_BAD_STUB_DATA),
     ],
 )
-def test_calls_that_cannot_be_made_end_in_faults(opnum: int, stub: bytes, status: FaultStatus) -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_invalid_calls_return_faults(opnum: int, stub: bytes, status: FaultStatus) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with administrator(cluster.nodes["NODE1"], NDR32) as admin:
             with pytest.raises(Fault) as refused:
-                await admin.rpc.call(opnum, stub).reply(SOON)
+                await admin.rpc.call(opnum, stub).reply(TIMEOUT)
 
             assert refused.value.status == status
             assert (await admin.open("SWNCLUSTER"))[0] == 0
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_the_endpoint_mapper_leads_to_it_where_it_is_served() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_endpoint_mapper_returns_the_clusapi_port() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node = cluster.nodes["NODE1"]
         found = await ept_map(node.address, CLUSAPI, port=node.epm_port)
 
         assert [endpoint.port for endpoint in found] == [node.port]
 
-    story(tell, clusapi=True)
+    run_in_cluster(scenario, clusapi=True)
 
 
-def test_it_is_served_only_where_asked_for() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_clusapi_is_not_served_by_default() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         with pytest.raises(ContextRefused):
             async with administrator(cluster.nodes["NODE1"]):
-                pytest.fail("nobody asked for it")
+                pytest.fail("the bind was accepted")
 
-    story(tell)
+    run_in_cluster(scenario)

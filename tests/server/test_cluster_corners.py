@@ -1,4 +1,4 @@
-"""What a cluster does with orders that change nothing, cannot be carried out, or come at a bad moment."""
+"""The cluster in special situations: commands without effect, failing commands, options, stop with errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import json
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,7 @@ from swn_torture.target import load_profile
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import NULL_HANDLE, RegisterRequest
 from tests.server.conftest import Bench
-from tests.server.scenarios import SOON, client_of, notified, register, story
+from tests.server.scenarios import TIMEOUT, client_of, notified, register, run_in_cluster
 
 if TYPE_CHECKING:
     from swn_torture.server.nodes.node import Node
@@ -35,38 +36,38 @@ def another_address(node: Node) -> str:
     return str(ip_address(node.address) + 100)
 
 
-def test_a_node_that_is_disabled_is_not_disabled_again() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_disabling_a_disabled_node_changes_nothing() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node1, node2, _ = cluster.nodes.values()
         async with client_of(node1) as client:
             handle = await register(client, node2)
             await cluster.disable("NODE2")
-            assert notified(await client.async_notify(handle).reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await client.async_notify(handle).reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
 
             await cluster.disable("NODE2")
             await cluster.enable("NODE2")
 
-            assert notified(await client.async_notify(handle).reply(SOON)) == (1, ["NODE2 AVAILABLE"])
+            assert notified(await client.async_notify(handle).reply(TIMEOUT)) == (1, ["NODE2 AVAILABLE"])
 
-    story(tell)
+    run_in_cluster(scenario)
 
 
-def test_an_address_that_is_in_use_is_not_given_away() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_address_in_use_cannot_be_added() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node1, node2, _ = cluster.nodes.values()
         before = list(cluster.interfaces)
 
-        with pytest.raises(ClusterError, match=f"{node1.address} is in use"):
+        with pytest.raises(ClusterError, match=f"the address {node1.address} is in use"):
             await cluster.add_address(node2.name, node1.address)
 
         assert cluster.interfaces == before
 
-    story(tell)
+    run_in_cluster(scenario)
 
 
 @pytest.mark.parametrize("port", ["port", "epm_port"])
-def test_an_address_where_a_port_is_taken_is_not_half_served(port: str) -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_failed_add_address_leaves_no_listener(port: str) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node = cluster.nodes["NODE1"]
         address, before = another_address(node), list(cluster.interfaces)
         with socket.create_server((address, getattr(node, port))):
@@ -80,16 +81,16 @@ def test_an_address_where_a_port_is_taken_is_not_half_served(port: str) -> None:
         await cluster.add_address(node.name, address)
         assert len(cluster.interfaces) == len(before) + 1
 
-    story(tell)
+    run_in_cluster(scenario)
 
 
-def test_an_administrator_replaces_an_address_by_one_order() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_admin_command_replaces_an_address() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node1, node2, _ = cluster.nodes.values()
         old, new = node2.address, another_address(node2)
-        order = json.dumps({"do": "change-address", "old": old, "new": new})
+        request = json.dumps({"do": "change-address", "old": old, "new": new})
 
-        answer = await AdminServer(cluster).obey(order.encode())
+        answer = await AdminServer(cluster).execute(request.encode())
 
         assert answer == {"ok": True, "result": None}
         async with client_of(node1) as client:
@@ -97,11 +98,11 @@ def test_an_administrator_replaces_an_address_by_one_order() -> None:
         assert new in listed
         assert old not in listed
 
-    story(tell)
+    run_in_cluster(scenario)
 
 
-def test_only_the_chosen_causes_are_told_as_ip_changes() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_only_configured_causes_send_ip_change() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node1, node2, _ = cluster.nodes.values()
         async with client_of(node1) as client:
             call = client.async_notify(await register(client, node1, flags=1))
@@ -111,36 +112,37 @@ def test_only_the_chosen_causes_are_told_as_ip_changes() -> None:
 
             await cluster.remove_address(another_address(node2))
 
-            assert notified(await call.reply(SOON))[0] == 4
+            assert notified(await call.reply(TIMEOUT))[0] == 4
 
-    story(tell, ip_change_causes=["removed"])
+    run_in_cluster(scenario, ip_change_causes=["removed"])
 
 
-def test_a_cluster_that_ends_notices_nothing_any_more() -> None:
+def test_stopped_cluster_cancels_failure_detection() -> None:
     cluster = ReferenceCluster(ClusterConfig.from_mapping({"detection_delay": 3600}))
 
     async def run() -> list[asyncio.TimerHandle]:
         async with cluster:
             await cluster.crash("NODE2")
-            (discovery,) = cluster._discoveries.values()
-            assert not discovery.cancelled()
-        return list(cluster._discoveries.values())
+            (detection,) = cluster._detections.values()
+            assert not detection.cancelled()
+        return list(cluster._detections.values())
 
-    assert all(discovery.cancelled() for discovery in asyncio.run(run()))
+    (detection,) = asyncio.run(run())
+    assert detection.cancelled()
 
 
-def test_an_unknown_handle_can_be_a_fault() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_unknown_handle_can_return_a_fault() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with client_of(cluster.nodes["NODE1"]) as client:
             with pytest.raises(Fault) as caught:
                 await client.unregister(NULL_HANDLE)
             assert caught.value.status == FaultStatus.RPC_X_SS_IN_NULL_CONTEXT
 
-    story(tell, unknown_handle="fault")
+    run_in_cluster(scenario, unknown_handle="fault")
 
 
-def test_a_server_may_ignore_that_a_client_has_lost_its_patience() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_server_can_ignore_co_cancel() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         node1, node2, _ = cluster.nodes.values()
         async with client_of(node1) as client:
             call = client.async_notify(await register(client, node2))
@@ -150,13 +152,13 @@ def test_a_server_may_ignore_that_a_client_has_lost_its_patience() -> None:
 
             await cluster.disable("NODE2")
 
-            assert notified(await call.reply(SOON)) == (1, ["NODE2 UNAVAILABLE"])
+            assert notified(await call.reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
 
-    story(tell, honour_cancel=False)
+    run_in_cluster(scenario, honour_cancel=False)
 
 
-def test_where_parameters_end_can_be_told_of_whole_requests_alone() -> None:
-    """A verification trailer is looked for behind that; where nothing can be told, from the beginning on."""
+def test_end_of_parameters_needs_a_complete_request() -> None:
+    """A verification trailer is searched after the parameters, or from the start if the end is unknown."""
     endpoint = WitnessEndpoint(Bench().service, (NDR32,))
     stub = encode(RegisterRequest(0x00010001, "SWNCLUSTER", "192.0.2.2", "C"), NDR32)
 
@@ -168,7 +170,7 @@ def test_where_parameters_end_can_be_told_of_whole_requests_alone() -> None:
     assert end(6, stub) == 0
 
 
-def test_a_profile_that_expects_no_shares_has_those_of_every_cluster() -> None:
+def test_profile_without_shares_gets_the_default_shares() -> None:
     profile = load_profile("reference")
     bare = dataclasses.replace(profile, expect=dataclasses.replace(profile.expect, shares=()))
 
@@ -176,51 +178,56 @@ def test_a_profile_that_expects_no_shares_has_those_of_every_cluster() -> None:
 
 
 @pytest.fixture
-def stops_badly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clusters stop, and complain."""
+def failing_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clusters raise an error after they have stopped."""
     stop = ReferenceCluster.stop
 
-    async def stop_badly(self: ReferenceCluster) -> None:
+    async def fail_after_stop(self: ReferenceCluster) -> None:
         await stop(self)
-        raise RuntimeError("one node would not stop")
+        raise RuntimeError("a node did not stop")
 
-    monkeypatch.setattr(ReferenceCluster, "stop", stop_badly)
+    monkeypatch.setattr(ReferenceCluster, "stop", fail_after_stop)
 
 
-@pytest.mark.usefixtures("stops_badly")
-def test_a_cluster_that_ends_in_trouble_says_so_behind_its_block() -> None:
-    with pytest.raises(RuntimeError, match="one node would not stop"), EmbeddedCluster():
+@pytest.mark.usefixtures("failing_stop")
+def test_error_at_stop_is_raised_by_the_with_block() -> None:
+    with pytest.raises(RuntimeError, match="a node did not stop"), EmbeddedCluster():
         pass
 
 
-@pytest.mark.usefixtures("stops_badly")
-def test_what_went_wrong_in_the_block_is_not_hidden_by_trouble_at_its_end() -> None:
+@pytest.mark.usefixtures("failing_stop")
+def test_error_at_stop_does_not_hide_the_error_of_the_block() -> None:
     with pytest.raises(ZeroDivisionError), EmbeddedCluster():
         raise ZeroDivisionError
 
 
-def test_an_introduction_names_a_profile_only_where_there_is_one() -> None:
-    async def tell(cluster: ReferenceCluster) -> None:
+def test_introduction_without_profile_does_not_mention_one() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
         async with AdminServer(cluster) as admin:
-            assert not [line for line in introduction(cluster, admin, None) if "profile" in line]
+            without = introduction(cluster, admin, None)
+            with_profile = introduction(cluster, admin, Path("ref.toml"))
 
-    story(tell)
+        (line,) = set(with_profile) - set(without)
+        assert line == "  profile  ref.toml: swn-torture cluster status --target ref.toml"
+        assert not set(without) - set(with_profile)
+
+    run_in_cluster(scenario)
 
 
-class Busy(socket.socket):
-    """Whatever is tried, somebody is there already."""
+class ListenerEverywhere(socket.socket):
+    """A socket whose connections always succeed."""
 
     def connect_ex(self, address: object) -> int:  # noqa: ARG002
         return 0
 
 
-def test_a_host_full_of_endpoint_mappers_has_no_network_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "socket", Busy)
+def test_free_network_fails_if_every_network_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", ListenerEverywhere)
 
-    with pytest.raises(ConfigError, match=r"no loopback network without an endpoint mapper .* in 100 tries"):
+    with pytest.raises(ConfigError, match=r"no loopback network .* found in 100 attempts; set network"):
         free_network()
 
 
-def test_an_address_of_another_host_has_no_endpoint_mapper_here() -> None:
+def test_endpoint_mapper_port_of_a_foreign_address_fails() -> None:
     with pytest.raises(OSError, match="Cannot assign requested address"):
         choose_epm_port("203.0.113.1")

@@ -1,4 +1,4 @@
-"""Clusters set up otherwise, as the variants of the reference profile ask for."""
+"""Configurations that the variants of the reference profile use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swn_torture.server.nodes.cluster import ReferenceCluster
 from swn_torture.server.state.shares import EnumerationError
 
 
-def test_single_family_gives_each_address_an_interface_of_its_own() -> None:
+def test_single_family_makes_one_interface_per_address() -> None:
     config = ClusterConfig.from_mapping({"single_family": True, "nodes": 2, "network": "127.7.7.0"})
 
     assert [[len(i.addresses) for i in node.interfaces] for node in config.nodes] == [[1], [1, 1]]
@@ -27,7 +27,7 @@ def test_spare_addresses_belong_to_no_node() -> None:
     assert not used & set(spare)
 
 
-def test_an_enumeration_configured_to_fail_fails_after_restoring_too() -> None:
+def test_restore_keeps_a_configured_enumeration_failure() -> None:
     cluster = ReferenceCluster(ClusterConfig.from_mapping({"share_enumeration_fails": True}))
 
     cluster.shares.restore()

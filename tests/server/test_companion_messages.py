@@ -1,6 +1,6 @@
-"""The stubs of ClusAPI and of the server service: octets by hand, impacket's NDR engine, and round trips.
+"""The stub data of ClusAPI and of the server service: expected octets, impacket's NDR engine, round trips.
 
-Samba reads them, too: see tests/instruments.
+tests/instruments checks them with Samba too.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def long(value: int) -> str:
     return value.to_bytes(4, "little").hex(" ")
 
 
-# Each text: max_count, offset, actual_count, units; MS-RPCE 2.2.5.3.4.1 asks NDR64 for the gap behind Flags.
+# Each string: max_count, offset, actual_count, characters. MS-RPCE 2.2.5.3.4.1 requires the NDR64 padding
+# after Flags.
 GOLDEN = {
     "open_in-ndr32": [long(11), long(0), long(11), C],
     "open_in-ndr64": [wide(11), wide(0), wide(11), C],
@@ -84,7 +85,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_octets(name: str) -> None:
+def test_encoding_matches_expected_octets(name: str) -> None:
     sample, _, syntax = name.rpartition("-")
 
     octets = SAMPLES[sample].encode(SYNTAXES[syntax])
@@ -94,13 +95,13 @@ def test_octets(name: str) -> None:
 
 @every_syntax
 @every_sample
-def test_what_is_written_reads_the_same(sample: Sample, syntax: SyntaxId) -> None:
+def test_decoding_restores_the_message(sample: Sample, syntax: SyntaxId) -> None:
     assert sample.decode(sample.encode(syntax), syntax) == sample.message
 
 
 @every_syntax
 @every_sample
-def test_a_stub_cut_short_anywhere_is_refused(sample: Sample, syntax: SyntaxId) -> None:
+def test_truncated_stub_is_rejected(sample: Sample, syntax: SyntaxId) -> None:
     octets = sample.encode(syntax)
 
     for length in range(len(octets)):
@@ -108,8 +109,8 @@ def test_a_stub_cut_short_anywhere_is_refused(sample: Sample, syntax: SyntaxId) 
             sample.decode(octets[:length], syntax)
 
 
-def notified(info: Any, level: int) -> dict[str, Any]:
-    """A share as impacket reads it, by our names; the descriptor, which none has, aside."""
+def members(info: Any, level: int) -> dict[str, Any]:
+    """Return a share decoded by impacket, with our member names and without the security descriptor."""
     return {
         name.removeprefix(f"shi{level}_"): info[name]
         for name, _ in info.structure
@@ -118,7 +119,7 @@ def notified(info: Any, level: int) -> dict[str, Any]:
 
 
 def as_impacket_reads(share: ShareInfo, level: int) -> dict[str, Any]:
-    """It keeps the NUL of a string, and takes a null pointer for no octets."""
+    """Return a share in impacket's form: strings with their NUL, and a null pointer as no octets."""
     values = {name: getattr(share, name) for name in LEVELS[level] if name != "no_descriptor"}
     return {
         name: b"" if value is None else f"{value}\0" if isinstance(value, str) else value
@@ -126,8 +127,8 @@ def as_impacket_reads(share: ShareInfo, level: int) -> dict[str, Any]:
     }
 
 
-# impacket 0.13 leaves the trailing gap of NDR64 structures out (MS-RPCE 2.2.5.3.4.1 demands it), so that an
-# array of SHARE_INFO_501 cannot be read by it in NDR64; Samba, which has the gap, reads ours.
+# impacket 0.13 omits the padding at the end of NDR64 structures, which MS-RPCE 2.2.5.3.4.1 requires.
+# Therefore it cannot decode an array of SHARE_INFO_501 in NDR64. Samba has the padding and decodes ours.
 IMPACKET_CANNOT = {("enum_out_501", "ndr64"), ("info_out_501", "ndr64")}
 
 
@@ -136,7 +137,7 @@ def readable_by_impacket(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "syntax"), readable_by_impacket(n for n in ENUMERATIONS if "out" in n))
-def test_impacket_reads_our_enumerations(name: str, syntax: str) -> None:
+def test_impacket_decodes_our_enumerations(name: str, syntax: str) -> None:
     from impacket.dcerpc.v5 import srvs
 
     sample = ENUMERATIONS[name]
@@ -147,11 +148,11 @@ def test_impacket_reads_our_enumerations(name: str, syntax: str) -> None:
     level = message.level
     assert (read["InfoStruct"]["Level"], read["TotalEntries"], read["ErrorCode"]) == (level, 2, 0)
     buffer = read["InfoStruct"]["ShareInfo"][f"Level{level}"]["Buffer"]
-    assert [notified(info, level) for info in buffer] == [as_impacket_reads(s, level) for s in shares(level)]
+    assert [members(info, level) for info in buffer] == [as_impacket_reads(s, level) for s in shares(level)]
 
 
 @pytest.mark.parametrize(("name", "syntax"), readable_by_impacket(INFOS))
-def test_impacket_reads_what_we_tell_of_a_share(name: str, syntax: str) -> None:
+def test_impacket_decodes_our_share_info(name: str, syntax: str) -> None:
     from impacket.dcerpc.v5 import srvs
 
     sample = INFOS[name]
@@ -161,14 +162,14 @@ def test_impacket_reads_what_we_tell_of_a_share(name: str, syntax: str) -> None:
 
     level = message.level
     assert (read["InfoStruct"]["tag"], read["ErrorCode"]) == (level, 0)
-    assert notified(read["InfoStruct"][f"ShareInfo{level}"], level) == as_impacket_reads(
+    assert members(read["InfoStruct"][f"ShareInfo{level}"], level) == as_impacket_reads(
         shares(level)[0], level
     )
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @pytest.mark.parametrize("level", [0, 1, 2, 501, 502, 503])
-def test_we_read_how_impacket_asks(level: int, syntax: str) -> None:
+def test_impacket_enumeration_request_is_decoded(level: int, syntax: str) -> None:
     from impacket.dcerpc.v5 import srvs
     from impacket.dcerpc.v5.dtypes import NULL
 

@@ -1,4 +1,4 @@
-"""Faults: how they are declared, and that a server which has one still is a server."""
+"""Faults: their declaration, and that a server with a fault starts and processes calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swn_torture.faults.library import (
     load_faults,
     with_fault,
 )
-from swn_torture.faults.registry import name_of, seam_of
+from swn_torture.faults.registry import name_of, replaced_part
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.nodes.parts import Parts
@@ -32,7 +32,7 @@ USER = Credentials("witness", "Passw0rd!", "SWNTEST")
 
 
 @pytest.mark.parametrize("fault", list(load_faults()), ids=lambda fault: fault.name)
-def test_a_faulty_server_starts_and_breaks_on_no_first_call(
+def test_faulty_server_processes_a_first_call_without_error(
     fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -44,7 +44,7 @@ def test_a_faulty_server_starts_and_breaks_on_no_first_call(
 
 
 async def ask(cluster: EmbeddedCluster) -> None:
-    """GetInterfaceList; a server that is wrong may answer it as it likes, or not at all."""
+    """GetInterfaceList; a faulty server may return anything, or nothing."""
     node = cluster.nodes[0]
     with contextlib.suppress(RpcError, DecodeError):
         async with await connect(
@@ -53,17 +53,17 @@ async def ask(cluster: EmbeddedCluster) -> None:
             await client.get_interface_list(timeout=0.3)
 
 
-def test_every_area_has_faults_and_no_fault_has_another_area() -> None:
+def test_fault_areas_are_the_listed_areas() -> None:
     assert list(dict.fromkeys(fault.area for fault in load_faults())) == list(AREAS)
 
 
-def test_every_fault_changes_a_server() -> None:
+def test_every_fault_changes_configuration_or_parts() -> None:
     for fault in load_faults():
         config, parts = fault.apply(ClusterConfig(), Parts())
         assert (config, parts) != (ClusterConfig(nodes=config.nodes), Parts()), fault.name
 
 
-def test_a_fault_is_called_as_its_class_or_function_is() -> None:
+def test_fault_name_comes_from_its_class_or_function() -> None:
     class NullNameTaken:
         pass
 
@@ -73,7 +73,7 @@ def test_a_fault_is_called_as_its_class_or_function_is() -> None:
     assert name_of(NullNameTaken) == name_of(null_name_taken) == "null-name-taken"
 
 
-def test_a_name_that_is_almost_right_is_helped() -> None:
+def test_unknown_fault_error_lists_close_matches() -> None:
     with pytest.raises(UnknownFault, match="any-net-name-taken"):
         find_fault("any-netname-taken")
 
@@ -86,28 +86,28 @@ def registry() -> Registry:
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        (Fault("a", "It lacks a stop", ("SWN-1.9-uuid",), "codes"), "no sentence"),
+        (Fault("a", "It lacks a stop", ("SWN-1.9-uuid",), "codes"), "not a sentence"),
         (Fault("a", "It is wrong.", (), "codes"), "violates nothing"),
         (Fault("a", "It is wrong.", ("SWN-1.9-uid",), "codes"), "SWN-1.9-uuid"),
         (Fault("a", "It is wrong.", ("RPC-MAYBE",), "codes"), "not judged"),
     ],
 )
-def test_a_fault_that_is_declared_wrongly_is_refused(registry: Registry, fault: Fault, problem: str) -> None:
+def test_invalid_fault_is_rejected(registry: Registry, fault: Fault, problem: str) -> None:
     with pytest.raises(FaultError, match=problem):
         registry.add(fault)
 
 
-def test_a_name_is_used_once(registry: Registry) -> None:
+def test_duplicate_fault_name_is_rejected(registry: Registry) -> None:
     fault = Fault("a", "It is wrong.", ("SWN-1.9-uuid",), "codes")
     registry.add(fault)
     with pytest.raises(FaultError, match="twice"):
         registry.add(fault)
 
 
-def test_only_a_part_of_a_server_can_be_replaced() -> None:
-    class Stranger:
+def test_only_replaceable_parts_are_accepted() -> None:
+    class NotAPart:
         pass
 
-    assert seam_of(RegistrationChecks) is RegistrationChecks
-    with pytest.raises(FaultError, match="Stranger"):
-        seam_of(Stranger)
+    assert replaced_part(RegistrationChecks) is RegistrationChecks
+    with pytest.raises(FaultError, match="NotAPart"):
+        replaced_part(NotAPart)

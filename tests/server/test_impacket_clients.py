@@ -1,4 +1,4 @@
-"""A client that is not ours: impacket finds, signs, seals and calls every method of the reference."""
+"""impacket as a client of the reference: it calls every method, signed and sealed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_impacket_calls_every_method(cluster: EmbeddedCluster, level: int) -> No
     from impacket.dcerpc.v5 import transport
     from impacket.uuid import uuidtup_to_bin
 
-    here, there = cluster.nodes
-    connection = transport.DCERPCTransportFactory(f"ncacn_ip_tcp:{here.address}[{here.port}]")
+    node1, node2 = cluster.nodes
+    connection = transport.DCERPCTransportFactory(f"ncacn_ip_tcp:{node1.address}[{node1.port}]")
     connection.set_credentials("witness", "Passw0rd!", "SWNTEST")
     rpc = connection.get_dce_rpc()
     rpc.set_auth_level(level)
@@ -51,8 +51,8 @@ def test_impacket_calls_every_method(cluster: EmbeddedCluster, level: int) -> No
         return decode_response(request.opnum, rpc.recv(), NDR32, allow_trailing=True)
 
     assert [i.group_name for i in ask(GetInterfaceListRequest()).interfaces] == ["NODE1", "NODE2"]
-    first = ask(RegisterRequest(0x00010001, "SWNCLUSTER", there.address, "STRANGER"))
-    second = ask(RegisterExRequest(0x00020000, "SWNCLUSTER", None, there.address, "STRANGER", 0, 0))
+    first = ask(RegisterRequest(0x00010001, "SWNCLUSTER", node2.address, "IMPACKET"))
+    second = ask(RegisterExRequest(0x00020000, "SWNCLUSTER", None, node2.address, "IMPACKET", 0, 0))
     assert (first.result, second.result) == (0, 0)
     assert ask(AsyncNotifyRequest(second.context)).result == Win32.ERROR_TIMEOUT
     assert ask(UnRegisterRequest(first.context)).result == 0

@@ -1,4 +1,4 @@
-"""The interface table, and what names and addresses are the same (MS-SWN 3.1.1.2, 3.1.6.1)."""
+"""The interface table, and the comparison of names and addresses (MS-SWN 3.1.1.2, 3.1.6.1)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ONLY_V4 = Interface("NODE3", OTHER_V4, node="NODE3")
         ("NODE2", None, None, False),
     ],
 )
-def test_an_event_names_an_interface_by_its_group_and_an_address(
+def test_event_matches_interface_by_group_and_address(
     group: str, ipv4: IPv4Address | None, ipv6: IPv6Address | None, *, known: bool
 ) -> None:
     table = InterfaceTable([BOTH])
@@ -40,18 +40,18 @@ def test_an_event_names_an_interface_by_its_group_and_an_address(
     assert table.find(group, ipv4, ipv6) == (BOTH if known else None)
 
 
-def test_an_address_that_an_interface_has_not_is_not_the_one_that_nobody_named() -> None:
-    assert not ONLY_V4.is_known_as("NODE3", None, None)
-    assert not ONLY_V4.is_known_as("NODE3", None, V6)
+def test_missing_addresses_do_not_match_each_other() -> None:
+    assert not ONLY_V4.matches_event("NODE3", None, None)
+    assert not ONLY_V4.matches_event("NODE3", None, V6)
 
 
-def test_an_interface_loses_the_address_that_goes_and_keeps_the_other() -> None:
+def test_without_removes_one_address() -> None:
     assert BOTH.without(V4) == Interface("NODE2", None, V6, node="NODE2")
     assert BOTH.without(V6) == Interface("NODE2", V4, None, node="NODE2")
     assert BOTH.without(OTHER_V4) == BOTH
 
 
-def test_the_last_address_takes_its_interface_along_and_no_other() -> None:
+def test_removing_the_last_address_removes_the_interface() -> None:
     table = InterfaceTable([BOTH, ONLY_V4])
 
     table.remove_address(BOTH, V4)
@@ -61,17 +61,17 @@ def test_the_last_address_takes_its_interface_along_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["NODE3", "node3", "192.0.2.3", "node3.swn.test"])
-def test_a_destination_in_any_form_and_case(name: str) -> None:
+def test_destination_can_be_group_address_or_host(name: str) -> None:
     assert InterfaceTable([BOTH, ONLY_V4]).destination(name) == (ONLY_V4,)
 
 
-def test_a_group_need_not_be_called_as_its_node() -> None:
+def test_group_name_can_differ_from_node_name() -> None:
     virtual = Interface("VIRTUAL", OTHER_V4, node="NODE3")
 
     assert InterfaceTable([BOTH, virtual]).destination("virtual") == (virtual,)
 
 
-def test_a_state_belongs_to_one_interface() -> None:
+def test_set_state_changes_one_interface() -> None:
     table = InterfaceTable([BOTH, ONLY_V4])
 
     table.set_state(BOTH, InterfaceState.UNAVAILABLE)
@@ -81,7 +81,7 @@ def test_a_state_belongs_to_one_interface() -> None:
     assert not table.any_available(lambda interface: interface.node == "NODE2")
 
 
-def test_addresses_are_compared_as_addresses_and_other_texts_as_texts() -> None:
+def test_address_comparison_ignores_textual_form() -> None:
     assert same_address("2001:DB8:0::2", V4, V6)
     assert not same_address("NODE2", V4, V6, None)
     assert same_address_text("2001:DB8:0::2", "2001:db8::2")
@@ -90,12 +90,12 @@ def test_addresses_are_compared_as_addresses_and_other_texts_as_texts() -> None:
     assert not same_address_text("192.0.2.2", "somewhere")
 
 
-def test_shares_cannot_be_enumerated_where_that_is_configured() -> None:
-    with pytest.raises(EnumerationError, match=r"^the enumeration of shares was told to fail$"):
+def test_enumeration_fails_if_configured() -> None:
+    with pytest.raises(EnumerationError, match=r"^the enumeration of shares is set to fail$"):
         ShareTable((Share("PROFILES"),), failing=True).enumerate()
 
 
-def test_shares_are_found_without_regard_to_case_unless_told() -> None:
+def test_share_lookup_ignores_case_by_default() -> None:
     table = ShareTable((Share("PROFILES"),))
 
     assert table.find("profiles") == Share("PROFILES")

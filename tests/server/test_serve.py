@@ -1,8 +1,9 @@
-"""`swn-torture serve`, as a person starts it and as a profile sees it."""
+"""`swn-torture serve`: the command, its introduction, and the profile that it writes."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from swn_torture.cli import main
 from swn_torture.control import NodeState
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.serve import introduction, profile_of, serve
+from swn_torture.server.state.options import Options
 from swn_torture.target import load_profile, make_controller
 
 if TYPE_CHECKING:
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
     from swn_torture.server.nodes.cluster import ReferenceCluster
 
 
-def test_the_written_profile_leads_to_the_cluster(tmp_path: Path) -> None:
+def test_written_profile_reaches_the_cluster(tmp_path: Path) -> None:
     lines: list[str] = []
     path = tmp_path / "reference.toml"
 
-    async def story() -> None:
+    async def scenario() -> None:
         stop, started = asyncio.Event(), asyncio.Event()
 
         def ready(cluster: ReferenceCluster, admin: AdminServer) -> None:
@@ -50,7 +52,7 @@ def test_the_written_profile_leads_to_the_cluster(tmp_path: Path) -> None:
         stop.set()
         await running
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     text = "\n".join(lines)
     assert "Witness cluster SWNCLUSTER" in text
     assert "SWNTEST\\witness / Passw0rd!" in text
@@ -59,24 +61,24 @@ def test_the_written_profile_leads_to_the_cluster(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--option", "dual_stack"], "'dual_stack' has to be NAME=VALUE"),
-        (["--option", "dual_stack=three"], "dual_stack can be two-entries, one-entry"),
-        (["--network", "10.0.0"], "network has to be an IPv4 address"),
-        (["--time-scale", "0"], "time_scale has to be more than 0 and finite, and is 0.0"),
-        (["--time-scale", "-1"], "time_scale has to be more than 0 and finite, and is -1.0"),
-        (["--time-scale", "nan"], "time_scale has to be more than 0 and finite, and is nan"),
-        (["--time-scale", "inf"], "time_scale has to be more than 0 and finite, and is inf"),
-        (["--share-root", "."], "--smb-port serves them"),
+        (["--option", "dual_stack"], "'dual_stack' must be NAME=VALUE"),
+        (["--option", "dual_stack=three"], "dual_stack must be one of two-entries, one-entry"),
+        (["--network", "10.0.0"], "network must be an IPv4 address"),
+        (["--time-scale", "0"], "time_scale must be greater than 0 and finite, not 0.0"),
+        (["--time-scale", "-1"], "time_scale must be greater than 0 and finite, not -1.0"),
+        (["--time-scale", "nan"], "time_scale must be greater than 0 and finite, not nan"),
+        (["--time-scale", "inf"], "time_scale must be greater than 0 and finite, not inf"),
+        (["--share-root", "."], "--share-root needs --smb-port"),
         (["--smb-port", "0"], "0 is not in the range"),
     ],
 )
-def test_wrong_arguments_are_explained(arguments: list[str], problem: str) -> None:
+def test_invalid_arguments_are_explained(arguments: list[str], problem: str) -> None:
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == 2
     assert problem in " ".join(result.output.split())
 
 
-def test_what_is_served_beside_witness_is_introduced() -> None:
+def test_introduction_shows_companion_services() -> None:
     lines: list[str] = []
 
     async def run() -> None:
@@ -92,14 +94,14 @@ def test_what_is_served_beside_witness_is_introduced() -> None:
 
     asyncio.run(run())
     text = "\n".join(lines)
-    assert "the resource is called SWNCLUSTER" in text
+    assert "the resource name is SWNCLUSTER" in text
     assert text.count(lines[-1].removeprefix("expected: ")) == 2
     assert "smbclient //" in text
 
 
-def test_an_smb_port_that_is_taken_is_named() -> None:
-    with socket.create_server(("127.93.7.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_smb_port_in_use_is_reported() -> None:
+    with socket.create_server(("127.93.7.1", 0)) as server:
+        port = server.getsockname()[1]
         arguments = ["serve", "--network", "127.93.7.0", "--epm-port", "1135", "--smb-port", str(port)]
         result = CliRunner().invoke(main, arguments)
 
@@ -107,14 +109,15 @@ def test_an_smb_port_that_is_taken_is_named() -> None:
     assert f"SMB at 127.93.7.1 port {port}: Address already in use" in " ".join(result.output.split())
 
 
-def test_the_choices_can_be_listed() -> None:
+def test_list_options_prints_the_options() -> None:
     result = CliRunner().invoke(main, ["serve", "--list-options"])
     assert result.exit_code == 0
-    assert "unregister_unknown" in result.output
-    assert "AMB-37" in result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    assert [line[0] for line in lines] == [option.name for option in dataclasses.fields(Options)]
+    assert ["shares_keep_cluster_type", "AMB-37", "default", "True"] in lines
 
 
-def test_an_address_that_is_not_ours_ends_it() -> None:
+def test_foreign_address_is_reported() -> None:
     result = CliRunner().invoke(main, ["serve", "--network", "203.0.113.0", "--epm-port", "1135"])
     assert result.exit_code == 3
-    assert "could not listen on any of its addresses" in " ".join(result.output.split())
+    assert "cannot listen on any of its addresses" in " ".join(result.output.split())

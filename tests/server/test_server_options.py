@@ -1,4 +1,4 @@
-"""The options: every ambiguity is settled somewhere, and plain values become options or good errors."""
+"""The options: their relation to the ambiguities, and their conversion from and to plain values."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from swn_torture.stubdata.win32 import Win32
 ELSEWHERE = {"AMB-23": "the RPC server's options", "AMB-25": "the codec"}
 
 
-def test_every_ambiguity_of_the_catalogue_is_settled() -> None:
+def test_every_ambiguity_is_decided_somewhere() -> None:
     known = set(load_catalogue().ambiguities)
-    assert set(Options.settled()) | set(ELSEWHERE) == known
-    assert not set(Options.settled()) & set(ELSEWHERE)
+    assert set(Options.fields_by_ambiguity()) | set(ELSEWHERE) == known
+    assert not set(Options.fields_by_ambiguity()) & set(ELSEWHERE)
 
 
-def test_options_survive_a_round_trip_through_plain_values() -> None:
+def test_options_round_trip_through_plain_values() -> None:
     options = Options(minimum_level=AuthLevel.PKT, announced_version=0xFFFFFFFF, several_calls="all")
     assert Options.from_mapping(options.to_mapping()) == options
 
 
-def test_names_may_be_written_with_dashes_and_codes_by_name() -> None:
+def test_option_names_with_dashes_and_codes_by_name() -> None:
     options = Options.from_mapping(
         {"unregister-unknown": "ERROR_NOT_FOUND", "minimum_level": 4, "time-scale": 100}
     )
@@ -37,23 +37,23 @@ def test_names_may_be_written_with_dashes_and_codes_by_name() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"unregistered": 1}, "no option is called 'unregistered'"),
-        ({"dual_stack": "three"}, "dual_stack can be two-entries, one-entry, not 'three'"),
-        ({"time_scale": 0}, "time_scale has to be more than 0"),
-        ({"time_scale": "fast"}, "time_scale has to be of type float"),
-        ({"honour_cancel": 1}, "honour_cancel has to be of type bool"),
-        ({"handle_attributes": True}, "handle_attributes has to be of type int"),
+        ({"unregistered": 1}, "unknown option 'unregistered'; known: address_check, "),
+        ({"dual_stack": "three"}, "dual_stack must be one of two-entries, one-entry, not 'three'"),
+        ({"time_scale": 0}, "time_scale must be greater than 0"),
+        ({"time_scale": "fast"}, "time_scale must be of type float"),
+        ({"honour_cancel": 1}, "honour_cancel must be of type bool"),
+        ({"handle_attributes": True}, "handle_attributes must be of type int"),
         ({"exhausted": "ERROR_NONSENSE"}, "name or value of a Win32"),
-        ({"pending_order": "change"}, "pending_order has to be a list"),
-        ({"pending_order": ["change", "nothing"]}, "pending_order can be"),
+        ({"pending_order": "change"}, "pending_order must be a list"),
+        ({"pending_order": ["change", "nothing"]}, "pending_order must be one of"),
     ],
 )
-def test_a_wrong_option_is_explained(settings: dict[str, Any], problem: str) -> None:
+def test_invalid_option_is_explained(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(OptionError, match=problem):
         Options.from_mapping(settings)
 
 
-def test_a_scaled_clock_runs_faster_and_starts_at_zero() -> None:
+def test_scaled_clock_is_faster_and_starts_at_zero() -> None:
     base = FakeClock(1000.0)
     fast = scaled(100.0, base)
     assert fast() == 0.0
@@ -62,5 +62,5 @@ def test_a_scaled_clock_runs_faster_and_starts_at_zero() -> None:
     base.advance(0)
     base.advance(0.5)
     assert fast() == 200.0
-    with pytest.raises(ValueError, match="does not go back"):
+    with pytest.raises(ValueError, match="a clock cannot go back"):
         base.advance(-1)

@@ -1,4 +1,4 @@
-"""WitnessrGetInterfaceList, which answers or waits (MS-SWN 3.1.4.1), and new interfaces (3.1.6.1)."""
+"""WitnessrGetInterfaceList, which returns or waits (MS-SWN 3.1.4.1), and new interfaces (3.1.6.1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NODES = [(IPv4Address("192.0.2.1"), "NODE1"), (IPv4Address("192.0.2.2"), "NODE2"
 NODES += [(IPv4Address("192.0.2.3"), "NODE3")]
 
 
-def test_every_interface_is_listed_with_what_it_has(bench: Bench) -> None:
+def test_list_has_every_interface_with_its_flags(bench: Bench) -> None:
     answer = bench.ask(ASK)
 
     v4, v6, witness = InterfaceFlags.IPV4, InterfaceFlags.IPV6, InterfaceFlags.WITNESS
@@ -42,14 +42,14 @@ def test_every_interface_is_listed_with_what_it_has(bench: Bench) -> None:
     )
 
 
-def test_an_unavailable_interface_stays_in_the_list(bench: Bench) -> None:
+def test_unavailable_interface_stays_in_the_list(bench: Bench) -> None:
     bench.down()
 
     states = [interface.state for interface in bench.ask(ASK).interfaces]
     assert states == [InterfaceState.AVAILABLE, InterfaceState.UNAVAILABLE, InterfaceState.AVAILABLE]
 
 
-def test_no_interfaces_are_an_error(make_bench: Callable[..., Bench], bench: Bench) -> None:
+def test_empty_interface_list_returns_no_more_items(make_bench: Callable[..., Bench], bench: Bench) -> None:
     bench.view.known.clear()
 
     empty = make_bench(bench.view)
@@ -58,7 +58,7 @@ def test_no_interfaces_are_an_error(make_bench: Callable[..., Bench], bench: Ben
     assert (answer.result, answer.interfaces) == (0, ())
 
 
-def test_with_nothing_available_the_call_waits_for_something_that_is(bench: Bench) -> None:
+def test_call_waits_until_an_interface_is_available(bench: Bench) -> None:
     for address, group in NODES:
         bench.down(address, group)
     first, second = bench.call(ASK), bench.call(ASK, association="B")
@@ -72,7 +72,7 @@ def test_with_nothing_available_the_call_waits_for_something_that_is(bench: Benc
     assert bench.answers[second] == bench.answers[first]
 
 
-def test_a_new_interface_ends_the_wait(bench: Bench) -> None:
+def test_new_interface_completes_the_call(bench: Bench) -> None:
     for address, group in NODES:
         bench.down(address, group)
     waiting = bench.call(ASK)
@@ -90,7 +90,7 @@ def test_a_new_interface_ends_the_wait(bench: Bench) -> None:
     ("group", "node", "local"),
     [("NODE1", None, True), ("VIRTUAL", "NODE1", True), ("VIRTUAL", None, False), ("NODE1", "NODE3", False)],
 )
-def test_a_new_interface_belongs_to_the_node_that_is_told_or_else_to_its_groups(
+def test_new_interface_belongs_to_its_node_or_the_group_node(
     bench: Bench, group: str, node: str | None, *, local: bool
 ) -> None:
     new = IPv4Address("192.0.2.77")
@@ -100,20 +100,20 @@ def test_a_new_interface_belongs_to_the_node_that_is_told_or_else_to_its_groups(
     assert added.flags == InterfaceFlags.IPV4 | (0 if local else InterfaceFlags.WITNESS)
 
 
-def test_a_waiting_call_can_be_given_up(bench: Bench) -> None:
+def test_cancelled_call_gets_no_reply(bench: Bench) -> None:
     for address, group in NODES:
         bench.down(address, group)
-    given_up, other = bench.call(ASK), bench.call(ASK)
+    cancelled, other = bench.call(ASK), bench.call(ASK)
 
-    assert bench.service.cancel(given_up, "A")
-    assert not bench.service.cancel(given_up, "A")
+    assert bench.service.cancel(cancelled, "A")
+    assert not bench.service.cancel(cancelled, "A")
     bench.up()
 
-    assert bench.pending(given_up)
+    assert bench.pending(cancelled)
     assert bench.result(other) == 0
 
 
-def test_the_end_of_an_association_alone_ends_its_waiting_calls(bench: Bench) -> None:
+def test_rundown_removes_waiting_calls_of_one_association(bench: Bench) -> None:
     for address, group in NODES:
         bench.down(address, group)
     lost, other = bench.call(ASK, association="B"), bench.call(ASK)
@@ -125,24 +125,24 @@ def test_the_end_of_an_association_alone_ends_its_waiting_calls(bench: Bench) ->
     assert bench.result(other) == 0
 
 
-def test_the_local_interface_is_not_enough_for_a_server_that_counts_witness_ones(
+def test_option_chooses_what_the_call_waits_for(
     make_bench: Callable[..., Bench],
 ) -> None:
-    patient = make_bench(interface_list_waits="witness")
+    waits_for_witness = make_bench(interface_list_waits="witness")
     for address, group in NODES[1:]:
-        patient.down(address, group)
-    waiting = patient.call(ASK)
-    assert patient.pending(waiting)
-    patient.up()
-    assert patient.result(waiting) == 0
+        waits_for_witness.down(address, group)
+    waiting = waits_for_witness.call(ASK)
+    assert waits_for_witness.pending(waiting), "the local interface is AVAILABLE, but not enough"
+    waits_for_witness.up()
+    assert waits_for_witness.result(waiting) == 0
 
-    hasty = make_bench(interface_list_waits="never")
+    never_waits = make_bench(interface_list_waits="never")
     for address, group in NODES:
-        hasty.down(address, group)
-    assert hasty.ask(ASK).result == 0
+        never_waits.down(address, group)
+    assert never_waits.ask(ASK).result == 0
 
 
-def test_a_waiting_call_dies_with_its_connection(bench: Bench) -> None:
+def test_lost_connection_removes_its_waiting_calls(bench: Bench) -> None:
     for address, group in NODES:
         bench.down(address, group)
     lost, other = bench.call(ASK, association="B", connection="B1"), bench.call(ASK)
@@ -155,13 +155,13 @@ def test_a_waiting_call_dies_with_its_connection(bench: Bench) -> None:
     assert bench.result(other) == 0
 
 
-def test_a_removed_interface_is_listed_no_more(bench: Bench) -> None:
+def test_removed_interface_is_not_listed(bench: Bench) -> None:
     bench.take(bench.service.address_removed("NODE3", IPv4Address("192.0.2.3")))
 
     assert [i.group_name for i in bench.ask(ASK).interfaces] == ["NODE1", "NODE2"]
 
 
-def test_an_interface_outlives_one_of_two_addresses(bench: Bench) -> None:
+def test_interface_keeps_its_other_address(bench: Bench) -> None:
     by_v4, by_v6 = bench.register_ex(), bench.register_ex(ip_address="2001:db8::2")
     first, second = bench.notify(by_v4), bench.notify(by_v6)
 
@@ -173,7 +173,7 @@ def test_an_interface_outlives_one_of_two_addresses(bench: Bench) -> None:
     assert (node2.group_name, node2.state, node2.flags) == ("NODE2", 1, 0x2 | 0x4)
 
 
-def test_the_ipv6_address_of_an_interface_can_go_alone_too(bench: Bench) -> None:
+def test_ipv6_address_can_be_removed_alone(bench: Bench) -> None:
     by_v4, by_v6 = bench.register_ex(), bench.register_ex(ip_address="2001:db8::2")
     first, second = bench.notify(by_v4), bench.notify(by_v6)
 
@@ -185,7 +185,7 @@ def test_the_ipv6_address_of_an_interface_can_go_alone_too(bench: Bench) -> None
     assert (node2.group_name, node2.flags) == ("NODE2", InterfaceFlags.IPV4 | InterfaceFlags.WITNESS)
 
 
-def test_an_address_that_nobody_had_cannot_go(bench: Bench) -> None:
+def test_removing_an_unknown_address_changes_nothing(bench: Bench) -> None:
     waiting = bench.notify(bench.register_ex())
 
     bench.take(bench.service.address_removed("NODE2", IPv4Address("192.0.2.3")))
@@ -194,7 +194,7 @@ def test_an_address_that_nobody_had_cannot_go(bench: Bench) -> None:
     assert len(bench.ask(ASK).interfaces) == 3
 
 
-def test_a_server_may_announce_another_version(make_bench: Callable[..., Bench]) -> None:
+def test_announced_version_by_option(make_bench: Callable[..., Bench]) -> None:
     versions = {i.version for i in make_bench(announced_version=0xFFFFFFFF).ask(ASK).interfaces}
     assert versions == {0xFFFFFFFF}
     assert {i.version for i in make_bench(version="V1").ask(ASK).interfaces} == {0x00010001}

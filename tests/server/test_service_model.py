@@ -1,7 +1,7 @@
-"""A stateful model: whatever is called, announced and waited for, server and model give the same answers.
+"""A stateful model: for any calls, events and delays, server and model return the same responses.
 
-The model is written straight from the text with dictionaries and lists, shares no code with the server, and
-counts time in whole seconds, one scan each.
+The model follows the text directly, with dictionaries and lists, and shares no code with the server. It
+counts time in whole seconds, with one scan each.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ rarely = st.integers(0, 9).map(lambda number: number == 0)
 
 
 class Model:
-    """What the text says, and nothing else."""
+    """The server as the text of MS-SWN defines it."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -81,9 +81,9 @@ class Model:
             return
         entry["used"] = self.now
         entry["calls"].append((token, self.now))
-        self.tell()
+        self.deliver()
 
-    def tell(self) -> None:
+    def deliver(self) -> None:
         for entry in self.registrations:
             while entry["calls"]:
                 kind = next((kind for kind in ORDER if entry.get(kind)), None)
@@ -101,13 +101,13 @@ class Model:
         for entry in self.registrations:
             if entry["node"] == node:
                 entry["change"].append((state, f"NODE{node}"))
-        self.tell()
+        self.deliver()
 
-    def order(self, kind: str, client: str, node: int, **wanted: Any) -> None:
+    def move(self, kind: str, client: str, node: int, **fields: Any) -> None:
         for entry in self.registrations:
-            if entry["client"] == client and all(entry.get(key) == value for key, value in wanted.items()):
+            if entry["client"] == client and all(entry.get(key) == value for key, value in fields.items()):
                 entry[kind] = node
-        self.tell()
+        self.deliver()
 
     def pass_time(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -128,7 +128,7 @@ class ServerAgainstModel(RuleBasedStateMachine):
     """The rules are the calls and events of MS-SWN 3.1.4 to 3.1.6."""
 
     steps = 0
-    """How many calls, events and spans of time were compared, by all instances."""
+    """The number of compared calls, events and delays of all instances."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,14 +137,14 @@ class ServerAgainstModel(RuleBasedStateMachine):
         self.issued: list[tuple[ContextHandle, str]] = []
         self.seen: set[int] = set()
         self.answered: Counter[int] = Counter()
-        """How often each kind of answer was given: a code, or the number of a kind of notification."""
+        """The number of responses by code or, for notifications, by MessageType."""
         self.idle = False
-        """Whether the last rule did nothing."""
+        """Whether the last rule had no effect."""
 
     def pick(self, number: int) -> tuple[ContextHandle, str]:
-        """A handle with its association: mostly one that is registered, sometimes any that ever was."""
-        live = [(entry["handle"], entry["association"]) for entry in self.model.registrations]
-        candidates = live if live and number % 10 else self.issued
+        """Return a handle with its association: mostly a registered one, sometimes any issued one."""
+        registered = [(entry["handle"], entry["association"]) for entry in self.model.registrations]
+        candidates = registered if registered and number % 10 else self.issued
         return candidates[number % len(candidates)]
 
     @initialize()
@@ -182,11 +182,11 @@ class ServerAgainstModel(RuleBasedStateMachine):
         )
         self.issued.append((handle, association))
 
-    @rule(number=numbers, stranger=rarely)
-    def notify(self, number: int, *, stranger: bool) -> None:
+    @rule(number=numbers, other_association=rarely)
+    def notify(self, number: int, *, other_association: bool) -> None:
         handle, association = self.pick(number)
-        if stranger:
-            association = "ANOTHER"
+        if other_association:
+            association = "OTHER"
         token = self.bench.notify(handle, association=association)
         self.model.notify(token, handle, association)
 
@@ -221,26 +221,26 @@ class ServerAgainstModel(RuleBasedStateMachine):
     @rule(client=clients, node=nodes)
     def move_client(self, client: str, node: int) -> None:
         self.bench.move(f"NODE{node}", client=client.lower())
-        self.model.order("client-move", client, node)
+        self.model.move("client-move", client, node)
 
     @rule(client=clients, node=nodes, share=st.sampled_from(["PROFILES", "DATA"]))
     def move_share(self, client: str, node: int, share: str) -> None:
         self.bench.move_share(f"NODE{node}", share, client)
-        self.model.order("share-move", client, node, share=share)
+        self.model.move("share-move", client, node, share=share)
 
     @rule(client=clients, node=nodes)
     def change_ip(self, client: str, node: int) -> None:
         self.bench.take(self.bench.service.ip_change(Selection(client_name=client), f"NODE{node}"))
-        self.model.order("ip-change", client, node, ip=True)
+        self.model.move("ip-change", client, node, ip=True)
 
     @rule(seconds=st.sampled_from([1, 1, 2, 9, 31]))
     def pass_time(self, seconds: int) -> None:
         self.bench.advance(seconds)
         self.model.pass_time(seconds)
 
-    @rule(association=associations, really=rarely)
-    def run_down(self, association: str, *, really: bool) -> None:
-        self.idle = not really
+    @rule(association=associations, effective=rarely)
+    def run_down(self, association: str, *, effective: bool) -> None:
+        self.idle = not effective
         if self.idle:
             return
         self.bench.service.rundown(association)
@@ -266,7 +266,7 @@ class ServerAgainstModel(RuleBasedStateMachine):
         assert ours == [entry["handle"] for entry in self.model.registrations]
 
     def plain(self, token: int) -> Any:
-        """An answer as the model writes it: a code, or (type, changes or the destination's node)."""
+        """Return a response in the form of the model: a code, or (type, changes or the destination node)."""
         answer = self.bench.answers[token]
         if getattr(answer, "response", None) is None:
             return int(answer.result)
@@ -286,10 +286,10 @@ def test_the_server_agrees_with_the_model() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_server_agrees_with_the_model_on_long_walks(seed: int) -> None:
-    """Hypothesis shrinks what it finds, but its histories are short and alike; these are long and even."""
-    walk, machine = Random(seed), ServerAgainstModel()
+    """Long random sequences of steps. Those of Hypothesis are short and similar to each other."""
+    random, machine = Random(seed), ServerAgainstModel()
     machine.start_with_one_of_each_kind()
-    share, yes, number = walk.choice, walk.getrandbits, walk.randrange
+    choice, number = random.choice, random.randrange
     steps: list[tuple[int, Callable[[str, int, str], None]]] = [
         (1, machine.register),
         (
@@ -298,24 +298,24 @@ def test_the_server_agrees_with_the_model_on_long_walks(seed: int) -> None:
                 a,
                 n,
                 c,
-                share([None, "PROFILES", "DATA"]),
-                ip=bool(yes(1)),
-                keepalive=share([0, 1, 10, 60]),
+                choice([None, "PROFILES", "DATA"]),
+                ip=choice([False, True]),
+                keepalive=choice([0, 1, 10, 60]),
             ),
         ),
-        (4, lambda _a, _n, _c: machine.notify(number(1000), stranger=number(20) == 0)),
-        (1, lambda _a, _n, _c: machine.unregister(number(1000), ex=bool(yes(1)))),
+        (4, lambda _a, _n, _c: machine.notify(number(1000), other_association=number(20) == 0)),
+        (1, lambda _a, _n, _c: machine.unregister(number(1000), ex=choice([False, True]))),
         (1, lambda _a, _n, _c: machine.cancel(number(1000))),
-        (2, lambda _a, n, _c: machine.change(n, up=bool(yes(1)))),
+        (2, lambda _a, n, _c: machine.change(n, up=choice([False, True]))),
         (1, lambda _a, n, c: machine.move_client(c, n)),
-        (1, lambda _a, n, c: machine.move_share(c, n, walk.choice(["PROFILES", "DATA"]))),
+        (1, lambda _a, n, c: machine.move_share(c, n, choice(["PROFILES", "DATA"]))),
         (1, lambda _a, n, c: machine.change_ip(c, n)),
-        (1, lambda _a, _n, _c: machine.pass_time(walk.choice([1, 1, 2, 9, 31]))),
-        (1, lambda a, _n, _c: machine.run_down(a, really=number(5) == 0)),
+        (1, lambda _a, _n, _c: machine.pass_time(choice([1, 1, 2, 9, 31]))),
+        (1, lambda a, _n, _c: machine.run_down(a, effective=number(5) == 0)),
     ]
     for _ in range(1000):
-        (step,) = walk.choices([step for _, step in steps], [weight for weight, _ in steps])
-        step(walk.choice("AB"), walk.randint(1, 3), walk.choice(["ALPHA", "BETA"]))
+        (step,) = random.choices([step for _, step in steps], [weight for weight, _ in steps])
+        step(choice("AB"), random.randint(1, 3), choice(["ALPHA", "BETA"]))
         machine.the_answers_are_the_same()
         machine.the_registrations_are_the_same()
-    assert machine.answered.keys() == {0, 0x57, 0x490, 0x5B4, *TYPES.values()}, "it has been everywhere"
+    assert machine.answered.keys() == {0, 0x57, 0x490, 0x5B4, *TYPES.values()}, "every kind must occur"

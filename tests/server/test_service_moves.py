@@ -1,4 +1,4 @@
-"""WitnessrAsyncNotify tells of moves and changed addresses (MS-SWN 3.1.4.4, 3.1.6.2 to 3.1.6.4)."""
+"""WitnessrAsyncNotify with moves and IP changes (MS-SWN 3.1.4.4, 3.1.6.2 to 3.1.6.4)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from swn_torture.server.state.options import Options
 from swn_torture.server.state.registrations import Owner, Registration
 from swn_torture.server.state.responses import Responder
 from swn_torture.server.state.service import Selection
+from swn_torture.server.state.shares import Share, ShareType
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
 from swn_torture.witness.messages import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from tests.server.conftest import Bench
 
 
-def test_a_client_move_lists_the_destination_with_its_state(bench: Bench) -> None:
+def test_client_move_lists_the_destination_with_its_state(bench: Bench) -> None:
     handle = bench.register_ex()
     waiting = bench.notify(handle)
     bench.move("NODE3")
@@ -48,11 +49,11 @@ def test_a_client_move_lists_the_destination_with_its_state(bench: Bench) -> Non
 
     bench.down(NODE3, "NODE3")
     bench.move("NODE3")
-    notified = bench.notified(bench.notify(handle))
-    assert notified == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | OFFLINE, NODE3)))
+    move = bench.notified(bench.notify(handle))
+    assert move == (CLIENT_MOVE, addresses(IpAddrInfo(V4 | OFFLINE, NODE3)))
 
 
-def test_only_the_latest_move_counts(bench: Bench) -> None:
+def test_later_client_move_replaces_the_earlier_one(bench: Bench) -> None:
     handle = bench.register()
     bench.move("NODE3")
     bench.move("NODE1")
@@ -61,17 +62,17 @@ def test_only_the_latest_move_counts(bench: Bench) -> None:
     assert bench.pending(bench.notify(handle))
 
 
-def test_a_move_goes_by_client_and_reaches_all_its_registrations(bench: Bench) -> None:
-    mine = [bench.notify(bench.register(client="client01")), bench.notify(bench.register_ex())]
+def test_client_move_reaches_all_registrations_of_a_client(bench: Bench) -> None:
+    tokens = [bench.notify(bench.register(client="client01")), bench.notify(bench.register_ex())]
     other = bench.notify(bench.register_ex(client="CLIENT02"))
 
     bench.move("NODE1", client="CLIENT01")
 
-    assert all(bench.notified(token)[0] == CLIENT_MOVE for token in mine)
+    assert [bench.notified(token)[0] for token in tokens] == [CLIENT_MOVE] * 2
     assert bench.pending(other)
 
 
-def test_a_dual_stack_destination_has_an_entry_for_each_family(
+def test_dual_stack_destination_has_an_entry_per_family(
     bench: Bench, make_bench: Callable[..., Bench]
 ) -> None:
     waiting = bench.notify(bench.register_ex())
@@ -96,7 +97,7 @@ def test_a_dual_stack_destination_has_an_entry_for_each_family(
         ("nowhere", []),
     ],
 )
-def test_a_destination_is_a_group_an_address_or_a_host(
+def test_destination_can_be_group_address_or_host(
     bench: Bench, destination: str, entries: list[IpAddrInfo]
 ) -> None:
     waiting = bench.notify(bench.register_ex())
@@ -104,14 +105,14 @@ def test_a_destination_is_a_group_an_address_or_a_host(
     assert bench.notified(waiting) == (CLIENT_MOVE, addresses(*entries))
 
 
-def test_a_lost_destination_can_be_a_null_response(make_bench: Callable[..., Bench]) -> None:
+def test_unknown_destination_can_give_a_null_response(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(lost_destination="null-response", destination_forms="group")
     waiting = bench.notify(bench.register_ex())
     bench.move("192.0.2.3")
     assert bench.answers[waiting] == AsyncNotifyResponse(None, Win32.ERROR_SUCCESS)
 
 
-def test_a_group_may_have_several_interfaces(bench: Bench, make_bench: Callable[..., Bench]) -> None:
+def test_option_chooses_the_interfaces_of_a_group(bench: Bench, make_bench: Callable[..., Bench]) -> None:
     second = IPv4Address("192.0.2.33")
     bench.view.known.append(Interface("NODE3", second, state=InterfaceState.UNAVAILABLE, node="NODE3"))
     for choice, entries in (
@@ -124,9 +125,9 @@ def test_a_group_may_have_several_interfaces(bench: Bench, make_bench: Callable[
         assert server.notified(waiting) == (CLIENT_MOVE, addresses(*entries))
 
 
-def test_a_share_move_reaches_those_who_asked_for_the_share(bench: Bench) -> None:
-    asked = bench.notify(bench.register_ex(share_name="PROFILES"))
-    silent = [
+def test_share_move_reaches_registrations_of_the_share(bench: Bench) -> None:
+    registered = bench.notify(bench.register_ex(share_name="PROFILES"))
+    others = [
         bench.notify(bench.register_ex()),
         bench.notify(bench.register_ex(share_name="DATA")),
         bench.notify(bench.register_ex(share_name="PROFILES", client="CLIENT02")),
@@ -135,39 +136,39 @@ def test_a_share_move_reaches_those_who_asked_for_the_share(bench: Bench) -> Non
 
     bench.move_share("NODE3", share="profiles")
 
-    assert bench.notified(asked) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
-    assert bench.pending(*silent)
+    assert bench.notified(registered) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.pending(*others)
 
 
-def test_an_ip_change_reaches_those_who_asked_for_it(bench: Bench) -> None:
-    asked = bench.notify(bench.register_ex(flags=1))
-    silent = [
+def test_ip_change_reaches_registrations_with_the_flag(bench: Bench) -> None:
+    registered = bench.notify(bench.register_ex(flags=1))
+    others = [
         bench.notify(bench.register_ex(flags=0xFFFFFFFE)),
         bench.notify(bench.register_ex(flags=1, client="CLIENT02")),
         bench.notify(bench.register()),
     ]
-    assert bench.service.clients_watching_addresses() == ["CLIENT01", "CLIENT02"]
+    assert bench.service.clients_with_ip_notifications() == ["CLIENT01", "CLIENT02"]
 
     bench.change_ip("NODE2")
 
     entries = addresses(IpAddrInfo(V4, NODE2), IpAddrInfo(V6, ipv6=NODE2_V6))
-    assert bench.notified(asked) == (IP_CHANGE, entries)
-    assert bench.pending(*silent)
+    assert bench.notified(registered) == (IP_CHANGE, entries)
+    assert bench.pending(*others)
 
 
-def test_states_in_address_lists_by_option(make_bench: Callable[..., Bench]) -> None:
-    everywhere = make_bench(address_states="all")
-    waiting = everywhere.notify(everywhere.register_ex(share_name="PROFILES"))
-    everywhere.move_share("NODE3")
-    assert everywhere.notified(waiting) == (SHARE_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
+def test_option_chooses_state_flags_in_address_lists(make_bench: Callable[..., Bench]) -> None:
+    with_states = make_bench(address_states="all")
+    waiting = with_states.notify(with_states.register_ex(share_name="PROFILES"))
+    with_states.move_share("NODE3")
+    assert with_states.notified(waiting) == (SHARE_MOVE, addresses(IpAddrInfo(V4 | ONLINE, NODE3)))
 
-    nowhere = make_bench(address_states="none")
-    waiting = nowhere.notify(nowhere.register_ex())
-    nowhere.move("NODE3")
-    assert nowhere.notified(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    without_states = make_bench(address_states="none")
+    waiting = without_states.notify(without_states.register_ex())
+    without_states.move("NODE3")
+    assert without_states.notified(waiting) == (CLIENT_MOVE, addresses(IpAddrInfo(V4, NODE3)))
 
 
-def test_a_version_1_server_moves_clients_without_states(make_bench: Callable[..., Bench]) -> None:
+def test_version_1_server_sends_client_moves_without_states(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(version="V1")
     waiting = bench.notify(bench.register())
     bench.move_share("NODE3")
@@ -178,43 +179,39 @@ def test_a_version_1_server_moves_clients_without_states(make_bench: Callable[..
     assert bench.service.next_deadline() is None
 
 
-def test_windows_sends_a_client_to_the_owner_of_its_share(make_bench: Callable[..., Bench]) -> None:
-    from swn_torture.server.state.shares import Share, ShareType
-
+def test_initial_share_move_names_the_owner_of_the_share(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(initial_share_move=True)
     bench.view.shares.replace((Share("PROFILES", ShareType.CLUSTER_SOFS, owner="NODE3"),))
-    away = bench.register_ex(share_name="PROFILES", ip_address=str(NODE2))
-    there = bench.register_ex(share_name="PROFILES", ip_address=str(NODE3))
+    at_other_node = bench.register_ex(share_name="PROFILES", ip_address=str(NODE2))
+    at_owner = bench.register_ex(share_name="PROFILES", ip_address=str(NODE3))
 
-    assert bench.notified(bench.notify(away)) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
-    assert bench.pending(bench.notify(there))
+    assert bench.notified(bench.notify(at_other_node)) == (SHARE_MOVE, addresses(IpAddrInfo(V4, NODE3)))
+    assert bench.pending(bench.notify(at_owner))
 
 
-def test_windows_sends_nobody_whose_share_or_address_it_does_not_know(
+def test_no_initial_share_move_for_unknown_share_or_address(
     make_bench: Callable[..., Bench],
 ) -> None:
-    from swn_torture.server.state.shares import Share, ShareType
-
     bench = make_bench(initial_share_move=True, unknown_share="accept", address_check="never")
     bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS, owner="NODE3"),))
 
-    nowhere = bench.register_ex(share_name="DATA", ip_address="192.0.2.99")
-    nothing = bench.register_ex(share_name="NOSUCH")
+    unknown_address = bench.register_ex(share_name="DATA", ip_address="192.0.2.99")
+    unknown_share = bench.register_ex(share_name="NOSUCH")
 
-    assert bench.pending(bench.notify(nowhere), bench.notify(nothing))
+    assert bench.pending(bench.notify(unknown_address), bench.notify(unknown_share))
 
 
-def test_a_move_of_no_share_concerns_only_those_who_named_one(bench: Bench) -> None:
-    named = bench.notify(bench.register_ex(share_name="PROFILES"))
-    unnamed = bench.notify(bench.register_ex())
+def test_share_move_without_share_needs_a_registered_share(bench: Bench) -> None:
+    with_share = bench.notify(bench.register_ex(share_name="PROFILES"))
+    without_share = bench.notify(bench.register_ex())
 
     bench.take(bench.service.share_move(Selection(client_name="CLIENT01"), "NODE3"))
 
-    assert bench.notified(named)[0] == SHARE_MOVE
-    assert bench.pending(unnamed)
+    assert bench.notified(with_share)[0] == SHARE_MOVE
+    assert bench.pending(without_share)
 
 
-def test_a_state_that_is_unknown_sets_no_flag_of_its_own(bench: Bench) -> None:
+def test_unknown_state_sets_no_state_flag(bench: Bench) -> None:
     unknown = InterfaceState.UNKNOWN
     bench.take(bench.service.interface_event("NODE2", unknown, ipv4=NODE2, ipv6=NODE2_V6))
     waiting = bench.notify(bench.register_ex(ip_address=str(NODE1)))
@@ -226,8 +223,8 @@ def test_a_state_that_is_unknown_sets_no_flag_of_its_own(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("server", "client"), [("V1", 0x10001), ("V1", 0x20000), ("V2", 0x10001)])
-def test_version_1_on_either_side_knows_neither_share_moves_nor_ip_changes(server: str, client: int) -> None:
-    """By 3.1.4.4, whatever came to be pending."""
+def test_version_1_gets_neither_share_moves_nor_ip_changes(server: str, client: int) -> None:
+    """By 3.1.4.4, even if a share move and an IP change are pending."""
     registration = Registration(
         key=NULL_HANDLE,
         owner=Owner("A"),

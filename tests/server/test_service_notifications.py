@@ -1,4 +1,4 @@
-"""WitnessrAsyncNotify and the events that feed it (MS-SWN 3.1.4.4, 3.1.6)."""
+"""WitnessrAsyncNotify and the events that complete it (MS-SWN 3.1.4.4, 3.1.6)."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 # Resource changes
 
 
-def test_a_change_answers_the_call_that_waits_for_it(bench: Bench) -> None:
+def test_change_completes_a_waiting_call(bench: Bench) -> None:
     for make in (bench.register, bench.register_ex):
         handle = make()
         waiting = bench.notify(handle)
         assert bench.pending(waiting)
         bench.down()
         assert bench.notified(waiting) == (CHANGE, (DOWN,))
-        assert bench.pending(bench.notify(handle)), "it is told once"
+        assert bench.pending(bench.notify(handle)), "the change is sent once"
         bench.ask(UnRegisterRequest(handle))
 
 
-def test_changes_that_happened_meanwhile_come_together_and_in_order(bench: Bench) -> None:
+def test_queued_changes_are_sent_together_and_in_order(bench: Bench) -> None:
     handle = bench.register_ex()
     bench.down()
     bench.up()
@@ -59,7 +59,7 @@ def test_changes_that_happened_meanwhile_come_together_and_in_order(bench: Bench
     assert bench.pending(bench.notify(handle))
 
 
-def test_only_the_registered_address_and_the_own_names_count(bench: Bench) -> None:
+def test_change_needs_registered_address_and_own_name(bench: Bench) -> None:
     elsewhere = bench.notify(bench.register_ex(ip_address=str(NODE3)))
     by_v6 = bench.notify(bench.register_ex(ip_address=str(NODE2_V6)))
     by_alias = bench.notify(bench.register_ex(net_name="swncluster.swn.test"))
@@ -73,7 +73,7 @@ def test_only_the_registered_address_and_the_own_names_count(bench: Bench) -> No
     assert bench.pending(elsewhere)
 
 
-def test_an_event_for_another_network_name_is_not_told(bench: Bench) -> None:
+def test_event_for_another_network_name_is_ignored(bench: Bench) -> None:
     waiting = bench.notify(bench.register_ex())
 
     bench.take(
@@ -83,7 +83,7 @@ def test_an_event_for_another_network_name_is_not_told(bench: Bench) -> None:
     assert bench.pending(waiting)
 
 
-def test_a_new_interface_is_no_change(bench: Bench) -> None:
+def test_new_interface_is_not_a_change(bench: Bench) -> None:
     bench.view.shares.replace(())
     waiting = bench.notify(bench.register(ip_address="192.0.2.4"))
 
@@ -94,14 +94,14 @@ def test_a_new_interface_is_no_change(bench: Bench) -> None:
     assert bench.notified(waiting) == (CHANGE, (ResourceChange(0xFF, "NODE4"),))
 
 
-def test_unknown_is_told_as_available(bench: Bench, make_bench: Callable[..., Bench]) -> None:
+def test_unknown_state_is_sent_as_available(bench: Bench, make_bench: Callable[..., Bench]) -> None:
     for server, change_type in ((bench, 1), (make_bench(unknown_state="unknown"), 0)):
         waiting = server.notify(server.register_ex())
         server.take(server.service.interface_event("NODE2", InterfaceState.UNKNOWN, ipv4=NODE2))
         assert server.notified(waiting) == (CHANGE, (ResourceChange(change_type, "NODE2"),))
 
 
-def test_a_repeated_state_is_announced_unless_suppressed(
+def test_repeated_state_is_announced_unless_suppressed(
     bench: Bench, make_bench: Callable[..., Bench]
 ) -> None:
     waiting = bench.notify(bench.register_ex())
@@ -117,27 +117,25 @@ def test_a_repeated_state_is_announced_unless_suppressed(
 @pytest.mark.parametrize(
     ("choice", "name"), [("group", "NODE2"), ("net-name", "SWNCLUSTER"), ("address", "192.0.2.2")]
 )
-def test_the_three_sources_of_a_resource_name(
-    make_bench: Callable[..., Bench], choice: str, name: str
-) -> None:
+def test_option_chooses_the_resource_name(make_bench: Callable[..., Bench], choice: str, name: str) -> None:
     bench = make_bench(resource_name=choice)
     waiting = bench.notify(bench.register_ex(net_name="swncluster"))
     bench.down()
     assert bench.notified(waiting) == (CHANGE, (ResourceChange(0xFF, name),))
 
 
-def test_whom_a_change_concerns_by_option(make_bench: Callable[..., Bench]) -> None:
+def test_option_chooses_the_affected_registrations(make_bench: Callable[..., Bench]) -> None:
     old = make_bench(change_concerns="group-and-address")
     waiting = old.notify(old.register_ex())
     old.down()
-    assert old.pending(waiting), "by revision 11.0 the NetName would have to be the group's"
+    assert old.pending(waiting), "by revision 11.0 NetName must equal the group name"
 
-    asked_for_the_group = old.notify(old.register_ex(net_name="swncluster.swn.test"))
+    by_group = old.notify(old.register_ex(net_name="swncluster.swn.test"))
     event = old.service.interface_event
     old.take(event("SWNCLUSTER.swn.test", InterfaceState.AVAILABLE, ipv4=IPv4Address("192.0.2.2")))
-    assert old.pending(asked_for_the_group), "a new interface is no change"
+    assert old.pending(by_group), "a new interface is not a change"
     old.take(event("SWNCLUSTER.swn.test", InterfaceState.UNAVAILABLE, ipv4=IPv4Address("192.0.2.2")))
-    assert old.notified(asked_for_the_group)[1] == (ResourceChange(0xFF, "SWNCLUSTER.swn.test"),)
+    assert old.notified(by_group)[1] == (ResourceChange(0xFF, "SWNCLUSTER.swn.test"),)
     assert old.pending(waiting)
 
     samba = make_bench(change_concerns="address")
@@ -146,8 +144,8 @@ def test_whom_a_change_concerns_by_option(make_bench: Callable[..., Bench]) -> N
     assert samba.notified(waiting) == (CHANGE, (DOWN,))
 
 
-def test_aliases_can_share_one_notification(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(aliases_told_once=True)
+def test_client_with_aliases_can_be_notified_once(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(aliases_notified_once=True)
     by_name = bench.notify(bench.register_ex())
     by_alias = bench.notify(bench.register_ex(net_name="swncluster.swn.test"))
     other = bench.notify(bench.register_ex(client="CLIENT02"))
@@ -158,7 +156,7 @@ def test_aliases_can_share_one_notification(make_bench: Callable[..., Bench]) ->
     assert bench.pending(by_alias)
 
 
-def test_an_event_may_name_an_interface_by_its_ipv6_address_alone(bench: Bench) -> None:
+def test_event_can_name_only_the_ipv6_address(bench: Bench) -> None:
     by_v4 = bench.notify(bench.register_ex())
     by_v6 = bench.notify(bench.register_ex(ip_address=str(NODE2_V6)))
 
@@ -169,10 +167,10 @@ def test_an_event_may_name_an_interface_by_its_ipv6_address_alone(bench: Bench) 
     assert len(bench.service.interfaces) == 3
 
 
-# Several things at once
+# Several pending kinds, several waiting calls
 
 
-def test_several_kinds_come_one_by_one(bench: Bench) -> None:
+def test_pending_kinds_are_sent_one_by_one(bench: Bench) -> None:
     handle = bench.register_ex(share_name="PROFILES", flags=1)
     bench.change_ip("NODE1")
     bench.move_share("NODE3")
@@ -180,25 +178,25 @@ def test_several_kinds_come_one_by_one(bench: Bench) -> None:
     bench.down()
     bench.up()
 
-    notified = [bench.notified(bench.notify(handle)) for _ in range(4)]
+    notifications = [bench.notified(bench.notify(handle)) for _ in range(4)]
 
-    assert [kind for kind, _ in notified] == [CHANGE, CLIENT_MOVE, SHARE_MOVE, IP_CHANGE]
-    assert notified[0][1] == (DOWN, UP)
+    assert [kind for kind, _ in notifications] == [CHANGE, CLIENT_MOVE, SHARE_MOVE, IP_CHANGE]
+    assert notifications[0][1] == (DOWN, UP)
     assert bench.pending(bench.notify(handle))
 
 
-def test_the_last_kind_can_overwrite_the_others(make_bench: Callable[..., Bench]) -> None:
+def test_last_kind_can_overwrite_the_others(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(several_kinds="last-overwrites", share_and_ip_end_wait=False)
     handle = bench.register_ex(share_name="PROFILES")
     waiting = bench.notify(handle)
     bench.move_share("NODE3")
-    assert bench.pending(waiting), "share moves do not end the wait on this server"
+    assert bench.pending(waiting), "a share move does not complete a call on this server"
     bench.down()
     assert bench.notified(waiting)[0] == SHARE_MOVE
     assert bench.pending(bench.notify(handle))
 
 
-def test_of_three_kinds_the_last_overwrites_both_others(make_bench: Callable[..., Bench]) -> None:
+def test_last_of_three_kinds_overwrites_both_others(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(several_kinds="last-overwrites")
     handle = bench.register_ex(share_name="PROFILES")
     bench.down()
@@ -209,8 +207,8 @@ def test_of_three_kinds_the_last_overwrites_both_others(make_bench: Callable[...
     assert bench.pending(bench.notify(handle))
 
 
-def test_a_client_move_brings_along_what_ends_no_wait_itself(make_bench: Callable[..., Bench]) -> None:
-    """One event then answers two calls, each in its turn."""
+def test_client_move_also_sends_a_pending_share_move(make_bench: Callable[..., Bench]) -> None:
+    """The client move completes two calls: the first with the share move, which alone completes none."""
     order = ["share-move", "client-move", "change", "ip-change"]
     bench = make_bench(share_and_ip_end_wait=False, pending_order=order)
     handle = bench.register_ex(share_name="PROFILES")
@@ -224,7 +222,7 @@ def test_a_client_move_brings_along_what_ends_no_wait_itself(make_bench: Callabl
     assert bench.notified(second)[0] == CLIENT_MOVE
 
 
-def test_several_calls_are_served_in_turn(bench: Bench) -> None:
+def test_waiting_calls_are_completed_in_order(bench: Bench) -> None:
     handle = bench.register_ex()
     first, second = bench.notify(handle), bench.notify(handle)
 
@@ -236,7 +234,7 @@ def test_several_calls_are_served_in_turn(bench: Bench) -> None:
     assert bench.notified(second) == (CHANGE, (UP,))
 
 
-def test_several_calls_can_all_hear_the_same(make_bench: Callable[..., Bench]) -> None:
+def test_one_event_can_complete_all_waiting_calls(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(several_calls="all")
     handle = bench.register_ex()
     tokens = bench.notify(handle), bench.notify(handle)
@@ -244,10 +242,10 @@ def test_several_calls_can_all_hear_the_same(make_bench: Callable[..., Bench]) -
     assert [bench.notified(token) for token in tokens] == [(CHANGE, (DOWN,))] * 2
 
 
-# Calls given up, connections gone
+# Cancelled calls, closed connections
 
 
-def test_a_cancelled_call_costs_neither_registration_nor_event(bench: Bench) -> None:
+def test_cancelled_call_keeps_registration_and_event(bench: Bench) -> None:
     handle = bench.register_ex()
     cancelled = bench.notify(handle)
 
@@ -259,7 +257,7 @@ def test_a_cancelled_call_costs_neither_registration_nor_event(bench: Bench) -> 
     assert bench.notified(bench.notify(handle)) == (CHANGE, (DOWN,))
 
 
-def test_an_association_lives_until_its_last_connection(bench: Bench) -> None:
+def test_association_ends_with_its_last_connection(bench: Bench) -> None:
     handle = bench.register_ex(connection="A1")
     lost = bench.notify(handle, connection="A1")
 
@@ -273,7 +271,7 @@ def test_an_association_lives_until_its_last_connection(bench: Bench) -> None:
     assert len(bench.service.registrations) == 0
 
 
-def test_a_registration_can_die_with_its_connection(make_bench: Callable[..., Bench]) -> None:
+def test_registration_can_end_with_its_connection(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(rundown="connection")
     handle = bench.register_ex(connection="A1")
     waiting = bench.notify(handle, connection="A2")
@@ -284,7 +282,7 @@ def test_a_registration_can_die_with_its_connection(make_bench: Callable[..., Be
     assert bench.result(bench.notify(handle, connection="A2")) == Win32.ERROR_NOT_FOUND
 
 
-def test_rundown_forgets_the_handles_of_an_association_only(make_bench: Callable[..., Bench]) -> None:
+def test_rundown_closes_the_handles_of_one_association(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(unknown_handle="fault")
     gone = bench.register_ex(association="A")
     kept = bench.register_ex(association="B")
@@ -293,15 +291,15 @@ def test_rundown_forgets_the_handles_of_an_association_only(make_bench: Callable
 
     assert len(bench.service.registrations) == 1
     assert bench.ask(UnRegisterRequest(kept), association="B").result == 0
-    # An RPC runtime still knows the handle that it has not been given back, and no other.
+    # An RPC runtime still knows the handle after UnRegister, because the handle is [in] only.
     assert bench.ask(UnRegisterRequest(kept), association="B").result == Win32.ERROR_INVALID_PARAMETER
     assert isinstance(bench.ask(UnRegisterRequest(gone), association="A"), RpcFault)
 
 
-# By order of an administrator
+# Administration
 
 
-def test_an_administrator_can_unregister_and_answer(bench: Bench) -> None:
+def test_administrator_can_unregister_and_force_responses(bench: Bench) -> None:
     handle, other = bench.register_ex(), bench.register_ex(client="CLIENT02")
     waiting, left = bench.notify(handle), bench.notify(other)
     forced = AsyncNotifyResponse(RespAsyncNotify(77, 3, b"raw"), 0x1234)
@@ -318,25 +316,25 @@ def test_an_administrator_can_unregister_and_answer(bench: Bench) -> None:
     assert bench.pending(left)
 
 
-def test_the_order_of_kinds_can_be_chosen(make_bench: Callable[..., Bench]) -> None:
+def test_option_chooses_the_order_of_kinds(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(pending_order=["ip-change", "share-move", "client-move", "change"])
     handle = bench.register_ex(share_name="PROFILES", flags=1)
     bench.down()
     bench.move("NODE3")
     bench.move_share("NODE3")
     bench.change_ip("NODE3")
-    notified = [bench.notified(bench.notify(handle))[0] for _ in range(4)]
-    assert notified == [IP_CHANGE, SHARE_MOVE, CLIENT_MOVE, CHANGE]
+    kinds = [bench.notified(bench.notify(handle))[0] for _ in range(4)]
+    assert kinds == [IP_CHANGE, SHARE_MOVE, CLIENT_MOVE, CHANGE]
 
 
-def test_a_selection_can_be_narrower_than_a_client(bench: Bench) -> None:
-    here = bench.notify(bench.register_ex(ip_address="2001:db8:0::2"))
+def test_selection_can_combine_several_attributes(bench: Bench) -> None:
+    selected = bench.notify(bench.register_ex(ip_address="2001:db8:0::2"))
     other_address = bench.notify(bench.register_ex(ip_address=str(NODE3)))
     other_name = bench.notify(bench.register_ex(net_name="swncluster.swn.test"))
 
     bench.move("NODE1", ip_address="2001:db8::2", net_name="swncluster")
 
-    assert bench.notified(here)[0] == CLIENT_MOVE
+    assert bench.notified(selected)[0] == CLIENT_MOVE
     assert bench.pending(other_address, other_name)
 
     bench.move("NODE1", net_name="SwnCluster.swn.test")
@@ -345,7 +343,7 @@ def test_a_selection_can_be_narrower_than_a_client(bench: Bench) -> None:
     assert bench.pending(other_address)
 
 
-def test_a_selection_by_key_ignores_case_as_uuids_do(bench: Bench) -> None:
+def test_selection_by_key_ignores_case(bench: Bench) -> None:
     bench.service.new_uuid = lambda: UUID("abcdefab-cdef-abcd-efab-cdefabcdefab")
     one = bench.notify(bench.register_ex())
     bench.service.new_uuid = lambda: UUID(int=1)
@@ -357,8 +355,8 @@ def test_a_selection_by_key_ignores_case_as_uuids_do(bench: Bench) -> None:
     assert bench.pending(other)
 
 
-def test_an_address_that_is_none_is_selected_as_it_was_written(bench: Bench) -> None:
-    """Without a scale-out share it does not matter what a client registers for."""
+def test_selection_compares_invalid_addresses_as_text(bench: Bench) -> None:
+    """RegisterEx without ShareName does not check IpAddress, so it can be any text."""
     somewhere = bench.notify(bench.register_ex(ip_address="somewhere"))
     elsewhere = bench.notify(bench.register_ex(ip_address="elsewhere"))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.server.conftest import Bench
 
-STRANGER = ContextHandle(0, UUID(int=0xDEAD))
+NEVER_ISSUED = ContextHandle(0, UUID(int=0xDEAD))
 
 
 def register(**fields: Any) -> RegisterRequest:
@@ -63,7 +63,7 @@ def register_ex(**fields: Any) -> RegisterExRequest:
         (register_ex(share_name="PROFILES", ip_address="192.0.2.99"), Win32.ERROR_INVALID_STATE),
     ],
 )
-def test_a_refused_request_gives_its_code_and_leaves_nothing(
+def test_rejected_request_returns_its_code(
     bench: Bench, request_: RegisterRequest | RegisterExRequest, code: Win32
 ) -> None:
     response = bench.ask(request_)
@@ -81,20 +81,20 @@ def test_a_refused_request_gives_its_code_and_leaves_nothing(
         register(ip_address="2001:0db8:0:0:0:0:0:2"),
         register(client_computer_name=""),
         register_ex(),
-        register_ex(ip_address="192.0.2.99"),  # without a ShareName no address is looked for
+        register_ex(ip_address="192.0.2.99"),  # without a ShareName the address is not looked up
         register_ex(share_name="profiles"),
-        register_ex(share_name="DATA", ip_address="192.0.2.99"),  # not scale-out itself
+        register_ex(share_name="DATA", ip_address="192.0.2.99"),  # this share is not scale-out
         register_ex(flags=0xFFFFFFFE),
     ],
 )
-def test_what_the_text_lets_in(bench: Bench, request_: RegisterRequest | RegisterExRequest) -> None:
+def test_valid_request_is_accepted(bench: Bench, request_: RegisterRequest | RegisterExRequest) -> None:
     response = bench.ask(request_)
 
     assert response.result == 0
     assert bench.service.registrations.find(response.context) is not None
 
 
-def test_without_scale_out_shares_neither_address_nor_share_matter(bench: Bench) -> None:
+def test_without_scale_out_shares_nothing_must_exist(bench: Bench) -> None:
     bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS),))
 
     bench.register(ip_address="no address")
@@ -105,7 +105,7 @@ def test_without_scale_out_shares_neither_address_nor_share_matter(bench: Bench)
     assert (registration.share_name, registration.share_notifications) == ("NOSUCH", True)
 
 
-def test_no_shares_and_no_enumeration(bench: Bench) -> None:
+def test_failed_enumeration_is_not_an_empty_list_of_shares(bench: Bench) -> None:
     bench.view.shares.replace(())
     assert bench.ask(register()).result == 0
     assert bench.ask(register_ex(share_name="PROFILES")).result == Win32.ERROR_INVALID_STATE
@@ -148,14 +148,14 @@ def test_no_shares_and_no_enumeration(bench: Bench) -> None:
         ({"max_registrations": 0, "exhausted": "ERROR_NOT_ENOUGH_MEMORY"}, register_ex(), 0x8),
     ],
 )
-def test_other_readings_by_option(
+def test_option_chooses_another_reading(
     make_bench: Callable[..., Bench], options: dict[str, Any], request_: RegisterRequest, code: int
 ) -> None:
     assert make_bench(**options).ask(request_).result == code
 
 
-def test_a_server_that_wants_every_share_to_exist(make_bench: Callable[..., Bench]) -> None:
-    """Even where no share is scale-out, so that by the text the name would not matter."""
+def test_unknown_share_can_be_rejected_without_scale_out(make_bench: Callable[..., Bench]) -> None:
+    """By the text the name is ignored if no share is scale-out."""
     bench = make_bench(unknown_share="refuse")
     bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS),))
 
@@ -165,7 +165,7 @@ def test_a_server_that_wants_every_share_to_exist(make_bench: Callable[..., Benc
     assert bench.ask(register_ex(share_name="DATA")).result == Win32.ERROR_INVALID_STATE
 
 
-def test_register_can_do_without_the_shares(make_bench: Callable[..., Bench]) -> None:
+def test_register_can_accept_a_failed_enumeration(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(register_without_shares="accept")
     bench.view.shares.failing = True
 
@@ -173,7 +173,7 @@ def test_register_can_do_without_the_shares(make_bench: Callable[..., Bench]) ->
     assert bench.ask(register(ip_address="192.0.2.99")).result == 0
 
 
-def test_a_share_that_does_not_matter_can_be_forgotten(make_bench: Callable[..., Bench]) -> None:
+def test_ignored_share_can_be_dropped(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(ignored_share="dropped")
 
     def share_after(share_name: str | None) -> tuple[str | None, bool]:
@@ -182,21 +182,21 @@ def test_a_share_that_does_not_matter_can_be_forgotten(make_bench: Callable[...,
         return registration.share_name, registration.share_notifications
 
     assert share_after(None) == (None, False)
-    assert share_after("DATA") == ("DATA", True), "one share is scale-out, so that names matter"
+    assert share_after("DATA") == ("DATA", True), "one share is scale-out, so the name is not ignored"
     bench.view.shares.replace((Share("DATA", ShareType.CLUSTER_FS),))
     assert share_after("DATA") == (None, False)
     bench.view.shares.failing = True
     assert share_after(None) == (None, False)
 
 
-def test_empty_names_stay_empty(bench: Bench) -> None:
+def test_empty_names_are_stored_as_empty(bench: Bench) -> None:
     bench.register_ex(ip_address="", client="")
 
     (registration,) = bench.service.registrations
     assert (registration.ip_address, registration.client_name) == ("", "")
 
 
-def test_administrators_see_what_the_client_asked_for(bench: Bench) -> None:
+def test_registration_keeps_the_requested_values(bench: Bench) -> None:
     bench.register_ex(share_name="PROFILES", flags=0x80000001, keep_alive_timeout=77)
     bench.register()
 
@@ -206,14 +206,14 @@ def test_administrators_see_what_the_client_asked_for(bench: Bench) -> None:
     assert (first.version, first.flags, first.timeout, first.keepalive) == (0x10001, 0, None, None)
 
 
-def test_every_registration_has_a_key_of_its_own(bench: Bench) -> None:
+def test_every_registration_has_a_unique_key(bench: Bench) -> None:
     handles = {bench.register() for _ in range(3)} | {bench.register_ex() for _ in range(3)}
 
     assert len(handles) == 6
     assert {handle.attributes for handle in handles} == {0}
 
 
-def test_unregister_works_once(bench: Bench) -> None:
+def test_unregister_succeeds_once(bench: Bench) -> None:
     handle = bench.register_ex()
 
     assert bench.ask(UnRegisterRequest(handle)).result == 0
@@ -221,22 +221,22 @@ def test_unregister_works_once(bench: Bench) -> None:
     assert bench.ask(AsyncNotifyRequest(handle)).result == Win32.ERROR_NOT_FOUND
 
 
-def test_unregister_ex_nulls_the_handle(bench: Bench) -> None:
+def test_unregister_ex_returns_a_null_handle(bench: Bench) -> None:
     handle = bench.register()
 
     assert bench.ask(UnRegisterExRequest(handle)) == UnRegisterExResponse(NULL_HANDLE, 0)
     assert bench.ask(UnRegisterExRequest(handle)).result == Win32.ERROR_INVALID_PARAMETER
 
 
-@pytest.mark.parametrize("handle", [NULL_HANDLE, STRANGER], ids=["null", "never issued"])
-def test_handles_that_were_never_issued(bench: Bench, handle: ContextHandle) -> None:
+@pytest.mark.parametrize("handle", [NULL_HANDLE, NEVER_ISSUED], ids=["null", "never issued"])
+def test_unknown_handle_returns_an_error(bench: Bench, handle: ContextHandle) -> None:
     assert bench.ask(UnRegisterRequest(handle)).result == Win32.ERROR_INVALID_PARAMETER
-    back = UnRegisterExResponse(handle, Win32.ERROR_INVALID_PARAMETER)
-    assert bench.ask(UnRegisterExRequest(handle)) == back, "it goes back as it came"
+    unchanged = UnRegisterExResponse(handle, Win32.ERROR_INVALID_PARAMETER)
+    assert bench.ask(UnRegisterExRequest(handle)) == unchanged
     assert bench.ask(AsyncNotifyRequest(handle)).result == Win32.ERROR_NOT_FOUND
 
 
-def test_a_handle_is_all_of_its_octets(bench: Bench) -> None:
+def test_all_octets_of_a_handle_are_compared(bench: Bench) -> None:
     handle = bench.register()
 
     other = ContextHandle(1, handle.uuid)
@@ -244,22 +244,22 @@ def test_a_handle_is_all_of_its_octets(bench: Bench) -> None:
     assert bench.ask(UnRegisterRequest(handle)).result == 0
 
 
-def test_a_handle_belongs_to_its_association(bench: Bench) -> None:
+def test_handle_belongs_to_its_association(bench: Bench) -> None:
     handle = bench.register_ex(association="A", connection="A1")
 
     assert bench.ask(UnRegisterRequest(handle), association="B").result == Win32.ERROR_INVALID_PARAMETER
     assert bench.ask(UnRegisterRequest(handle), association="A", connection="A2").result == 0
 
 
-def test_an_rpc_runtime_objects_to_handles_it_does_not_know(make_bench: Callable[..., Bench]) -> None:
+def test_unknown_handle_can_return_an_rpc_fault(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(unknown_handle="fault")
     mismatch = RpcFault(FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH)
 
-    assert bench.ask(AsyncNotifyRequest(STRANGER)) == mismatch
+    assert bench.ask(AsyncNotifyRequest(NEVER_ISSUED)) == mismatch
     assert bench.ask(UnRegisterRequest(NULL_HANDLE)) == RpcFault(FaultStatus.RPC_X_SS_IN_NULL_CONTEXT)
     assert bench.ask(UnRegisterExRequest(NULL_HANDLE)).result == Win32.ERROR_INVALID_PARAMETER
 
-    # [in] leaves the handle with the runtime, [in, out] takes it away.
+    # The runtime keeps a handle that is [in], and closes one that is [in, out].
     handle = bench.register()
     assert bench.ask(UnRegisterRequest(handle), association="B") == mismatch
     assert bench.ask(UnRegisterRequest(handle)).result == 0
@@ -269,7 +269,7 @@ def test_an_rpc_runtime_objects_to_handles_it_does_not_know(make_bench: Callable
     assert bench.ask(UnRegisterExRequest(other)) == mismatch
 
 
-def test_a_handle_can_be_bound_to_its_user(make_bench: Callable[..., Bench]) -> None:
+def test_handle_can_be_bound_to_its_user(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(handles_bound_to_user=True, unregister_unknown="ERROR_NOT_FOUND")
     handle = bench.register(principal="one")
 
@@ -277,7 +277,7 @@ def test_a_handle_can_be_bound_to_its_user(make_bench: Callable[..., Bench]) -> 
     assert bench.ask(UnRegisterRequest(handle), principal="one").result == 0
 
 
-def test_unregistering_ends_a_pending_call_after_its_own_answer(bench: Bench) -> None:
+def test_unregister_reply_precedes_the_ended_call(bench: Bench) -> None:
     handle = bench.register_ex()
     waiting = bench.notify(handle)
 
@@ -289,7 +289,7 @@ def test_unregistering_ends_a_pending_call_after_its_own_answer(bench: Bench) ->
     assert bench.result(waiting) == Win32.ERROR_NOT_FOUND
 
 
-def test_a_version_1_server_has_four_methods(make_bench: Callable[..., Bench]) -> None:
+def test_options_choose_the_supported_methods(make_bench: Callable[..., Bench]) -> None:
     supports = make_bench(version="V1").service.supports
     assert [supports(opnum) for opnum in range(7)] == [True, True, True, True, False, False, False]
 

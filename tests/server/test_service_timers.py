@@ -1,4 +1,4 @@
-"""The two timers (MS-SWN 3.1.2, 3.1.5), in no time at all."""
+"""The two timers (MS-SWN 3.1.2, 3.1.5), with a fake clock."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 SCAN = 1.0
 
 
-def gone(bench: Bench) -> bool:
+def is_empty(bench: Bench) -> bool:
     return len(bench.service.registrations) == 0
 
 
 @pytest.mark.parametrize("keepalive", [1, 10, 120, 2**31, 2**32 - 1])
-def test_a_call_times_out_after_its_keep_alive_and_not_before(bench: Bench, keepalive: int) -> None:
+def test_call_times_out_after_its_keep_alive(bench: Bench, keepalive: int) -> None:
     handle = bench.register_ex(keep_alive_timeout=keepalive)
     waiting = bench.notify(handle)
-    if keepalive > 1000:  # nobody wants to see four milliards of scans
+    if keepalive > 1000:  # without the scans, which would take too long
         bench.clock.advance(keepalive - 1)
     else:
         bench.advance(keepalive)
@@ -37,7 +37,7 @@ def test_a_call_times_out_after_its_keep_alive_and_not_before(bench: Bench, keep
     assert bench.answers[waiting].response is None
 
 
-def test_a_keep_alive_of_zero_ends_at_the_next_scan(bench: Bench, make_bench: Callable[..., Bench]) -> None:
+def test_keep_alive_zero_expires_at_the_next_scan(bench: Bench, make_bench: Callable[..., Bench]) -> None:
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=0))
     assert bench.pending(waiting)
     bench.advance(SCAN)
@@ -59,7 +59,7 @@ def test_keep_alive_counts_from_the_call(bench: Bench) -> None:
     assert bench.result(waiting) == Win32.ERROR_TIMEOUT
 
 
-def test_each_of_several_calls_has_its_own_time(bench: Bench) -> None:
+def test_each_call_has_its_own_keep_alive(bench: Bench) -> None:
     handle = bench.register_ex(keep_alive_timeout=10)
     first = bench.notify(handle)
     bench.advance(5)
@@ -70,7 +70,7 @@ def test_each_of_several_calls_has_its_own_time(bench: Bench) -> None:
     assert bench.result(second) == Win32.ERROR_TIMEOUT
 
 
-def test_a_timeout_leaves_the_registration_to_be_used_again(bench: Bench) -> None:
+def test_registration_can_be_used_after_a_timeout(bench: Bench) -> None:
     handle = bench.register_ex(keep_alive_timeout=60)
     for _ in range(5):
         waiting = bench.notify(handle)
@@ -81,65 +81,65 @@ def test_a_timeout_leaves_the_registration_to_be_used_again(bench: Bench) -> Non
     assert bench.notified(bench.notify(handle))[0] == 1
 
 
-def test_a_timeout_need_not_count_as_use(make_bench: Callable[..., Bench]) -> None:
+def test_timeout_does_not_count_as_use_by_option(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(timeout_counts_as_use=False)
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=60))
     bench.advance(62)
     assert bench.result(waiting) == Win32.ERROR_TIMEOUT
-    assert gone(bench)
+    assert is_empty(bench)
 
 
-def test_an_unused_registration_goes_after_thirty_seconds(bench: Bench) -> None:
+def test_unused_registration_ends_after_30_seconds(bench: Bench) -> None:
     handle = bench.register_ex()
     bench.advance(30)
-    assert not gone(bench)
+    assert not is_empty(bench)
     bench.advance(SCAN)
-    assert gone(bench)
+    assert is_empty(bench)
     assert bench.result(bench.notify(handle)) == Win32.ERROR_NOT_FOUND
     assert bench.ask(UnRegisterRequest(handle)).result == Win32.ERROR_INVALID_PARAMETER
     assert bench.service.next_deadline() is None
 
 
-def test_a_registration_has_been_used_when_it_was_made(bench: Bench) -> None:
+def test_registering_counts_as_use(bench: Bench) -> None:
     bench.clock.now = 1000
     bench.register_ex()
 
     bench.advance(30)
-    assert not gone(bench)
+    assert not is_empty(bench)
     bench.advance(1)
-    assert gone(bench)
+    assert is_empty(bench)
 
 
-def test_a_waiting_registration_is_in_use_however_long(bench: Bench) -> None:
+def test_registration_with_a_waiting_call_is_in_use(bench: Bench) -> None:
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=1000))
     bench.advance(999)
     assert bench.pending(waiting)
-    assert not gone(bench)
+    assert not is_empty(bench)
 
 
-def test_a_response_counts_as_use(bench: Bench) -> None:
+def test_response_counts_as_use(bench: Bench) -> None:
     handle = bench.register_ex(keep_alive_timeout=1000)
     waiting = bench.notify(handle)
     bench.advance(100)
     bench.down()
     assert bench.notified(waiting)
     bench.advance(30)
-    assert not gone(bench)
+    assert not is_empty(bench)
     bench.advance(SCAN)
-    assert gone(bench)
+    assert is_empty(bench)
 
 
-def test_a_cancelled_call_counts_as_use(bench: Bench) -> None:
+def test_cancelled_call_counts_as_use(bench: Bench) -> None:
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=1000))
     bench.advance(100)
     bench.service.cancel(waiting, "A")
     bench.advance(30)
-    assert not gone(bench)
+    assert not is_empty(bench)
     bench.advance(SCAN)
-    assert gone(bench)
+    assert is_empty(bench)
 
 
-def test_registrations_of_version_1_know_no_time(bench: Bench) -> None:
+def test_version_1_registrations_never_time_out(bench: Bench) -> None:
     idle, busy = bench.register(), bench.register()
     waiting = bench.notify(busy)
     bench.advance(10_000)
@@ -148,7 +148,7 @@ def test_registrations_of_version_1_know_no_time(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("choice", ["unused", "unused-even-if-pending"])
-def test_registrations_of_version_1_by_option(make_bench: Callable[..., Bench], choice: str) -> None:
+def test_version_1_timers_by_option(make_bench: Callable[..., Bench], choice: str) -> None:
     bench = make_bench(v1_timers=choice)
     bench.register()
     waiting = bench.notify(bench.register())
@@ -158,16 +158,17 @@ def test_registrations_of_version_1_by_option(make_bench: Callable[..., Bench], 
         assert len(bench.service.registrations) == 1
     else:
         assert bench.result(waiting) == Win32.ERROR_NOT_FOUND
-        assert gone(bench)
+        assert is_empty(bench)
 
 
-def test_a_server_can_drop_whom_it_sent_away(make_bench: Callable[..., Bench]) -> None:
+def test_forced_unregister_after_unavailable_or_client_move(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(forced_unregister_after=5)
-    stays, goes, moves = bench.register_ex(), bench.register_ex(), bench.register_ex(client="CLIENT02")
+    available, unavailable = bench.register_ex(), bench.register_ex()
+    moved = bench.register_ex(client="CLIENT02")
     events: list[tuple[ContextHandle, Callable[[], None]]] = [
-        (stays, bench.up),
-        (goes, bench.down),
-        (moves, lambda: bench.move("NODE3", client="CLIENT02")),
+        (available, bench.up),
+        (unavailable, bench.down),
+        (moved, lambda: bench.move("NODE3", client="CLIENT02")),
     ]
     for handle, event in events:
         for registration in bench.service.registrations:
@@ -177,30 +178,30 @@ def test_a_server_can_drop_whom_it_sent_away(make_bench: Callable[..., Bench]) -
         assert bench.notified(waiting)
     for registration in bench.service.registrations:
         registration.changes.clear()
-    kept, ended, left = bench.notify(stays), bench.notify(goes), bench.notify(moves)
+    calls = bench.notify(available), bench.notify(unavailable), bench.notify(moved)
 
     bench.advance(6)
 
-    assert bench.result(ended) == bench.result(left) == Win32.ERROR_NOT_FOUND
-    assert bench.pending(kept)
+    assert bench.result(calls[1]) == bench.result(calls[2]) == Win32.ERROR_NOT_FOUND
+    assert bench.pending(calls[0])
 
 
-def test_whom_it_sent_away_it_drops_at_the_chosen_time(make_bench: Callable[..., Bench]) -> None:
+def test_forced_unregister_happens_at_the_configured_time(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(forced_unregister_after=5)
     handle = bench.register_ex()
-    notified = bench.notify(handle)
+    waiting = bench.notify(handle)
     bench.down()
-    assert not bench.pending(notified)
+    assert not bench.pending(waiting)
 
     bench.advance(4)
-    assert not gone(bench)
+    assert not is_empty(bench)
     bench.advance(1)
-    assert gone(bench)
+    assert is_empty(bench)
 
 
 def test_nothing_expires_between_two_scans(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(scan_interval=10)
-    assert bench.service.tick() == [], "with nobody registered there is nothing to scan"
+    assert bench.service.tick() == [], "without registrations there is nothing to scan"
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=1))
     assert bench.service.next_deadline() == 10
 
@@ -211,10 +212,10 @@ def test_nothing_expires_between_two_scans(make_bench: Callable[..., Bench]) -> 
     assert bench.result(waiting) == Win32.ERROR_TIMEOUT
 
     bench.clock.now = 15
-    assert bench.service.next_deadline() == 20, "the next scan follows this one, not the question"
+    assert bench.service.next_deadline() == 20, "the interval counts from the last scan"
 
 
-def test_a_keep_alive_in_another_unit(make_bench: Callable[..., Bench]) -> None:
+def test_keep_alive_unit_by_option(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(keepalive_unit=0.5)
     waiting = bench.notify(bench.register_ex(keep_alive_timeout=20))
 
@@ -224,12 +225,12 @@ def test_a_keep_alive_in_another_unit(make_bench: Callable[..., Bench]) -> None:
     assert bench.result(waiting) == Win32.ERROR_TIMEOUT
 
 
-def test_time_is_scanned_at_the_chosen_interval(make_bench: Callable[..., Bench]) -> None:
+def test_scan_interval_by_option(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(scan_interval=0.1, unused_timeout=0.5)
     bench.register_ex()
     assert bench.service.next_deadline() == pytest.approx(0.1)
     assert bench.service.tick() == []
     bench.advance(0.45)
-    assert not gone(bench)
+    assert not is_empty(bench)
     bench.advance(0.2)
-    assert gone(bench)
+    assert is_empty(bench)

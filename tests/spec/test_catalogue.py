@@ -1,4 +1,4 @@
-"""The catalogue loads, holds together, and refuses what contradicts itself."""
+"""The shipped catalogue is consistent, and the loader rejects a catalogue that contradicts itself."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ def data() -> dict[str, Any]:
     )
 
 
-def test_the_shipped_catalogue_loads() -> None:
+def test_shipped_catalogue_loads_completely() -> None:
     catalogue = load_catalogue()
     assert len(catalogue.requirements) == 555
     assert len(catalogue.ambiguities) == 37
     assert catalogue.revision == "14.0"
 
 
-def test_observable_counts_by_role() -> None:
+def test_observable_filters_by_role() -> None:
     catalogue = load_catalogue()
     assert len(catalogue.observable("server", "wire")) == 446
     assert len(catalogue.observable("client")) == 84
 
 
-def test_records_never_bind() -> None:
+def test_record_only_rows_are_neither_binding_nor_judged() -> None:
     for requirement in load_catalogue().requirements.values():
         if requirement.record_only:
             assert not requirement.binding
             assert not requirement.judged
 
 
-def test_cite_names_document_and_section() -> None:
+def test_cite_gives_document_and_section() -> None:
     catalogue = load_catalogue()
     assert catalogue.requirements["SWN-3.1.4.2-null-netname"].cite == "MS-SWN 3.1.4.2"
     assert catalogue.requirements["SWN-V14-3.1.4.6-removes"].cite == "MS-SWN 3.1.4.6"
@@ -62,16 +62,14 @@ def test_cite_names_document_and_section() -> None:
         ),
     ],
 )
-def test_a_catalogue_that_contradicts_itself_is_refused(
-    data: dict[str, Any], damage: Any, message: str
-) -> None:
+def test_parse_catalogue_rejects_contradictions(data: dict[str, Any], damage: Any, message: str) -> None:
     damaged = copy.deepcopy(data)
     damage(damaged)
     with pytest.raises(CatalogueError, match=message):
         parse_catalogue(damaged)
 
 
-def test_sections_sort_by_number() -> None:
+def test_section_key_sorts_sections_by_number() -> None:
     assert sorted(["3.1.4.10", "3.1.4.2", "3.1", "C706 12.6"], key=section_key) == [
         "3.1",
         "3.1.4.2",

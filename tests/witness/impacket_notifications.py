@@ -1,4 +1,4 @@
-"""What is in a MessageBuffer (MS-SWN 2.2.2.1 to 2.2.2.3), laid out by impacket's ``Structure``."""
+"""The contents of a MessageBuffer (MS-SWN 2.2.2.1 to 2.2.2.3), written by impacket's ``Structure``."""
 
 from __future__ import annotations
 

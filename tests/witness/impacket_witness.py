@@ -1,12 +1,12 @@
-"""The witness interface as impacket's NDR engine sees it: a second opinion written by strangers.
+"""The witness interface in impacket's NDR: an independent implementation to compare with.
 
-The definitions follow the IDL (MS-SWN 6) and know nothing of our codec. What impacket does differently, and
-what a comparison must therefore leave out:
+The definitions follow the IDL (MS-SWN 6) and do not use this project's codec. impacket differs in these
+points, which a comparison must leave out:
 
-* octets in gaps are 0xaa and the like, and referents are random numbers of 16 bits;
-* it reads leniently: octets after the end, counts that contradict each other and string offsets pass;
-* a null string and an empty one look alike once read;
-* it knows little-endian only.
+* Gaps contain 0xaa and other octets, and referents are random numbers of 16 bits.
+* It accepts octets after the end, counts that contradict each other, and string offsets.
+* A null string and an empty string are the same after it reads them.
+* It supports little-endian only.
 """
 
 from __future__ import annotations

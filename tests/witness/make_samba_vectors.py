@@ -1,10 +1,10 @@
-"""Make ``fixtures/samba-ndr-vectors*.json``: how Samba writes the messages of ``witness_samples.MEANING``.
+"""Make ``fixtures/samba-ndr-vectors*.json``: Samba's octets for the messages of ``witness_samples.MEANING``.
 
 Run it where Samba's Python bindings are (Debian: python3-samba), with a directory to write to::
 
     python3 make_samba_vectors.py fixtures
 
-It needs nothing else of this project. Samba's bindings know opnums 0 to 4.
+It needs no other file of this project. Samba's bindings support opnums 0 to 4.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def addresses(kind: int, *listed: tuple[int, str, str]) -> Any:
 
 
 def vectors(**how: bool) -> dict[str, bytes]:
-    """Octets by the name of the message; ``how`` goes to Samba's packing functions."""
+    """Octets by the name of the message; ``how`` is passed to Samba's packing functions."""
     made: dict[str, bytes] = {}
     handle = misc.policy_handle()
     handle.handle_type = 0

@@ -1,6 +1,7 @@
-"""What is in a MessageBuffer (MS-SWN 2.2.2.1 to 2.2.2.3), laid out by scapy's packets.
+"""The contents of a MessageBuffer (MS-SWN 2.2.2.1 to 2.2.2.3), written by scapy's packets.
 
-scapy-rpc leaves it as octets, for the IDL does. The fields are scapy's own: also what an address is.
+In scapy-rpc the buffer consists of octets, as in the IDL. The fields here, also those of addresses, are
+scapy's.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class _Item(Packet):  # type: ignore[misc]
-    """Something that has its own length in its first four octets, and something else behind it."""
+    """A structure with its length in its first four octets, and other octets after it."""
 
-    def post_build(self, octets: bytes, behind: bytes) -> bytes:
+    def post_build(self, octets: bytes, following: bytes) -> bytes:
         if "Length" in self.fieldtype:
             octets = len(octets).to_bytes(4, "little") + octets[4:]
-        return octets + behind
+        return octets + following
 
     def extract_padding(self, rest: bytes) -> tuple[bytes, bytes]:
         return b"", rest
@@ -53,7 +54,7 @@ class IPADDR_INFO_LIST(_Item):  # noqa: N801
 
 
 class _Buffer(Packet):  # type: ignore[misc]
-    """Notifications one after the other; which ones is told from outside."""
+    """Notifications one after the other. The subclass determines their kind."""
 
     kind: type = _Item
     fields_desc: ClassVar = [PacketListField("items", [], next_cls_cb=lambda buffer, *_: buffer.kind)]

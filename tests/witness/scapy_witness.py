@@ -1,16 +1,16 @@
-"""The witness interface as scapy's NDR engine sees it, by definitions that scapy-rpc generated from MS-SWN 6.
+"""The witness interface in scapy's NDR, with definitions that scapy-rpc generated from MS-SWN 6.
 
-A second opinion on which we have no influence at all: neither the engine nor the definitions are ours. What
-it does differently, and what a comparison must therefore take into account:
+Neither the NDR nor the definitions belong to this project. scapy differs in these points, which a comparison
+must take into account:
 
-* every pointer has the same referent, ``REFERENT``, though C706 14.3.11 wants unique ones to differ;
-* it counts a string in UTF-8 octets where it builds one, so only ASCII text comes out right, and hands
-  strings out as UTF-8 when it reads them; neither can hold a lone surrogate;
-* IPV6, eight numbers, was generated as a text of eight characters, which addresses like fe80::dcd8:1 do not
-  survive. That one member is defined here, as octets; the three classes around it only to get there;
-* octets after the end are accepted, as a payload;
-* whether NDR64 is meant comes from a global setting unless each packet is told;
-* it reads and writes UTF-16 in little-endian only.
+* Every pointer has the same referent, ``REFERENT``, but C706 14.3.11 requires different ones.
+* It counts a string that it writes in UTF-8 octets, so only ASCII text is correct. It returns the strings
+  that it reads in UTF-8. Neither can contain a lone surrogate.
+* IPV6, eight numbers, is generated as text of eight characters, so addresses like fe80::dcd8:1 are changed.
+  This member is defined here as octets; the three classes around it are only needed for that.
+* It accepts octets after the end, as a payload.
+* A global setting selects NDR64, unless each packet gets it.
+* It reads and writes UTF-16 in little-endian only.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REFERENT: Final = 0x20000
-"""The referent of every pointer that scapy builds."""
+"""The referent of every pointer that scapy writes."""
 
 
 class _InterfaceInfo(NDRPacket):  # type: ignore[misc]
@@ -111,7 +111,7 @@ def encode(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> bytes:
 
 
 def decode(kind: type, octets: bytes, syntax: SyntaxId) -> AnyRequest | AnyResponse:
-    """Let scapy read a message of this kind; octets after its end are an error, which scapy calls payload."""
+    """Let scapy read a message of this kind. Octets after its end, scapy's payload, are an error."""
     call = _CALLS[kind](octets, ndr64=syntax == NDR64)
     assert not call.payload, call.payload
     message: AnyRequest | AnyResponse = _READ[kind](call)
@@ -170,15 +170,15 @@ def _info(interface: InterfaceInfo, how: dict[str, Any]) -> Any:
 
 
 def _notification_members(message: AsyncNotifyResponse, how: dict[str, Any]) -> dict[str, Any]:
-    notified = None
+    response = None
     if message.response is not None:
-        notified = ms_swn.PRESP_ASYNC_NOTIFY(
+        response = ms_swn.PRESP_ASYNC_NOTIFY(
             MessageType=message.response.message_type,
             NumberOfMessages=message.response.number_of_messages,
             MessageBuffer=message.response.message_buffer,
             **how,
         )
-    return {"pResp": notified, **_status(message, how)}
+    return {"pResp": response, **_status(message, how)}
 
 
 _MEMBERS: Final[dict[type, Callable[[Any, dict[str, Any]], dict[str, Any]]]] = {
@@ -250,13 +250,13 @@ def _read_info(info: Any) -> InterfaceInfo:
 
 
 def _read_notification(call: Any) -> AsyncNotifyResponse:
-    notified = call.valueof("pResp")
-    if notified is None:
+    response = call.valueof("pResp")
+    if response is None:
         return AsyncNotifyResponse(None, call.status)
-    buffer = notified.valueof("MessageBuffer")
-    assert notified.Length == len(buffer or b"")
+    buffer = response.valueof("MessageBuffer")
+    assert response.Length == len(buffer or b"")
     return AsyncNotifyResponse(
-        RespAsyncNotify(notified.MessageType, notified.NumberOfMessages, buffer), call.status
+        RespAsyncNotify(response.MessageType, response.NumberOfMessages, buffer), call.status
     )
 
 

@@ -1,4 +1,4 @@
-"""The typed client against a scripted server, over the real transport on the loopback interface."""
+"""The witness client with a scripted server, over the real transport on a loopback address."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ANSWERS: dict[type, AnyResponse] = {
 
 @dataclass
 class Script(ServerInterface):
-    """A witness service that answers by a table and leaves AsyncNotify pending."""
+    """A witness service that answers from a table and leaves AsyncNotify pending."""
 
     syntax: SyntaxId = WITNESS
     transfer_syntaxes: tuple[SyntaxId, ...] = (NDR32, NDR64)
@@ -105,7 +105,7 @@ class Script(ServerInterface):
 
 @asynccontextmanager
 async def serving(script: Script, **options: Any) -> AsyncIterator[tuple[RpcServer, int, int]]:
-    """A server of the script with an endpoint mapper beside it: the server, its port, the mapper's."""
+    """Run a server of the script and an endpoint mapper; yield the server, its port, the mapper's port."""
     server = RpcServer(
         [script], acceptor=Acceptor({"witness": "Passw0rd!"}), options=ServerOptions(**options)
     )
@@ -130,7 +130,9 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("auth_type", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda level: level.name)
-def test_every_method_signed_and_sealed(syntax: SyntaxId, auth_type: AuthType, level: AuthLevel) -> None:
+def test_every_method_at_integrity_and_privacy(
+    syntax: SyntaxId, auth_type: AuthType, level: AuthLevel
+) -> None:
     async def scenario() -> None:
         script = Script()
         async with serving(script) as (_, _, mapper_port):
@@ -172,7 +174,7 @@ def test_every_method_signed_and_sealed(syntax: SyntaxId, auth_type: AuthType, l
     run(scenario)
 
 
-def test_async_notify_waits_while_other_calls_go_on() -> None:
+def test_other_calls_work_while_async_notify_is_pending() -> None:
     async def scenario() -> None:
         script = Script()
         async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
@@ -183,19 +185,19 @@ def test_async_notify_waits_while_other_calls_go_on() -> None:
             assert not call.done()
             with pytest.raises(DeadlineExceeded):
                 await call.reply(timeout=0.01)
-            notified = AsyncNotifyResponse(RespAsyncNotify.of(ResourceChange(0xFF, "NODE1")), 0)
+            notification = AsyncNotifyResponse(RespAsyncNotify.of(ResourceChange(0xFF, "NODE1")), 0)
             second.reply(encode(AsyncNotifyResponse(None, Win32.ERROR_TIMEOUT), NDR32))
-            first.reply(encode(notified, NDR32))
-            assert await call.reply() == notified
+            first.reply(encode(notification, NDR32))
+            assert await call.reply() == notification
             assert call.done()
             assert call.request == AsyncNotifyRequest(HANDLE)
             assert await other.reply() == AsyncNotifyResponse(None, 0x5B4)
-            assert await call.stub() == encode(notified, NDR32), "as it came, and as often as one likes"
+            assert await call.stub() == encode(notification, NDR32), "the stub data can be read again"
 
     run(scenario)
 
 
-def test_cancel_and_orphan() -> None:
+def test_cancel_and_orphan_a_pending_async_notify() -> None:
     async def scenario() -> None:
         script = Script()
         async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
@@ -207,16 +209,16 @@ def test_cancel_and_orphan() -> None:
             with pytest.raises(Fault) as caught:
                 await call.reply()
             assert caught.value.status == FaultStatus.NCA_S_FAULT_CANCEL
-            lonely = client.async_notify(HANDLE)
+            orphan = client.async_notify(HANDLE)
             pending = await script.pending.get()
-            lonely.orphan()
+            orphan.orphan()
             assert await script.ended.get() == (pending, True)
             assert await client.get_interface_list() == LISTED
 
     run(scenario)
 
 
-def test_what_is_wrong_arrives_as_it_was_told() -> None:
+def test_wrong_fields_are_sent_as_given() -> None:
     async def scenario() -> None:
         script = Script()
         transcript = Transcript()
@@ -228,7 +230,7 @@ def test_what_is_wrong_arrives_as_it_was_told() -> None:
                     await client.send(message, wrong={"NetName.terminator": "!"})
                 assert caught.value.status == FaultStatus.RPC_X_BAD_STUB_DATA
                 assert script.stubs == [encode(message, NDR64, wrong={"NetName.terminator": "!"})]
-                assert await client.send(message) == RegisterResponse(HANDLE, 0), "the connection lives"
+                assert await client.send(message) == RegisterResponse(HANDLE, 0), "the connection is open"
         assert any(script.stubs[0] in entry.data for entry in transcript)
 
     run(scenario)
@@ -236,7 +238,7 @@ def test_what_is_wrong_arrives_as_it_was_told() -> None:
 
 @pytest.mark.parametrize("answer_in", ["little", "caller"])
 def test_big_endian_requests(answer_in: str) -> None:
-    """The byte order of an answer is the server's; the client reads what the PDU declares."""
+    """The server chooses the byte order of an answer; the client reads it from the PDU."""
 
     async def scenario() -> None:
         script = Script(byte_order=answer_in)
@@ -255,7 +257,7 @@ def test_big_endian_requests(answer_in: str) -> None:
     run(scenario)
 
 
-def test_an_answer_that_makes_no_sense() -> None:
+def test_a_malformed_response_raises_decode_error() -> None:
     async def scenario() -> None:
         script = Script(octets=bytes(5))
         async with serving(script) as (_, port, _), await connect("127.0.0.1", port) as client:
@@ -265,7 +267,7 @@ def test_an_answer_that_makes_no_sense() -> None:
     run(scenario)
 
 
-def test_a_server_that_goes_away() -> None:
+def test_a_reset_connection_ends_a_pending_async_notify() -> None:
     async def scenario() -> None:
         script = Script()
         async with serving(script) as (server, port, _), await connect("127.0.0.1", port) as client:
@@ -279,7 +281,7 @@ def test_a_server_that_goes_away() -> None:
     run(scenario)
 
 
-def test_clients_without_a_service_to_talk_to() -> None:
+def test_connect_without_the_syntax_or_the_registration() -> None:
     async def scenario() -> None:
         script = Script(transfer_syntaxes=(NDR32,))
         async with serving(script) as (server, port, mapper_port):
@@ -297,11 +299,11 @@ def test_clients_without_a_service_to_talk_to() -> None:
     run(scenario)
 
 
-def test_a_server_that_takes_a_syntax_nobody_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_accepts_another_transfer_syntax(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with serving(Script()) as (server, port, _):
             monkeypatch.setattr(BindResult, "accepted", {0: NDR64})
-            with pytest.raises(RemoteProtocolError, match=r"not in .* which alone was offered"):
+            with pytest.raises(RemoteProtocolError, match=r"not in .* the only transfer syntax offered"):
                 await connect("127.0.0.1", port)
             monkeypatch.undo()
             async with await connect("127.0.0.1", port):
@@ -310,8 +312,8 @@ def test_a_server_that_takes_a_syntax_nobody_offered(monkeypatch: pytest.MonkeyP
     run(scenario)
 
 
-def test_a_second_client_on_the_same_connection() -> None:
-    """A client is a view of a connection: another presentation context makes another one."""
+def test_two_clients_on_one_connection() -> None:
+    """Each presentation context of a connection can have a client."""
 
     async def scenario() -> None:
         script = Script()

@@ -1,7 +1,7 @@
-"""The worked example of MS-SWN 4.1, field by field.
+"""The example of MS-SWN 4.1, field by field.
 
-It shows values, not octets; the octets here are laid out by hand from those values, in NDR32 as the referents
-of the example are of 4 octets.
+It shows values, not octets. The octets here are written by hand from these values, in NDR32, because the
+referents of the example have 4 octets.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def string(referent: int, text: str, count: int) -> bytes:
     return octets + bytes(-len(octets) % 4)
 
 
-def test_the_interface_list() -> None:
+def test_the_interface_list_of_the_example() -> None:
     def element(name: str, address: bytes, flags: int) -> bytes:
         return (
             wide(name, 260)
@@ -62,7 +62,7 @@ def test_the_interface_list() -> None:
         + struct.pack("<I", 0)
     )
     v4, witness = InterfaceFlags.IPV4, InterfaceFlags.WITNESS
-    # The version is one that the text does not define: Windows has sent it since Server 2012 R2 (AMB-9).
+    # MS-SWN does not define this version; Windows sends it since Server 2012 R2 (AMB-9).
     other = InterfaceInfo(
         "NODE02", 0xFFFFFFFF, InterfaceState.AVAILABLE, IPv4Address("192.168.1.22"), NO_IPV6, v4 | witness
     )
@@ -74,27 +74,27 @@ def test_the_interface_list() -> None:
     assert decode_response(0, octets, NDR32) == message
 
 
-def test_the_registration() -> None:
+def test_the_registration_of_the_example() -> None:
     octets = (
         struct.pack("<I", 65537)
         + string(0x00020000, "generalfs", 10)
         + string(0x00020004, "192.168.1.200", 14)
         + string(0x00020008, "CLIENT01.contoso.com", 21)
     )
-    octets = octets[:-2]  # no gap after the last string, for nothing follows
+    octets = octets[:-2]  # no gap after the last string, because no field follows
     message = RegisterRequest(ProtocolVersion.V1, "generalfs", "192.168.1.200", "CLIENT01.contoso.com")
     assert encode(message, NDR32) == octets
     assert decode_request(1, octets, NDR32) == message
 
 
-def test_the_handle() -> None:
+def test_the_handle_of_the_example() -> None:
     octets = HANDLE_OCTETS + struct.pack("<I", 0)
     assert encode(RegisterResponse(HANDLE, 0), NDR32) == octets
     assert decode_response(1, octets, NDR32) == RegisterResponse(HANDLE, 0)
     assert HANDLE.pack() == HANDLE_OCTETS
 
 
-def test_the_notification() -> None:
+def test_the_notification_of_the_example() -> None:
     octets = (
         struct.pack("<IIIIII", 0x00020000, 1, 28, 1, 0x00020004, 28)
         + struct.pack("<II", 28, 0xFF)
@@ -112,7 +112,7 @@ def test_the_notification() -> None:
     assert decoded.response.decode().items == (change,)
 
 
-def test_asking_and_unregistering() -> None:
+def test_async_notify_and_unregister_of_the_example() -> None:
     for opnum, message in ((3, AsyncNotifyRequest(HANDLE)), (2, UnRegisterRequest(HANDLE))):
         assert encode(message, NDR32) == HANDLE_OCTETS
         assert decode_request(opnum, HANDLE_OCTETS, NDR32) == message

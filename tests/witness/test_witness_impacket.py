@@ -1,4 +1,4 @@
-"""Our encodings against impacket's NDR engine: all six methods, both directions, both transfer syntaxes."""
+"""Encodings compared with impacket's NDR: all six methods, both directions, both transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.witness.witness_samples import (
     SYNTAXES,
     decode,
     kinds_with,
-    notified_with,
+    notify_responses_with,
     referents,
 )
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from swn_torture.witness.constants import MessageType
     from swn_torture.witness.messages import AnyRequest, AnyResponse, AsyncNotifyResponse
 
-#: impacket reads a null string like an empty one, and its codec refuses lone surrogates.
+#: impacket reads a null string as an empty one, and its codec rejects lone surrogates.
 readable = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 
 
 KINDS = kinds_with(readable, readable)
-NOTIFIED = notified_with(readable)
+NOTIFY_RESPONSES = notify_responses_with(readable)
 
 
 def free_octets(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> list[bool]:
-    """Which octets NDR leaves to the writer: those in gaps, and those of referents other than null."""
+    """The octets that NDR leaves to the writer: those in gaps, and those of referents other than null."""
     right = encode(message, syntax)
     ones = 2 ** (32 if syntax == NDR32 else 64) - 1
     changed = encode(
@@ -55,13 +55,15 @@ def assert_agree(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
-def test_every_shape_of_message(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+def test_impacket_agrees_on_every_shape_of_message(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId
+) -> None:
     assert_agree(message, syntax)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_any_message(kind: type, syntax: SyntaxId) -> None:
+def test_impacket_agrees_on_any_message(kind: type, syntax: SyntaxId) -> None:
     @settings(max_examples=100)
     @given(KINDS[kind])
     def agree(message: AnyRequest | AnyResponse) -> None:
@@ -71,10 +73,10 @@ def test_any_message(kind: type, syntax: SyntaxId) -> None:
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
-@pytest.mark.parametrize("kind", NOTIFIED, ids=lambda kind: kind.name)
-def test_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
+@pytest.mark.parametrize("kind", NOTIFY_RESPONSES, ids=lambda kind: kind.name)
+def test_impacket_agrees_on_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
     @settings(max_examples=100)
-    @given(NOTIFIED[kind])
+    @given(NOTIFY_RESPONSES[kind])
     def agree(message: AsyncNotifyResponse) -> None:
         assert_agree(message, syntax)
         assert message.response is not None

@@ -1,9 +1,10 @@
-"""Numbers and their names."""
+"""Names of codes and values, and basic properties of messages."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -27,15 +28,17 @@ from tests.witness.witness_samples import EVERY_KIND, HANDLE
 if TYPE_CHECKING:
     from enum import IntEnum, IntFlag
 
+    from swn_torture.witness.messages import AnyRequest, AnyResponse
 
-def test_win32_codes_are_those_that_impacket_took_from_the_same_text() -> None:
+
+def test_win32_codes_agree_with_impacket() -> None:
     from impacket.system_errors import ERROR_MESSAGES
 
     theirs = {name: code for code, (name, _text) in ERROR_MESSAGES.items()}
     assert {code.name: theirs.get(code.name) for code in Win32} == {code.name: code.value for code in Win32}
 
 
-def test_assigned_numbers_are_those_of_the_same_text() -> None:
+def test_assigned_win32_numbers_agree_with_impacket() -> None:
     from impacket.system_errors import ERROR_MESSAGES
 
     assert {code for code in range(0x20000) if win32.is_assigned(code)} == set(ERROR_MESSAGES)
@@ -53,7 +56,7 @@ def test_assigned_numbers_are_those_of_the_same_text() -> None:
         (0xDEAD, "unknown code (0xDEAD)"),
     ],
 )
-def test_codes_for_people(code: int, text: str) -> None:
+def test_descriptions_of_win32_codes(code: int, text: str) -> None:
     assert win32.describe(code) == text
 
 
@@ -69,11 +72,11 @@ def test_codes_for_people(code: int, text: str) -> None:
         (InterfaceFlags, 5, "IPV4|WITNESS (0x5)"),
     ],
 )
-def test_values_for_people(kind: type[IntEnum | IntFlag], value: int, text: str) -> None:
+def test_descriptions_of_enumeration_values(kind: type[IntEnum | IntFlag], value: int, text: str) -> None:
     assert describe(kind, value) == text
 
 
-def test_methods() -> None:
+def test_opnums_have_method_names() -> None:
     assert [opnum.method for opnum in Opnum] == [
         "WitnessrGetInterfaceList",
         "WitnessrRegister",
@@ -85,26 +88,31 @@ def test_methods() -> None:
     assert list(Opnum) == list(range(6))
 
 
-def test_the_interface() -> None:
+def test_the_identifier_of_the_interface() -> None:
     assert str(WITNESS.uuid) == "ccd8c074-d0e5-4a40-92b4-d074faa6ba28"
     assert (WITNESS.major, WITNESS.minor) == (1, 1)
 
 
-def test_handles() -> None:
+def test_context_handles_and_their_text() -> None:
     assert NULL_HANDLE.is_null
     assert NULL_HANDLE.pack() == bytes(20)
-    assert not ContextHandle(1, UUID(int=0)).is_null, "the attributes are part of the token (AMB-34)"
+    assert not ContextHandle(1, UUID(int=0)).is_null, "the attributes are part of the handle (AMB-34)"
     assert str(HANDLE) == "11223344-5566-7788-99aa-bbccddeeff00"
     assert str(ContextHandle(1, HANDLE.uuid)) == "11223344-5566-7788-99aa-bbccddeeff00/0x1"
 
 
-def test_messages_are_values() -> None:
-    for message in EVERY_KIND:
-        assert hash(message) == hash(message)
-        assert not hasattr(message, "__dict__")
+@pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+def test_messages_are_values(message: AnyRequest | AnyResponse) -> None:
+    copy = replace(message)
+    assert copy is not message
+    assert (copy, hash(copy)) == (message, hash(message))
+    assert not hasattr(message, "__dict__")
+    for field in fields(message):
+        with pytest.raises(FrozenInstanceError):
+            setattr(message, field.name, None)
 
 
-def test_the_protocol_is_light_to_import() -> None:
+def test_the_codec_imports_no_heavy_packages() -> None:
     heavy = "impacket scapy spnego cryptography jinja2 rich xdist pytest"
     script = (
         "import sys, swn_torture.witness.codec, swn_torture.stubdata.win32;"

@@ -1,4 +1,4 @@
-"""Our encodings against scapy's NDR engine: all six methods, both directions, both transfer syntaxes."""
+"""Encodings compared with scapy's NDR: all six methods, both directions, both transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.witness.witness_samples import (
     SYNTAXES,
     decode,
     kinds_with,
-    notified_with,
+    notify_responses_with,
     referents,
 )
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from swn_torture.witness.constants import MessageType
     from swn_torture.witness.messages import AnyRequest, AnyResponse, AsyncNotifyResponse
 
-# What scapy can build: it counts strings in UTF-8 octets.
+# What scapy can write: it counts strings in UTF-8 octets.
 ascii_text = st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=20)
-# What it can read: anything that UTF-8 can hold. It cuts no string at a NUL, but takes one off the end.
+# What it can read: any text in UTF-8. It does not cut a string at a NUL, but removes one at its end.
 unicode_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
 WRITABLE = kinds_with(ascii_text, ascii_text)
 READABLE = kinds_with(unicode_text, unicode_text)
-NOTIFIED = notified_with(unicode_text)
+NOTIFY_RESPONSES = notify_responses_with(unicode_text)
 
 
 def assert_written_alike(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
-    """Octet by octet, once the referents are the same; even the gaps hold zeros in both."""
+    """Compare the octets after the referents are made equal. Both write zeros in gaps."""
     from tests.witness import scapy_witness
 
     same = dict.fromkeys(referents(message, syntax), scapy_witness.REFERENT)
@@ -52,14 +52,14 @@ def assert_read_alike(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> No
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
-def test_every_shape_of_message(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+def test_scapy_agrees_on_every_shape_of_message(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
     assert_written_alike(message, syntax)
     assert_read_alike(message, syntax)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.__name__)
-def test_any_message(kind: type, syntax: SyntaxId) -> None:
+def test_scapy_agrees_on_any_message(kind: type, syntax: SyntaxId) -> None:
     @settings(max_examples=100)
     @given(WRITABLE[kind], READABLE[kind])
     def agree(message: AnyRequest | AnyResponse, other: AnyRequest | AnyResponse) -> None:
@@ -70,12 +70,12 @@ def test_any_message(kind: type, syntax: SyntaxId) -> None:
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
-@pytest.mark.parametrize("kind", NOTIFIED, ids=lambda kind: kind.name)
-def test_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
+@pytest.mark.parametrize("kind", NOTIFY_RESPONSES, ids=lambda kind: kind.name)
+def test_scapy_agrees_on_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
     from tests.witness import scapy_notifications
 
     @settings(max_examples=100)
-    @given(NOTIFIED[kind])
+    @given(NOTIFY_RESPONSES[kind])
     def agree(message: AsyncNotifyResponse) -> None:
         assert_written_alike(message, syntax)
         assert_read_alike(message, syntax)
@@ -88,7 +88,7 @@ def test_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
     agree()
 
 
-def test_scapy_knows_the_six_methods() -> None:
+def test_scapy_has_the_six_methods() -> None:
     from msrpcs.ms_swn import WITNESS_OPNUMS
 
     assert sorted(WITNESS_OPNUMS) == [0, 1, 2, 3, 4, 5]
@@ -99,7 +99,7 @@ def test_scapy_knows_the_six_methods() -> None:
 def test_scapy_counts_utf8_where_ndr_counts_characters(
     text: str, units: int, octets: int, syntax: SyntaxId
 ) -> None:
-    """So its count goes beyond the characters that follow: C706 14.3.5 and Samba are with us."""
+    """Its count is larger than the number of characters. C706 14.3.4 and Samba count characters."""
     from tests.witness import scapy_witness
 
     message = RegisterRequest(1, text, None, None)

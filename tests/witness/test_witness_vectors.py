@@ -1,4 +1,4 @@
-"""Samba's own encodings, octet by octet, in both transfer syntaxes."""
+"""Samba's encodings, octet by octet, in both transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.witness.witness_samples import (
 every_vector = pytest.mark.parametrize("vector", VECTORS, ids=str)
 
 
-def test_the_vectors_cover_what_samba_knows() -> None:
+def test_the_vectors_cover_all_messages_of_samba() -> None:
     assert {(vector.name, vector.syntax) for vector in VECTORS} == {
         (name, syntax) for name in MEANING for syntax in (NDR32, NDR64)
     }
 
 
 @every_vector
-def test_we_write_what_samba_writes(vector: Vector) -> None:
+def test_encode_writes_the_octets_of_samba(vector: Vector) -> None:
     expected = vector.octets
     if vector.padded_by_samba:
         expected = _without_slack(vector)
@@ -36,7 +36,7 @@ def test_we_write_what_samba_writes(vector: Vector) -> None:
 
 
 @every_vector
-def test_we_understand_what_samba_writes(vector: Vector) -> None:
+def test_decode_reads_the_octets_of_samba(vector: Vector) -> None:
     message = decode(vector.message, vector.octets, vector.syntax)
     if not vector.padded_by_samba:
         assert message == vector.message
@@ -46,21 +46,21 @@ def test_we_understand_what_samba_writes(vector: Vector) -> None:
         decoded = message.response.decode()
         assert decoded.items == NOTIFICATIONS[vector.name]
         assert not any(decoded.padding)
-        # The law of the deviation, so that a change of it is noticed.
+        # The size of Samba's deviation, so that a change of it fails.
         real = len(message.response.message_buffer or b"") - len(decoded.slack)
         assert len(decoded.slack) == (-real % 4 + 12 if vector.padded_by_samba else 0)
         assert not any(decoded.slack)
 
 
 @every_vector
-def test_what_was_decoded_is_written_as_it_came(vector: Vector) -> None:
-    """Samba's slack included, for it is part of the MessageBuffer."""
+def test_a_decoded_message_of_samba_is_written_unchanged(vector: Vector) -> None:
+    """Also the zeros of Samba after the last notification, because they are part of the MessageBuffer."""
     assert encode(decode(vector.message, vector.octets, vector.syntax), vector.syntax) == vector.octets
 
 
 @pytest.mark.parametrize("vector", BIG_ENDIAN_VECTORS, ids=str)
-def test_we_write_what_samba_writes_in_big_endian(vector: Vector) -> None:
-    """All requests and handles agree; no server is known to answer in big-endian: the rest is theory."""
+def test_encode_writes_the_big_endian_octets_of_samba(vector: Vector) -> None:
+    """All requests and handles agree. No known server answers in big-endian."""
     ours = encode(vector.message, vector.syntax, byte_order="big")
     theirs = vector.octets
     if vector.padded_by_samba:
@@ -70,7 +70,7 @@ def test_we_write_what_samba_writes_in_big_endian(vector: Vector) -> None:
         assert read.response.decode().items == NOTIFICATIONS[vector.name]
         return
     if isinstance(vector.message, GetInterfaceListResponse):
-        # Samba leaves addresses in network order where we swap them like the integers of the IDL (see codec).
+        # Samba writes addresses in network order; this codec swaps them like the integers of the IDL.
         for interface in vector.message.interfaces:
             packed = interface.ipv4.packed + interface.ipv6.packed
             theirs = theirs.replace(packed, struct.pack("<I8H", *struct.unpack(">I8H", packed)))
@@ -80,7 +80,7 @@ def test_we_write_what_samba_writes_in_big_endian(vector: Vector) -> None:
 
 
 def _without_slack(vector: Vector) -> bytes:
-    """The vector as it would be if Length were right."""
+    """The vector with a correct Length."""
     message = decode(vector.message, vector.octets, vector.syntax)
     assert isinstance(message, AsyncNotifyResponse)
     assert message.response is not None

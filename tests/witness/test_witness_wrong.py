@@ -1,4 +1,4 @@
-"""Writing what is wrong, by the name of the field."""
+"""Writing wrong fields by their name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MARK = bytes.fromhex("de ad be ef fe")
 REGISTER = RegisterRequest(0x00010001, "AB", None, "C")
 
 
-def test_the_names_of_a_register_request() -> None:
+def test_the_field_names_of_a_register_request() -> None:
     assert field_names(REGISTER, NDR64) == (
         "Version",
         "NetName.referent.padding",
@@ -50,7 +50,7 @@ def test_the_names_of_a_register_request() -> None:
     )
 
 
-def test_where_the_fields_of_a_register_request_stand() -> None:
+def test_the_field_spans_of_a_register_request() -> None:
     spans = field_spans(REGISTER, NDR64)
     assert spans["NetName.referent.padding"] == range(4, 8)
     assert spans["NetName.actual_count"] == range(32, 40)
@@ -58,29 +58,31 @@ def test_where_the_fields_of_a_register_request_stand() -> None:
 
 
 @given(messages, syntaxes)
-def test_the_fields_of_a_message_cover_its_stub(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+def test_the_fields_of_a_message_cover_its_stub_data(
+    message: AnyRequest | AnyResponse, syntax: SyntaxId
+) -> None:
     octets = [at for span in field_spans(message, syntax).values() for at in span]
     assert octets == [*range(len(encode(message, syntax)))]
 
 
-def test_what_takes_no_octets_stands_nowhere() -> None:
+def test_an_empty_field_has_no_span() -> None:
     nameless = RegisterRequest(0x00010001, "", None, None)
 
     assert "NetName" in field_names(nameless, NDR32)
     assert "NetName" not in field_spans(nameless, NDR32)
 
 
-def test_handles_are_called_as_in_the_idl() -> None:
-    """UnRegisterEx has a pointer to its handle, because that comes back."""
+def test_handles_have_the_names_of_the_idl() -> None:
+    """UnRegisterEx has a pointer to its handle, because it returns the handle."""
     once = ("pContext.attributes", "pContext.uuid")
     assert field_names(UnRegisterRequest(HANDLE), NDR32) == once
     assert field_names(AsyncNotifyRequest(HANDLE), NDR32) == once
     assert field_names(UnRegisterExRequest(HANDLE), NDR32) == ("ppContext.attributes", "ppContext.uuid")
 
 
-def test_the_names_of_the_responses() -> None:
-    notified = AsyncNotifyResponse(RespAsyncNotify(1, 1, b"12345"), 0)
-    assert field_names(notified, NDR32) == (
+def test_the_field_names_of_the_responses() -> None:
+    response = AsyncNotifyResponse(RespAsyncNotify(1, 1, b"12345"), 0)
+    assert field_names(response, NDR32) == (
         "pResp.referent",
         "MessageType",
         "Length",
@@ -110,7 +112,7 @@ def test_the_names_of_the_responses() -> None:
 
 @given(messages, syntaxes)
 def test_every_octet_has_a_name(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
-    """Replace all that has a name by nothing, and nothing is left."""
+    """If every named field is replaced by no octets, no octets are left."""
     names = field_names(message, syntax)
     assert len(set(names)) == len(names)
     assert encode(message, syntax, wrong=dict.fromkeys(names, b"")) == b""
@@ -118,45 +120,45 @@ def test_every_octet_has_a_name(message: AnyRequest | AnyResponse, syntax: Synta
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
-def test_octets_may_stand_for_any_field(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+def test_octets_can_replace_any_field(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
     right = encode(message, syntax)
     for name in field_names(message, syntax):
         wrong = encode(message, syntax, wrong={name: MARK})
         at = wrong.index(MARK)
-        assert wrong[:at] == right[:at], f"{name}: nothing before it changes"
+        assert wrong[:at] == right[:at], f"{name}: the octets before it do not change"
 
 
-def test_a_number_changes_that_number_only() -> None:
+def test_a_number_replaces_only_its_field() -> None:
     right = encode(REGISTER, NDR32)
     wrong = encode(REGISTER, NDR32, wrong={"NetName.max_count": 0xFFFFFFFF})
     assert wrong == right[:8] + b"\xff" * 4 + right[12:]
 
 
-def test_text_stands_for_text_and_counts_do_not_follow() -> None:
+def test_text_replaces_text_but_not_its_counts() -> None:
     wrong = encode(REGISTER, NDR32, wrong={"NetName": "ABCD"})
     assert wrong[8:20] == encode(REGISTER, NDR32)[8:20]
     assert wrong[20:30] == "ABCD\0".encode("utf-16-le")
 
 
-def test_text_may_stand_for_anything() -> None:
+def test_text_can_replace_any_field() -> None:
     assert encode(REGISTER, NDR32, wrong={"Version": "no"})[:4] == "no".encode("utf-16-le")
     assert encode(REGISTER, NDR32, wrong={"NetName.terminator": "!"})[24:26] == b"!\0"
     assert encode(REGISTER, NDR32, byte_order="big", wrong={"trailing": "!"})[-2:] == b"\0!"
 
 
-def test_a_terminator_can_be_left_out() -> None:
+def test_a_terminator_can_be_omitted() -> None:
     wrong = {"ClientComputerName.terminator": b""}
     assert encode(REGISTER, NDR32, wrong=wrong) == encode(REGISTER, NDR32)[:-2]
 
 
-def test_a_dangling_pointer() -> None:
-    """A referent without anything behind it."""
+def test_a_referent_without_a_pointee() -> None:
+    """A referent without a pointee."""
     octets = encode(REGISTER, NDR32, wrong={"IpAddress.referent": 0x20004})
     assert octets[28:32] == b"\x04\x00\x02\x00"
     assert len(octets) == len(encode(REGISTER, NDR32))
 
 
-def test_gaps_all_together_and_one_by_one() -> None:
+def test_gaps_are_replaced_together_or_one_by_one() -> None:
     right = encode(REGISTER, NDR64)
     assert right[4:8] == bytes(4)
     assert encode(REGISTER, NDR64, wrong={"padding": 0xAA})[4:8] == b"\xaa" * 4
@@ -168,18 +170,18 @@ def test_gaps_all_together_and_one_by_one() -> None:
     assert b"\1\1" in one_by_one
 
 
-def test_a_gap_where_none_belongs() -> None:
+def test_a_gap_where_no_gap_should_be() -> None:
     wrong = encode(REGISTER, NDR32, wrong={"NetName.referent.padding": MARK})
     right = encode(REGISTER, NDR32)
-    assert wrong[:13] == right[:4] + MARK + right[4:8], "and what follows stands where it must not"
+    assert wrong[:13] == right[:4] + MARK + right[4:8], "the following fields are misaligned"
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
-def test_a_gap_can_be_put_before_whatever_is_aligned(
+def test_a_gap_can_be_put_before_every_aligned_field(
     message: AnyRequest | AnyResponse, syntax: SyntaxId
 ) -> None:
-    """Once, and where the field would begin; octets and text are not aligned and have no gap."""
+    """Once, and where the field begins. Octets and text are not aligned and have no gap."""
     right, spans = encode(message, syntax), field_spans(message, syntax)
     unaligned = ("uuid", "Name", "Address", "terminator", "IPV6", "MessageBuffer")
     for name, span in spans.items():
@@ -205,8 +207,8 @@ def test_a_gap_before_a_structure() -> None:
     assert wrong.index(MARK) == begin
 
 
-def test_padding_may_be_told_where_there_is_none() -> None:
-    """So that one ``wrong`` serves messages of any shape."""
+def test_padding_is_allowed_for_a_message_without_gaps() -> None:
+    """So one ``wrong`` can be used for messages of any shape."""
     message = AsyncNotifyRequest(HANDLE)
     assert encode(message, NDR32, wrong={"padding": 0xFF}) == encode(message, NDR32)
 
@@ -215,8 +217,8 @@ def test_octets_after_the_end() -> None:
     assert encode(REGISTER, NDR32, wrong={"trailing": MARK}) == encode(REGISTER, NDR32) + MARK
 
 
-def test_an_unknown_name_is_answered_by_the_known_ones() -> None:
-    known = f"there are: {', '.join(field_names(REGISTER, NDR32))}, padding, trailing"
+def test_an_error_for_an_unknown_name_lists_the_known_names() -> None:
+    known = f"known: {', '.join(field_names(REGISTER, NDR32))}, padding, trailing"
 
     with pytest.raises(EncodeError) as caught:
         encode(REGISTER, NDR32, wrong={"Netname.referent": 0, "Version": 1})
@@ -233,12 +235,12 @@ def test_an_unknown_name_is_answered_by_the_known_ones() -> None:
     [
         ("NetName", 5, "consists of octets"),
         ("Version", 2**32, "does not fit into 4 octets"),
-        ("NetName.referent.padding", 256, "256 is no octet"),
-        ("padding", -1, "-1 is no octet"),
+        ("NetName.referent.padding", 256, "256 is not an octet"),
+        ("padding", -1, "-1 is not an octet"),
         ("trailing", 7, "consists of octets"),
     ],
 )
-def test_what_cannot_be_written(name: str, value: int | str, problem: str) -> None:
+def test_replacements_that_cannot_be_written(name: str, value: int | str, problem: str) -> None:
     with pytest.raises(EncodeError, match=problem) as caught:
         encode(REGISTER, NDR64, wrong={name: value})
     assert caught.value.field

@@ -1,4 +1,4 @@
-"""What the tests of the witness package share: Samba's vectors, what they mean, strategies for messages."""
+"""Shared by the tests of the witness package: Samba's vectors, their meaning, strategies for messages."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def v4(flags: int, address: str, ipv6: str = "::") -> IpAddrInfo:
     return IpAddrInfo(flags, IPv4Address(address), IPv6Address(ipv6))
 
 
-def notified(message_type: MessageType, *items: Notification) -> AsyncNotifyResponse:
-    """A successful AsyncNotify."""
+def notify_response(message_type: MessageType, *items: Notification) -> AsyncNotifyResponse:
+    """Return a successful AsyncNotify response."""
     return AsyncNotifyResponse(RespAsyncNotify.of(*items, message_type=message_type), 0)
 
 
@@ -109,18 +109,18 @@ MEANING: dict[str, AnyRequest | AnyResponse] = {
     "unreg_in": UnRegisterRequest(HANDLE),
     "unreg_out": UnRegisterResponse(0),
     "an_in": AsyncNotifyRequest(HANDLE),
-    "an_out_rc1": notified(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc1"]),
-    "an_out_rc2": notified(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc2"]),
-    "an_out_mv": notified(MessageType.CLIENT_MOVE, *NOTIFICATIONS["an_out_mv"]),
-    "an_out_ipc": notified(MessageType.IP_CHANGE, *NOTIFICATIONS["an_out_ipc"]),
+    "an_out_rc1": notify_response(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc1"]),
+    "an_out_rc2": notify_response(MessageType.RESOURCE_CHANGE, *NOTIFICATIONS["an_out_rc2"]),
+    "an_out_mv": notify_response(MessageType.CLIENT_MOVE, *NOTIFICATIONS["an_out_mv"]),
+    "an_out_ipc": notify_response(MessageType.IP_CHANGE, *NOTIFICATIONS["an_out_ipc"]),
     "an_out_null": AsyncNotifyResponse(None, 0),
 }
-"""What Samba was told to encode, by the name of the vector without its transfer syntax."""
+"""The messages that Samba encoded, by the name of the vector without its transfer syntax."""
 
 
 @dataclass(frozen=True)
 class Vector:
-    """Octets that Samba wrote, and what they mean."""
+    """Octets that Samba wrote, and the message that they mean."""
 
     name: str
     syntax: SyntaxId
@@ -132,17 +132,17 @@ class Vector:
 
     @property
     def padded_by_samba(self) -> bool:
-        """Whether this is one of the replies whose Length Samba gets wrong in NDR64.
+        """Whether this is a response in which Samba writes a wrong Length in NDR64.
 
-        It adds 12 octets for the fields before the buffer, rounded up to 4, and sends as many zeros after the
-        last notification (``ndr_size_witness_notifyResponse``); a receiver that trusts NumberOfMessages is
-        not misled.
+        Samba adds 12 octets for the fields before the buffer, rounded up to 4, and sends as many zeros after
+        the last notification (``ndr_size_witness_notifyResponse``). A receiver that uses NumberOfMessages
+        reads the notifications correctly.
         """
         return self.name in NOTIFICATIONS and self.syntax == NDR64
 
 
 def load_vectors(file: str) -> list[Vector]:
-    """The vectors of a file that ``make_samba_vectors`` made with Samba 4.22.11."""
+    """Read the vectors that ``make_samba_vectors`` made with Samba 4.22.11."""
     found = []
     for name, octets in json.loads((FIXTURES / file).read_text("ascii")).items():
         shape, _, width = name.rpartition("_")
@@ -165,7 +165,7 @@ def decode(
 
 
 def referents(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> list[str]:
-    """The fields that hold the referent of a pointer other than null, where any other number would do."""
+    """The fields with the referent of a pointer other than null, where any other number is correct, too."""
     right = encode(message, syntax)
     return [
         name
@@ -190,9 +190,9 @@ EVERY_KIND: list[AnyRequest | AnyResponse] = [
 
 dwords = st.integers(0, 2**32 - 1)
 words = st.integers(0, 2**16 - 1)
-#: Any code point, lone surrogates and NULs included: a [string] has a count and carries them all.
+#: Any code point, also lone surrogates and NULs: a [string] has a count and can contain them all.
 any_text = st.text(st.characters(), max_size=20)
-#: Text that ends at its first NUL, as in arrays and notifications, cannot contain one.
+#: Text without a NUL, because a NUL ends the text in arrays and notifications.
 names = st.text(st.characters(exclude_characters="\0"), max_size=20)
 ipv4s = st.builds(IPv4Address, dwords)
 ipv6s = st.builds(IPv6Address, st.integers(0, 2**128 - 1))
@@ -238,14 +238,16 @@ def messages_with(
     return st.one_of(*kinds_with(text, names).values())
 
 
-def notified_with(names: st.SearchStrategy[str]) -> dict[MessageType, st.SearchStrategy[AsyncNotifyResponse]]:
-    """Successful AsyncNotifies by what they tell: one to three notifications with ``names`` in them."""
+def notify_responses_with(
+    names: st.SearchStrategy[str],
+) -> dict[MessageType, st.SearchStrategy[AsyncNotifyResponse]]:
+    """Successful AsyncNotify responses by kind: one to three notifications with ``names`` in them."""
     lists = st.builds(IpAddrInfoList, st.lists(addresses, max_size=3).map(tuple))
     items: dict[MessageType, st.SearchStrategy[Notification]] = dict.fromkeys(MessageType, lists)
     items[MessageType.RESOURCE_CHANGE] = st.builds(ResourceChange, dwords, names)
     return {
         kind: st.builds(
-            lambda several, kind: notified(kind, *several),
+            lambda several, kind: notify_response(kind, *several),
             st.lists(item, min_size=1, max_size=3),
             st.just(kind),
         )

@@ -1,4 +1,4 @@
-"""The out parameters of GetInterfaceList as they came, taken apart without trust in what they say."""
+"""The received out parameters of GetInterfaceList, read field by field; their counts are not trusted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.syntax import SyntaxId
 
 ELEMENT_SIZE = 552
-"""Octets of a WITNESS_INTERFACE_INFO: 520 + 4 + 2, a gap of 2, 4 + 16 + 4; the same in both syntaxes."""
+"""Octets of a WITNESS_INTERFACE_INFO: 520 + 4 + 2, 2 of padding, 4 + 16 + 4; the same in both syntaxes."""
 NAME_SIZE = 2 * GROUP_NAME_UNITS
 """Octets of InterfaceGroupName."""
 RETURN_VALUE_SIZE = 4
@@ -26,12 +26,12 @@ class Element:
     """One WITNESS_INTERFACE_INFO.
 
     Attributes:
-        octets: all of it.
-        name: the units of InterfaceGroupName.
+        octets: all its octets.
+        name: the UTF-16 code units of InterfaceGroupName.
         version: Version.
         state: State.
-        ipv4: the octets of IPV4, in little-endian stubs.
-        ipv6: the octets of IPV6, in little-endian stubs.
+        ipv4: the 4 octets of IPV4, in the order that they have in little-endian stub data.
+        ipv6: the 16 octets of IPV6, in the order that they have in little-endian stub data.
         flags: Flags.
     """
 
@@ -45,7 +45,15 @@ class Element:
 
     @classmethod
     def read(cls, octets: bytes, byte_order: ByteOrder) -> Element:
-        """Take one apart that is whole."""
+        """Read a complete one.
+
+        Args:
+            octets: ``ELEMENT_SIZE`` octets.
+            byte_order: integer representation of the stub data.
+
+        Raises:
+            Unreadable: there are fewer octets.
+        """
         cursor = Cursor(octets, byte_order)
         name = tuple(cursor.number(2, "InterfaceGroupName") for _ in range(GROUP_NAME_UNITS))
         version, state = cursor.number(4, "Version"), cursor.number(2, "State")
@@ -55,13 +63,13 @@ class Element:
 
     @property
     def text(self) -> str:
-        """The name up to its first NUL."""
+        """InterfaceGroupName up to its first null character."""
         units = self.name[: self.name.index(0)] if 0 in self.name else self.name
         return b"".join(unit.to_bytes(2, "little") for unit in units).decode("utf-16-le", "replace")
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """The addresses that Flags call valid, IPv4 first."""
+        """The addresses that Flags marks as valid, IPv4 first."""
         valid: list[IPv4Address | IPv6Address] = []
         if self.flags & InterfaceFlags.IPV4:
             valid.append(IPv4Address(self.ipv4))
@@ -76,17 +84,17 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
-class RawList:
-    """InterfaceList and the return value behind it.
+class RawInterfaceList:
+    """InterfaceList and the return value after it.
 
     Attributes:
-        referent: of InterfaceList; 0 for a null pointer, and then nothing else is there but the return value.
+        referent: referent id of InterfaceList. 0 is a null pointer; then only the return value follows.
         number: NumberOfInterfaces.
-        array_referent: of InterfaceInfo.
-        max_count: the conformance of the array; None where the pointer is null.
+        array_referent: referent id of InterfaceInfo.
+        max_count: the conformance (max_count) of the array; None if the pointer is null.
         area: the octets between the conformance and the return value.
-        result: the last four octets.
-        byte_order: of the stub.
+        result: the return value: the last four octets.
+        byte_order: integer representation of the stub data.
     """
 
     referent: int
@@ -98,8 +106,13 @@ class RawList:
     byte_order: ByteOrder
 
     @classmethod
-    def read(cls, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> RawList:
-        """Take the out parameters of WitnessrGetInterfaceList apart.
+    def read(cls, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> RawInterfaceList:
+        """Read the out parameters of WitnessrGetInterfaceList.
+
+        Args:
+            stub: the stub data of the response.
+            syntax: its transfer syntax.
+            byte_order: its integer representation.
 
         Raises:
             Unreadable: the octets end too early.
@@ -119,7 +132,7 @@ class RawList:
 
     @property
     def elements(self) -> tuple[Element, ...]:
-        """The area cut into whole elements."""
+        """The complete elements in ``area``."""
         whole = len(self.area) - len(self.area) % ELEMENT_SIZE
         return tuple(
             Element.read(self.area[at : at + ELEMENT_SIZE], self.byte_order)

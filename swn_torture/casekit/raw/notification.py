@@ -1,7 +1,8 @@
-"""A notification as it came, taken apart without trust in what it says of itself.
+"""A received notification, read field by field; its lengths and counts are not trusted.
 
-The codec refuses a buffer whose lengths contradict each other. A case wants to say which field is wrong, so
-this reads every number where it stands, walks as far as the octets go, and leaves the judging to the case.
+The codec rejects a buffer with contradicting lengths. A case wants to say which field is wrong. So this
+module reads each number at its position, reads on as far as there are octets, and leaves the judgement to
+the case.
 """
 
 from __future__ import annotations
@@ -18,20 +19,26 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.syntax import SyntaxId
 
 CHANGE_HEADER = 8
-"""Octets of a RESOURCE_CHANGE before its name: Length, ChangeType (MS-SWN 2.2.2.3)."""
+"""Octets of a RESOURCE_CHANGE before ResourceName: Length, ChangeType (MS-SWN 2.2.2.3)."""
 LIST_HEADER = 12
 """Octets of an IPADDR_INFO_LIST before its entries: Length, Reserved, IPAddrInstances (MS-SWN 2.2.2.2)."""
 ENTRY_SIZE = 24
 """Octets of an IPADDR_INFO: Flags, IPV4, IPV6 (MS-SWN 2.2.2.1)."""
 
 
-class Unreadable(Exception):  # noqa: N818 - a finding
-    """The octets end before the structure does; says where."""
+class Unreadable(Exception):  # noqa: N818 - about the response of a server, not an error of the suite
+    """The octets end before the structure does; the text says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One RESOURCE_CHANGE; ``name`` is all that stands between the fixed fields and the structure's end."""
+    """One RESOURCE_CHANGE.
+
+    Attributes:
+        length: Length.
+        change_type: ChangeType.
+        name: all octets from ResourceName to the end of the structure.
+    """
 
     length: int
     change_type: int
@@ -39,7 +46,7 @@ class Change:
 
     @property
     def text(self) -> str:
-        """The name up to its first NUL, for comparison."""
+        """The name up to its first null character, decoded as UTF-16LE."""
         return self.name.decode("utf-16-le", "replace").partition("\0")[0]
 
     def __str__(self) -> str:
@@ -48,7 +55,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One IPADDR_INFO, its addresses as octets."""
+    """One IPADDR_INFO.
+
+    Attributes:
+        flags: Flags.
+        ipv4: the 4 octets of IPV4.
+        ipv6: the 16 octets of IPV6.
+    """
 
     flags: int
     ipv4: bytes
@@ -56,7 +69,7 @@ class Entry:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that its flags call valid, octets read in network order (AMB-25)."""
+        """The addresses that Flags marks as valid, read in network order (AMB-25)."""
         valid = []
         if self.flags & AddressFlags.V4:
             valid.append(str(IPv4Address(self.ipv4)))
@@ -70,7 +83,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AddressList:
-    """One IPADDR_INFO_LIST; ``rest`` is what follows its last whole entry."""
+    """One IPADDR_INFO_LIST.
+
+    Attributes:
+        length: Length.
+        reserved: Reserved.
+        instances: IPAddrInstances.
+        entries: every complete entry that there are octets for.
+        rest: the octets after the last complete entry.
+    """
 
     length: int
     reserved: int
@@ -84,18 +105,18 @@ class AddressList:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """RESP_ASYNC_NOTIFY and the return value behind it.
+    """RESP_ASYNC_NOTIFY and the return value after it.
 
     Attributes:
         message_type: MessageType.
         length: Length.
         number: NumberOfMessages.
-        max_count: the conformance of MessageBuffer; None where the pointer is null.
+        max_count: the conformance (max_count) of MessageBuffer; None if the pointer is null.
         buffer: MessageBuffer.
         result: the return value.
-        excess: octets of the stub after the return value.
-        structures: MessageBuffer cut by the Length fields in it, NumberOfMessages pieces at most.
-        slack: the octets after the last of them.
+        after_return_value: octets of the stub data after the return value.
+        structures: MessageBuffer, divided by the Length fields in it; at most NumberOfMessages pieces.
+        after_structures: octets of MessageBuffer after the last of these pieces.
     """
 
     message_type: int
@@ -104,13 +125,18 @@ class Notification:
     max_count: int | None
     buffer: bytes
     result: int
-    excess: bytes
+    after_return_value: bytes
     structures: tuple[bytes, ...]
-    slack: bytes
+    after_structures: bytes
 
     @classmethod
     def read(cls, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder = "little") -> Notification | None:
-        """Take the out parameters of WitnessrAsyncNotify apart; None for a null pResp.
+        """Read the out parameters of WitnessrAsyncNotify; None if pResp is null.
+
+        Args:
+            stub: the stub data of the response.
+            syntax: its transfer syntax.
+            byte_order: its integer representation.
 
         Raises:
             Unreadable: the octets end too early.
@@ -127,12 +153,22 @@ class Notification:
             max_count = cursor.number(wide, "MessageBuffer.max_count")
             buffer = cursor.octets(max_count, "MessageBuffer")
         result = cursor.number(4, "return value")
-        structures, slack = _cut(buffer, number)
-        return cls(message_type, length, number, max_count, buffer, result, cursor.rest(), structures, slack)
+        structures, after_structures = _cut(buffer, number)
+        return cls(
+            message_type,
+            length,
+            number,
+            max_count,
+            buffer,
+            result,
+            cursor.rest(),
+            structures,
+            after_structures,
+        )
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Its structures read as RESOURCE_CHANGE."""
+        """The structures, read as RESOURCE_CHANGE; those too short for its fixed fields are left out."""
         return tuple(
             Change(_number(octets, 0), _number(octets, 4), octets[CHANGE_HEADER:])
             for octets in self.structures
@@ -141,12 +177,12 @@ class Notification:
 
     @property
     def lists(self) -> tuple[AddressList, ...]:
-        """Its structures read as IPADDR_INFO_LIST."""
+        """The structures, read as IPADDR_INFO_LIST; those too short for its fixed fields are left out."""
         return tuple(_list_of(octets) for octets in self.structures if len(octets) >= LIST_HEADER)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The entries of its first list; a notification that lists addresses has just one."""
+        """The entries of the first list; a notification with addresses has exactly one list."""
         return self.lists[0].entries if self.lists else ()
 
     @property
@@ -155,14 +191,14 @@ class Notification:
         return tuple(address for entry in self.entries for address in entry.addresses)
 
     def __str__(self) -> str:
-        """For a report: what was told."""
+        """For a report: the message type and the content."""
         changes = self.message_type == MessageType.RESOURCE_CHANGE
         parts = self.changes if changes else self.lists
         return f"{describe(MessageType, self.message_type)}: {'; '.join(map(str, parts)) or 'nothing'}"
 
 
 class Cursor:
-    """A place in stub data; each read moves it on, and raises Unreadable where the octets end."""
+    """A position in stub data. Each read advances it, or raises ``Unreadable`` if too few octets are left."""
 
     def __init__(self, octets: bytes, byte_order: ByteOrder) -> None:
         self._octets = octets
@@ -170,30 +206,30 @@ class Cursor:
         self._at = 0
 
     def octets(self, size: int, what: str) -> bytes:
-        """The next octets."""
+        """The next ``size`` octets; ``what`` names them in the error."""
         found = self._octets[self._at : self._at + size]
         if len(found) < size:
-            raise Unreadable(f"{what} needs {size} octets at offset {self._at}, {len(found)} are there")
+            raise Unreadable(f"{what} needs {size} octets at offset {self._at}, but {len(found)} are left")
         self._at += size
         return found
 
     def number(self, size: int, what: str) -> int:
-        """The next unsigned integer, which is aligned to its size."""
+        """The next unsigned integer of ``size`` octets, aligned to its size; ``what`` names it."""
         self._at += -self._at % size
         return int.from_bytes(self.octets(size, what), self._byte_order)
 
     def rest(self) -> bytes:
-        """All that follows."""
+        """All octets from here on."""
         return self._octets[self._at :]
 
 
 def _number(octets: bytes, at: int) -> int:
-    # The structures in the buffer are little-endian whatever the call is (MS-SWN 2.2.2).
+    # The structures in MessageBuffer are little-endian, whatever the byte order of the call (MS-SWN 2.2.2).
     return int.from_bytes(octets[at : at + 4], "little")
 
 
 def _cut(buffer: bytes, number: int) -> tuple[tuple[bytes, ...], bytes]:
-    """Structures by their Length fields; one with an impossible Length gets all the rest."""
+    """Divide a buffer by its Length fields. A structure with an impossible Length gets all the rest."""
     structures: list[bytes] = []
     at = 0
     while len(structures) < number and at + 4 <= len(buffer):

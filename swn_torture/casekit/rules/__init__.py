@@ -1,1 +1,5 @@
-"""Checks that many cases make of one message: notifications and the address lists in them."""
+"""Checks that many cases make of one notification, each with the tuple of requirement ids that it checks.
+
+- ``notification_rules``: RESP_ASYNC_NOTIFY, IPADDR_INFO_LIST, IPADDR_INFO and RESOURCE_CHANGE (MS-SWN 2.2.2).
+- ``move_rules``: the content of client moves, share moves and IP changes (MS-SWN 3.1.4.4).
+"""

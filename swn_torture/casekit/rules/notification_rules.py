@@ -1,6 +1,6 @@
-"""The rules that every notification obeys, whatever it tells: the frame, and the structures in its buffer.
+"""Checks of the layout of any notification: RESP_ASYNC_NOTIFY, and the structures in its MessageBuffer.
 
-Each ``*_RULES`` tuple belongs into the mark of a case that calls the function of that name.
+A case that calls ``check_layout`` lists ``*LAYOUT_RULES`` in its mark, and likewise for the other checks.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from swn_torture.casekit.steps.host_nodes import HostNode
     from swn_torture.casekit.steps.listeners import Listener
 
-# Plain numbers: the complement of an IntFlag knows no undefined bits.
+# Plain integers: the complement of an IntFlag leaves undefined bits out.
 _FAMILIES = int(AddressFlags.V4 | AddressFlags.V6)
 _STATES = int(AddressFlags.ONLINE | AddressFlags.OFFLINE)
 _DEFINED = _FAMILIES | _STATES
 
-FRAME_RULES = (
+LAYOUT_RULES = (
     "SWN-2.2.2.4-layout",
     "SWN-2.2.2.4-type-defined",
     "SWN-2.2.2.4-length",
@@ -37,47 +37,54 @@ FRAME_RULES = (
 )
 
 
-def check_frame(spec: Spec, notification: Notification, note: str = "") -> None:
-    """RESP_ASYNC_NOTIFY around whatever it carries (MS-SWN 2.2.2.4)."""
+def check_layout(spec: Spec, notification: Notification, note: str = "") -> None:
+    """Check RESP_ASYNC_NOTIFY, and the number and kind of structures in MessageBuffer (MS-SWN 2.2.2.4)."""
+    octets = notification.max_count
+    buffer = "MessageBuffer is null" if octets is None else f"MessageBuffer of {octets} octets"
     spec("SWN-2.2.2.4-layout").holds(
-        notification.max_count is not None and not notification.excess and notification.result == 0,
-        expected="pResp, three integers, MessageBuffer with its count and octets, the return value, no more",
-        observed=f"{'no buffer' if notification.max_count is None else f'a buffer of {notification.max_count} octets'}, "
-        f"return value {notification.result:#x}, {len(notification.excess)} octets after it",
+        notification.max_count is not None
+        and not notification.after_return_value
+        and notification.result == 0,
+        expected="pResp, 3 integers, MessageBuffer with max_count and octets, return value 0, then nothing",
+        observed=f"{buffer}, "
+        f"return value {notification.result:#x}, {len(notification.after_return_value)} octets after it",
         note=note,
     )
     spec("SWN-2.2.2.4-type-defined").equal(
-        notification.message_type, *MessageType, show=naming(MessageType), note=note
+        notification.message_type, *MessageType, show=show_as(MessageType), note=note
     )
     sizes = [len(structure) for structure in notification.structures]
     check_length(spec, notification, "SWN-2.2.2.4-length", note=note)
     spec("SWN-2.2.2.4-count").holds(
-        len(sizes) == notification.number and not begins_another(notification),
-        expected=f"NumberOfMessages {len(sizes) + begins_another(notification)}, as many as there are structures",
+        len(sizes) == notification.number and not has_extra_structure(notification),
+        expected=f"NumberOfMessages {len(sizes) + has_extra_structure(notification)}, one for each structure",
         observed=f"NumberOfMessages {notification.number}",
         note=note,
     )
     kind = "RESOURCE_CHANGE" if is_change(notification) else "IPADDR_INFO_LIST"
     spec("SWN-2.2.2.4-buffer-type").holds(
-        bool(sizes) and all(fits(notification)) and not notification.slack,
-        expected=f"nothing but whole {kind} structures",
-        observed=f"{sum(fits(notification))} whole ones of {len(sizes)}, {_slack(notification)}",
+        bool(sizes) and all(structures_fit(notification)) and not notification.after_structures,
+        expected=f"complete {kind} structures and nothing else",
+        observed=f"{sum(structures_fit(notification))} complete of {len(sizes)}, {_shown_rest(notification)}",
         note=note,
     )
     check_packing(spec, notification, note)
 
 
 def check_packing(spec: Spec, notification: Notification, note: str = "") -> None:
-    """The structures in the buffer are little-endian and without gaps (MS-SWN 2.2.2), whoever asked."""
+    """Check that the structures in MessageBuffer are little-endian and packed (MS-SWN 2.2.2).
+
+    This applies in every call, whatever its byte order and transfer syntax.
+    """
     heads = " | ".join(structure[:LIST_HEADER].hex(" ") for structure in notification.structures)
     spec("SWN-2.2.2-little-endian").holds(
-        bool(notification.structures) and _sensible(notification),
-        expected="numbers that make sense from their least significant octet on",
-        observed=f"the structures begin with {heads or 'nothing'}",
+        bool(notification.structures) and _plausible(notification),
+        expected="fields that have plausible values as little-endian integers",
+        observed=f"structures that begin with {heads}" if heads else "no structure",
         note=note,
     )
     gaps = [
-        f"{structure.hex(' ')} has room for {len(structure) - needed} octets more than its fields take"
+        f"{structure.hex(' ')}: {len(structure)} octets, its fields take {needed}"
         for structure, needed in zip(notification.structures, _needed(notification), strict=False)
         if len(structure) != needed
     ]
@@ -85,73 +92,80 @@ def check_packing(spec: Spec, notification: Notification, note: str = "") -> Non
         not gaps
         and len(_needed(notification)) == len(notification.structures)
         and bool(notification.structures),
-        expected="structures that end with their last field, each right behind the one before",
-        observed="; ".join(gaps) or f"{len(notification.structures)} structures, no gap",
+        expected="structures that end with their last field and follow each other without gaps",
+        observed="; ".join(gaps) or f"{len(notification.structures)} structures without gaps",
         note=note,
     )
 
 
-def _sensible(notification: Notification) -> bool:
-    """Whether each Length is that of its structure, and the number beside it is a type or a count."""
+def _plausible(notification: Notification) -> bool:
+    """Whether each Length is the size of its structure, and ChangeType or IPAddrInstances is possible."""
     lengths = [int.from_bytes(structure[:4], "little") for structure in notification.structures]
     if lengths != [len(structure) for structure in notification.structures]:
         return False
     if is_change(notification):
         return all(change.change_type in {*ChangeType} for change in notification.changes)
-    return all(notified.instances <= len(notified.entries) for notified in notification.lists)
+    return all(address_list.instances <= len(address_list.entries) for address_list in notification.lists)
 
 
 def _needed(notification: Notification) -> list[int]:
-    """What each structure takes by its content: a name with its terminator, or so many entries."""
+    """Octets that the fields of each structure take: ResourceName with its null character, or the entries."""
     if is_change(notification):
         units = [len(change.text.encode("utf-16-le", "replace")) // 2 + 1 for change in notification.changes]
         return [CHANGE_HEADER + 2 * count for count in units]
-    return [LIST_HEADER + ENTRY_SIZE * notified.instances for notified in notification.lists]
+    return [LIST_HEADER + ENTRY_SIZE * address_list.instances for address_list in notification.lists]
 
 
 def check_length(spec: Spec, notification: Notification, *ids: str, note: str = "") -> None:
-    """RESP_ASYNC_NOTIFY.Length is the size of MessageBuffer, which has room for what it is to hold."""
+    """Check that Length is the size of MessageBuffer, and that its structures fit in (MS-SWN 2.2.2.4).
+
+    Args:
+        spec: the checks of the case.
+        notification: the notification.
+        ids: the requirements to check; several sections require this.
+        note: where in the case this was.
+    """
     needed = sum(map(len, notification.structures))
     spec(*ids).holds(
         notification.length == notification.max_count and notification.length >= needed,
-        expected=f"the {notification.max_count} octets of MessageBuffer, {needed} of them for its structures",
+        expected=f"the size of MessageBuffer ({notification.max_count}), {needed} or more for its structures",
         observed=f"Length {notification.length}",
         note=note,
     )
 
 
 def is_change(notification: Notification) -> bool:
-    """Whether it is about state changes; all other kinds list addresses."""
+    """Whether it is a RESOURCE_CHANGE; every other message type has a list of addresses."""
     return notification.message_type == MessageType.RESOURCE_CHANGE
 
 
-def fits(notification: Notification) -> list[bool]:
-    """For each structure, whether its octets are just one of the kind that MessageType announces."""
+def structures_fit(notification: Notification) -> list[bool]:
+    """For each structure, whether its octets are exactly one structure of the kind of MessageType."""
     if is_change(notification):
         return [
             change.length == CHANGE_HEADER + len(change.name) and change.name[-2:] == b"\0\0"
             for change in notification.changes
         ]
     return [
-        notified.length == LIST_HEADER + ENTRY_SIZE * notified.instances
-        and notified.instances == len(notified.entries)
-        for notified in notification.lists
+        address_list.length == LIST_HEADER + ENTRY_SIZE * address_list.instances
+        and address_list.instances == len(address_list.entries)
+        for address_list in notification.lists
     ]
 
 
-def begins_another(notification: Notification) -> bool:
-    """Whether what follows the announced structures begins like one more."""
-    length = int.from_bytes(notification.slack[:4], "little")
-    return CHANGE_HEADER < length <= len(notification.slack)
+def has_extra_structure(notification: Notification) -> bool:
+    """Whether the octets after NumberOfMessages structures begin with a possible Length of one more."""
+    length = int.from_bytes(notification.after_structures[:4], "little")
+    return CHANGE_HEADER < length <= len(notification.after_structures)
 
 
-def _slack(notification: Notification) -> str:
-    shown = f" ({notification.slack[:16].hex(' ')})" if notification.slack else ""
-    return f"{len(notification.slack)} octets after the last structure{shown}"
+def _shown_rest(notification: Notification) -> str:
+    shown = f" ({notification.after_structures[:16].hex(' ')})" if notification.after_structures else ""
+    return f"{len(notification.after_structures)} octets after the last structure{shown}"
 
 
-def naming(kind: type[IntEnum | IntFlag]) -> Callable[[object], str]:
-    """What shows a number by its name in a report."""
+def show_as(kind: type[IntEnum | IntFlag]) -> Callable[[object], str]:
+    """A function for ``Rule.equal(show=...)``: shows a number as symbol and value of this enumeration."""
     return lambda value: describe(kind, value) if isinstance(value, int) else repr(value)
 
 
@@ -175,40 +189,47 @@ LIST_RULES = (
 )
 
 
-def check_list(spec: Spec, notified: AddressList, host: HostNode, note: str = "") -> None:
-    """An IPADDR_INFO_LIST about a destination that has IPv4 addresses (MS-SWN 2.2.2.1, 2.2.2.2)."""
+def check_list(spec: Spec, address_list: AddressList, host: HostNode, note: str = "") -> None:
+    """Check an IPADDR_INFO_LIST (MS-SWN 2.2.2.1, 2.2.2.2).
+
+    Args:
+        spec: the checks of the case.
+        address_list: the list.
+        host: the destination, which must have IPv4 addresses.
+        note: where in the case this was.
+    """
     spec("SWN-2.2.2.2-length").equal(
-        notified.length, LIST_HEADER + ENTRY_SIZE * notified.instances, note=note
+        address_list.length, LIST_HEADER + ENTRY_SIZE * address_list.instances, note=note
     )
     spec("SWN-2.2.2.1-size-24").holds(
-        notified.length - LIST_HEADER == ENTRY_SIZE * notified.instances,
-        expected=f"24 octets for each of {notified.instances} entries",
-        observed=f"{notified.length - LIST_HEADER} octets of entries",
+        address_list.length - LIST_HEADER == ENTRY_SIZE * address_list.instances,
+        expected=f"24 octets for each of {address_list.instances} entries",
+        observed=f"{address_list.length - LIST_HEADER} octets of entries",
         note=note,
     )
     spec("SWN-2.2.2.2-reserved-zero", "SWN-2.2.2.2-reserved-unused").equal(
-        notified.reserved, 0, show=lambda value: f"{value:#x}", note=note
+        address_list.reserved, 0, show=lambda value: f"{value:#x}", note=note
     )
-    spec("SWN-2.2.2.2-instances").equal(notified.instances, len(notified.entries), note=note)
+    spec("SWN-2.2.2.2-instances").equal(address_list.instances, len(address_list.entries), note=note)
     spec("SWN-2.2.2.2-at-least-one").holds(
-        notified.instances >= 1,
-        expected=f"an entry at least: {host.node} has {len(host.interfaces)} interfaces",
-        observed=f"IPAddrInstances {notified.instances}",
+        address_list.instances >= 1,
+        expected=f"IPAddrInstances 1 or more: {host.node} hosts {len(host.interfaces)} interfaces",
+        observed=f"IPAddrInstances {address_list.instances}",
         note=note,
     )
-    check_flags(spec, notified.entries, note)
+    check_flags(spec, address_list.entries, note)
     expected = {address for address in host.ips if isinstance(address, IPv4Address)}
-    valid = [entry for entry in notified.entries if entry.flags & AddressFlags.V4]
+    valid = [entry for entry in address_list.entries if entry.flags & AddressFlags.V4]
     spec("SWN-2.2.2.1-v4-valid").holds(
         all(any(entry.ipv4) for entry in valid),
-        expected="an address in IPV4 wherever IPADDR_V4 is set",
-        observed=_shown(notified.entries),
+        expected="an address in IPV4 of each entry with IPADDR_V4",
+        observed=_shown(address_list.entries),
         note=note,
     )
     spec("SWN-2.2.2.1-ipv4-content").holds(
         {IPv4Address(entry.ipv4) for entry in valid} == expected,
         expected=f"the IPv4 addresses of {host.node}: {_listed(expected)}",
-        observed=_shown(notified.entries),
+        observed=_shown(address_list.entries),
         note=note,
     )
     reversed_order = {IPv4Address(entry.ipv4[::-1]) for entry in valid} == expected
@@ -222,17 +243,17 @@ def check_list(spec: Spec, notified: AddressList, host: HostNode, note: str = ""
 
 
 def check_flags(spec: Spec, entries: Iterable[Entry], note: str = "") -> None:
-    """Flags of every IPADDR_INFO, and the field that they leave unused (MS-SWN 2.2.2.1)."""
+    """Check Flags of every IPADDR_INFO, and record the address fields that they leave unused (2.2.2.1)."""
     flags = [entry.flags for entry in entries]
     shown = ", ".join(describe(AddressFlags, value) for value in flags) or "no entry"
     undefined = [value & ~_DEFINED for value in flags]
     spec("SWN-2.2.2.1-flags-defined").holds(
-        not any(undefined), expected="no bits but 0x1, 0x2, 0x8 and 0x10", observed=shown, note=note
+        not any(undefined), expected="no bits other than 0x1, 0x2, 0x8 and 0x10", observed=shown, note=note
     )
     spec("SWN-B1-undefined-flag-bits").record(f"undefined bits: {', '.join(map(hex, undefined))}", note)
     spec("SWN-2.2.2.1-online-offline-exclusive").holds(
         all(value & _STATES != _STATES for value in flags),
-        expected="IPADDR_ONLINE or IPADDR_OFFLINE, never both in one entry",
+        expected="not both IPADDR_ONLINE and IPADDR_OFFLINE in one entry",
         observed=shown,
         note=note,
     )
@@ -249,38 +270,38 @@ FAMILY_RULES = ("SWN-2.2.2.1-v4-excludes-v6", "SWN-2.2.2.1-v6-excludes-v4")
 IPV6_RULES = ("SWN-2.2.2.1-v6-valid", "SWN-2.2.2.1-ipv6-content")
 
 
-def check_families(spec: Spec, notified: AddressList, host: HostNode, note: str = "") -> None:
-    """No entry has both families, but for one about a dual-stack interface, which is a choice (AMB-16)."""
+def check_families(spec: Spec, address_list: AddressList, host: HostNode, note: str = "") -> None:
+    """Check that no entry has both address families. For a dual-stack interface that is a choice (AMB-16)."""
     pairs = {
         (interface.ipv4.packed, interface.ipv6.packed)
         for interface in host.interfaces
         if len(addresses_of(interface)) == 2
     }
-    both = [entry for entry in notified.entries if entry.flags & _FAMILIES == _FAMILIES]
+    both = [entry for entry in address_list.entries if entry.flags & _FAMILIES == _FAMILIES]
     spec(*FAMILY_RULES).holds(
         all((entry.ipv4, entry.ipv6) in pairs for entry in both),
-        expected="one address family in an entry, unless it is about a dual-stack interface",
-        observed=_shown(notified.entries),
+        expected="one address family in each entry, except for a dual-stack interface",
+        observed=_shown(address_list.entries),
         note=note,
     )
     if pairs:
-        spec.choice("AMB-16", "one entry with both families" if both else "an entry for each family")
+        spec.choice("AMB-16", "one entry with both families" if both else "one entry for each family")
 
 
-def check_ipv6(spec: Spec, notified: AddressList, host: HostNode, note: str = "") -> None:
-    """The entries about a destination that has IPv6 addresses."""
+def check_ipv6(spec: Spec, address_list: AddressList, host: HostNode, note: str = "") -> None:
+    """Check the entries for a destination that has IPv6 addresses (MS-SWN 2.2.2.1)."""
     expected = {address for address in host.ips if isinstance(address, IPv6Address)}
-    valid = [entry for entry in notified.entries if entry.flags & AddressFlags.V6]
+    valid = [entry for entry in address_list.entries if entry.flags & AddressFlags.V6]
     spec("SWN-2.2.2.1-v6-valid").holds(
         bool(valid) and all(any(entry.ipv6) for entry in valid),
-        expected="an address in IPV6 wherever IPADDR_V6 is set, and that in one entry at least",
-        observed=_shown(notified.entries),
+        expected="at least one entry with IPADDR_V6, and an address in IPV6 of each",
+        observed=_shown(address_list.entries),
         note=note,
     )
     spec("SWN-2.2.2.1-ipv6-content").holds(
         {IPv6Address(entry.ipv6) for entry in valid} == expected,
         expected=f"the IPv6 addresses of {host.node}: {_listed(expected)}",
-        observed=_shown(notified.entries),
+        observed=_shown(address_list.entries),
         note=note,
     )
 
@@ -308,20 +329,21 @@ CHANGE_RULES = (
 def check_changes(
     spec: Spec, notification: Notification, listener: Listener, groups: Iterable[str], note: str = ""
 ) -> None:
-    """Every RESOURCE_CHANGE of a notification (MS-SWN 2.2.2.3).
+    """Check every RESOURCE_CHANGE of a notification (MS-SWN 2.2.2.3).
 
     Args:
-        law: the law of the case.
-        notice: the notification.
-        listener: the registration it was for.
-        groups: the InterfaceGroupNames of the interface list.
-        note: which answer this is.
+        spec: the checks of the case.
+        notification: the notification.
+        listener: the registration that it was sent for.
+        groups: the InterfaceGroupNames in the interface list.
+        note: which notification this is.
 
     Raises:
-        Stop: there is none, which `check_frame` has put down.
+        CaseStopped: there is no RESOURCE_CHANGE, which ``check_layout`` has recorded as a failed check.
     """
     if not notification.changes:
         raise spec.stop()
+    shown = _listed(set(groups))
     for change in notification.changes:
         units = [change.name[at : at + 2] for at in range(0, len(change.name), 2)]
         terminated = bool(units) and units.index(b"\0\0") == len(units) - 1 if b"\0\0" in units else False
@@ -329,11 +351,11 @@ def check_changes(
             change.length, CHANGE_HEADER + 2 * (len(change.text.encode("utf-16-le")) // 2 + 1), note=note
         )
         spec("SWN-2.2.2.3-changetype-values").equal(
-            change.change_type, *ChangeType, show=naming(ChangeType), note=note
+            change.change_type, *ChangeType, show=show_as(ChangeType), note=note
         )
         spec("SWN-2.2.2.3-name-terminated").holds(
             terminated,
-            expected="a name that ends, within Length, with its first null character",
+            expected="a name with one null character, at the end of the structure",
             observed=change.name.hex(" "),
             note=note,
         )
@@ -344,27 +366,30 @@ def check_changes(
             note=note,
         )
         spec("SWN-2.2.2.3-name-source").holds(
-            name_form(change.text, listener, groups) is not None,
-            expected=f"{listener.fields['net_name']}, {listener.address}, or a group: {_listed(set(groups))}",
+            name_source(change.text, listener, groups) is not None,
+            expected=f"{listener.fields['net_name']}, {listener.address} or InterfaceGroupName {shown}",
             observed=change.text,
             note=note,
         )
 
 
 def is_utf16(change: Change, listener: Listener, groups: Iterable[str]) -> bool:
-    """Whether a name decodes as UTF-16LE to something known or, as all names of a test are, in ASCII."""
+    """Whether ResourceName decodes as UTF-16LE, to ASCII text or to a name that the client knows.
+
+    In another byte order or encoding, the ASCII names of test clusters decode to other characters.
+    """
     try:
         text = change.name.decode("utf-16-le")
     except UnicodeDecodeError:
         return False
-    return text.isascii() or name_form(change.text, listener, groups) is not None
+    return text.isascii() or name_source(change.text, listener, groups) is not None
 
 
-def name_form(name: str, listener: Listener, groups: Iterable[str]) -> str | None:
-    """Which of the names a client knows a ResourceName is (MS-SWN 2.2.2.3), or None for none of them."""
-    forms = {
+def name_source(name: str, listener: Listener, groups: Iterable[str]) -> str | None:
+    """Which name known to the client a ResourceName is (MS-SWN 2.2.2.3); None if it is none of them."""
+    sources = {
         str(listener.fields["net_name"]).casefold(): "the registered NetName",
         listener.address.casefold(): "the registered IpAddress",
     }
-    forms |= {group.casefold(): "an InterfaceGroupName" for group in groups}
-    return forms.get(name.casefold())
+    sources |= {group.casefold(): "an InterfaceGroupName" for group in groups}
+    return sources.get(name.casefold())

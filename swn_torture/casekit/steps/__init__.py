@@ -1,1 +1,22 @@
-"""TODO: the map of this room."""
+"""What many cases do besides checking: send, register, listen, change the cluster, wait.
+
+Registrations and notifications:
+
+- ``registering``: Register and RegisterEx as one ``Method``; handles that were never issued; the
+  registrations that the cluster lists.
+- ``listeners``: ``Listener``: a registration and its pending AsyncNotify; waiting for notifications.
+- ``timing``: outcomes with the seconds they took; until when a timer must have acted.
+
+The cluster:
+
+- ``host_nodes``: which node hosts which interface; destinations of moves; make interfaces UNAVAILABLE.
+- ``interface_list``: wait for a state of the interface list; compare it with what the nodes host.
+- ``local_addresses``: the addresses of this machine, to connect from another one.
+
+Requests and PDUs that no ordinary client sends:
+
+- ``callers``: ``EveryMethod``: call every method as some user at some authentication level.
+- ``strings``: unusual and hostile strings for parameters.
+- ``stubs``: ``StubSender``: send any octets as stub data of a call.
+- ``octets``: send octets on a connection, and read whatever PDU comes back.
+"""

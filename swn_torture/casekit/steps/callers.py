@@ -1,11 +1,11 @@
-"""Callers of every kind before every method: who is let in, and what a refused call leaves behind.
+"""Call every method as some user at some authentication level, and see what a rejected call leaves behind.
 
-Two of the methods take a handle. They get one that stands for a registration, made on a connection of the
-same association, so that nothing but the caller can be the reason of a refusal::
+Some methods take a context handle. They get the handle of a registration on a connection of the same
+association group, so that only the caller can be the reason of a rejection::
 
-    methods = await EveryMethod.of(witness)
-    outcomes = await methods.called(level=AuthLevel.NONE)
-    left = await methods.traces(cluster)
+    methods = await EveryMethod.prepare(witness)
+    outcomes = await methods.call_all(level=AuthLevel.NONE)
+    left = await methods.registrations_left(cluster)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit.outcome import Outcome, ending_of, outcome_of
-from swn_torture.casekit.steps.registering import listed
+from swn_torture.casekit.outcome import Outcome, outcome_of, outcome_of_error
+from swn_torture.casekit.steps.registering import registrations_of
 from swn_torture.dcerpc.errors import AuthenticationError, RpcError
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.messages import (
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import ContextHandle
 
-#: Codes by which a method itself refuses a caller (MS-SWN 3.1.4 and the product note on it, AMB-22).
+#: Return values with which a method itself rejects a caller (MS-SWN 3.1.4, its product note, and AMB-22).
 DENIALS = frozenset({Win32.ERROR_ACCESS_DENIED, Win32.ERROR_NOT_AUTHENTICATED})
 NOT_SERVED = (
     "a return value of ERROR_ACCESS_DENIED (0x5) or ERROR_NOT_AUTHENTICATED (0x4DC)",
     "a fault",
-    "a refused bind",
+    "a rejected bind",
     "connection closed",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class EveryMethod:
-    """A right request of every method.
+    """A valid request for every method.
 
     Attributes:
-        witness: where.
-        home: the connection on which the registration was made.
-        handle: of that registration.
-        requests: by the name of the method.
-        names: ClientComputerName of each registration that the requests ask for.
+        witness: the target.
+        registered_on: the connection of the registration that ``handle`` belongs to.
+        handle: the context handle in the requests that take one.
+        requests: the requests by the name of the method.
+        names: the ClientComputerNames in the Register and RegisterEx requests.
     """
 
     witness: Witness
@@ -62,8 +62,16 @@ class EveryMethod:
     names: tuple[str, ...]
 
     @classmethod
-    async def of(cls, witness: Witness, **connection: Any) -> Self:
-        """Register, and prepare the requests; ``connection`` is how to connect for that."""
+    async def prepare(cls, witness: Witness, **connection: Any) -> Self:
+        """Register, and make the requests.
+
+        Args:
+            witness: the target.
+            connection: arguments of ``Witness.connect`` for the registration.
+
+        Raises:
+            CaseStopped: registering fails, which is recorded as a violation.
+        """
         registered_on = await witness.connect(**connection)
         address = await witness.address_of(0)
         handle = await witness.register(registered_on, ip_address=address)
@@ -80,10 +88,13 @@ class EveryMethod:
         names = (str(register.client_computer_name), str(register_ex.client_computer_name))
         return cls(witness, registered_on, handle, requests, names)
 
-    async def called(self, **connection: Any) -> dict[str, Outcome]:
-        """Make each call as the caller that ``connection`` (of ``Witness.connect``) describes.
+    async def call_all(self, **connection: Any) -> dict[str, Outcome]:
+        """Call every method, each on a connection of its own; returns the outcomes by method.
 
-        Each on a connection of its own: a server may close one on which it had to refuse something.
+        A server may close a connection after it has rejected a call.
+
+        Args:
+            connection: arguments of ``Witness.connect``: the user and the authentication level.
         """
         group = self.registered_on.rpc.core.assoc_group
         outcomes: dict[str, Outcome] = {}
@@ -95,22 +106,22 @@ class EveryMethod:
             except AuthenticationError as error:
                 outcomes[name] = Outcome("pdu", detail=f"no security context: {error}")
             except RpcError as error:
-                outcomes[name] = ending_of(error)
+                outcomes[name] = outcome_of_error(error)
         return outcomes
 
     async def call(self, client: WitnessClient, name: str) -> Outcome:
-        """Make one of the calls; AsyncNotify is watched only until it counts as pending."""
+        """Call one method and return its outcome. AsyncNotify may stay pending for the quiet time."""
         expect = self.witness.expect
-        patience = expect.quiet_time if name == "AsyncNotify" else expect.reply_deadline
-        return await outcome_of(client.start(self.requests[name]), patience)
+        timeout = expect.quiet_time if name == "AsyncNotify" else expect.reply_deadline
+        return await outcome_of(client.start(self.requests[name]), timeout)
 
-    async def traces(self, cluster: Controller) -> tuple[RegistrationView, ...]:
-        """The registrations that the requests ask for, as far as the cluster lists them."""
-        return await listed(cluster, *self.names)
+    async def registrations_left(self, cluster: Controller) -> tuple[RegistrationView, ...]:
+        """The registrations in the list of the cluster that the Register and RegisterEx calls have made."""
+        return await registrations_of(cluster, *self.names)
 
 
 def served(outcome: Outcome) -> bool:
-    """Whether a method has been at work: it returned something else than a denial, or it is waiting."""
+    """Whether the server executed the method: it returned a code not in ``DENIALS``, or stays pending."""
     if outcome.kind == "result":
         return outcome.code not in DENIALS
     return outcome.kind in {"silence", "malformed"}

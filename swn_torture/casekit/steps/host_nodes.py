@@ -1,4 +1,4 @@
-"""Which node hosts which interface, where clients can be moved to, and how to take a node down."""
+"""Which node hosts which interface, where clients can be moved to, and how to make interfaces UNAVAILABLE."""
 
 from __future__ import annotations
 
@@ -19,36 +19,41 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import InterfaceInfo
 
 
-#: Seconds between two looks at an interface list that is to change.
+#: Seconds between two calls of GetInterfaceList while waiting for a change.
 _POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class HostNode:
-    """A node, and the interfaces of the interface list that it hosts."""
+    """A node, and the interfaces of the interface list that it hosts.
+
+    Attributes:
+        node: its name in the cluster.
+        interfaces: its interfaces, in the order of the list.
+    """
 
     node: str
     interfaces: tuple[InterfaceInfo, ...]
 
     @property
     def ips(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Their addresses, of either family."""
+        """The addresses of its interfaces, IPv4 and IPv6."""
         return tuple(address for interface in self.interfaces for address in addresses_of(interface))
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Their addresses as registrations write them."""
+        """The addresses of its interfaces as text, as in IpAddress of a registration."""
         return tuple(map(str, self.ips))
 
     @property
     def available(self) -> bool:
-        """Whether it has interfaces, and all of them are AVAILABLE."""
+        """Whether it has interfaces and all of them are AVAILABLE."""
         states = {interface.state for interface in self.interfaces}
         return states == {InterfaceState.AVAILABLE}
 
 
 def addresses_of(interface: InterfaceInfo) -> tuple[IPv4Address | IPv6Address, ...]:
-    """The addresses that the Flags of an interface call valid, IPv4 first."""
+    """The addresses that Flags of an interface marks as valid, IPv4 first."""
     valid: list[IPv4Address | IPv6Address] = []
     if interface.flags & InterfaceFlags.IPV4:
         valid.append(interface.ipv4)
@@ -58,10 +63,10 @@ def addresses_of(interface: InterfaceInfo) -> tuple[IPv4Address | IPv6Address, .
 
 
 async def host_nodes(witness: Witness, cluster: Controller) -> tuple[HostNode, ...]:
-    """Every node with the interfaces it hosts now, in the order of the controller.
+    """Every node with the interfaces that it hosts now, in the order of the controller.
 
-    Who hosts what is known from the controller alone: a list in which all interfaces carry one group name
-    (AMB-10) does not tell.
+    Only the controller knows which node hosts an interface. The interface list may have one group name for
+    all interfaces (AMB-10).
     """
     listed = await witness.interfaces()
     found = []
@@ -72,10 +77,10 @@ async def host_nodes(witness: Witness, cluster: Controller) -> tuple[HostNode, .
 
 
 def index_of(witness: Witness, node: str) -> int:
-    """Where a node stands in the profile.
+    """The index of a node in the profile; names are compared without regard to case.
 
     Raises:
-        Unsuitable: it is not there.
+        NotTestable: the profile has no such node.
     """
     for index, each in enumerate(witness.nodes):
         if each.name.casefold() == node.casefold():
@@ -86,68 +91,93 @@ def index_of(witness: Witness, node: str) -> int:
 async def destinations(
     witness: Witness, cluster: Controller, *, other_than: str = "", at_least: int = 1
 ) -> tuple[HostNode, ...]:
-    """The nodes that clients can be moved to: with nothing but AVAILABLE interfaces, none of them ``beside``.
+    """The nodes that clients can be moved to: all their interfaces are AVAILABLE.
 
-    Those whose interfaces have one address each come first: what is said of them is beyond doubt (AMB-16).
+    Nodes with one address for each interface come first, because their notifications do not depend on how
+    the server lists dual-stack interfaces (AMB-16).
+
+    Args:
+        witness: the target.
+        cluster: its controller.
+        other_than: an address; the node that hosts it is left out.
+        at_least: how many nodes the case needs.
 
     Raises:
-        Unsuitable: there are fewer than ``at_least``.
+        NotTestable: there are fewer than ``at_least``.
     """
     found = [h for h in await host_nodes(witness, cluster) if h.available and other_than not in h.addresses]
     if len(found) < at_least:
-        raise NotTestable(f"{len(found)} nodes host AVAILABLE interfaces only, the case needs {at_least}")
+        raise NotTestable(f"{len(found)} nodes have only AVAILABLE interfaces; the case needs {at_least}")
     return tuple(sorted(found, key=lambda host: len(host.addresses) > len(host.interfaces)))
 
 
 async def destination(
     witness: Witness, cluster: Controller, *, other_than: str = "", ipv6: bool = False
 ) -> HostNode:
-    """One of them; with ``ipv6`` one that has an IPv6 address, else one that has an IPv4 address.
+    """One node that clients can be moved to, with an address of one family.
+
+    Args:
+        witness: the target.
+        cluster: its controller.
+        other_than: an address; the node that hosts it is left out.
+        ipv6: whether the node must have an IPv6 address; otherwise it must have an IPv4 address.
 
     Raises:
-        Unsuitable: there is none such.
+        NotTestable: there is no such node.
     """
     version = 6 if ipv6 else 4
     for host in await destinations(witness, cluster, other_than=other_than):
         if any(address.version == version for address in host.ips):
             return host
-    raise NotTestable(f"no other node hosts AVAILABLE interfaces only, one with an IPv{version} address")
+    raise NotTestable(f"no other node has only AVAILABLE interfaces and an IPv{version} address")
 
 
 def share_of(witness: Witness, *others: str) -> str:
-    """A share to register for, other than ``others``; scale-out if possible, since they go where all go."""
+    """The name of a share to register for, other than ``others``.
+
+    Scale-out shares come first, because every node serves them.
+
+    Raises:
+        NotTestable: the profile lists no other share.
+    """
     shares = sorted(witness.expect.shares, key=lambda share: not share.scale_out)
     for share in shares:
         if share.name not in others:
             return share.name
-    raise NotTestable("the profile lists too few shares (expect.shares)")
+    raise NotTestable("the profile lists too few shares for the case (expect.shares)")
 
 
-async def until_listed(witness: Witness, address: str, *, gone: bool = False) -> bool:
-    """Wait, as long as an event may take, until an address is in the interface list, or ``gone`` from it."""
-    wanted = ip_address(address)
+async def wait_until_listed(witness: Witness, address: str, *, gone: bool = False) -> bool:
+    """Wait until an address is in the interface list; returns whether it is there within the event deadline.
+
+    Args:
+        witness: the target; the first node is asked.
+        address: the address.
+        gone: wait until the address is not in the list instead.
+    """
+    expected = ip_address(address)
     client = await witness.connect()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + witness.expect.event_deadline
     while True:
         listed = (await client.get_interface_list()).interfaces
-        if any(wanted in addresses_of(interface) for interface in listed) is not gone:
+        if any(expected in addresses_of(interface) for interface in listed) is not gone:
             return True
         if loop.time() > deadline:
             return False
         await asyncio.sleep(_POLL_S)
 
 
-async def take_down(cluster: Controller, node: str) -> None:
-    """Have the interfaces of a node become UNAVAILABLE, by the order that disturbs least."""
+async def make_unavailable(cluster: Controller, node: str) -> None:
+    """Make the interfaces of a node UNAVAILABLE: only the interfaces if possible, else disable the node."""
     if cluster.can(Capability.INTERFACE_STATE):
         await cluster.set_interface(node, up=False)
     else:
         await cluster.disable(node)
 
 
-async def bring_up(cluster: Controller, node: str) -> None:
-    """The reverse of ``take_down``."""
+async def make_available(cluster: Controller, node: str) -> None:
+    """Make the interfaces of a node AVAILABLE again, after ``make_unavailable``."""
     if cluster.can(Capability.INTERFACE_STATE):
         await cluster.set_interface(node, up=True)
     else:

@@ -1,4 +1,4 @@
-"""The interface list while the cluster changes: which address is in which state, on which node's word."""
+"""The interface list while the cluster changes: wait for a state of it, and compare it with the nodes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 
     Interfaces = tuple[InterfaceInfo, ...]
 
-#: How often a list is asked for that is to change: short beside any event of a cluster.
+#: Seconds between two calls of GetInterfaceList while waiting for a change; any event takes longer.
 _POLL_S = 0.05
 
 
-async def interfaces_until(
-    witness: Witness, met: Callable[[Interfaces], bool], *, node: int = 0
+async def wait_for_interfaces(
+    witness: Witness, expected: Callable[[Interfaces], bool], *, node: int = 0
 ) -> Interfaces:
-    """Ask a node for the interface list until it is as wanted, as long as an event may take; the last one.
+    """Call GetInterfaceList until the list is as expected or the event deadline has passed.
 
-    A call that is not answered, as while no interface is AVAILABLE, ends that with an empty list.
+    Args:
+        witness: the target.
+        expected: whether a list is as expected.
+        node: index of the node.
+
+    Returns:
+        The last list. An empty one if a call stays pending, as it does while no interface is AVAILABLE.
 
     Raises:
-        Stop: the node does not tell its list, which is a violation.
+        CaseStopped: a call fails, which is recorded as a violation.
     """
     expect = witness.expect
     client = await witness.connect(node)
@@ -48,40 +54,49 @@ async def interfaces_until(
                 "SWN-3.1.4.1-returns-success",
                 expected=str(returns(Win32.ERROR_SUCCESS)),
                 observed=outcome,
-                note="GetInterfaceList as a stimulus",
+                note="GetInterfaceList, which the case relies on",
             )
-        notified = outcome.response.interface_list
-        interfaces: Interfaces = tuple(notified.interfaces or ()) if notified else ()
-        if met(interfaces) or loop.time() > deadline:
+        received = outcome.response.interface_list
+        interfaces: Interfaces = tuple(received.interfaces or ()) if received else ()
+        if expected(interfaces) or loop.time() > deadline:
             await client.rpc.close()
             return interfaces
         await asyncio.sleep(_POLL_S)
 
 
 def states_of(interfaces: Iterable[InterfaceInfo]) -> dict[str, int]:
-    """The state of each address in a list."""
+    """The state of each address in an interface list, by the text of the address."""
     return {str(address): interface.state for interface in interfaces for address in addresses_of(interface)}
 
 
 def show_states(states: Any) -> str:
-    """States by address for a report, in a fixed order."""
+    """States by address as text for a report, in the order of the addresses."""
     shown = (f"{address} {describe(InterfaceState, states[address])}" for address in sorted(states))
     return ", ".join(shown) or "no interface"
 
 
-async def as_hosted(
+async def listed_and_hosted_states(
     witness: Witness, cluster: Controller, addresses: Collection[str]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """The states of some addresses in the list, and those they have to be in; waits until both agree.
+    """The states of some addresses in the interface list, and the states that the nodes imply.
 
-    AVAILABLE is what a node in service hosts, UNAVAILABLE what nobody does. A node may take over addresses
-    of another meanwhile, so that is asked again and again, as long as an event may take.
+    An address is AVAILABLE if a node in service hosts it, and UNAVAILABLE if none does. A node may take over
+    addresses of another one at any time, so both are read again until they agree or the event deadline has
+    passed.
+
+    Args:
+        witness: the target.
+        cluster: its controller.
+        addresses: the addresses to compare.
+
+    Returns:
+        The states in the list (without addresses that are not in it), and the implied states.
     """
 
     async def hosted() -> dict[str, int]:
-        there = {a for node in await cluster.nodes() if node.state is NodeState.OK for a in node.addresses}
+        served = {a for node in await cluster.nodes() if node.state is NodeState.OK for a in node.addresses}
         return {
-            address: int(InterfaceState.AVAILABLE if address in there else InterfaceState.UNAVAILABLE)
+            address: int(InterfaceState.AVAILABLE if address in served else InterfaceState.UNAVAILABLE)
             for address in addresses
         }
 
@@ -90,7 +105,7 @@ async def as_hosted(
     while True:
         before = await hosted()
         listed = {a: s for a, s in states_of(await witness.interfaces()).items() if a in addresses}
-        wanted = await hosted()
-        if before == wanted == listed or loop.time() > deadline:
-            return listed, wanted
+        expected = await hosted()
+        if before == expected == listed or loop.time() > deadline:
+            return listed, expected
         await asyncio.sleep(_POLL_S)

@@ -1,12 +1,12 @@
-"""What many cases do: register, listen, have the cluster move, and wait together for what that tells.
+"""Register, call AsyncNotify, and wait for notifications of several registrations at the same time.
 
-A case stays a story: it makes its listeners, has something happen, and asks who heard what::
+A case makes its listeners, changes the cluster, and waits for the notifications::
 
     moved, other = await listen(witness), await listen(witness)
-    await cluster.move_client(moved.name, destination.node)
+    await cluster.move_client(moved.name, host.node)
 
-    await hear(moved)
-    (silent,) = await hear_nothing(other)
+    await wait_for_notifications(moved)
+    (outcome,) = await wait_quiet_time(other)
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ if TYPE_CHECKING:
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
-#: How many answers in a row are more than any case can have caused.
-_PATIENCE = 10
+#: More notifications in a row than any case can have caused.
+_MAX_NOTIFICATIONS = 10
 
 
 class Listener:
-    """A registration of a case, and the AsyncNotify it may have outstanding.
+    """A registration of a case, and its pending AsyncNotify.
 
     Attributes:
-        witness: where it is registered.
-        client: the connection it was made on.
+        witness: the target.
+        client: the connection it was registered on.
         handle: its context handle.
-        fields: what it was registered with, by parameter; ``name`` and ``address`` are two of them.
-        call: its outstanding or last AsyncNotify.
-        outcome: how that ended; None while nobody waited for it.
-        told: every notification so far.
-        last_use: when it was registered, asked, or answered last, in seconds of ``time.monotonic``.
+        fields: the parameters of the registration, by field name of the request.
+        call: its pending or last AsyncNotify; None before the first.
+        outcome: how that call ended; None while the case has not waited for it.
+        notifications: every notification so far.
+        last_use: when it was registered, or AsyncNotify was called or completed last, in seconds of
+            ``time.monotonic``.
     """
 
     def __init__(
@@ -61,21 +62,21 @@ class Listener:
         self.fields = fields
         self.call: PendingCall[AsyncNotifyResponse] | None = None
         self.outcome: Outcome | None = None
-        self.notified: list[Notification] = []
+        self.notifications: list[Notification] = []
         self.last_use = time.monotonic()
 
     @property
     def name(self) -> str:
-        """ClientComputerName."""
+        """ClientComputerName of the registration."""
         return str(self.fields["client_computer_name"])
 
     @property
     def address(self) -> str:
-        """IpAddress."""
+        """IpAddress of the registration."""
         return str(self.fields["ip_address"])
 
-    def ask(self) -> PendingCall[AsyncNotifyResponse]:
-        """Call AsyncNotify unless the last call is still outstanding; returns at once."""
+    def async_notify(self) -> PendingCall[AsyncNotifyResponse]:
+        """Call AsyncNotify, unless the last call is still pending; returns the call and does not wait."""
         if self.call is None or self.outcome not in {None, SILENCE}:
             self.call, self.outcome = self.client.async_notify(self.handle), None
             self.last_use = time.monotonic()
@@ -83,25 +84,25 @@ class Listener:
 
     @property
     def may_be_gone(self) -> bool:
-        """Whether it was left alone for so long that a server may have dropped it (MS-SWN 3.1.5.1)."""
+        """Whether it was unused for so long that the server may have removed it (MS-SWN 3.1.5.1)."""
         unused_timeout = self.witness.expect.unused_timeout
         return time.monotonic() - self.last_use >= 0.9 * unused_timeout
 
     async def wait_for_notifications(self, timeout: float) -> Outcome:
-        """Wait up to ``timeout`` seconds for the answer; asks first where no call is outstanding."""
-        outcome = await outcome_of(self.ask(), timeout)
+        """Wait up to ``timeout`` seconds for AsyncNotify to complete; call it first if none is pending."""
+        outcome = await outcome_of(self.async_notify(), timeout)
         if outcome != SILENCE:
             self.last_use = time.monotonic()
         if outcome == SUCCESS:
             notification = self._read()
-            self.notified += [notification] if notification else []
+            self.notifications += [notification] if notification else []
             outcome = dataclasses.replace(outcome, detail=str(notification or "pResp is null"))
         self.outcome = outcome
         return outcome
 
     @property
     def states_notified(self) -> list[int]:
-        """The ChangeTypes of all state changes so far."""
+        """The ChangeTypes of every RESOURCE_CHANGE so far."""
         return [
             c.change_type
             for notification in self.notifications_of(MessageType.RESOURCE_CHANGE)
@@ -109,13 +110,22 @@ class Listener:
         ]
 
     def notifications_of(self, kind: MessageType) -> list[Notification]:
-        """The notifications of a kind so far."""
-        return [notification for notification in self.notified if notification.message_type == kind]
+        """The notifications of one message type so far."""
+        return [notification for notification in self.notifications if notification.message_type == kind]
 
     def notification(self, spec: Spec, *ids: str, note: str = "") -> Notification:
-        """What the last answer told. One that tells nothing fails these rules, and the case ends with it."""
+        """The last notification.
+
+        Args:
+            spec: the checks of the case.
+            ids: the requirements that are violated if there is none.
+            note: where in the case this was.
+
+        Raises:
+            CaseStopped: the last AsyncNotify ended without a notification.
+        """
         outcome = self.outcome
-        assert outcome is not None, "nobody waited for the answer yet"
+        assert outcome is not None, "call wait_for_notifications() first"
         notification: Notification | None = None
         if outcome.kind == "malformed" or outcome == SUCCESS:
             try:
@@ -124,7 +134,7 @@ class Listener:
                 outcome = dataclasses.replace(outcome, detail=str(problem))
         if notification is None:
             spec(*ids).holds(
-                False,  # noqa: FBT003 - told nothing
+                False,  # noqa: FBT003 - there is no notification
                 expected="ERROR_SUCCESS (0x0) with a notification",
                 observed=outcome,
                 note=note,
@@ -133,9 +143,9 @@ class Listener:
         return notification
 
     def _read(self) -> Notification | None:
-        answer = self.call.call.response_meta if self.call else None
-        assert answer is not None
-        return Notification.read(answer.stub, self.client.syntax, answer.byte_order)
+        response = self.call.call.response_meta if self.call else None
+        assert response is not None
+        return Notification.read(response.stub, self.client.syntax, response.byte_order)
 
 
 def versions(witness: Witness) -> tuple[int, ...]:
@@ -148,18 +158,22 @@ async def listen(
     client: WitnessClient | None = None,
     *,
     version: int | None = None,
-    asks: bool = True,
+    async_notify: bool = True,
     **fields: Any,
 ) -> Listener:
-    """Register, and have AsyncNotify outstanding.
+    """Register, and call AsyncNotify without waiting for it.
 
     Args:
-        witness: where.
-        client: the connection; one of its own without.
-        version: 1 registers by WitnessrRegister, 2 by WitnessrRegisterEx; the target's highest without.
-        asks: whether to call AsyncNotify right away.
-        fields: parameters of the registration; by default a name that nobody else uses, at an address of the
+        witness: the target.
+        client: the connection; by default a new one.
+        version: 1 registers by WitnessrRegister, 2 by WitnessrRegisterEx; by default the highest version of
+            the target.
+        async_notify: whether to call AsyncNotify.
+        fields: parameters of the registration; by default a new ClientComputerName, and an address of the
             first node.
+
+    Raises:
+        CaseStopped: registering fails, which is recorded as a violation.
     """
     client = client or await witness.connect()
     fields = {"client_computer_name": witness.client_name(), "net_name": witness.net_name, **fields}
@@ -168,13 +182,13 @@ async def listen(
     version = version or witness.expect.version
     register = witness.register if version == 1 else witness.register_ex
     listener = Listener(witness, client, await register(client, **fields), fields)
-    if asks:
-        listener.ask()
+    if async_notify:
+        listener.async_notify()
     return listener
 
 
-async def either_syntax(witness: Witness, node: int = 0) -> list[WitnessClient]:
-    """A connection that speaks NDR32 and, where the target has it, one that speaks NDR64."""
+async def connect_each_syntax(witness: Witness, node: int = 0) -> list[WitnessClient]:
+    """A connection with NDR32 and, if the target supports it, one with NDR64."""
     clients = [await witness.connect(node, syntax=NDR32)]
     with contextlib.suppress(NotTestable):
         clients.append(await witness.connect(node, syntax=NDR64))
@@ -182,35 +196,36 @@ async def either_syntax(witness: Witness, node: int = 0) -> list[WitnessClient]:
 
 
 async def wait_for_notifications(*listeners: Listener, timeout: float | None = None) -> tuple[Outcome, ...]:
-    """Wait for the answers of all of them together, each as long as an event may take."""
+    """Wait for the AsyncNotify of each at the same time; by default until the event deadline."""
     return tuple(
         await asyncio.gather(
             *(
-                waited.wait_for_notifications(timeout or waited.witness.expect.event_deadline)
-                for waited in listeners
+                listener.wait_for_notifications(timeout or listener.witness.expect.event_deadline)
+                for listener in listeners
             )
         )
     )
 
 
 async def wait_quiet_time(*listeners: Listener) -> tuple[Outcome, ...]:
-    """Watch all of them together for as long as makes a call count as pending (SILENCE)."""
+    """Wait for the AsyncNotify of each for the quiet time: a call that is pending then ends in SILENCE."""
     return tuple(
         await asyncio.gather(
-            *(waited.wait_for_notifications(waited.witness.expect.quiet_time) for waited in listeners)
+            *(listener.wait_for_notifications(listener.witness.expect.quiet_time) for listener in listeners)
         )
     )
 
 
 async def drain_notifications(*listeners: Listener) -> tuple[Outcome, ...]:
-    """Hear all that is pending for each: ask until a call stays unanswered for the quiet time, or fails.
+    """Call AsyncNotify of each until a call stays pending for the quiet time, or fails.
 
-    ``Listener.told`` has what it was. A server that never runs dry is given up after some answers.
+    ``Listener.notifications`` then has every notification that was queued. A server that never stops sending
+    is left after some notifications.
     """
 
     async def drain(listener: Listener) -> Outcome:
         outcome = (await wait_quiet_time(listener))[0]
-        for _ in range(_PATIENCE):
+        for _ in range(_MAX_NOTIFICATIONS):
             if outcome != SUCCESS:
                 break
             outcome = (await wait_quiet_time(listener))[0]
@@ -220,12 +235,12 @@ async def drain_notifications(*listeners: Listener) -> tuple[Outcome, ...]:
 
 
 async def answered_when_called_again(listener: Listener) -> bool:
-    """Whether another AsyncNotify of a registration whose call was not answered brings an answer to either.
+    """Call AsyncNotify again while one is pending; returns whether either call returns a notification.
 
-    Then the server had news, and did not awaken the call that waited for it.
+    Then the server had queued a notification without completing the pending call.
     """
     quiet = listener.witness.expect.quiet_time
-    calls = listener.ask(), listener.client.async_notify(listener.handle)
+    calls = listener.async_notify(), listener.client.async_notify(listener.handle)
     return SUCCESS in await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
 
 
@@ -238,38 +253,50 @@ async def wait_or_move_client(
     *same_client: Listener,
     timeout: float | None = None,
 ) -> Outcome:
-    """Wait for news that, by one reading, does not end the wait but comes along with other news (AMB-17).
+    """Wait for a share move or an IP change, and move the client if the notification does not come (AMB-17).
 
-    If nothing comes, the client is moved too; what it is told of that is not looked at. State changes are
-    passed over, for an address that is added may cost the registered one its place.
+    By one reading of 3.1.4.4 these two do not complete a pending AsyncNotify; they are sent only along with
+    another notification. So if nothing comes, the client is moved, and its CLIENT_MOVE is not checked. Every
+    RESOURCE_CHANGE is skipped: a new address may make the registered address UNAVAILABLE.
 
     Args:
-        law: the law of the case; the reading that the target follows is recorded there.
-        cluster: moves the client.
-        listener: who is to hear it.
-        kind: share move or IP change.
-        home: where to move the client if need be.
-        same_client: other registrations of the client, who hear of that move, too.
-        timeout: seconds to wait before; as long as an event may take without.
+        spec: the checks of the case; the reading that the target follows is recorded as a choice.
+        cluster: the controller, which moves the client.
+        listener: the registration that must be notified.
+        kind: SHARE_MOVE or IP_CHANGE.
+        host: where to move the client.
+        same_client: other registrations of the same client, which are notified of that move too.
+        timeout: seconds to wait before the client is moved, and again afterwards; by default the event
+            deadline.
     """
     outcome = await wait_past(listener, MessageType.RESOURCE_CHANGE, timeout=timeout)
     if outcome == SUCCESS:
-        spec.choice("AMB-17", f"{kind.name}: ends the wait")
+        spec.choice("AMB-17", f"{kind.name}: completes a pending AsyncNotify")
     elif outcome == SILENCE:
         await cluster.move_client(listener.name, host.node)
         await wait_for_notifications(*same_client)
         others = (MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE)
         outcome = await wait_past(listener, *others, timeout=timeout)
         if outcome == SUCCESS:
-            spec.choice("AMB-17", f"{kind.name}: comes only along with other news")
+            spec.choice("AMB-17", f"{kind.name}: sent only along with another notification")
     return outcome
 
 
 async def wait_past(listener: Listener, *others: MessageType, timeout: float | None = None) -> Outcome:
-    """Wait for an answer of another kind than ``others``, each as long as an event may take."""
+    """Wait for a notification of another message type than ``others``, which are skipped.
+
+    Args:
+        listener: the registration.
+        others: the message types to skip.
+        timeout: seconds to wait for each notification; by default the event deadline.
+    """
     (outcome,) = await wait_for_notifications(listener, timeout=timeout)
-    for _ in range(_PATIENCE):
-        if outcome != SUCCESS or not listener.notified or listener.notified[-1].message_type not in others:
+    for _ in range(_MAX_NOTIFICATIONS):
+        if (
+            outcome != SUCCESS
+            or not listener.notifications
+            or listener.notifications[-1].message_type not in others
+        ):
             break
         (outcome,) = await wait_for_notifications(listener, timeout=timeout)
     return outcome

@@ -1,4 +1,4 @@
-"""The addresses of this machine: a client that comes from another one is another client to a server."""
+"""The IP addresses of this machine: to a server, each address is another client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 
 
 def local_addresses() -> list[IPv4Address | IPv6Address]:
-    """Every address of this network namespace, IPv4 first; none where the system does not tell."""
+    """Every address of this network namespace, IPv4 first; none on systems without these files in /proc."""
     found: list[IPv4Address | IPv6Address] = []
     if _ROUTES.is_file():
         found += sorted({IPv4Address(each) for each in _LOCAL.findall(_ROUTES.read_text("ascii"))})

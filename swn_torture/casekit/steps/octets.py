@@ -1,9 +1,9 @@
-"""Exchanges below the level of calls: octets written as they are, and what comes back, whatever it is.
+"""Send octets on a connection, and read whatever PDU comes back; bind with chosen presentation contexts.
 
 For cases about the transport itself::
 
-    answer = await answer_to(rpc, malformed, timeout=deadline)
-    law("RPC-FRAG-short-header").allows(answer, CLOSED)
+    outcome = await send_octets(rpc, malformed, timeout=deadline)
+    spec("RPC-FRAG-short-header").allows(outcome, CLOSED)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit.outcome import Outcome, ending_of
+from swn_torture.casekit.outcome import Outcome, outcome_of_error
 from swn_torture.dcerpc.errors import RpcError
 from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult, PresentationContext
 from swn_torture.dcerpc.pdu.framing import Framer
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import AnyRequest
 
 
-async def answer_to(rpc: RpcClient, *octets: bytes, timeout: float) -> Outcome:
-    """Write octets and tell what comes first within ``timeout`` seconds: a PDU, or the end of the connection.
+async def send_octets(rpc: RpcClient, *octets: bytes, timeout: float) -> Outcome:
+    """Send octets; returns the first PDU within ``timeout`` seconds, or the end of the connection.
 
-    Meant for octets that belong to no call and no bind the client knows of.
+    It is for octets that are not part of a call or a bind of the client.
     """
     try:
         for part in octets:
             rpc.write(part)
         return outcome_of_pdu(await rpc.next_pdu(timeout))
     except RpcError as error:
-        return ending_of(error, timeout)
+        return outcome_of_error(error, timeout)
 
 
 def request_octets(client: WitnessClient, message: AnyRequest, **options: Any) -> tuple[bytes, ...]:
-    """The fragments of a request, protected but not sent: to be changed, repeated, reordered or forgotten.
+    """The fragments of a request, with verifiers, but not sent. A case can change, repeat or omit them.
 
-    Each has taken a sequence number. What the server makes of them is told by ``answer_to``.
+    Each fragment uses up a sequence number. Send them by ``send_octets``.
 
     Args:
-        client: whose presentation and security context the request uses.
-        message: what to ask.
-        options: anything that ``ClientConnection.request`` takes.
+        client: the connection; the request uses its presentation context and security context.
+        message: the request.
+        options: any other argument of ``ClientConnection.request``.
     """
     stub = encode(message, client.syntax)
     options.setdefault("context_id", client.context_id)
@@ -64,9 +64,13 @@ def request_octets(client: WitnessClient, message: AnyRequest, **options: Any) -
 
 
 async def unsolicited_pdus(rpc: RpcClient, timeout: float = 0.01) -> tuple[Outcome, ...]:
-    """PDUs that came though nothing was asked, or for a call that nobody waits for.
+    """The PDUs that the server sent without a request, or for a call that the client does not wait for.
 
-    To be called behind a call that has been answered: what the server had to say before that is there by now.
+    Call it after another call has been completed: PDUs that the server sent before that have arrived.
+
+    Args:
+        rpc: the connection.
+        timeout: seconds to wait for each PDU.
     """
     found: list[Outcome] = []
     while True:
@@ -77,7 +81,7 @@ async def unsolicited_pdus(rpc: RpcClient, timeout: float = 0.01) -> tuple[Outco
 
 
 def outcome_of_pdu(pdu: Pdu) -> Outcome:
-    """A PDU as an outcome."""
+    """A received PDU as an outcome: a fault, a bind_nak, or ``pdu`` with a description."""
     match pdu:
         case FaultPdu():
             return Outcome("fault", pdu.status)
@@ -92,12 +96,12 @@ def outcome_of_pdu(pdu: Pdu) -> Outcome:
             return Outcome("pdu", detail=type_name(pdu.ptype))
 
 
-async def ending(call: Call, timeout: float) -> Outcome:
-    """How a call ended that was made with octets instead of a message; its response is not decoded."""
+async def outcome_of_raw_call(call: Call, timeout: float) -> Outcome:
+    """Wait up to ``timeout`` seconds for a call with raw stub data; its response is not decoded."""
     try:
         stub = await call.reply(timeout)
     except RpcError as error:
-        return ending_of(error, timeout)
+        return outcome_of_error(error, timeout)
     return Outcome("pdu", detail=f"response, {len(stub)} octets of stub data")
 
 
@@ -106,8 +110,8 @@ class BindOutcome:
     """How a bind or alter_context ended.
 
     Attributes:
-        result: what was agreed; None when there is no bind_ack.
-        refusal: how it was refused as a whole, or what came in place of an answer; None with a result.
+        result: the result of the negotiation; None without a bind_ack or alter_context_resp.
+        refusal: the bind_nak or fault, or what came instead of an answer; None with a result.
     """
 
     result: BindResult | None = None
@@ -115,17 +119,17 @@ class BindOutcome:
 
     @property
     def results(self) -> tuple[ContextResult, ...]:
-        """One result per proposed context in that order; none when it was refused as a whole."""
+        """The result for each proposed context, in that order; none without a bind_ack."""
         return self.result.results if self.result else ()
 
     @property
     def codes(self) -> tuple[tuple[int, int], ...]:
-        """(result, reason) of each."""
+        """(result, reason) for each proposed context."""
         return tuple((each.result, each.reason) for each in self.results)
 
     @property
     def accepted(self) -> tuple[int, ...]:
-        """Ids of the contexts that were accepted."""
+        """The ids of the accepted contexts."""
         return tuple(self.result.accepted) if self.result else ()
 
     def __str__(self) -> str:
@@ -135,40 +139,46 @@ class BindOutcome:
 
 
 async def outcome_of_bind(binding: Awaitable[BindResult]) -> BindOutcome:
-    """Wait for a bind of chosen presentation contexts and tell how it ended, whatever a peer can cause."""
+    """Wait for a bind or alter_context; returns how it ended, whatever the server does."""
     try:
         return BindOutcome(await binding)
     except RpcError as error:
-        return BindOutcome(refusal=ending_of(error))
+        return BindOutcome(refusal=outcome_of_error(error))
 
 
 def contexts(
     *transfers: SyntaxId, abstract: SyntaxId = WITNESS, first: int = 0
 ) -> tuple[PresentationContext, ...]:
-    """One presentation context for each transfer syntax, with ids counted from ``first``."""
+    """One presentation context for each transfer syntax.
+
+    Args:
+        transfers: the transfer syntaxes.
+        abstract: the interface.
+        first: id of the first context; the others count up from it.
+    """
     return tuple(
         PresentationContext(number, abstract, (each,)) for number, each in enumerate(transfers, first)
     )
 
 
 def syntax_name(syntax: SyntaxId) -> str:
-    """NDR, NDR64, or the identifier of any other transfer syntax."""
+    """The name of a transfer syntax: NDR, NDR64, or the identifier of any other."""
     return {NDR32: "NDR", NDR64: "NDR64"}.get(syntax, str(syntax))
 
 
 def received_pdus(transcript: Transcript, connection: int) -> list[tuple[Header, bytes]]:
-    """Every PDU that came in on a connection, protected as it came, up to octets that are none."""
+    """Every PDU received on a connection, with its octets as received, up to octets that are not a PDU."""
     framer = Framer(lambda _: 0xFFFF)
     framer.receive_data(transcript.stream(connection, "received"))
     found: list[tuple[Header, bytes]] = []
-    with contextlib.suppress(RpcError):  # judged where it was received
+    with contextlib.suppress(RpcError):  # the client raised it already when it received these octets
         while (received := framer.next_pdu()) is not None:
             found.append(received)
     return found
 
 
 def faults_in(transcript: Transcript) -> list[FaultPdu]:
-    """Every fault PDU that came in on any connection of a case."""
+    """Every fault PDU received on any connection of a case."""
     connections = sorted({entry.connection for entry in transcript})
     return [
         pdu

@@ -1,12 +1,15 @@
-"""The two methods that register, side by side: most of what binds one binds the other, in another section.
+"""Register and RegisterEx as one ``Method``, because most requirements are the same for both.
 
-A case about both takes ``method`` from ``each_method`` and names its rule by the slug the two rules share::
+The requirements of the two methods are in two sections, under ids that differ only in the section. A case
+about both methods lists the whole ids in its mark, takes ``method`` from ``each_method``, and names the
+requirement by the part that the two ids share::
 
     @case("SWN-3.1.4.2-null-netname", "SWN-3.1.4.5-null-netname")
     @each_method
-    async def test_null_netname(witness: Witness, law: Law, method: Method) -> None:
+    async def test_null_net_name(witness: Witness, spec: Spec, method: Method) -> None:
         ...
-        law(method.rule("null-netname")).allows(reply, returns(Win32.ERROR_INVALID_PARAMETER))
+        outcome = await method.reply(witness, client, net_name=None)
+        spec(method.rule("null-netname")).allows(outcome, INVALID_PARAMETER)
 """
 
 from __future__ import annotations
@@ -37,17 +40,17 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
 
 
-#: Seconds between two looks at the list of registrations, while waiting for it to change.
+#: Seconds between two queries for the list of registrations while waiting for it to change.
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One of the two methods.
+    """Register or RegisterEx.
 
     Attributes:
-        slug: its name in ids.
-        section: where MS-SWN describes it.
+        slug: its name in the ids of parametrized cases.
+        section: the section of MS-SWN that describes it.
         version: the protocol version it belongs to: 1 or 2.
     """
 
@@ -59,30 +62,53 @@ class Method:
         return self.slug
 
     def rule(self, slug: str) -> str:
-        """The catalogue id of this method's rule of that name."""
+        """The id of a requirement on this method: ``null-netname`` becomes ``SWN-3.1.4.2-null-netname``.
+
+        A search for a whole id does not find the call of ``rule``. It finds the mark of the case, which
+        lists the whole ids of both methods.
+        """
         return f"SWN-{self.section}-{slug}"
 
     def request(self, witness: Witness, **fields: Any) -> RegisterRequest | RegisterExRequest:
-        """A request that is right but for the fields given; IpAddress has to be.
+        """A valid request, except for the fields given. IpAddress must be one of them.
 
         Raises:
-            Unsuitable: the target implements version 1 only, and this is version 2's method.
+            NotTestable: this is RegisterEx, and the target implements version 1 only.
         """
         self._check(witness)
         return witness.registration(**fields) if self.version == 1 else witness.registration_ex(**fields)
 
     async def reply(self, witness: Witness, client: WitnessClient, **fields: Any) -> Outcome:
-        """Send such a request and tell how it ended; IpAddress is one of the first node's without."""
+        """Send a request and return its outcome.
+
+        Args:
+            witness: the target.
+            client: the connection.
+            fields: parameters; by default IpAddress is an address of the first node.
+
+        Raises:
+            NotTestable: this is RegisterEx, and the target implements version 1 only.
+        """
         if "ip_address" not in fields:
             fields["ip_address"] = await witness.address_of(0)
         request = self.request(witness, **fields)
         return await outcome_of(client.start(request), witness.expect.reply_deadline)
 
     async def register(self, witness: Witness, client: WitnessClient, **fields: Any) -> ContextHandle:
-        """Register and return the handle; a refusal stops the case as a violation."""
+        """Register and return the context handle.
+
+        Args:
+            witness: the target.
+            client: the connection.
+            fields: parameters; by default IpAddress is an address of the first node.
+
+        Raises:
+            CaseStopped: the call fails, which is recorded as a violation.
+            NotTestable: this is RegisterEx, and the target implements version 1 only.
+        """
         self._check(witness)
-        made = witness.register if self.version == 1 else witness.register_ex
-        return await made(client, **fields)
+        register = witness.register if self.version == 1 else witness.register_ex
+        return await register(client, **fields)
 
     def _check(self, witness: Witness) -> None:
         if self.version > witness.expect.version:
@@ -96,44 +122,45 @@ METHODS = (REGISTER, REGISTER_EX)
 
 
 def methods_of(witness: Witness) -> tuple[Method, ...]:
-    """Those of them that the target has."""
+    """The methods that the target implements."""
     return tuple(m for m in METHODS if m.version <= witness.expect.version)
 
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=str)
-"""Runs a case with either method as ``method``."""
+"""Runs a case once with each method, as the argument ``method``."""
 
-WRONG_PARAMETER = returns(Win32.ERROR_INVALID_PARAMETER)
+INVALID_PARAMETER = returns(Win32.ERROR_INVALID_PARAMETER)
 INVALID_STATE = returns(Win32.ERROR_INVALID_STATE)
 NOT_FOUND = returns(Win32.ERROR_NOT_FOUND)
 
-#: There is no method of that number.
-NO_SUCH_METHOD = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
+#: The server has no method with this opnum.
+OP_RNG_ERROR = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
 
-#: How a handle is refused that stands for no registration of the caller (AMB-2): by the method's own code, or
-#: by an RPC runtime that keeps the handles itself.
-MISMATCH = faults(FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH)
+#: An RPC runtime that keeps the context handles itself rejects, with one of these, a handle that is not valid
+#: on the association (AMB-2). Otherwise the method returns a code of its own.
+CONTEXT_MISMATCH = faults(FaultStatus.NCA_S_FAULT_CONTEXT_MISMATCH)
 NULL_CONTEXT = faults(FaultStatus.RPC_X_SS_IN_NULL_CONTEXT)
 
 
 def _altered(handle: ContextHandle) -> ContextHandle:
-    """A handle that differs from a good one in the last bit of its UUID."""
+    """A handle that differs from a valid one in the last bit of its UUID."""
     return ContextHandle(handle.attributes, UUID(int=handle.uuid.int ^ 1))
 
 
-#: Handles that no server has issued, made from one that it has.
+#: Handles that no server has issued, by kind, each made from a valid one.
 NEVER_ISSUED: dict[str, Callable[[ContextHandle], ContextHandle]] = {
-    "random": lambda good: ContextHandle(good.attributes, uuid4()),
+    "random": lambda valid: ContextHandle(valid.attributes, uuid4()),
     "altered": _altered,
     "null": lambda _: NULL_HANDLE,
 }
 
-each_never_issued = pytest.mark.parametrize("kind", NEVER_ISSUED)
-"""Runs a case with each kind of such a handle as ``kind``."""
-
 
 async def unregister(witness: Witness, client: WitnessClient, handle: ContextHandle) -> None:
-    """UnRegister as a stimulus; a refusal stops the case as a violation."""
+    """Call UnRegister.
+
+    Raises:
+        CaseStopped: the call fails, which is recorded as a violation.
+    """
     call = client.start(UnRegisterRequest(handle))
     outcome = await outcome_of(call, witness.expect.reply_deadline)
     if outcome != returns(Win32.ERROR_SUCCESS):
@@ -141,15 +168,15 @@ async def unregister(witness: Witness, client: WitnessClient, handle: ContextHan
             "SWN-3.1.4.3-returns-success",
             expected=str(returns(Win32.ERROR_SUCCESS)),
             observed=outcome,
-            note="UnRegister as a stimulus",
+            note="UnRegister, which the case relies on",
         )
 
 
 async def every_address(witness: Witness, node: int = 0) -> tuple[str, ...]:
-    """Every address of the interface list, as the node of this index tells it.
+    """Every address in the interface list that a node returns.
 
     Raises:
-        Unsuitable: the list is empty.
+        NotTestable: the list has no address.
     """
     found = [
         str(address) for interface in await witness.interfaces(node) for address in addresses_of(interface)
@@ -160,58 +187,67 @@ async def every_address(witness: Witness, node: int = 0) -> tuple[str, ...]:
 
 
 def scale_out_share(witness: Witness) -> str:
-    """The name of a share that the profile calls scale-out; the case has to need ``scale-out-share``."""
+    """The name of a scale-out share of the profile; the case must list ``scale-out-share`` in its needs."""
     return next(share.name for share in witness.expect.shares if share.scale_out)
 
 
-def on_share(witness: Witness, method: Method) -> dict[str, Any]:
-    """What makes a registration concern a scale-out share; Register concerns all shares anyway."""
+def share_fields(witness: Witness, method: Method) -> dict[str, Any]:
+    """The fields of a registration for a scale-out share; none for Register, which is for all shares."""
     return {"share_name": scale_out_share(witness)} if method is REGISTER_EX else {}
 
 
 def succeeded(outcome: Outcome) -> bool:
-    """Whether a registration was made: success and a handle."""
+    """Whether the call registered: it returned ERROR_SUCCESS and a context handle that is not null."""
     return outcome == returns(Win32.ERROR_SUCCESS) and outcome.response.context != NULL_HANDLE
 
 
 def with_handle(outcome: Outcome) -> str:
-    """How registering ended, and with which handle, for a report."""
+    """The outcome of a registration with its context handle, as text for a report."""
     handle = getattr(outcome.response, "context", None)
     return f"{outcome}, " + ("no handle" if handle is None else f"handle {handle}")
 
 
-async def listed(cluster: Controller, *clients: str) -> tuple[RegistrationView, ...]:
-    """The registrations of these clients, as the cluster tells them."""
+async def registrations_of(cluster: Controller, *clients: str) -> tuple[RegistrationView, ...]:
+    """The registrations with these ClientComputerNames in the list of the cluster."""
     return tuple(view for view in await cluster.registrations() if view.client_computer_name in clients)
 
 
-async def until_gone(
+async def wait_until_gone(
     cluster: Controller, names: Iterable[str], timeout: float
 ) -> tuple[RegistrationView, ...]:
-    """Wait until no registration of these clients is listed; those left after ``timeout`` seconds."""
+    """Wait until the cluster lists no registration of these clients.
+
+    Args:
+        cluster: its controller.
+        names: the ClientComputerNames.
+        timeout: seconds to wait.
+
+    Returns:
+        The registrations that are still listed after that time.
+    """
     began = time.monotonic()
-    while left := await listed(cluster, *names):
+    while left := await registrations_of(cluster, *names):
         waited = time.monotonic() - began
         if waited > timeout:
             break
-        # The longer it takes the less often it is asked for: on a live cluster each question is a program.
+        # The longer it takes, the longer the pause: on a live cluster each query runs a program.
         await asyncio.sleep(max(_POLL_S, waited / 20))
     return left
 
 
-def show_listed(views: tuple[RegistrationView, ...]) -> str:
-    """Registrations for a report."""
+def show_registrations(views: tuple[RegistrationView, ...]) -> str:
+    """Registrations as text for a report."""
     return "; ".join(f"{v.client_computer_name} at {v.ip_address} ({v.key})" for v in views) or "none listed"
 
 
 async def version_1_server(witness: Witness, variant: Callable[[str], Awaitable[Witness]]) -> Witness:
-    """A server that implements version 1 only: the target if it is one, else its variant ``version-1``."""
+    """A server that implements version 1 only: the target itself, or its variant ``version-1``."""
     if witness.expect.version == 1:
         return witness
     return await variant("version-1")
 
 
 def record_refusal(spec: Spec, method: Method, outcome: Outcome) -> None:
-    """Record a code by which registering was refused (the tables list only the most common ones)."""
+    """Record the return value of a rejected registration (the specification lists only common ones)."""
     if outcome.kind == "result" and outcome.code:
         spec(method.rule("error-codes")).record(outcome)

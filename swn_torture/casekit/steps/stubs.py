@@ -1,7 +1,7 @@
-"""Stub data as octets: requests that no codec would write, and what becomes of each.
+"""Send any octets as stub data of a call, and check how each call ends.
 
-Many of them go over one connection, one after the other, so that each answer belongs to one stimulus. A
-server may end the connection over one; the next one then goes over another.
+Many calls are made one after the other on the same connection, so that each outcome belongs to one call. A
+server may close the connection because of a call; the next call then opens a new one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from swn_torture.casekit.outcome import Outcome, faults, outcome_of, returns
-from swn_torture.casekit.steps.registering import listed, show_listed
+from swn_torture.casekit.steps.registering import registrations_of, show_registrations
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.win32 import Win32
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Registration: TypeAlias = RegisterRequest | RegisterExRequest
 
-#: The string parameters of registrations by their names in the IDL.
+#: The string parameters of registrations: name in the IDL, and field of the request.
 FIELDS = {
     "NetName": "net_name",
     "ShareName": "share_name",
@@ -44,19 +44,19 @@ FIELDS = {
     "ClientComputerName": "client_computer_name",
 }
 
-#: How an invalid octet stream is refused (MS-RPCE 3.1.3.5.2).
+#: The fault for stub data that cannot be decoded (MS-RPCE 3.1.3.5.2).
 BAD_STUB = faults(FaultStatus.RPC_X_BAD_STUB_DATA)
-#: The status that C706 has for counts that contradict each other.
+#: The fault for counts that contradict each other (C706).
 INVALID_BOUND = faults(FaultStatus.NCA_S_FAULT_INVALID_BOUND)
 
 
-class Sender:
-    """Sends stub data of any content, each on its own, and tells how each call ended.
+class StubSender:
+    """Makes calls with any stub data, one after the other.
 
     Attributes:
-        witness: where to.
-        byte_order: of the PDUs, and of what is encoded here.
-        connections: how many were needed so far.
+        witness: the target.
+        byte_order: integer representation of the PDUs and of the stub data that is encoded here.
+        connections: how many connections it has opened.
     """
 
     def __init__(self, witness: Witness, *, byte_order: ByteOrder = "little") -> None:
@@ -66,7 +66,7 @@ class Sender:
         self._client: WitnessClient | None = None
 
     async def client(self) -> WitnessClient:
-        """The connection in use: the last one, or a new one if the server has ended that."""
+        """The connection of the last call, or a new one if the server has closed it."""
         if self._client is None or self._client.rpc.closed.is_set():
             self._client = await self.witness.connect()
             self.connections += 1
@@ -75,12 +75,12 @@ class Sender:
     async def send(
         self, message: AnyRequest, stub: bytes | None = None, *, wrong: Wrong | None = None
     ) -> Outcome:
-        """Call the method of a message and wait for the end of the call.
+        """Call the method of a request, and return the outcome.
 
         Args:
-            message: what to ask.
-            stub: the octets to send in place of it.
-            wrong: what to write instead of the right thing, by field name; see ``codec.encode``.
+            message: the request.
+            stub: the octets to send instead of the encoded request.
+            wrong: values to encode instead of the right ones, by field name; see ``codec.encode``.
         """
         client = await self.client()
         if stub is None:
@@ -90,35 +90,51 @@ class Sender:
         return await outcome_of(PendingCall(client, cast("Any", message), call), deadline)
 
     async def supports_unregister_ex(self) -> bool:
-        """Whether there is an opnum 5 (from revision 14.0 on)."""
+        """Whether the server has opnum 5, UnRegisterEx (MS-SWN from revision 14.0 on)."""
         outcome = await self.send(UnRegisterExRequest(NULL_HANDLE))
         return outcome != faults(FaultStatus.NCA_S_OP_RNG_ERROR)
 
     async def still_serves(self) -> Outcome:
-        """How GetInterfaceList ends on the connection that was used last; ``closed`` if that is gone."""
+        """The outcome of GetInterfaceList on the connection of the last call, or ``closed``."""
         client = self._client
         if client is None or client.rpc.closed.is_set():
-            return Outcome("closed", detail="by one of the calls before")
+            return Outcome("closed", detail="after an earlier call")
         return await self.send(GetInterfaceListRequest())
 
 
 async def check_nothing_registered(
     spec: Spec, cluster: Controller, *ids: str, names: list[str], note: str = ""
 ) -> None:
-    """No call made under these client names has left a registration, where the cluster can tell that."""
+    """Check that the cluster lists no registration of these clients, if its controller can list them.
+
+    Args:
+        spec: the checks of the case.
+        cluster: the controller.
+        ids: the requirements to check.
+        names: the ClientComputerNames.
+        note: where in the case this was.
+    """
     if not cluster.can(Capability.LIST_REGISTRATIONS):
         return
-    left = await listed(cluster, *names)
-    spec(*ids).holds(not left, expected="no registration", observed=show_listed(left), note=note)
+    left = await registrations_of(cluster, *names)
+    spec(*ids).holds(not left, expected="no registration", observed=show_registrations(left), note=note)
 
 
 def method_name(message: AnyRequest) -> str:
-    """The method that a message calls, without the prefix that all of them share."""
+    """The name of the method that a request calls, without the prefix ``Witnessr``."""
     return Opnum(message.opnum).method.removeprefix("Witnessr")
 
 
 def check_each(spec: Spec, *ids: str, outcomes: dict[str, Outcome], allowed: Outcome, note: str = "") -> bool:
-    """Each of several calls, named by their stimulus, has ended in an allowed way; one check for all."""
+    """Check that each of several calls ended as allowed; one check for all of them.
+
+    Args:
+        spec: the checks of the case.
+        ids: the requirements to check.
+        outcomes: the outcome of each call, by a description of what it sent.
+        allowed: the allowed outcome.
+        note: where in the case this was.
+    """
     wrong = [f"{what}: {outcome}" for what, outcome in outcomes.items() if not allowed.matches(outcome)]
     return spec(*ids).holds(
         not wrong,
@@ -129,7 +145,7 @@ def check_each(spec: Spec, *ids: str, outcomes: dict[str, Outcome], allowed: Out
 
 
 def full_request(witness: Witness, method: Method, address: str, client_computer_name: str) -> Registration:
-    """A registration that is right and has every string there can be, ShareName if a share is known."""
+    """A valid registration with every string parameter; with ShareName if the profile lists a share."""
     fields = {"ip_address": address, "client_computer_name": client_computer_name}
     shares = sorted(witness.expect.shares, key=lambda share: not share.scale_out)
     if method.version > 1 and shares:
@@ -138,45 +154,52 @@ def full_request(witness: Witness, method: Method, address: str, client_computer
 
 
 def with_string(message: Registration, name: str, value: str) -> Registration:
-    """The same registration with another value for a string, given by its name in the IDL."""
+    """The same registration with another value of one string, which is given by its name in the IDL."""
     changes: dict[str, Any] = {FIELDS[name]: value}
     return dataclasses.replace(message, **changes)
 
 
 def strings_of(message: AnyRequest, witness: Witness) -> dict[str, str]:
-    """The strings of a registration by their names in the IDL, NULL ones left out."""
+    """The strings of a registration by their names in the IDL, without those that are NULL."""
     present = field_spans(message, witness.syntax)
     return {name: getattr(message, field) for name, field in FIELDS.items() if f"{name}.max_count" in present}
 
 
-async def send_cuts(sender: Sender, message: AnyRequest) -> dict[str, dict[str, Outcome]]:
-    """Send a request cut in each of its fields, at several octets of it: how each ended, by field."""
+async def send_truncated(sender: StubSender, message: AnyRequest) -> dict[str, dict[str, Outcome]]:
+    """Send a request truncated in each of its fields, at up to four octets of the field.
+
+    Returns:
+        The outcomes by field, and for each field by the number of octets sent.
+    """
     syntax = sender.witness.syntax
     stub = encode(message, syntax, byte_order=sender.byte_order)
     ended: dict[str, dict[str, Outcome]] = {}
     for field, span in field_spans(message, syntax).items():
-        hosts = {span.start, span.start + 1, (span.start + span.stop) // 2, span.stop - 1} & {*span} - {0}
+        sizes = {span.start, span.start + 1, (span.start + span.stop) // 2, span.stop - 1} & {*span} - {0}
         ended[field] = {
-            f"{place} of {len(stub)} octets": await sender.send(message, stub[:place])
-            for place in sorted(hosts)
+            f"{size} of {len(stub)} octets": await sender.send(message, stub[:size]) for size in sorted(sizes)
         }
     return ended
 
 
-async def check_cuts(
-    spec: Spec, sender: Sender, message: AnyRequest, ended: dict[str, dict[str, Outcome]]
+async def check_truncated(
+    spec: Spec, sender: StubSender, message: AnyRequest, ended: dict[str, dict[str, Outcome]]
 ) -> None:
-    """Each cut request has ended in a fault, and the connection still serves."""
+    """Check that each truncated request ended in a fault, and that the connection still works."""
     name = method_name(message)
     for field, outcomes in ended.items():
         check_each(
-            spec, "RPC-STUB-truncated", outcomes=outcomes, allowed=BAD_STUB, note=f"{name}, cut in {field}"
+            spec,
+            "RPC-STUB-truncated",
+            outcomes=outcomes,
+            allowed=BAD_STUB,
+            note=f"{name}, truncated in {field}",
         )
     await check_still_serves(spec, "RPC-STUB-truncated", sender=sender)
 
 
-async def check_still_serves(spec: Spec, *ids: str, sender: Sender) -> None:
-    """The connection of the last call is still good for others."""
+async def check_still_serves(spec: Spec, *ids: str, sender: StubSender) -> None:
+    """Check that GetInterfaceList succeeds on the connection of the last call."""
     outcome = await sender.still_serves()
     note = "GetInterfaceList on the same connection afterwards"
     spec(*ids).allows(outcome, returns(Win32.ERROR_SUCCESS), note=note)

@@ -1,8 +1,8 @@
-"""How long calls take, and how exactly that can be known.
+"""How long calls take, and how exactly that can be measured.
 
-The specification promises lower bounds to the second and no upper bounds: when a timer is looked at is the
-server's choice (AMB-27). So a wait may be late by the target's scan interval and by our own patience, and
-never early but for the resolution of two clocks.
+The specification gives lower bounds in seconds and no upper bounds: the server chooses how often it scans its
+timers (AMB-27). So a call may end late, by the scan interval of the target and the reply deadline of the
+profile. It may never end early, except by the resolution of the two clocks.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from swn_torture.target import Expectations
     from swn_torture.witness.client import PendingCall
 
-#: Seconds by which a wait may seem short though it was not: the server's clock starts when it reads the
-#: request and ours when we wrote it, so ours sees more, not less; what is left is the resolution of the
-#: server's timer, whose coarsest known is the 15.6 ms tick of Windows, read twice.
+#: Seconds by which a measured wait may be too short although the server waited long enough. The measurement
+#: starts when the request is written, before the server reads it, so the network can only lengthen it. What
+#: remains is the resolution of the server's timer. The coarsest known is the 15.6 ms tick of Windows, which
+#: counts twice: at the start and at the end.
 CLOCK_RESOLUTION_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a call ended and after how many seconds."""
+class TimedOutcome:
+    """How a call ended, and after how many seconds."""
 
     outcome: Outcome
     seconds: float
@@ -35,18 +36,18 @@ class Ending:
         return f"{self.outcome} after {self.seconds:.2f} s"
 
 
-async def ending_of(call: PendingCall[Any], timeout: float) -> Ending:
-    """Wait up to ``timeout`` seconds for a call; it has to have been started just now."""
+async def timed_outcome_of(call: PendingCall[Any], timeout: float) -> TimedOutcome:
+    """Wait up to ``timeout`` seconds for a call that was started immediately before, and measure the time."""
     began = time.monotonic()
     outcome = await outcome_of(call, timeout)
-    return Ending(outcome, time.monotonic() - began)
+    return TimedOutcome(outcome, time.monotonic() - began)
 
 
-def latest(expect: Expectations, seconds: float) -> float:
-    """When a timer of ``seconds`` has to have acted at the latest, as far as we are ready to wait."""
+def timer_deadline(expect: Expectations, seconds: float) -> float:
+    """Seconds after which a timer of ``seconds`` must have acted: plus scan interval and reply deadline."""
     return seconds + expect.scan_interval + expect.reply_deadline
 
 
 async def stay_idle(seconds: float) -> None:
-    """Do nothing for a while, because the rule at hand is about a client that does nothing."""
+    """Send nothing for some seconds, for a requirement about an idle client."""
     await asyncio.sleep(seconds)

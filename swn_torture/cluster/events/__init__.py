@@ -1,1 +1,1 @@
-"""Events of the cluster and what clients are notified of (MS-SWN 3.1.6)."""
+"""Cases about cluster events and their notifications (MS-SWN 3.1.6); ``swn_torture.cluster`` has the map."""

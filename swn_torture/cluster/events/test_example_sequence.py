@@ -12,9 +12,15 @@ from swn_torture.casekit.protocol import (
     MessageType,
     UnRegisterRequest,
 )
-from swn_torture.casekit.rules.notification_rules import naming
-from swn_torture.casekit.steps.host_nodes import addresses_of, destinations, host_nodes, index_of, take_down
-from swn_torture.casekit.steps.listeners import SUCCESS, Listener, either_syntax, wait_for_notifications
+from swn_torture.casekit.rules.notification_rules import show_as
+from swn_torture.casekit.steps.host_nodes import (
+    addresses_of,
+    destinations,
+    host_nodes,
+    index_of,
+    make_unavailable,
+)
+from swn_torture.casekit.steps.listeners import SUCCESS, Listener, connect_each_syntax, wait_for_notifications
 from swn_torture.casekit.steps.registering import REGISTER, succeeded, with_handle
 
 if TYPE_CHECKING:
@@ -33,39 +39,51 @@ if TYPE_CHECKING:
     lasts=15,
 )
 async def test_sequence(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """List interfaces, register at another node, ask, hear that the own node is down, unregister."""
+    """Run MS-SWN 4.1: list, register at another node, AsyncNotify, UNAVAILABLE, UnRegister."""
     (own, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
 
-    clients = [
+    listeners = [
         await register_at_another(witness, spec, cluster, own, client, number)
-        for number, client in enumerate(await either_syntax(witness, index_of(witness, own.node)))
+        for number, client in enumerate(await connect_each_syntax(witness, index_of(witness, own.node)))
     ]
-    await take_down(cluster, own.node)
-    await wait_for_notifications(*clients)
+    await make_unavailable(cluster, own.node)
+    await wait_for_notifications(*listeners)
 
-    for client in clients:
-        await check_end(spec, client)
+    for listener in listeners:
+        await check_notification_and_end(spec, listener)
 
 
 async def register_at_another(
     witness: Witness, spec: Spec, cluster: Controller, own: HostNode, to_own: WitnessClient, number: int
 ) -> Listener:
-    """The example up to AsyncNotify: the client is connected to ``own`` and looks for a witness beside it."""
+    """Run the example up to AsyncNotify: list interfaces at node ``own``, then register at another node.
+
+    Args:
+        witness: the target.
+        spec: the checks of the case.
+        cluster: the controller, which knows the node of each interface.
+        own: the node that the client uses and registers for.
+        to_own: a connection to that node.
+        number: the number of the client, from 0, which chooses among the other nodes.
+
+    Raises:
+        CaseStopped: a call is rejected, or no other node has an interface with INTERFACE_WITNESS.
+    """
     rule, deadline = spec("SWN-4.1-example-sequence"), witness.expect.reply_deadline
-    notified = await outcome_of(to_own.start(GetInterfaceListRequest()), deadline)
-    if not rule.allows(notified, SUCCESS, note=f"GetInterfaceList at {own.node}, in {to_own.syntax}"):
+    outcome = await outcome_of(to_own.start(GetInterfaceListRequest()), deadline)
+    if not rule.allows(outcome, SUCCESS, note=f"GetInterfaceList at {own.node}, in {to_own.syntax}"):
         raise spec.stop()
-    interfaces = notified.response.interface_list.interfaces or ()
+    interfaces = outcome.response.interface_list.interfaces or ()
     marked = {str(a) for i in interfaces if i.flags & InterfaceFlags.WITNESS for a in addresses_of(i)}
     others = [h for h in await host_nodes(witness, cluster) if marked.intersection(h.addresses)]
     if not others:
         rule.holds(
-            False,  # noqa: FBT003 - nobody is left to register with
-            expected=f"INTERFACE_WITNESS on the interfaces of the other nodes, as {own.node} tells them",
+            False,  # noqa: FBT003 - no node is left to register with
+            expected=f"INTERFACE_WITNESS on the interfaces of other nodes in the list of {own.node}",
             observed=", ".join(f"{' '.join(map(str, addresses_of(i)))} {i.flags:#x}" for i in interfaces),
         )
         raise spec.stop()
-    # Clients are free in their choice; these two choose differently where they can.
+    # A client may choose any of these nodes; the two clients choose different ones if possible.
     witness_node = others[number % len(others)].node
     client = await witness.connect(index_of(witness, witness_node), syntax=to_own.syntax)
     fields = {
@@ -82,30 +100,35 @@ async def register_at_another(
     ):
         raise spec.stop()
     listener = Listener(witness, client, reply.response.context, fields)
-    listener.ask()
+    listener.async_notify()
     return listener
 
 
-async def check_end(spec: Spec, client: Listener) -> None:
-    """The example from the notification on; its lengths and names are put down beside those of the text."""
-    rule, note = spec("SWN-4.1-example-sequence"), f"in {client.client.syntax}"
-    if client.outcome == SILENCE:
-        # Nobody has to be told of a change, but everybody should be.
-        spec("SWN-3.1.6.1-queues-change").allows(client.outcome, SUCCESS, note=f"AsyncNotify, {note}")
+async def check_notification_and_end(spec: Spec, listener: Listener) -> None:
+    """Check the example from the notification on; record Length and ResourceName next to those of the text.
+
+    Raises:
+        CaseStopped: there is no notification.
+    """
+    rule, note = spec("SWN-4.1-example-sequence"), f"in {listener.client.syntax}"
+    if listener.outcome == SILENCE:
+        # That the server notifies of a change is a SHOULD, so a missing notification is not a violation.
+        spec("SWN-3.1.6.1-queues-change").allows(listener.outcome, SUCCESS, note=f"AsyncNotify, {note}")
         raise spec.stop()
-    notification = client.notification(spec, "SWN-4.1-example-sequence")
+    notification = listener.notification(spec, "SWN-4.1-example-sequence")
     rule.holds(
         notification.message_type == MessageType.RESOURCE_CHANGE
         and [change.change_type for change in notification.changes[:1]] == [ChangeType.UNAVAILABLE],
-        expected=f"RESOURCE_CHANGE, {naming(ChangeType)(ChangeType.UNAVAILABLE)}",
+        expected=f"RESOURCE_CHANGE, {show_as(ChangeType)(ChangeType.UNAVAILABLE)}",
         observed=notification,
         note=f"AsyncNotify, {note}",
     )
+    names = ", ".join(change.text for change in notification.changes)
     rule.record(
-        f"Length {notification.length}, ResourceName {', '.join(change.text for change in notification.changes)!r} for "
-        f"NetName {client.fields['net_name']!r}; in the example Length 28, 'GENERALFS' for 'generalfs'",
+        f"Length {notification.length}, ResourceName {names!r} for NetName {listener.fields['net_name']!r}; "
+        "in the example Length 28, 'GENERALFS' for 'generalfs'",
         note,
     )
-    deadline = client.witness.expect.reply_deadline
-    ended = await outcome_of(client.client.start(UnRegisterRequest(client.handle)), deadline)
-    rule.allows(ended, SUCCESS, note=f"UnRegister, {note}")
+    deadline = listener.witness.expect.reply_deadline
+    unregistered = await outcome_of(listener.client.start(UnRegisterRequest(listener.handle)), deadline)
+    rule.allows(unregistered, SUCCESS, note=f"UnRegister, {note}")

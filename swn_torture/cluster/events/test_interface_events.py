@@ -1,4 +1,4 @@
-"""Interfaces that go down and come up: what the list says, and who hears of it (MS-SWN 3.1.6.1)."""
+"""Interfaces that go down and up: the interface list and the notifications (MS-SWN 3.1.6.1)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SILENCE, case, outcome_of
 from swn_torture.casekit.protocol import ChangeType, InterfaceState, MessageType
-from swn_torture.casekit.rules.notification_rules import name_form, naming
-from swn_torture.casekit.steps.host_nodes import HostNode, bring_up, destinations, take_down
-from swn_torture.casekit.steps.interface_list import interfaces_until, show_states, states_of
+from swn_torture.casekit.rules.notification_rules import name_source, show_as
+from swn_torture.casekit.steps.host_nodes import HostNode, destinations, make_available, make_unavailable
+from swn_torture.casekit.steps.interface_list import show_states, states_of, wait_for_interfaces
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
@@ -50,22 +50,23 @@ _EVENT_RULES = (
     lasts=20,
 )
 async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """An interface that goes down and comes up changes in the list, and those who registered for it hear."""
+    """An interface goes down and up: its State in the list changes, its registrations are notified."""
     await down_and_up(witness, spec, cluster)
 
 
 @case(*_EVENT_RULES, needs=("variant:one-group",), lasts=5)
 async def test_down_and_up_in_one_group(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
-    """The same where all interfaces have one group name: its address tells which interface is meant."""
+    """With one InterfaceGroupName for all interfaces, an event changes the interface with its address."""
     witness = await variant("one-group")
     assert witness.cluster is not None
     await down_and_up(witness, spec, witness.cluster)
 
 
 async def down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Take an interface down, announce that again, bring it up; lists and listeners are watched."""
-    here = await witness.address_of(0)
-    host = max(await destinations(witness, cluster, other_than=here), key=lambda each: len(each.addresses))
+    """Take a node's interfaces down, repeat that event, bring them up; check lists and notifications."""
+    own_address = await witness.address_of(0)
+    candidates = await destinations(witness, cluster, other_than=own_address)
+    host = max(candidates, key=lambda each: len(each.addresses))
     before = await witness.interfaces()
     affected = [
         await listen(witness, version=version, ip_address=address)
@@ -78,89 +79,98 @@ async def down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None
         if address not in host.addresses
     ]
 
-    await take_down(cluster, host.node)
+    await make_unavailable(cluster, host.node)
     await wait_for_notifications(*affected)
 
     group = host.interfaces[0].group_name
     for listener in affected:
-        await check_told(spec, listener, ChangeType.UNAVAILABLE, group)
+        await check_notified(spec, listener, ChangeType.UNAVAILABLE, group)
     await check_states(witness, spec, host, before, InterfaceState.UNAVAILABLE)
     repeated = await listen(witness, version=1, ip_address=host.addresses[0])
-    await take_down(cluster, host.node)
+    await make_unavailable(cluster, host.node)
     await drain_notifications(repeated, *others)
     spec("SWN-3.1.6.1-repeat-state").record(
-        f"UNAVAILABLE announced once more: {'; '.join(map(str, repeated.notified)) or 'nothing is told'}"
+        f"UNAVAILABLE repeated: {'; '.join(map(str, repeated.notifications)) or 'no notification'}"
     )
     for listener in others:
         spec("SWN-3.1.6.1-other-ip-untouched").holds(
             not listener.notifications_of(MessageType.RESOURCE_CHANGE),
             expected="no RESOURCE_CHANGE",
-            observed="; ".join(map(str, listener.notified)) or listener.outcome,
-            note=f"registered for {listener.address}, while {' and '.join(host.addresses)} went down",
+            observed="; ".join(map(str, listener.notifications)) or listener.outcome,
+            note=f"registered for {listener.address}; {' and '.join(host.addresses)} went down",
         )
 
-    # New registrations, for a server may drop one that it has told of UNAVAILABLE (AMB-30).
+    # Register again: a server may drop a registration after it sent UNAVAILABLE (AMB-30).
     affected = [
         await listen(witness, version=version, ip_address=address)
         for address in host.addresses
         for version in versions(witness)
     ]
     other_name = await listen_under_another_name(witness, spec, host)
-    await bring_up(cluster, host.node)
+    await make_available(cluster, host.node)
     await wait_for_notifications(*affected)
     await wait_quiet_time(*other_name)
 
     for listener in affected:
-        await check_told(spec, listener, ChangeType.AVAILABLE, group)
+        await check_notified(spec, listener, ChangeType.AVAILABLE, group)
     await check_states(witness, spec, host, before, InterfaceState.AVAILABLE)
     for listener in other_name:
-        notified = "; ".join(map(str, listener.notified)) or str(listener.outcome)
+        received = "; ".join(map(str, listener.notifications)) or str(listener.outcome)
         spec("SWN-3.1.6.1-other-name-untouched").record(
-            f"registered as {listener.fields['net_name']}: {notified}"
+            f"registered as {listener.fields['net_name']}: {received}"
         )
 
 
-async def check_told(spec: Spec, listener: Listener, change_type: ChangeType, group: str) -> None:
-    """A registration was told of a change of its interface, by the call that was outstanding."""
+async def check_notified(spec: Spec, listener: Listener, change_type: ChangeType, group: str) -> None:
+    """Check that the pending call completed with the change of the interface.
+
+    Raises:
+        CaseStopped: the server completes a call only after a second AsyncNotify.
+    """
     note = f"registered for {listener.address} as {listener.fields['net_name']}, interface of group {group}"
     queued = spec("SWN-3.1.6.1-queues-change", "SWN-V14-3.1.6.1-network-name")
     if listener.outcome == SILENCE and await answered_when_called_again(listener):
-        spec("SWN-3.1.6.1-wake-async").allows(SILENCE, SUCCESS, note=f"{note}; answered after a second call")
+        note = f"{note}; an AsyncNotify completes only after a second one is sent"
+        spec("SWN-3.1.6.1-wake-async").allows(SILENCE, SUCCESS, note=note)
         raise spec.stop()
     if not queued.allows(listener.outcome or SILENCE, SUCCESS, note=note):
-        spec.choice("AMB-12", f"group {group}, NetName {listener.fields['net_name']}: nothing is told")
+        spec.choice("AMB-12", f"group {group}, NetName {listener.fields['net_name']}: no notification")
         return
     spec("SWN-3.1.6.1-wake-async").allows(listener.outcome or SILENCE, SUCCESS, note=note)
     notification = listener.notification(spec, "SWN-3.1.6.1-queues-change")
-    queued.equal(notification.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType), note=note)
+    queued.equal(notification.message_type, MessageType.RESOURCE_CHANGE, show=show_as(MessageType), note=note)
     for change in notification.changes[-1:]:
         spec("SWN-3.1.6.1-change-state").equal(
-            change.change_type, change_type, show=naming(ChangeType), note=note
+            change.change_type, change_type, show=show_as(ChangeType), note=note
         )
         spec("SWN-3.1.6.1-change-name").equal(change.text, group, note=note)
-        spec.choice("AMB-11", name_form(change.text, listener, {group}) or f"another name: {change.text}")
+        spec.choice("AMB-11", name_source(change.text, listener, {group}) or f"another name: {change.text}")
     same = group.casefold() == str(listener.fields["net_name"]).casefold()
-    spec.choice("AMB-12", f"told, the group name being {'equal to' if same else 'other than'} the NetName")
+    spec.choice("AMB-12", f"notified; the group name {'equals' if same else 'differs from'} the NetName")
 
 
 async def check_states(
     witness: Witness, spec: Spec, host: HostNode, before: tuple[InterfaceInfo, ...], state: InterfaceState
 ) -> None:
-    """Every other node lists the interfaces of a node in this state, and the rest as before."""
-    wanted = {**states_of(before), **dict.fromkeys(host.addresses, int(state))}
-    rest = {address: state for address, state in wanted.items() if address not in host.addresses}
+    """Check that every other node lists the interfaces of a node in this state, and the rest as before.
+
+    Raises:
+        CaseStopped: GetInterfaceList stays pending at a node.
+    """
+    expected = {**states_of(before), **dict.fromkeys(host.addresses, int(state))}
+    rest = {address: state for address, state in expected.items() if address not in host.addresses}
     for index, node in enumerate(witness.nodes):
         if node.name.casefold() == host.node.casefold():
             continue
         listed = states_of(
-            await interfaces_until(witness, lambda notified: states_of(notified) == wanted, node=index)
+            await wait_for_interfaces(witness, lambda found: states_of(found) == expected, node=index)
         )
-        note = f"as {node.name} tells it, after {host.node} became {state.name}"
+        note = f"interface list of {node.name}, after {host.node} became {state.name}"
         if not listed:
             spec("SWN-3.1.6.1-lookup").holds(
-                False,  # noqa: FBT003 - the other interfaces are concerned, too
-                expected="an answer, for the interfaces of other nodes are still AVAILABLE",
-                observed="no answer, as while no interface is AVAILABLE",
+                False,  # noqa: FBT003 - no list arrived, so the other interfaces are wrong as well
+                expected="a list, because the interfaces of other nodes are still AVAILABLE",
+                observed="the call stays pending, as if no interface were AVAILABLE",
                 note=note,
             )
             raise spec.stop()
@@ -173,7 +183,7 @@ async def check_states(
 
 
 async def listen_under_another_name(witness: Witness, spec: Spec, host: HostNode) -> list[Listener]:
-    """The same under another name of the cluster, if it has one; who has not says so."""
+    """Register under another name of the cluster; record the rejection if the cluster has no other name."""
     fields = {
         "ip_address": host.addresses[0],
         "net_name": f"{witness.net_name}.other.example",
@@ -185,5 +195,5 @@ async def listen_under_another_name(witness: Witness, spec: Spec, host: HostNode
         spec("SWN-3.1.6.1-other-name-untouched").record(f"no registration as {fields['net_name']}: {outcome}")
         return []
     listener = Listener(witness, client, outcome.response.context, fields)
-    listener.ask()
+    listener.async_notify()
     return [listener]

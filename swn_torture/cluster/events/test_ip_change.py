@@ -1,4 +1,4 @@
-"""AsyncNotify answered with an IP change (MS-SWN 3.1.4.4, 3.1.6.4)."""
+"""IP changes: the AsyncNotify response with IP_CHANGE_NOTIFICATION (MS-SWN 3.1.4.4, 3.1.6.4)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from swn_torture.casekit.protocol import NDR32, NDR64, AddressFlags, MessageType
 from swn_torture.casekit.rules.move_rules import SUCCESS_RULES, check_move, check_move_to_ipv6, move_rules
 from swn_torture.casekit.rules.notification_rules import (
     FAMILY_RULES,
-    FRAME_RULES,
     IPV6_RULES,
+    LAYOUT_RULES,
     LIST_RULES,
     check_families,
-    check_frame,
     check_ipv6,
+    check_layout,
     check_list,
-    naming,
+    show_as,
 )
 from swn_torture.casekit.steps.host_nodes import (
     HostNode,
@@ -25,7 +25,7 @@ from swn_torture.casekit.steps.host_nodes import (
     destination,
     host_nodes,
     share_of,
-    until_listed,
+    wait_until_listed,
 )
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 _NEEDS = ("version-2", "change-address", "spare-address", "move-client", "list-nodes")
-_WAKES = ("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.4-ip-type", "SWN-3.1.4.5-ip-flag-true")
-_LISTED = "after GetInterfaceList had shown the new address"
+_NOTIFIED = ("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.4-ip-type", "SWN-3.1.4.5-ip-flag-true")
+_LISTED = "after GetInterfaceList returned the new address"
 
 
 @case(
-    *_WAKES,
+    *_NOTIFIED,
     *SUCCESS_RULES,
     *move_rules("ip"),
-    *FRAME_RULES,
+    *LAYOUT_RULES,
     *LIST_RULES,
     "SWN-3.1.4.4-ip-needs-v2-client",
     "SWN-3.1.4.4-processed-removed-ip",
@@ -67,63 +67,69 @@ _LISTED = "after GetInterfaceList had shown the new address"
     lasts=20,
 )
 async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A new address is told, once, to those who asked for IP changes, and to nobody who registers later."""
+    """Add an address: registrations with IP_NOTIFICATION get one IP_CHANGE, all others get none."""
     host = await destination(witness, cluster, other_than=await witness.address_of(0))
-    mine: dict[str, Any] = {
+    without_flag: dict[str, Any] = {
         "client_computer_name": witness.client_name(),
         "ip_address": host.addresses[0],
     }
-    wanting: dict[str, Any] = {**mine, "flags": int(RegisterFlags.IP_NOTIFICATION)}
+    with_flag: dict[str, Any] = {**without_flag, "flags": int(RegisterFlags.IP_NOTIFICATION)}
     syntaxes = {"NDR32": NDR32, "NDR64": NDR64}
-    notified = [
-        await listen(witness, await witness.connect(syntax=syntax), **wanting) for syntax in syntaxes.values()
+    flagged = [
+        await listen(witness, await witness.connect(syntax=syntax), **with_flag)
+        for syntax in syntaxes.values()
     ]
-    without_flag = await listen(witness, **mine)
-    version_1_server = await listen(witness, version=1, **mine)
+    unflagged = await listen(witness, **without_flag)
+    version_1 = await listen(witness, version=1, **without_flag)
 
-    new = await add_address(witness, cluster, host.node, 4)
-    for listener in notified:
-        await hear_ip_change(spec, cluster, listener, host, without_flag, version_1_server)
+    new_address = await add_address(witness, cluster, host.node, 4)
+    for listener in flagged:
+        await wait_for_ip_change(spec, cluster, listener, host, unflagged, version_1)
 
-    for name, listener in zip(syntaxes, notified, strict=True):
+    for name, listener in zip(syntaxes, flagged, strict=True):
         assert listener.outcome is not None
         if listener.outcome.kind == "result":
             spec(*SUCCESS_RULES).allows(listener.outcome, SUCCESS)
-        notification = listener.notification(spec, *_WAKES, note=f"{name}, {_LISTED}")
+        notification = listener.notification(spec, *_NOTIFIED, note=f"{name}, {_LISTED}")
         spec("SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true").equal(
-            notification.message_type, MessageType.IP_CHANGE, show=naming(MessageType)
+            notification.message_type, MessageType.IP_CHANGE, show=show_as(MessageType)
         )
-        check_frame(spec, notification, note=name)
-        changed = await destination_of(witness, cluster, spec, notification, host.node, new)
-        list_ = check_move(spec, "ip", notification, changed)
-        check_list(spec, list_, changed, note=name)
-        flags = sorted({entry.flags & AddressFlags(0x1B) for entry in list_.entries})
-        spec.choice("AMB-15", f"IP change: {', '.join(map(naming(AddressFlags), flags))}")
+        check_layout(spec, notification, note=name)
+        changed = await changed_host(witness, cluster, spec, notification, host.node, new_address)
+        address_list = check_move(spec, "ip", notification, changed)
+        check_list(spec, address_list, changed, note=name)
+        flags = sorted({entry.flags & AddressFlags(0x1B) for entry in address_list.entries})
+        spec.choice("AMB-15", f"IP change: {', '.join(map(show_as(AddressFlags), flags))}")
 
-    fresh = [await listen(witness, **wanting), await listen(witness, version=1, **mine)]
-    before = len(notified[0].notifications_of(MessageType.IP_CHANGE))
-    await drain_notifications(*notified, without_flag, version_1_server, *fresh)
+    later = [await listen(witness, **with_flag), await listen(witness, version=1, **without_flag)]
+    received_before = len(flagged[0].notifications_of(MessageType.IP_CHANGE))
+    await drain_notifications(*flagged, unflagged, version_1, *later)
 
-    def check_untold(listener: Listener, note: str, *ids: str, told_before: int = 0) -> None:
+    def check_no_ip_change(listener: Listener, note: str, *ids: str, received_before: int = 0) -> None:
         spec(*ids).holds(
-            len(listener.notifications_of(MessageType.IP_CHANGE)) == told_before,
+            len(listener.notifications_of(MessageType.IP_CHANGE)) == received_before,
             expected="no IP_CHANGE",
-            observed="; ".join(map(str, listener.notified[told_before:])) or listener.outcome,
+            observed="; ".join(map(str, listener.notifications[received_before:])) or listener.outcome,
             note=note,
         )
 
-    check_untold(notified[0], "the next AsyncNotify", "SWN-3.1.4.4-processed-removed-ip", told_before=before)
-    check_untold(without_flag, "registration with Flags 0", "SWN-3.1.4.5-ip-flag-false")
-    check_untold(
-        version_1_server,
-        "registration of version 1 under the same client name",
+    check_no_ip_change(
+        flagged[0],
+        "the next AsyncNotify",
+        "SWN-3.1.4.4-processed-removed-ip",
+        received_before=received_before,
+    )
+    check_no_ip_change(unflagged, "registration with Flags 0", "SWN-3.1.4.5-ip-flag-false")
+    check_no_ip_change(
+        version_1,
+        "registration of version 1 with the same ClientComputerName",
         "SWN-3.1.4.4-ip-needs-v2-client",
         "SWN-3.1.4.5-entry-client-version",
         "SWN-3.1.4.2-v2-client-version",
         "SWN-3.1.4.2-v2-no-ip-notification",
     )
-    check_untold(fresh[0], "registered after the change", "SWN-3.1.4.5-no-initial-ip")
-    check_untold(fresh[1], "registered after the change", "SWN-3.1.4.2-v2-pending-ip-empty")
+    check_no_ip_change(later[0], "registered after the change", "SWN-3.1.4.5-no-initial-ip")
+    check_no_ip_change(later[1], "registered after the change", "SWN-3.1.4.2-v2-pending-ip-empty")
 
 
 @case(
@@ -137,71 +143,72 @@ async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) 
     lasts=20,
 )
 async def test_ipv6_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A new IPv6 address is told in IPV6, and so are moves to the node that has it now."""
+    """After an IPv6 address is added, IP_CHANGE, CLIENT_MOVE and SHARE_MOVE return it in the IPV6 field."""
     host = await destination(witness, cluster, other_than=await witness.address_of(0))
     share = share_of(witness)
-    watcher = await listen(witness, ip_address=host.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
+    flagged = await listen(witness, ip_address=host.addresses[0], flags=int(RegisterFlags.IP_NOTIFICATION))
 
-    new = await add_address(witness, cluster, host.node, 6)
+    new_address = await add_address(witness, cluster, host.node, 6)
     (after,) = [each for each in await host_nodes(witness, cluster) if each.node == host.node]
-    mover = await listen(witness, share_name=share, ip_address=host.addresses[0])
-    await cluster.move_client(mover.name, host.node)
-    await wait_past(mover, MessageType.RESOURCE_CHANGE)
-    moved = mover.notification(spec, "SWN-3.1.4.4-move-type")
-    check_move_to_ipv6(spec, "move", moved, after)
-    if moved.lists:
-        check_families(spec, moved.lists[0], after)
-        check_ipv6(spec, moved.lists[0], after)
+    moved = await listen(witness, share_name=share, ip_address=host.addresses[0])
+    await cluster.move_client(moved.name, host.node)
+    await wait_past(moved, MessageType.RESOURCE_CHANGE)
+    client_move = moved.notification(spec, "SWN-3.1.4.4-move-type")
+    check_move_to_ipv6(spec, "move", client_move, after)
+    if client_move.lists:
+        check_families(spec, client_move.lists[0], after)
+        check_ipv6(spec, client_move.lists[0], after)
 
-    await cluster.move_share(share, host.node, client=mover.name)
-    await wait_or_move_client(spec, cluster, mover, MessageType.SHARE_MOVE, after)
-    check_move_to_ipv6(spec, "share", mover.notification(spec, "SWN-3.1.4.4-share-type"), after)
+    await cluster.move_share(share, host.node, client=moved.name)
+    await wait_or_move_client(spec, cluster, moved, MessageType.SHARE_MOVE, after)
+    check_move_to_ipv6(spec, "share", moved.notification(spec, "SWN-3.1.4.4-share-type"), after)
 
-    await hear_ip_change(spec, cluster, watcher, after)
-    notification = watcher.notification(spec, "SWN-3.1.4.4-ip-type", note=_LISTED)
-    changed = await destination_of(witness, cluster, spec, notification, host.node, new)
-    check_move_to_ipv6(spec, "ip", notification, changed)
+    await wait_for_ip_change(spec, cluster, flagged, after)
+    ip_change = flagged.notification(spec, "SWN-3.1.4.4-ip-type", note=_LISTED)
+    changed = await changed_host(witness, cluster, spec, ip_change, host.node, new_address)
+    check_move_to_ipv6(spec, "ip", ip_change, changed)
 
 
 async def add_address(witness: Witness, cluster: Controller, node: str, version: int) -> str:
-    """Give a node a spare address of the family; returns it when the server lists it.
+    """Add a spare IPv4 or IPv6 address (``version`` 4 or 6) to a node and wait until the server lists it.
 
     Raises:
-        Unsuitable: there is no spare one, or the server never lists it.
+        NotTestable: the profile lists no spare address of that family, or the server never lists it.
     """
     for address in witness.expect.spare_addresses:
         if ip_address(address).version == version:
             await cluster.add_address(node, address)
-            if await until_listed(witness, address):
+            if await wait_until_listed(witness, address):
                 return address
-            raise NotTestable(f"{address} was given to {node}, but the interface list never showed it")
+            raise NotTestable(f"{address} was added to {node}, but the interface list never showed it")
     raise NotTestable(f"the profile lists no spare IPv{version} address (expect.spare_addresses)")
 
 
-async def hear_ip_change(
+async def wait_for_ip_change(
     spec: Spec, cluster: Controller, listener: Listener, host: HostNode, *same_client: Listener
 ) -> None:
-    """Wait for an IP change that the server knows of already, so that it is late after the quiet time."""
+    """Wait for an IP_CHANGE; the quiet time is enough, because the server lists the address already."""
     quiet = listener.witness.expect.quiet_time
     await wait_or_move_client(
         spec, cluster, listener, MessageType.IP_CHANGE, host, *same_client, timeout=quiet
     )
 
 
-async def destination_of(
+async def changed_host(
     witness: Witness, cluster: Controller, spec: Spec, notification: Notification, node: str, new: str
 ) -> HostNode:
-    """What the change was about: the node with all its addresses, the interface's group, or the new address.
+    """The addresses that an IP_CHANGE lists: all of the node, of its interface group, or the new one alone.
 
-    What an event about an address names is up to the application (AMB-19).
+    Which of them an IP change names is the choice of the application (AMB-19). Without a match the result is
+    the node with all its addresses.
     """
     (host,) = [each for each in await host_nodes(witness, cluster) if each.node == node]
-    alone = tuple(i for i in host.interfaces if ip_address(new) in addresses_of(i))
-    groups = {interface.group_name for interface in alone}
-    group = tuple(i for i in await witness.interfaces() if i.group_name in groups)
+    with_address = tuple(i for i in host.interfaces if ip_address(new) in addresses_of(i))
+    names = {interface.group_name for interface in with_address}
+    group = tuple(i for i in await witness.interfaces() if i.group_name in names)
     for what, candidate in (
         ("the addresses of the node", host),
-        ("the new address alone", HostNode(node, alone)),
+        ("the new address alone", HostNode(node, with_address)),
         ("the addresses of the interface group", HostNode(node, group)),
     ):
         if set(notification.addresses) == set(candidate.addresses):

@@ -1,13 +1,14 @@
-"""Which registrations a move of a client or of a share applies to (MS-SWN 3.1.6.2, 3.1.6.3)."""
+"""Which registrations a client move or a share move notifies (MS-SWN 3.1.6.2, 3.1.6.3)."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import SILENCE, case
 from swn_torture.casekit.cluster import Capability, ControllerError
-from swn_torture.casekit.protocol import MessageType
-from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.protocol import AddressFlags, MessageType
+from swn_torture.casekit.rules.notification_rules import show_as
 from swn_torture.casekit.steps.host_nodes import HostNode, destination, destinations, share_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
@@ -33,9 +34,9 @@ _MOVES = ("move-client", "list-nodes", "two-nodes")
 _SHARES = ("version-2", "move-share", "any-share", "list-nodes", "two-nodes")
 
 
-def notified(listener: Listener) -> str:
-    """All that a listener heard, for a report."""
-    return "; ".join(map(str, listener.notified)) or str(listener.outcome)
+def show_received(listener: Listener) -> str:
+    """All notifications of a registration, or how its call ended, for a report."""
+    return "; ".join(map(str, listener.notifications)) or str(listener.outcome)
 
 
 # Client moves
@@ -43,120 +44,122 @@ def notified(listener: Listener) -> str:
 
 
 @case("SWN-3.1.6.2-match-client", "SWN-3.1.6.2-wake", needs=_MOVES)
-async def test_move_goes_by_client_name(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Of waiting registrations those of the client that is moved are answered, and no others."""
+async def test_move_matches_client_name(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """A client move completes the pending calls of that client; calls under other names stay pending."""
     name = witness.client_name()
-    mine = [
+    of_client = [
         await listen(witness, client_computer_name=name, version=version) for version in versions(witness)
     ]
-    others = [
+    of_others = [
         await listen(witness, version=1, client_computer_name=other)
         for other in (witness.client_name(), f"{name}X", name[:-1])
     ]
-    host = await destination(witness, cluster, other_than=others[0].address)
+    host = await destination(witness, cluster, other_than=of_others[0].address)
 
     await cluster.move_client(name, host.node)
-    outcomes = await wait_for_notifications(*mine)
-    silent = await wait_quiet_time(*others)
+    outcomes = await wait_for_notifications(*of_client)
+    other_outcomes = await wait_quiet_time(*of_others)
 
-    for listener, outcome in zip(mine, outcomes, strict=True):
+    for listener, outcome in zip(of_client, outcomes, strict=True):
         spec("SWN-3.1.6.2-wake", "SWN-3.1.6.2-match-client").allows(outcome, SUCCESS)
         notification = listener.notification(spec, "SWN-3.1.6.2-wake")
         spec("SWN-3.1.6.2-wake").equal(
             notification.message_type,
             MessageType.CLIENT_MOVE,
-            show=naming(MessageType),
+            show=show_as(MessageType),
             note=str(notification),
         )
-    for listener, outcome in zip(others, silent, strict=True):
+    for listener, outcome in zip(of_others, other_outcomes, strict=True):
         spec("SWN-3.1.6.2-match-client").allows(
-            outcome, SILENCE, note=f"registered as {listener.name}, while {name} was moved"
+            outcome, SILENCE, note=f"registered as {listener.name}; the move is for {name}"
         )
 
 
 @case("SWN-3.1.6.2-set-move", needs=(*_MOVES, "three-nodes"))
 async def test_later_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client that is moved twice before it asks is told of the second destination alone."""
-    listener = await listen(witness, version=1, asks=False)
+    """Move a client twice, then call AsyncNotify: it returns the second destination only."""
+    listener = await listen(witness, version=1, async_notify=False)
     first, second = (await destinations(witness, cluster, other_than=listener.address))[:2]
 
     for host in (first, second):
         await cluster.move_client(listener.name, host.node)
     await drain_notifications(listener)
 
-    check_last(spec, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
+    check_only_last(spec, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
 
 
-def check_last(spec: Spec, listener: Listener, kind: MessageType, host: HostNode, rule: str) -> None:
-    """Of two events of a kind only the second was told: the one about this node."""
+def check_only_last(spec: Spec, listener: Listener, kind: MessageType, host: HostNode, rule: str) -> None:
+    """Check that two events of one kind led to one notification, with the addresses of the later node."""
     notifications = listener.notifications_of(kind)
     spec(rule).holds(
         len(notifications) == 1 and set(notifications[0].addresses) == set(host.addresses),
         expected=f"{kind.name} once, with the addresses of {host.node}: {', '.join(host.addresses)}",
-        observed=notified(listener),
+        observed=show_received(listener),
     )
 
 
 @case("SWN-3.1.6.2-destination-forms", needs=_MOVES)
 async def test_destination_forms(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client is moved to a node, an interface group, an address of either family, a host's full name."""
+    """Move clients to a node, a group name, IP addresses and a host name; record the results."""
     host = await destination(witness, cluster, other_than=await witness.address_of(0))
-    forms = {"node": host.node, "interface group": host.interfaces[0].group_name}
-    forms |= {f"IPv{address.version} address": str(address) for address in host.ips}
-    forms |= {"full name of the host": f"{host.node}.swn.test"}
+    forms = {"a node": host.node, "an interface group": host.interfaces[0].group_name}
+    forms |= {f"an IPv{address.version} address": str(address) for address in host.ips}
+    forms |= {"a full host name": f"{host.node}.swn.test"}
     listeners = {form: await listen(witness, version=1) for form in forms}
 
-    refused = {}
+    rejected = {}
     for form, listener in listeners.items():
         try:
             await cluster.move_client(listener.name, forms[form])
         except ControllerError as problem:
-            refused[form] = str(problem)
-    await wait_quiet_time(*(listener for form, listener in listeners.items() if form not in refused))
+            rejected[form] = str(problem)
+    await wait_quiet_time(*(listener for form, listener in listeners.items() if form not in rejected))
 
     for form, listener in listeners.items():
-        result = f"not offered: {refused[form]}" if form in refused else notified(listener)
-        spec("SWN-3.1.6.2-destination-forms").record(f"{form} {forms[form]}: {result}")
+        result = f"not supported: {rejected[form]}" if form in rejected else show_received(listener)
+        spec("SWN-3.1.6.2-destination-forms").record(f"{form}, {forms[form]}: {result}")
         spec.choice(
-            "AMB-19", f"a move to a {form}: {'not offered' if form in refused else told_how(listener)}"
+            "AMB-19",
+            f"a move to {form}: {'not supported' if form in rejected else count_addresses(listener)}",
         )
 
 
-def told_how(listener: Listener) -> str:
-    """How many addresses a listener was sent to."""
-    if listener.outcome != SUCCESS or not listener.notified:
+def count_addresses(listener: Listener) -> str:
+    """The number of addresses in the last notification, for a report."""
+    if listener.outcome != SUCCESS or not listener.notifications:
         return "no notification"
-    return f"{len(listener.notified[-1].entries)} addresses"
+    number = len(listener.notifications[-1].entries)
+    return f"{number} address{'' if number == 1 else 'es'}"
 
 
 @case("SWN-3.1.6.2-clientname-compare", needs=_MOVES)
 async def test_client_name_in_another_form(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client is moved by its name in other letters, in short, or in full: whether that is the same name."""
+    """Move clients by their names in other case, with and without a domain; record who is notified."""
     host = await destination(witness, cluster, other_than=await witness.address_of(0))
     short, full = witness.client_name(), f"{witness.client_name()}.contoso.com"
     forms = {
-        "in capitals and small letters exchanged": (full, full.swapcase()),
-        "without its domain": (f"{short}A.contoso.com", f"{short}A"),
-        "with a domain that it was registered without": (f"{short}B", f"{short}B.contoso.com"),
+        "upper and lower case exchanged": (full, full.swapcase()),
+        "without the registered domain": (f"{short}A.contoso.com", f"{short}A"),
+        "with a domain that was not registered": (f"{short}B", f"{short}B.contoso.com"),
     }
     listeners = {
         form: await listen(witness, version=1, client_computer_name=names[0]) for form, names in forms.items()
     }
 
     for _, moved in forms.values():
-        await move_if_there(cluster.move_client(moved, host.node))
+        await move_if_registered(cluster.move_client(moved, host.node))
     await wait_quiet_time(*listeners.values())
 
     for form, listener in listeners.items():
         spec("SWN-3.1.6.2-clientname-compare").record(
-            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {notified(listener)}", form
+            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {show_received(listener)}", form
         )
 
 
-async def move_if_there(order: Awaitable[None]) -> None:
-    """Give an order; a controller that finds nobody whom it concerns says so by an error, and may."""
+async def move_if_registered(move: Awaitable[None]) -> None:
+    """Run a move; ignore the error with which a controller reports that no registration matches."""
     try:
-        await order
+        await move
     except ControllerError:
         return
 
@@ -166,74 +169,78 @@ async def move_if_there(order: Awaitable[None]) -> None:
 
 
 @case("SWN-3.1.6.3-match", "SWN-3.1.6.3-wake", needs=_SHARES)
-async def test_share_move_goes_by_client_and_share(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Of registrations that differ in client, share and version, the one that all three fit is answered."""
+async def test_share_move_matches_client_and_share(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """A share move notifies the version 2 registration of that client for that share, and no other."""
     share = share_of(witness)
-    mine: dict[str, Any] = {"client_computer_name": witness.client_name(), "share_name": share}
-    full = await listen(witness, **mine)
+    matching: dict[str, Any] = {"client_computer_name": witness.client_name(), "share_name": share}
+    match = await listen(witness, **matching)
     other_client = await listen(witness, share_name=share)
-    no_share = await listen(witness, **{**mine, "share_name": None})
-    version_1 = await listen(witness, version=1, client_computer_name=full.name)
+    no_share = await listen(witness, **{**matching, "share_name": None})
+    version_1 = await listen(witness, version=1, client_computer_name=match.name)
     others = {"another client": other_client, "ShareName NULL": no_share, "version 1": version_1}
     if len(witness.expect.shares) > 1:
-        others["another share"] = await listen(witness, **{**mine, "share_name": share_of(witness, share)})
-    host = await destination(witness, cluster, other_than=full.address)
-    # Some servers tell whoever registers for a share where it is best reached (AMB-33): that is no event.
-    await drain_notifications(full, *others.values())
-    unprompted = {what: len(listener.notified) for what, listener in others.items()}
+        others["another share"] = await listen(
+            witness, **{**matching, "share_name": share_of(witness, share)}
+        )
+    host = await destination(witness, cluster, other_than=match.address)
+    # Some servers send SHARE_MOVE at once to every registration for a share (AMB-33); do not count that.
+    await drain_notifications(match, *others.values())
+    received_before = {what: len(listener.notifications) for what, listener in others.items()}
 
-    await cluster.move_share(share, host.node, client=full.name)
-    (outcome,) = await wait_for_notifications(full)
+    await cluster.move_share(share, host.node, client=match.name)
+    (outcome,) = await wait_for_notifications(match)
     if outcome == SILENCE:
-        if await answered_when_called_again(full):
-            spec("SWN-3.1.6.3-wake").allows(outcome, SUCCESS, note="answered after a second call")
+        if await answered_when_called_again(match):
+            note = "an AsyncNotify completes only after a second one is sent"
+            spec("SWN-3.1.6.3-wake").allows(outcome, SUCCESS, note=note)
             raise spec.stop()
         quiet = witness.expect.quiet_time
-        outcome = await wait_or_move_client(spec, cluster, full, MessageType.SHARE_MOVE, host, timeout=quiet)
+        outcome = await wait_or_move_client(spec, cluster, match, MessageType.SHARE_MOVE, host, timeout=quiet)
     await drain_notifications(*others.values())
 
     spec("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").allows(outcome, SUCCESS)
-    notification = full.notification(spec, "SWN-3.1.6.3-wake")
+    notification = match.notification(spec, "SWN-3.1.6.3-wake")
     spec("SWN-3.1.6.3-wake", "SWN-3.1.6.3-match").equal(
-        notification.message_type, MessageType.SHARE_MOVE, show=naming(MessageType), note=str(notification)
+        notification.message_type, MessageType.SHARE_MOVE, show=show_as(MessageType), note=str(notification)
     )
     for what, listener in others.items():
+        received = listener.notifications[received_before[what] :]
         spec("SWN-3.1.6.3-match").holds(
-            all(n.message_type != MessageType.SHARE_MOVE for n in listener.notified[unprompted[what] :]),
+            all(each.message_type != MessageType.SHARE_MOVE for each in received),
             expected="no SHARE_MOVE",
-            observed="; ".join(map(str, listener.notified[unprompted[what] :])) or listener.outcome,
+            observed="; ".join(map(str, received)) or listener.outcome,
             note=f"registration with {what}",
         )
 
 
 @case("SWN-3.1.6.3-set", needs=(*_SHARES, "three-nodes"))
 async def test_later_share_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A share that moves twice before its client asks is told with the second destination alone."""
+    """Move a share twice, then call AsyncNotify: it returns the second destination only."""
     share = share_of(witness)
-    listener = await listen(witness, share_name=share, asks=False)
+    listener = await listen(witness, share_name=share, async_notify=False)
     first, second = (await destinations(witness, cluster, other_than=listener.address))[:2]
 
     for host in (first, second):
         await cluster.move_share(share, host.node, client=listener.name)
     await drain_notifications(listener)
-    if not listener.notified:
+    if not listener.notifications:
         await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, second)
 
-    check_last(spec, listener, MessageType.SHARE_MOVE, second, "SWN-3.1.6.3-set")
+    check_only_last(spec, listener, MessageType.SHARE_MOVE, second, "SWN-3.1.6.3-set")
 
 
 @case("SWN-3.1.6.3-sharename-compare", needs=_SHARES)
-async def test_share_name_in_other_letters(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A share is moved by its name in other letters: whether that is the same name."""
+async def test_share_name_in_other_case(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """Move a share by its name in other case; record whether its client is notified."""
     share = share_of(witness)
     listener = await listen(witness, share_name=share)
     host = await destination(witness, cluster, other_than=listener.address)
 
-    await move_if_there(cluster.move_share(share.swapcase(), host.node, client=listener.name))
+    await move_if_registered(cluster.move_share(share.swapcase(), host.node, client=listener.name))
     await wait_quiet_time(listener)
 
     spec("SWN-3.1.6.3-sharename-compare").record(
-        f"registered for {share}, moved as {share.swapcase()}: {notified(listener)}"
+        f"registered for {share}, moved as {share.swapcase()}: {show_received(listener)}"
     )
 
 
@@ -241,34 +248,91 @@ async def test_share_name_in_other_letters(witness: Witness, spec: Spec, cluster
 # ----------------------------------------------------------------------------------------------------------
 
 
-@case("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only", needs=("version-1",))
+_SHARE_MOVE_RULES = ("SWN-3.1.4.4-share-needs-v2-server", "SWN-2.2.2.4-share-move-v2-only")
+_IP_CHANGE_RULES = ("SWN-3.1.4.4-ip-needs-v2-server", "SWN-2.2.2.4-ip-change-v2-only")
+
+
+@case(
+    *_SHARE_MOVE_RULES,
+    *_IP_CHANGE_RULES,
+    "SWN-2.2.2.1-online",
+    "SWN-2.2.2.1-offline",
+    "SWN-3.1.6.3-v2-only",
+    "SWN-3.1.6.4-v2-only",
+    needs=("version-1",),
+    syntaxes="both",
+)
 async def test_version_1_server(
     witness: Witness, spec: Spec, cluster: Controller, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """A server of version 1 tells nobody of share moves and new addresses, but of client moves."""
-    old = await version_1_server(witness, variant)
-    controller = old.cluster or cluster
-    listener = await listen(old, version=1)
-    host = await destination(old, controller, other_than=listener.address)
-    expect = old.profile.expect
+    """A version 1 server sends CLIENT_MOVE without ONLINE or OFFLINE; no SHARE_MOVE, no IP_CHANGE."""
+    server = await version_1_server(witness, variant)
+    controller = server.cluster or cluster
+    listener = await listen(server, version=1)
+    host = await destination(server, controller, other_than=listener.address)
+    # The rules about the events that the cluster can cause, by the notification that must not follow.
+    rules: dict[MessageType, tuple[str, ...]] = {}
+    if await check_share_move_ignored(spec, controller, listener, host):
+        rules[MessageType.SHARE_MOVE] = _SHARE_MOVE_RULES
+    if await check_address_change_ignored(spec, controller, listener, host):
+        rules[MessageType.IP_CHANGE] = _IP_CHANGE_RULES
 
-    await move_if_there(controller.move_share(expect.shares[0].name, host.node, client=listener.name))
-    (after_share,) = await wait_quiet_time(listener)
-    spec("SWN-3.1.6.3-v2-only").allows(after_share, SILENCE, note=f"{expect.shares[0].name} was moved")
-    if controller.can(Capability.CHANGE_ADDRESS) and expect.spare_addresses:
-        await controller.add_address(host.node, expect.spare_addresses[0])
-        (after_address,) = await wait_quiet_time(listener)
-        spec("SWN-3.1.6.4-v2-only").allows(
-            after_address, SILENCE, note=f"{expect.spare_addresses[0]} was added to {host.node}"
-        )
-        await controller.remove_address(host.node, expect.spare_addresses[0])
     await controller.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
-
-    notification = listener.notification(spec, "SWN-3.1.6.3-v2-only")
+    notification = listener.notification(
+        spec, "SWN-3.1.6.3-v2-only", "SWN-2.2.2.1-online", *itertools.chain(*rules.values())
+    )
     spec("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only").equal(
         notification.message_type,
         MessageType.CLIENT_MOVE,
-        show=naming(MessageType),
-        note="what it is told at last",
+        show=show_as(MessageType),
+        note="the response after the client move",
     )
+    await drain_notifications(listener)
+
+    moves = listener.notifications_of(MessageType.CLIENT_MOVE)
+    for kind, ids in rules.items():
+        spec(*ids).holds(
+            bool(moves) and not listener.notifications_of(kind),
+            expected=f"CLIENT_MOVE, but no {kind.name}",
+            observed=show_received(listener),
+        )
+    entries = [entry for move in moves for entry in move.entries]
+    for rule, bit in (
+        ("SWN-2.2.2.1-online", AddressFlags.ONLINE),
+        ("SWN-2.2.2.1-offline", AddressFlags.OFFLINE),
+    ):
+        spec(rule).holds(
+            bool(entries) and not any(entry.flags & bit for entry in entries),
+            expected=f"at least one entry, none with IPADDR_{bit.name}: only version 2 defines it",
+            observed=show_received(listener),
+        )
+
+
+async def check_share_move_ignored(
+    spec: Spec, cluster: Controller, listener: Listener, host: HostNode
+) -> bool:
+    """Check that the call stays pending while a share moves; False if the cluster cannot move one."""
+    witness = listener.witness
+    if not (witness.expect.shares and cluster.can(Capability.MOVE_SHARE)):
+        return False
+    share = share_of(witness)
+    await move_if_registered(cluster.move_share(share, host.node, client=listener.name))
+    (outcome,) = await wait_quiet_time(listener)
+    spec("SWN-3.1.6.3-v2-only").allows(outcome, SILENCE, note=f"after a move of {share} to {host.node}")
+    return True
+
+
+async def check_address_change_ignored(
+    spec: Spec, cluster: Controller, listener: Listener, host: HostNode
+) -> bool:
+    """Check that the call stays pending while an address is added; False if the cluster cannot add one."""
+    spares = listener.witness.expect.spare_addresses
+    if not (spares and cluster.can(Capability.CHANGE_ADDRESS)):
+        return False
+    await cluster.add_address(host.node, spares[0])
+    (outcome,) = await wait_quiet_time(listener)
+    note = f"after {spares[0]} was added to {host.node}"
+    spec("SWN-3.1.6.4-v2-only").allows(outcome, SILENCE, note=note)
+    await cluster.remove_address(host.node, spares[0])
+    return True

@@ -1,6 +1,6 @@
-"""A node fails or is taken out of service, and a client registered through another one hears of it.
+"""Node failures: a node fails or is disabled, and clients registered at another node are notified.
 
-That is what the protocol is for (MS-SWN 1.3); the rules are those of 3.1.6.1.
+This is the purpose of the protocol (MS-SWN 1.3); the rules are those of MS-SWN 3.1.6.1.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import pytest
 from swn_torture.casekit import SILENCE, case, outcome_of
 from swn_torture.casekit.cluster import Failure
 from swn_torture.casekit.protocol import ChangeType, MessageType
-from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.rules.notification_rules import show_as
 from swn_torture.casekit.steps.host_nodes import HostNode, destinations, index_of
-from swn_torture.casekit.steps.interface_list import as_hosted, show_states
+from swn_torture.casekit.steps.interface_list import listed_and_hosted_states, show_states
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
-    either_syntax,
+    connect_each_syntax,
     listen,
     versions,
     wait_for_notifications,
     wait_quiet_time,
 )
 from swn_torture.casekit.steps.registering import (
-    MISMATCH,
+    CONTEXT_MISMATCH,
     NOT_FOUND,
     methods_of,
     succeeded,
@@ -35,6 +35,8 @@ from swn_torture.casekit.steps.registering import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from swn_torture.casekit import Spec
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.protocol import ContextHandle
@@ -61,16 +63,16 @@ _RULES = (
     lasts=30,
 )
 async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A node is taken out of service and put back: its clients hear both through another node."""
-    scene = await Scene.set(witness, spec, cluster)
+    """Disable and enable a node: clients registered through another node are notified of both."""
+    scenario = await FailureScenario.prepare(witness, spec, cluster)
 
-    await cluster.disable(scene.host.node)
-    await scene.check_told_of_the_failure()
-    await scene.check_list("out of service")
+    await cluster.disable(scenario.host.node)
+    await scenario.check_failure_notified()
+    await scenario.check_list("was disabled")
 
-    await scene.check_told_of_the_return(cluster.enable(scene.host.node))
-    await scene.check_list("back")
-    await scene.check_new_registration()
+    await scenario.check_return_notified(cluster.enable(scenario.host.node))
+    await scenario.check_list("was enabled")
+    await scenario.check_new_registration()
 
 
 @case(
@@ -82,31 +84,34 @@ async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) 
 )
 @pytest.mark.parametrize("how", [Failure.CRASH, Failure.POWER_OFF], ids=str)
 async def test_node_fails(witness: Witness, spec: Spec, cluster: Controller, how: Failure) -> None:
-    """A node fails and comes back: its clients hear both through another node, and it remembers nobody."""
+    """A node fails and recovers: clients at another node are notified; its own handles become unknown."""
     cluster.require(how.capability)
-    scene = await Scene.set(witness, spec, cluster)
-    lost = await scene.register_at_the_node_itself()
+    scenario = await FailureScenario.prepare(witness, spec, cluster)
+    lost = await scenario.register_at_failing_node()
 
-    await cluster.fail(scene.host.node, how)
-    await scene.check_told_of_the_failure()
-    await scene.check_list("failed")
+    await cluster.fail(scenario.host.node, how)
+    await scenario.check_failure_notified()
+    await scenario.check_list("failed")
 
-    await scene.check_told_of_the_return(cluster.recover(scene.host.node))
-    await scene.check_list("back")
-    await scene.check_new_registration()
-    await scene.check_forgotten(lost)
+    await scenario.check_return_notified(cluster.recover(scenario.host.node))
+    await scenario.check_list("recovered")
+    await scenario.check_new_registration()
+    await scenario.check_handle_unknown(lost)
 
 
 @dataclass
-class Scene:
-    """A cluster of which one node will fail, and registrations at another node.
+class FailureScenario:
+    """A cluster in which one node will fail, with registrations at another node.
 
     Attributes:
-        home: the node that will fail, and its interfaces.
-        index: of that node in the profile.
-        near: registrations for its addresses, of each version and in each transfer syntax.
-        late: one more of them that has no AsyncNotify outstanding when it happens.
-        far: registrations for an address that stays.
+        witness: the target.
+        spec: the checks of the case.
+        cluster: the controller.
+        host: the node that will fail, with its interfaces.
+        index: the index of that node in the profile.
+        affected: registrations for its addresses, of each version and in each transfer syntax.
+        without_call: another registration for its first address, with no pending AsyncNotify at the failure.
+        unaffected: registrations for an address of the other node.
     """
 
     witness: Witness
@@ -114,87 +119,90 @@ class Scene:
     cluster: Controller
     host: HostNode
     index: int
-    near: list[Listener]
-    late: Listener
-    far: list[Listener]
+    affected: list[Listener]
+    without_call: Listener
+    unaffected: list[Listener]
 
     @classmethod
-    async def set(cls, witness: Witness, spec: Spec, cluster: Controller) -> Scene:
-        """Choose the node and register."""
-        here = await witness.address_of(0)
-        host_nodes = await destinations(witness, cluster, other_than=here)
-        host = max(host_nodes, key=lambda each: len(each.addresses))
+    async def prepare(cls, witness: Witness, spec: Spec, cluster: Controller) -> FailureScenario:
+        """Choose the node that will fail, and register at another node."""
+        own_address = await witness.address_of(0)
+        candidates = await destinations(witness, cluster, other_than=own_address)
+        host = max(candidates, key=lambda each: len(each.addresses))
         index = index_of(witness, host.node)
 
         async def register(address: str, **options: Any) -> Listener:
             return await listen(witness, ip_address=address, **{"version": versions(witness)[-1], **options})
 
-        near = [
+        affected = [
             await listen(witness, client, version=version, ip_address=address)
-            for client in await either_syntax(witness)
+            for client in await connect_each_syntax(witness)
             for address in host.addresses
             for version in versions(witness)
         ]
-        late = await register(host.addresses[0], asks=False)
-        far = [await register(here, version=version) for version in versions(witness)]
-        return cls(witness, spec, cluster, host, index, near, late, far)
+        without_call = await register(host.addresses[0], async_notify=False)
+        unaffected = [await register(own_address, version=version) for version in versions(witness)]
+        return cls(witness, spec, cluster, host, index, affected, without_call, unaffected)
 
-    async def check_told_of_the_failure(self) -> None:
-        """Whoever registered for the node's addresses hears that they are UNAVAILABLE, and nobody else."""
+    async def check_failure_notified(self) -> None:
+        """Check that registrations for the node's addresses get UNAVAILABLE, and no others do."""
         spec = self.spec
-        await wait_for_notifications(*self.near)
-        far = asyncio.create_task(wait_quiet_time(*self.far))
-        await wait_for_notifications(self.late)
-        for listener in (*self.near, self.late):
+        await wait_for_notifications(*self.affected)
+        unaffected = asyncio.create_task(wait_quiet_time(*self.unaffected))
+        await wait_for_notifications(self.without_call)
+        for listener in (*self.affected, self.without_call):
             note = f"registered for {listener.address} of {self.host.node}"
-            note += ", asked afterwards" if listener is self.late else ""
+            note += ", AsyncNotify after the failure" if listener is self.without_call else ""
             outcome = listener.outcome or SILENCE
             if not spec("SWN-3.1.6.1-queues-change").allows(outcome, SUCCESS, note=note):
                 continue
-            if listener is not self.late:
+            if listener is not self.without_call:
                 spec("SWN-3.1.6.1-wake-async").allows(outcome, SUCCESS, note=note)
             self._check_unavailable(listener, note)
-        await far
-        for listener in self.far:
+        await unaffected
+        for listener in self.unaffected:
             spec("SWN-3.1.6.1-other-ip-untouched").holds(
                 not listener.notifications_of(MessageType.RESOURCE_CHANGE),
                 expected="no RESOURCE_CHANGE",
-                observed="; ".join(map(str, listener.notified)) or listener.outcome,
-                note=f"registered for {listener.address}, which no failure of {self.host.node} concerns",
+                observed="; ".join(map(str, listener.notifications)) or listener.outcome,
+                note=f"registered for {listener.address}, not an address of {self.host.node}",
             )
 
-    async def check_told_of_the_return(self, order: Any) -> None:
-        """Give the order that brings the node back; its clients hear that its addresses are AVAILABLE.
+    async def check_return_notified(self, recovery: Awaitable[None]) -> None:
+        """Bring the node back and check that registrations for its addresses get AVAILABLE.
 
-        Another node may have taken the addresses over before. A server may drop a registration after it has
-        told of a failure (AMB-30): then there is nothing more to hear by it.
+        Another node may have taken over the addresses before that. A server may drop a registration after it
+        sent UNAVAILABLE (AMB-30); it then sends no more notifications for it.
+
+        Args:
+            recovery: the call of the controller that brings the node back.
         """
         spec = self.spec
-        told_before = {listener: len(listener.notified) for listener in self.near}
-        returned = asyncio.ensure_future(order)
+        received_before = {listener: len(listener.notifications) for listener in self.affected}
+        recovered = asyncio.ensure_future(recovery)
         loop = asyncio.get_running_loop()
         end = loop.time() + self.witness.expect.event_deadline
 
-        async def until_available(listener: Listener) -> None:
+        async def wait_until_available(listener: Listener) -> None:
             while not self._last_is_available(listener):
                 if await listener.wait_for_notifications(max(0.0, end - loop.time())) != SUCCESS:
                     return
 
-        await asyncio.gather(returned, *map(until_available, self.near))
-        for listener in self.near:
+        await asyncio.gather(recovered, *map(wait_until_available, self.affected))
+        for listener in self.affected:
             available = self._last_is_available(listener)
             if not available and listener.outcome == NOT_FOUND:
-                spec.choice("AMB-30", "a registration is dropped after UNAVAILABLE was told")
+                spec.choice("AMB-30", "a registration is dropped after UNAVAILABLE was sent")
                 continue
-            # A change that is not told at all breaks a SHOULD; one that is told as something else, a MUST.
+            # No notification violates a SHOULD; a notification of another state violates a MUST.
             rules = ["SWN-3.1.6.1-queues-change", "SWN-3.1.6.1-change-state"]
-            if available or len(listener.notified) > told_before[listener]:
+            if available or len(listener.notifications) > received_before[listener]:
                 rules.append("SWN-3.1.4.4-change-otherwise-available")
             spec(*rules).holds(
                 available,
                 expected="RESOURCE_CHANGE, AVAILABLE (0x1)",
-                observed=f"{'; '.join(map(str, listener.notified))}; then {listener.outcome}",
-                note=f"registered for {listener.address} of {self.host.node}, which came back",
+                observed=f"{'; '.join(map(str, listener.notifications))}; then {listener.outcome}",
+                note=f"registered for {listener.address} of {self.host.node}, which is in service again",
             )
 
     @staticmethod
@@ -207,7 +215,7 @@ class Scene:
         return bool(changes) and changes[-1].change_type == ChangeType.AVAILABLE
 
     def _check_unavailable(self, listener: Listener, note: str) -> None:
-        """The last answer tells of UNAVAILABLE, first of all."""
+        """Check that the first change in the last notification is UNAVAILABLE."""
         notification = listener.notification(self.spec, "SWN-3.1.6.1-queues-change")
         if self.spec("SWN-3.1.6.1-queues-change").holds(
             notification.message_type == MessageType.RESOURCE_CHANGE and bool(notification.changes),
@@ -218,43 +226,46 @@ class Scene:
             self.spec("SWN-3.1.4.4-change-unavailable", "SWN-3.1.6.1-change-state").equal(
                 notification.changes[0].change_type,
                 ChangeType.UNAVAILABLE,
-                show=naming(ChangeType),
+                show=show_as(ChangeType),
                 note=note,
             )
 
-    async def check_list(self, what: str) -> None:
-        """The list has the node's addresses as AVAILABLE where somebody hosts them, else as UNAVAILABLE."""
-        listed, hosted = await as_hosted(self.witness, self.cluster, self.host.addresses)
+    async def check_list(self, event: str) -> None:
+        """Check that the list has each address of the node AVAILABLE if a node hosts it, else UNAVAILABLE."""
+        listed, hosted = await listed_and_hosted_states(self.witness, self.cluster, self.host.addresses)
         self.spec("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
             listed,
             hosted,
             show=show_states,
-            note=f"as {self.witness.nodes[0].name} tells it, {self.host.node} being {what}",
+            note=f"interface list of {self.witness.nodes[0].name}, after {self.host.node} {event}",
         )
 
     async def check_new_registration(self) -> None:
-        """After the return clients register again for the node's addresses, by either method."""
+        """Check that clients can register again for the node's addresses, by Register and RegisterEx."""
         for address in self.host.addresses:
             for method in methods_of(self.witness):
-                reply = await method.reply(self.witness, self.near[0].client, ip_address=address)
+                reply = await method.reply(self.witness, self.affected[0].client, ip_address=address)
                 self.spec(method.rule("returns-success")).holds(
                     succeeded(reply),
                     expected="ERROR_SUCCESS (0x0) with a handle",
                     observed=with_handle(reply),
-                    note=f"registering for {address} after {self.host.node} came back",
+                    note=f"registration for {address}, {self.host.node} in service again",
                 )
 
-    async def register_at_the_node_itself(self) -> ContextHandle:
-        """A registration that dies with the node."""
+    async def register_at_failing_node(self) -> ContextHandle:
+        """Register at the node that will fail; the failure ends this registration."""
         client = await self.witness.connect(self.index)
-        return await self.witness.register(client, ip_address=self.far[0].address)
+        return await self.witness.register(client, ip_address=self.unaffected[0].address)
 
-    async def check_forgotten(self, lost: ContextHandle) -> None:
-        """The node that came back does not know that handle any more."""
+    async def check_handle_unknown(self, lost: ContextHandle) -> None:
+        """Check that the recovered node rejects a handle that it issued before the failure."""
         self.witness.forget_ports()
         client = await self.witness.connect(self.index)
         quiet = self.witness.expect.quiet_time
         outcome = await outcome_of(client.async_notify(lost), quiet)
         self.spec("SWN-3.1.3-registrations-empty").allows(
-            outcome, NOT_FOUND, MISMATCH, note=f"AsyncNotify by a handle from before {self.host.node} failed"
+            outcome,
+            NOT_FOUND,
+            CONTEXT_MISMATCH,
+            note=f"AsyncNotify with a handle from before {self.host.node} failed",
         )

@@ -1,4 +1,4 @@
-"""AsyncNotify answered with state changes of an interface (MS-SWN 3.1.4.4, 3.1.6.1)."""
+"""State changes: the AsyncNotify response with RESOURCE_CHANGE_NOTIFICATION (MS-SWN 3.1.4.4, 3.1.6.1)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 from swn_torture.casekit import case, outcome_of, returns
 from swn_torture.casekit.protocol import AddressFlags, ChangeType, MessageType, Win32
 from swn_torture.casekit.raw.notification import CHANGE_HEADER
-from swn_torture.casekit.rules.notification_rules import check_length, fits, name_form, naming
-from swn_torture.casekit.steps.host_nodes import HostNode, bring_up, destinations, host_nodes, take_down
+from swn_torture.casekit.rules.notification_rules import check_length, name_source, show_as, structures_fit
+from swn_torture.casekit.steps.host_nodes import (
+    HostNode,
+    destinations,
+    host_nodes,
+    make_available,
+    make_unavailable,
+)
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
@@ -33,123 +39,124 @@ _CHANGE_RULES = (
     "SWN-3.1.4.4-change-total-length",
 )
 
+# Rules that exist for Register and for RegisterEx, in this order.
+_NET_NAME_RULES = ("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname")
+_ADDRESS_RULES = ("SWN-3.1.4.2-entry-ipaddress", "SWN-3.1.4.5-entry-ipaddress")
+_INITIAL_RULES = ("SWN-3.1.4.2-no-initial-changes", "SWN-3.1.4.5-no-initial-changes")
+
 
 @case(
     *_CHANGE_RULES,
+    *_NET_NAME_RULES,
+    *_ADDRESS_RULES,
+    *_INITIAL_RULES,
     "SWN-3.1.4.4-change-unavailable",
     "SWN-3.1.4.4-change-otherwise-available",
     "SWN-3.1.4.4-processed-removed-changes",
     "SWN-3.1.4.4-search-by-key",
     "SWN-3.1.4.4-move-offline",
     "SWN-2.2.2.1-offline",
-    "SWN-3.1.4.2-entry-ipaddress",
-    "SWN-3.1.4.5-entry-ipaddress",
-    "SWN-3.1.4.2-entry-netname",
-    "SWN-3.1.4.5-entry-netname",
-    "SWN-3.1.4.2-no-initial-changes",
-    "SWN-3.1.4.5-no-initial-changes",
     "SWN-B6-alias-single",
     needs=("version-2", "interface-event", "move-client", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=30,
 )
 async def test_down_and_up(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """An interface that goes down and comes up is told, in that order, to those who registered for it."""
+    """An interface goes down and up: registrations for its address get UNAVAILABLE and AVAILABLE."""
     (host, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
-    here: dict[str, Any] = {"ip_address": host.addresses[0]}
+    affected: dict[str, Any] = {"ip_address": host.addresses[0]}
     groups = {interface.group_name for interface in await witness.interfaces()}
-    first, second = [await listen(witness, version=version, **here) for version in (1, 2)]
-    elsewhere = [await listen(witness, version=version) for version in (1, 2)]
+    first, second = [await listen(witness, version=version, **affected) for version in (1, 2)]
+    unaffected = [await listen(witness, version=version) for version in (1, 2)]
     alias = await listen_as_alias(witness, second)
 
-    elsewhere_host = await host_of(witness, cluster, elsewhere[0].address)
-    await take_down(cluster, host.node)
+    unaffected_host = await host_of(witness, cluster, unaffected[0].address)
+    await make_unavailable(cluster, host.node)
     await wait_for_notifications(first, second, *alias)
-    displaced = await host_of(witness, cluster, elsewhere[0].address) != elsewhere_host
+    address_moved = await host_of(witness, cluster, unaffected[0].address) != unaffected_host
 
     for version, listener in enumerate((first, second), 1):
-        section = f"SWN-3.1.4.{_SECTION[version]}"
-        notification = listener.notification(spec, f"{section}-entry-netname", f"{section}-entry-ipaddress")
-        spec(f"{section}-entry-netname").equal(
-            notification.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType)
+        net_name_rule, address_rule = _NET_NAME_RULES[version - 1], _ADDRESS_RULES[version - 1]
+        notification = listener.notification(spec, net_name_rule, address_rule)
+        spec(net_name_rule).equal(
+            notification.message_type, MessageType.RESOURCE_CHANGE, show=show_as(MessageType)
         )
         note = f"interface down, registration of version {version}"
         check_changes(spec, listener, notification, groups, note)
         spec("SWN-3.1.4.4-change-unavailable").equal(
-            notification.changes[0].change_type, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=note
+            notification.changes[0].change_type, ChangeType.UNAVAILABLE, show=show_as(ChangeType), note=note
         )
     record_alias(spec, second, alias)
 
-    late = [await listen(witness, version=version, **here) for version in (1, 2)]
-    await check_offline(spec, cluster, elsewhere[1], host)
-    await drain_notifications(first, second, *late, *elsewhere)
+    while_down = [await listen(witness, version=version, **affected) for version in (1, 2)]
+    await check_offline(spec, cluster, unaffected[1], host)
+    await drain_notifications(first, second, *while_down, *unaffected)
     for listener in (first, second):
         spec("SWN-3.1.4.4-processed-removed-changes").equal(
             listener.states_notified.count(ChangeType.UNAVAILABLE),
             1,
-            show=lambda times: f"UNAVAILABLE told {times} times",
-            note="AsyncNotify again until nothing comes",
+            show=lambda times: f"{times} notifications of UNAVAILABLE",
+            note="AsyncNotify repeated until it stays pending",
         )
-    check_untold(spec, late, "no-initial-changes", "registered while the interface was down already")
+    check_no_changes(spec, while_down, _INITIAL_RULES, "registered while the interface was down")
 
-    await bring_up(cluster, host.node)
-    overdue = [listener.may_be_gone for listener in late]
-    outcomes = await wait_for_notifications(*late)
+    await make_available(cluster, host.node)
+    overdue = [listener.may_be_gone for listener in while_down]
+    outcomes = await wait_for_notifications(*while_down)
 
-    for version, listener in enumerate(late, 1):
+    for version, listener in enumerate(while_down, 1):
         if version == 1 and overdue[0] and outcomes[0] == returns(Win32.ERROR_NOT_FOUND):
-            spec.choice("AMB-14", "a registration of version 1 ends with an AsyncNotify outstanding")
+            spec.choice("AMB-14", "a registration of version 1 ends while its AsyncNotify is pending")
             continue
         notification = listener.notification(spec, "SWN-3.1.4.4-change-otherwise-available")
         note = f"interface up, registration of version {version}"
         check_changes(spec, listener, notification, groups, note)
         spec("SWN-3.1.4.4-change-otherwise-available").equal(
-            notification.changes[-1].change_type, ChangeType.AVAILABLE, show=naming(ChangeType), note=note
+            notification.changes[-1].change_type, ChangeType.AVAILABLE, show=show_as(ChangeType), note=note
         )
-    displaced |= await host_of(witness, cluster, elsewhere[0].address) != elsewhere_host
-    latest = [await listen(witness, version=version, **here) for version in (1, 2)]
-    await drain_notifications(*latest, *elsewhere)
-    check_untold(spec, latest, "no-initial-changes", "registered after the interface was up again")
-    if not displaced:
-        check_untold(spec, elsewhere, "entry-ipaddress", f"registered for {elsewhere[0].address}")
+    address_moved |= await host_of(witness, cluster, unaffected[0].address) != unaffected_host
+    after_up = [await listen(witness, version=version, **affected) for version in (1, 2)]
+    await drain_notifications(*after_up, *unaffected)
+    check_no_changes(spec, after_up, _INITIAL_RULES, "registered after the interface was up again")
+    if not address_moved:
+        check_no_changes(spec, unaffected, _ADDRESS_RULES, f"registered for {unaffected[0].address}")
         spec("SWN-3.1.4.4-search-by-key").holds(
-            not any(listener.states_notified for listener in elsewhere),
-            expected="an answer to the calls of the registrations for that address only",
-            observed="; ".join(str(n) for listener in elsewhere for n in listener.notified) or "silence",
+            not any(listener.states_notified for listener in unaffected),
+            expected="RESOURCE_CHANGE only for registrations with the address of the interface",
+            observed="; ".join(str(each) for listener in unaffected for each in listener.notifications)
+            or "no notification",
         )
 
 
 async def host_of(witness: Witness, cluster: Controller, address: str) -> str | None:
-    """The node that hosts an address: a cluster may move others, too, when it loses one."""
+    """The node that hosts an address; a cluster that loses one address may move others as well."""
     return next((each.node for each in await host_nodes(witness, cluster) if address in each.addresses), None)
-
-
-#: Where MS-SWN describes the method that registers, by protocol version.
-_SECTION = {1: 2, 2: 5}
 
 
 def check_changes(
     spec: Spec, listener: Listener, notification: Notification, groups: set[str], note: str
 ) -> None:
-    """An answer about state changes is built as 3.1.4.4 has it.
+    """Check the response that reports state changes against MS-SWN 3.1.4.4.
 
     Raises:
-        Stop: it is about something else, or holds no change.
+        CaseStopped: its MessageType is not RESOURCE_CHANGE, or it holds no change.
     """
     if not spec("SWN-3.1.4.4-change-type").equal(
-        notification.message_type, MessageType.RESOURCE_CHANGE, show=naming(MessageType), note=note
+        notification.message_type, MessageType.RESOURCE_CHANGE, show=show_as(MessageType), note=note
     ):
         raise spec.stop()
+    complete, rest = sum(structures_fit(notification)), len(notification.after_structures)
     spec("SWN-3.1.4.4-change-buffer").holds(
-        bool(notification.changes) and all(fits(notification)) and not notification.slack,
+        bool(notification.changes) and all(structures_fit(notification)) and not rest,
         expected="RESOURCE_CHANGE structures and nothing after them",
-        observed=f"{sum(fits(notification))} whole ones, then {len(notification.slack)} octets",
+        observed=f"{complete} complete structures, then {rest} octets",
         note=note,
     )
+    number = len(notification.changes)
     spec("SWN-3.1.4.4-change-count").holds(
-        notification.number == len(notification.changes) > 0,
-        expected="NumberOfMessages is the number of changes in the buffer, 1 at least",
-        observed=f"{notification.number}, with {len(notification.changes)} changes and {len(notification.slack)} octets more",
+        notification.number == number > 0,
+        expected="NumberOfMessages is the number of changes in the buffer, at least 1",
+        observed=f"NumberOfMessages {notification.number}; {number} changes, then {rest} octets",
         note=note,
     )
     if not notification.changes:
@@ -159,29 +166,29 @@ def check_changes(
         spec("SWN-3.1.4.4-change-length").equal(
             change.length, CHANGE_HEADER + 2 * (len(change.text) + 1), note=note
         )
-        form = name_form(change.text, listener, groups)
+        source = name_source(change.text, listener, groups)
         spec("SWN-3.1.4.4-change-name").holds(
-            form is not None,
+            source is not None,
             expected=f"{listener.fields['net_name']}, {listener.address} or one of {', '.join(groups)}",
             observed=change.text,
             note=note,
         )
-        spec.choice("AMB-11", form)
+        spec.choice("AMB-11", source)
 
 
-def check_untold(spec: Spec, listeners: list[Listener], slug: str, note: str) -> None:
-    """Registrations of either version, in this order, that are told no state change."""
-    for version, listener in enumerate(listeners, 1):
-        spec(f"SWN-3.1.4.{_SECTION[version]}-{slug}").holds(
+def check_no_changes(spec: Spec, listeners: list[Listener], rules: tuple[str, str], note: str) -> None:
+    """Check that two registrations, of version 1 and of version 2, get no RESOURCE_CHANGE."""
+    for version, (listener, rule) in enumerate(zip(listeners, rules, strict=True), 1):
+        spec(rule).holds(
             not listener.states_notified,
             expected="no RESOURCE_CHANGE",
-            observed="; ".join(map(str, listener.notified)) or listener.outcome,
+            observed="; ".join(map(str, listener.notifications)) or listener.outcome,
             note=f"version {version}, {note}",
         )
 
 
 async def check_offline(spec: Spec, cluster: Controller, listener: Listener, host: HostNode) -> None:
-    """A move to an address that is down lists it as offline, if it lists it at all (AMB-19)."""
+    """Check that a client move to an UNAVAILABLE address lists it with OFFLINE, if at all (AMB-19)."""
     await cluster.move_client(listener.name, host.addresses[0])
     outcome = await wait_past(
         listener, MessageType.RESOURCE_CHANGE, timeout=listener.witness.expect.quiet_time
@@ -194,31 +201,34 @@ async def check_offline(spec: Spec, cluster: Controller, listener: Listener, hos
     spec.choice("AMB-19", "a move to an UNAVAILABLE interface lists it")
     spec("SWN-3.1.4.4-move-offline", "SWN-2.2.2.1-offline").holds(
         all(entry.flags & AddressFlags.OFFLINE for entry in notification.entries),
-        expected="IPADDR_OFFLINE (0x10), the interface being UNAVAILABLE",
+        expected="IPADDR_OFFLINE (0x10), because the interface is UNAVAILABLE",
         observed=notification,
     )
 
 
 async def listen_as_alias(witness: Witness, original: Listener) -> list[Listener]:
-    """The same registration under the cluster's qualified name, if it knows itself by that (AMB-32)."""
+    """Repeat a registration under the qualified name of the cluster; empty if that is rejected (AMB-32)."""
     fields = {**original.fields, "net_name": f"{witness.net_name}.swn.test".lower()}
     client = await witness.connect()
     outcome = await outcome_of(client.start(witness.registration_ex(**fields)))
     if outcome != SUCCESS:
         return []
     listener = Listener(witness, client, outcome.response.context, fields)
-    listener.ask()
+    listener.async_notify()
     return [listener]
 
 
 def record_alias(spec: Spec, original: Listener, alias: list[Listener]) -> None:
-    """How many of two registrations under two names for the same cluster were told."""
+    """Record which of two registrations, under two names of one cluster, the server notified."""
     if not alias:
-        spec("SWN-B6-alias-single").record("the cluster knows no qualified name of itself")
+        spec("SWN-B6-alias-single").record("the cluster accepts no qualified NetName")
         return
-    notified = [listener.fields["net_name"] for listener in (original, *alias) if listener.notified]
-    spec("SWN-B6-alias-single").record(f"told: {', '.join(notified)}")
-    spec.choice("AMB-32", "each registration is told" if len(notified) == 2 else "one for both names")
+    notified = [listener.fields["net_name"] for listener in (original, *alias) if listener.notifications]
+    spec("SWN-B6-alias-single").record(f"notified: {', '.join(notified)}")
+    spec.choice(
+        "AMB-32",
+        "each registration is notified" if len(notified) == 2 else "one notification for both names",
+    )
 
 
 @case(
@@ -228,7 +238,7 @@ def record_alias(spec: Spec, original: Listener, alias: list[Listener]) -> None:
     lasts=10,
 )
 async def test_unknown_state(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A new state of UNKNOWN is told as AVAILABLE or as UNKNOWN, never as UNAVAILABLE."""
+    """An interface whose state becomes UNKNOWN is notified as AVAILABLE or UNKNOWN, not UNAVAILABLE."""
     (host, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
     listener = await listen(witness, ip_address=host.addresses[0])
 
@@ -240,9 +250,9 @@ async def test_unknown_state(witness: Witness, spec: Spec, cluster: Controller) 
         notification.changes[0].change_type if notification.changes else None,
         ChangeType.AVAILABLE,
         ChangeType.UNKNOWN,
-        show=naming(ChangeType),
+        show=show_as(ChangeType),
     )
     spec.choice(
         "AMB-13",
-        naming(ChangeType)(notification.changes[0].change_type) if notification.changes else notification,
+        show_as(ChangeType)(notification.changes[0].change_type) if notification.changes else notification,
     )

@@ -1,4 +1,4 @@
-"""A witness service that starts: what it remembers, and where the rest comes from (MS-SWN 3.1.3)."""
+"""The start of a witness service: its registrations, interfaces, version and name (MS-SWN 3.1.3)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from swn_torture.casekit import case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import ProtocolVersion, UnRegisterRequest, Win32
 from swn_torture.casekit.steps.host_nodes import addresses_of
-from swn_torture.casekit.steps.interface_list import interfaces_until
+from swn_torture.casekit.steps.interface_list import wait_for_interfaces
 from swn_torture.casekit.steps.registering import (
-    MISMATCH,
-    NO_SUCH_METHOD,
+    CONTEXT_MISMATCH,
+    INVALID_PARAMETER,
     NOT_FOUND,
-    WRONG_PARAMETER,
-    listed,
+    OP_RNG_ERROR,
     methods_of,
-    show_listed,
+    registrations_of,
+    show_registrations,
     succeeded,
     version_1_server,
     with_handle,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from swn_torture.casekit.protocol import InterfaceInfo
     from swn_torture.casekit.witness import Witness
 
-#: What Windows announces as Version from 2012 R2 on (AMB-9).
+#: The Version in the interface list of Windows Server 2012 R2 and later (AMB-9).
 ANY_VERSION = 0xFFFFFFFF
 
 
@@ -43,7 +43,7 @@ ANY_VERSION = 0xFFFFFFFF
     lasts=15,
 )
 async def test_restart(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A witness service that was restarted knows no registration from before, and lists what it did."""
+    """After a restart the service has no earlier registration and lists the same interfaces."""
     node = len(witness.nodes) - 1
     name, before = witness.client_name(), await witness.interfaces(node)
     client = await witness.connect(node)
@@ -54,41 +54,46 @@ async def test_restart(witness: Witness, spec: Spec, cluster: Controller) -> Non
     await cluster.restart(witness.nodes[node].name)
     witness.forget_ports()
 
-    again = await witness.connect(node)
+    new_client = await witness.connect(node)
     quiet = witness.expect.quiet_time
     for method, handle in zip(methods, handles, strict=True):
-        note = f"by the handle of a {method} before the restart"
-        asked = await outcome_of(again.async_notify(handle), quiet)
-        spec("SWN-3.1.3-registrations-empty").allows(asked, NOT_FOUND, MISMATCH, note=f"AsyncNotify {note}")
-        removed = await outcome_of(again.start(UnRegisterRequest(handle)), quiet)
+        note = f"with the handle of a {method} before the restart"
+        notify = await outcome_of(new_client.async_notify(handle), quiet)
         spec("SWN-3.1.3-registrations-empty").allows(
-            removed, NOT_FOUND, WRONG_PARAMETER, MISMATCH, note=f"UnRegister {note}"
+            notify, NOT_FOUND, CONTEXT_MISMATCH, note=f"AsyncNotify {note}"
         )
-        spec.choice("AMB-2", f"a handle from before a restart: AsyncNotify {asked}, UnRegister {removed}")
+        unregister = await outcome_of(new_client.start(UnRegisterRequest(handle)), quiet)
+        spec("SWN-3.1.3-registrations-empty").allows(
+            unregister, NOT_FOUND, INVALID_PARAMETER, CONTEXT_MISMATCH, note=f"UnRegister {note}"
+        )
+        spec.choice("AMB-2", f"a handle from before a restart: AsyncNotify {notify}, UnRegister {unregister}")
     if cluster.can(Capability.LIST_REGISTRATIONS):
-        left = await listed(cluster, name)
+        left = await registrations_of(cluster, name)
         spec("SWN-3.1.3-registrations-empty").holds(
-            not left, expected="no registration of the client listed", observed=show_listed(left)
+            not left, expected="no registration of the client", observed=show_registrations(left)
         )
     if cluster.can(Capability.LIST_NODES):
         configured = {ip_address(address) for each in await cluster.nodes() for address in each.addresses}
-        notified = {
+        listed = {
             address for interface in await witness.interfaces(node) for address in addresses_of(interface)
         }
         spec("SWN-3.1.3-interfaces-from-config").equal(
-            sorted(map(str, notified)),
+            sorted(map(str, listed)),
             sorted(map(str, configured)),
             note=f"the addresses that {witness.nodes[node].name} lists after its restart",
         )
-    wanted = _shown(before)
-    after = await interfaces_until(witness, lambda notified: _shown(notified) == wanted, node=node)
+    expected = _show_list(before)
+    after = await wait_for_interfaces(witness, lambda found: _show_list(found) == expected, node=node)
     spec("SWN-3.1.3-interfaces-from-config").equal(
-        _shown(after), wanted, show=str, note=f"the list of {witness.nodes[node].name} after its restart"
+        _show_list(after),
+        expected,
+        show=str,
+        note=f"interface list of {witness.nodes[node].name} after its restart",
     )
 
 
-def _shown(interfaces: tuple[InterfaceInfo, ...]) -> str:
-    """Names, addresses and Flags of a list, in a fixed order."""
+def _show_list(interfaces: tuple[InterfaceInfo, ...]) -> str:
+    """Names, addresses, Flags and states of an interface list, in a fixed order."""
     return "; ".join(
         sorted(
             f"{i.group_name} {' '.join(map(str, addresses_of(i)))} Flags {i.flags:#x} State {i.state:#x}"
@@ -99,7 +104,7 @@ def _shown(interfaces: tuple[InterfaceInfo, ...]) -> str:
 
 @case("SWN-3.1.3-version-highest")
 async def test_highest_version(witness: Witness, spec: Spec) -> None:
-    """A server that has WitnessrRegisterEx announces version 2, one that lacks it version 1."""
+    """The interface list has Version 2 if the server has WitnessrRegisterEx, else Version 1."""
     await check_version(witness, spec)
 
 
@@ -107,50 +112,49 @@ async def test_highest_version(witness: Witness, spec: Spec) -> None:
 async def test_highest_version_is_1(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """A server of version 1 announces that, and has no WitnessrRegisterEx."""
+    """A server of version 1 lists Version 1 and has no WitnessrRegisterEx."""
     await check_version(await version_1_server(witness, variant), spec)
 
 
 async def check_version(witness: Witness, spec: Spec) -> None:
-    """The version in the interface list is the highest whose methods there are."""
+    """Check the Version in the interface list against the methods that the server has."""
     client = await witness.connect()
     request = witness.registration_ex(ip_address=await witness.address_of(0))
     reply = await outcome_of(client.start(request), witness.expect.reply_deadline)
 
-    lacks = NO_SUCH_METHOD.matches(reply)
-    version = ProtocolVersion.V1 if lacks else ProtocolVersion.V2
-    for announced in sorted({interface.version for interface in await witness.interfaces()}):
+    version = ProtocolVersion.V1 if OP_RNG_ERROR.matches(reply) else ProtocolVersion.V2
+    for listed in sorted({interface.version for interface in await witness.interfaces()}):
         spec("SWN-3.1.3-version-highest").equal(
-            announced,
+            listed,
             version,
             ANY_VERSION,
             show=lambda value: f"0x{value:08X}",
             note=f"WitnessrRegisterEx: {reply}",
         )
-        spec.choice("AMB-9", f"Version 0x{announced:08X}")
+        spec.choice("AMB-9", f"Version 0x{listed:08X}")
 
 
 @case("SWN-3.1.3-global-name-admin", needs=("variant:renamed",))
 async def test_name_is_set_by_the_administrator(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """A cluster that was given another name takes registrations under that, and none under the old one."""
+    """A renamed cluster accepts its new NetName; the old one returns ERROR_INVALID_PARAMETER (0x57)."""
     renamed = await variant("renamed")
     client = await renamed.connect()
-    where: dict[str, Any] = {"ip_address": await renamed.address_of(0)}
+    fields: dict[str, Any] = {"ip_address": await renamed.address_of(0)}
 
     for method in methods_of(renamed):
-        as_new = await method.reply(renamed, client, **where)
-        as_old = await method.reply(renamed, client, net_name=witness.net_name, **where)
+        with_new = await method.reply(renamed, client, **fields)
+        with_old = await method.reply(renamed, client, net_name=witness.net_name, **fields)
 
         spec("SWN-3.1.3-global-name-admin").holds(
-            succeeded(as_new),
+            succeeded(with_new),
             expected="ERROR_SUCCESS (0x0) with a handle",
-            observed=with_handle(as_new),
-            note=f"{method} as {renamed.net_name}, which the cluster is called now",
+            observed=with_handle(with_new),
+            note=f"{method} with the new NetName, {renamed.net_name}",
         )
         spec("SWN-3.1.3-global-name-admin").allows(
-            as_old,
+            with_old,
             returns(Win32.ERROR_INVALID_PARAMETER),
-            note=f"{method} as {witness.net_name}, which it is not called any more",
+            note=f"{method} with the old NetName, {witness.net_name}",
         )

@@ -1,4 +1,4 @@
-"""The connection of a client ends, or the client falls silent: its registrations go (MS-SWN 3.1.6.5)."""
+"""Registrations are removed when the connection closes or the client is unreachable (MS-SWN 3.1.6.5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from swn_torture.casekit import case
 from swn_torture.casekit.steps.listeners import listen, versions
-from swn_torture.casekit.steps.registering import listed, show_listed, until_gone
+from swn_torture.casekit.steps.registering import registrations_of, show_registrations, wait_until_gone
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
@@ -20,29 +20,30 @@ if TYPE_CHECKING:
 @case("SWN-3.1.6.5-delete-on-timeout", needs=("list-registrations",))
 @pytest.mark.parametrize("ending", ["fin", "reset"])
 async def test_connection_ends(witness: Witness, spec: Spec, cluster: Controller, ending: str) -> None:
-    """A client whose only connection ends is not on the list of registrations any more."""
+    """Closing the only connection of a client removes its registrations from the server."""
     expect = witness.expect
     client = await witness.connect()
-    gone = [
-        await listen(witness, client, version=version, asks=version == 1) for version in versions(witness)
+    closed = [
+        await listen(witness, client, version=version, async_notify=version == 1)
+        for version in versions(witness)
     ]
-    stays = await listen(witness, version=1)
-    names = [listener.name for listener in gone]
-    before = await listed(cluster, *names, stays.name)
+    other = await listen(witness, version=1)
+    names = [listener.name for listener in closed]
+    before = await registrations_of(cluster, *names, other.name)
 
     await client.rpc.close(abort=ending == "reset")
-    left = await until_gone(cluster, names, expect.reply_deadline)
+    left = await wait_until_gone(cluster, names, expect.reply_deadline)
 
     spec("SWN-3.1.6.5-delete-on-timeout").holds(
-        len(before) == len(gone) + 1 and not left,
-        expected=f"{len(gone)} registrations on the list before, none after the connection ended",
-        observed=f"{len(before) - 1} before, after: {show_listed(left)}",
-        note="they were made on one connection, the only one of its association",
+        len(before) == len(closed) + 1 and not left,
+        expected=f"{len(closed)} registrations before, none after the connection was closed",
+        observed=f"{len(before) - 1} before, after: {show_registrations(left)}",
+        note="registered on one connection, the only one of its association group",
     )
     spec("SWN-3.1.6.5-delete-on-timeout").holds(
-        len(await listed(cluster, stays.name)) == 1,
-        expected="the registration of another connection is still there",
-        observed=show_listed(await listed(cluster, stays.name)),
+        len(await registrations_of(cluster, other.name)) == 1,
+        expected="the registration of another connection is kept",
+        observed=show_registrations(await registrations_of(cluster, other.name)),
     )
 
 
@@ -52,34 +53,36 @@ async def test_connection_ends(witness: Witness, spec: Spec, cluster: Controller
     needs=("version-2", "list-registrations"),
     lasts=60,
 )
-async def test_client_falls_silent(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client that vanishes without a word is not on the list of registrations for ever."""
+async def test_unreachable_client(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """A client becomes unreachable with its connection open: the server removes its registrations."""
     expect = witness.expect
     keep_alive = 1
-    silent = await listen(witness, keep_alive_timeout=keep_alive)
-    old = await listen(witness, version=1)
-    # If the transport does not notice, the timers of 3.1.5 see to it: the call is answered into the void, and
-    # from then on the registration is unused. Those of version 1 have no timers.
+    version_2 = await listen(witness, keep_alive_timeout=keep_alive)
+    version_1 = await listen(witness, version=1)
+    # If the transport does not detect it, the timers of MS-SWN 3.1.5 remove a registration of version 2: the
+    # server completes the call, no client reads the response, and from then on the registration is unused.
+    # Registrations of version 1 have no timers.
     by_timers = keep_alive + expect.unused_timeout + 2 * expect.scan_interval + expect.reply_deadline
     by_transport = expect.silence_timeout + expect.reply_deadline
 
-    for listener in (silent, old):
-        # The answer shows that nothing is on its way any more, which the dead would send again.
+    for listener in (version_2, version_1):
+        # After this response the client's TCP has no unacknowledged data that it would send again.
         await listener.client.get_interface_list()
         listener.client.rpc.fall_silent()
     began = time.monotonic()
-    left = await until_gone(cluster, [silent.name], by_timers)
-    seen = f"{show_listed(left)} after {time.monotonic() - began:.1f} s"
+    left = await wait_until_gone(cluster, [version_2.name], by_timers)
+    seen = f"{show_registrations(left)} after {time.monotonic() - began:.1f} s"
     spec("SWN-3.1.6.5-silent-death").holds(
         not left,
-        expected=f"a registration of version 2 is gone after {by_timers:g} s, by its timers at the latest",
+        expected=f"a registration of version 2 is removed after {by_timers:g} s, by its timers at the latest",
         observed=seen,
-        note=f"KeepAliveTimeout {keep_alive}, an AsyncNotify outstanding when the client fell silent",
+        note=f"KeepAliveTimeout {keep_alive}, AsyncNotify pending when the client became unreachable",
     )
 
-    left = await until_gone(cluster, [old.name], began + by_transport - time.monotonic())
-    seen = f"{show_listed(left)} after {time.monotonic() - began:.1f} s"
-    rule, note = spec("SWN-3.1.6.5-delete-on-timeout"), "registration of version 1, its client fell silent"
+    left = await wait_until_gone(cluster, [version_1.name], began + by_transport - time.monotonic())
+    seen = f"{show_registrations(left)} after {time.monotonic() - began:.1f} s"
+    rule = spec("SWN-3.1.6.5-delete-on-timeout")
+    note = "registration of version 1 of an unreachable client"
     if expect.silence_timeout:
         rule.holds(
             not left,
@@ -88,5 +91,7 @@ async def test_client_falls_silent(witness: Witness, spec: Spec, cluster: Contro
             note=note,
         )
     else:
-        rule.record(seen, f"{note}; when the transport notices is not known (expect.silence_timeout)")
-    spec.choice("AMB-14", f"a client of version 1 that fell silent is {'listed' if left else 'gone'} by then")
+        rule.record(seen, f"{note}; the profile sets no time limit (expect.silence_timeout)")
+    spec.choice(
+        "AMB-14", f"registration of version 1, unreachable client: {'still listed' if left else 'removed'}"
+    )

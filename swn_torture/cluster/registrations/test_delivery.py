@@ -1,4 +1,4 @@
-"""Who is told of an event and who is not (MS-SWN 3.1.4.2 to 3.1.4.5, 3.1.6)."""
+"""Which registrations the server notifies of an event (MS-SWN 3.1.4.2 to 3.1.4.5, 3.1.6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
 from swn_torture.casekit.protocol import MessageType, UnRegisterRequest, Win32
-from swn_torture.casekit.rules.notification_rules import naming
+from swn_torture.casekit.rules.notification_rules import show_as
 from swn_torture.casekit.steps.host_nodes import destination, share_of
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
@@ -37,29 +37,29 @@ _MOVES = ("move-client", "list-nodes", "two-nodes")
     "SWN-3.1.4.2-v2-pending-share-empty",
     needs=("version-2", "any-share", "move-share", *_MOVES),
 )
-async def test_registered_afterwards(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A registration made after moves under its client name starts with nothing pending."""
+async def test_registered_after_moves(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """A registration gets no notification of client moves and share moves from before it."""
     share = share_of(witness)
-    mine: dict[str, Any] = {
+    client: dict[str, Any] = {
         "client_computer_name": witness.client_name(),
         "ip_address": await witness.address_of(0),
     }
-    early = await listen(witness, share_name=share, **mine)
+    early = await listen(witness, share_name=share, **client)
     host = await destination(witness, cluster, other_than=early.address)
     (unprompted,) = await wait_quiet_time(early)
     spec.choice(
         "AMB-33",
-        "nothing is told straight after registering for a share"
+        "no notification right after the registration for a share"
         if unprompted == SILENCE
-        else f"straight after registering for a share: {unprompted}",
+        else f"right after the registration for a share: {unprompted}",
     )
     await cluster.move_client(early.name, host.node)
     await wait_for_notifications(early)
     await cluster.move_share(share, host.node, client=early.name)
     await wait_or_move_client(spec, cluster, early, MessageType.SHARE_MOVE, host)
 
-    late_1 = await listen(witness, version=1, **mine)
-    late_2 = await listen(witness, share_name=share, **mine)
+    late_1 = await listen(witness, version=1, **client)
+    late_2 = await listen(witness, share_name=share, **client)
     await drain_notifications(late_1, late_2)
 
     for listener, kind, requirement in (
@@ -69,56 +69,54 @@ async def test_registered_afterwards(witness: Witness, spec: Spec, cluster: Cont
         (late_2, MessageType.SHARE_MOVE, "SWN-3.1.4.5-no-initial-share"),
     ):
         if kind == MessageType.SHARE_MOVE and listener is late_2 and unprompted == SUCCESS:
-            spec(requirement).record("every registration for the share is told to move at once (AMB-33)")
+            spec(requirement).record("every registration for the share gets SHARE_MOVE at once (AMB-33)")
             continue
         spec(requirement).holds(
             not listener.notifications_of(kind),
-            expected=f"no {kind.name}: it was told to the registration of that time",
-            observed="; ".join(map(str, listener.notified)) or listener.outcome,
+            expected=f"no {kind.name}: the move happened before the registration",
+            observed="; ".join(map(str, listener.notifications)) or listener.outcome,
         )
 
 
 @case("SWN-3.1.4.3-no-more-notifications", needs=("version-2", *_MOVES))
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("asks", [False, True], ids=["idle", "outstanding"])
+@pytest.mark.parametrize("pending", [False, True], ids=["idle", "outstanding"])
 async def test_nothing_after_unregister(
-    witness: Witness, spec: Spec, cluster: Controller, version: int, *, asks: bool
+    witness: Witness, spec: Spec, cluster: Controller, version: int, *, pending: bool
 ) -> None:
-    """A registration that was removed is told nothing of a move; another one of the client is."""
+    """After UnRegister a client move notifies the client's other registration, not the removed one."""
     name, address = witness.client_name(), await witness.address_of(0)
+    fields: dict[str, Any] = {"client_computer_name": name, "ip_address": address}
     client = await witness.connect()
-    gone, stays = [
-        await listen(
-            witness, client, version=version, asks=asks, client_computer_name=name, ip_address=address
-        )
-        for _ in range(2)
+    unregistered, registered = [
+        await listen(witness, client, version=version, async_notify=pending, **fields) for _ in range(2)
     ]
     host = await destination(witness, cluster, other_than=address)
-    unregistered = await outcome_of(client.start(UnRegisterRequest(gone.handle)))
-    if unregistered != SUCCESS:
+    result = await outcome_of(client.start(UnRegisterRequest(unregistered.handle)))
+    if result != SUCCESS:
         raise spec.precondition_failed(
             "SWN-3.1.4.3-returns-success",
             expected=str(SUCCESS),
-            observed=unregistered,
+            observed=result,
             note="UnRegister as a stimulus",
         )
 
     await cluster.move_client(name, host.node)
-    await wait_for_notifications(stays)
-    (outcome,) = await wait_quiet_time(gone)
+    await wait_for_notifications(registered)
+    (outcome,) = await wait_quiet_time(unregistered)
 
     rule = spec("SWN-3.1.4.3-no-more-notifications")
     rule.equal(
-        stays.notification(spec, "SWN-3.1.4.3-no-more-notifications").message_type,
+        registered.notification(spec, "SWN-3.1.4.3-no-more-notifications").message_type,
         MessageType.CLIENT_MOVE,
-        show=naming(MessageType),
-        note="the registration that stays",
+        show=show_as(MessageType),
+        note="the other registration of the client",
     )
     rule.holds(
         outcome != SUCCESS,
         expected="no notification",
         observed=outcome,
-        note=f"AsyncNotify with that handle, {'outstanding since before' if asks else 'after the move'}",
+        note=f"AsyncNotify with that handle, sent {'before UnRegister' if pending else 'after the move'}",
     )
 
 
@@ -128,8 +126,8 @@ async def test_nothing_after_unregister(
     needs=_MOVES,
     syntaxes="both",
 )
-async def test_calls_are_told_apart(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Of two calls on one connection a move answers the one whose registration it concerns."""
+async def test_move_completes_the_right_call(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """With two calls pending on one connection, a client move completes that of the moved client only."""
     client = await witness.connect()
     address = await witness.address_of(0)
     first, second = [await listen(witness, client, ip_address=address) for _ in range(2)]
@@ -137,24 +135,24 @@ async def test_calls_are_told_apart(witness: Witness, spec: Spec, cluster: Contr
     rule = spec("SWN-3.1.4.4-search-by-key", "SWN-3.1.4.4-concurrent-registrations")
 
     await cluster.move_client(second.name, host.node)
-    answered, other = await asyncio.gather(wait_for_notifications(second), wait_quiet_time(first))
-    rule.allows(answered[0], SUCCESS, note="the call of the client that was moved")
-    rule.allows(other[0], SILENCE, note="the call that was sent before it, of another client")
+    (completed,), (pending,) = await asyncio.gather(wait_for_notifications(second), wait_quiet_time(first))
+    rule.allows(completed, SUCCESS, note="the call of the moved client")
+    rule.allows(pending, SILENCE, note="the call of the other client, sent earlier")
 
     await cluster.move_client(first.name, host.node)
-    (answered,) = [await wait_for_notifications(first)]
-    rule.allows(answered[0], SUCCESS, note="that call, when its client was moved as well")
+    (completed,) = await wait_for_notifications(first)
+    rule.allows(completed, SUCCESS, note="the call of the other client, after its own move")
 
 
 @case("SWN-3.1.1.3-key-unique", lasts=5)
 async def test_a_hundred_handles(witness: Witness, spec: Spec) -> None:
-    """A hundred registrations that are alike have a hundred handles, each of which can be unregistered."""
+    """100 identical Register calls return 100 different handles; UnRegister succeeds for each of them."""
     client = await witness.connect()
     request = witness.registration(ip_address=await witness.address_of(0))
 
     registered = [await outcome_of(client.start(request)) for _ in range(100)]
     handles = [outcome.response.context for outcome in registered if outcome == SUCCESS]
-    ended = [await outcome_of(client.start(UnRegisterRequest(handle))) for handle in handles]
+    unregistered = [await outcome_of(client.start(UnRegisterRequest(handle))) for handle in handles]
 
     spec("SWN-3.1.1.3-key-unique").holds(
         len(set(handles)) == len(registered),
@@ -162,74 +160,40 @@ async def test_a_hundred_handles(witness: Witness, spec: Spec) -> None:
         observed=f"{len(set(handles))} different handles of {len(handles)}",
     )
     spec("SWN-3.1.1.3-key-unique").holds(
-        all(outcome == SUCCESS for outcome in ended),
+        all(outcome == SUCCESS for outcome in unregistered),
         expected=f"{SUCCESS} for each UnRegister",
-        observed=", ".join(sorted({str(outcome) for outcome in ended})) or "none was possible",
+        observed=", ".join(sorted({str(outcome) for outcome in unregistered})) or "no handle to unregister",
     )
 
 
 @case("SWN-3.1.4.4-registration-survives", needs=_MOVES, lasts=12)
-async def test_life_after_a_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A registration that was told of a move is still there a while later, or is not."""
+async def test_registration_after_a_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """Record whether the server keeps a registration after it sent a client move."""
     listener = await listen(witness)
     host = await destination(witness, cluster, other_than=listener.address)
 
     await cluster.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
-    # A third of the time that an unused registration lives: long enough for a server that ends it (AMB-30).
+    # A third of the unused timeout is longer than servers wait that remove it after a move (AMB-30).
     (later,) = await wait_for_notifications(listener, timeout=witness.expect.unused_timeout / 3)
     ended = await outcome_of(listener.client.start(UnRegisterRequest(listener.handle)))
 
     spec("SWN-3.1.4.4-registration-survives").record(
         f"the next AsyncNotify: {later}; then UnRegister: {ended}"
     )
-    spec.choice("AMB-30", "kept" if later == SILENCE else f"ended after it was told to move: {later}")
+    spec.choice("AMB-30", "kept" if later == SILENCE else f"ended after CLIENT_MOVE: {later}")
 
 
 @case("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname", needs=("version-2", "list-registrations"))
 async def test_net_name_is_kept(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """The cluster's own list of registrations shows the NetName that a client gave."""
+    """The cluster's list of registrations shows the NetName that the client registered."""
     listeners = [await listen(witness, version=version) for version in (1, 2)]
 
-    known = {each.client_computer_name: each.net_name for each in await cluster.registrations()}
+    net_names = {each.client_computer_name: each.net_name for each in await cluster.registrations()}
 
-    for section, listener in zip((2, 5), listeners, strict=True):
-        spec(f"SWN-3.1.4.{section}-entry-netname").equal(known.get(listener.name), witness.net_name)
-
-
-@case(
-    "SWN-2.2.2.4-share-move-v2-only",
-    "SWN-2.2.2.4-ip-change-v2-only",
-    "SWN-3.1.4.4-share-needs-v2-server",
-    "SWN-3.1.4.4-ip-needs-v2-server",
-    needs=("variant:version-1", "any-share", "move-share", "change-address"),
-    syntaxes="both",
-)
-async def test_version_1_server(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
-    """A server of version 1 tells neither of share moves nor of address changes, yet of client moves."""
-    witness = await variant("version-1")
-    cluster = witness.cluster
-    assert cluster is not None
-    listener = await listen(witness, version=1)
-    host = await destination(witness, cluster, other_than=listener.address)
-    spare = witness.expect.spare_addresses[0]
-
-    await cluster.move_share(share_of(witness), host.node, client=listener.name)
-    await cluster.add_address(host.node, spare)
-    await cluster.remove_address(host.node, spare)
-    await drain_notifications(listener)
-    await cluster.move_client(listener.name, host.node)
-    await drain_notifications(listener)
-
-    for kind, *ids in (
-        (MessageType.SHARE_MOVE, "SWN-3.1.4.4-share-needs-v2-server", "SWN-2.2.2.4-share-move-v2-only"),
-        (MessageType.IP_CHANGE, "SWN-3.1.4.4-ip-needs-v2-server", "SWN-2.2.2.4-ip-change-v2-only"),
-    ):
-        spec(*ids).holds(
-            bool(listener.notifications_of(MessageType.CLIENT_MOVE)) and not listener.notifications_of(kind),
-            expected=f"CLIENT_MOVE, but no {kind.name}",
-            observed="; ".join(map(str, listener.notified)) or listener.outcome,
-        )
+    rules = ("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname")
+    for rule, listener in zip(rules, listeners, strict=True):
+        spec(rule).equal(net_names.get(listener.name), witness.net_name)
 
 
 @case(
@@ -248,7 +212,7 @@ async def test_version_1_server(spec: Spec, variant: Callable[[str], Awaitable[W
 async def test_shares_that_cannot_be_listed(
     spec: Spec, variant: Callable[[str], Awaitable[Witness]], name: str, requirement: str
 ) -> None:
-    """RegisterEx for a share is refused while the server can list no share; what Register does is open."""
+    """RegisterEx for a share returns ERROR_INVALID_STATE (0x139F) if the server cannot list shares."""
     witness = await variant(name)
     client = await witness.connect()
     address = await witness.address_of(0)

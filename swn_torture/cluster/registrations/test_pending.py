@@ -1,4 +1,4 @@
-"""What is pending while no AsyncNotify is outstanding, and how it is told then (MS-SWN 3.1.1.3, 3.1.4.4)."""
+"""Notifications of events that happen while no AsyncNotify is pending (MS-SWN 3.1.1.3, 3.1.4.4)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 from swn_torture.casekit import SILENCE, case
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import ChangeType, MessageType, RegisterFlags
-from swn_torture.casekit.rules.notification_rules import begins_another, naming
-from swn_torture.casekit.steps.host_nodes import bring_up, destination, destinations, share_of, take_down
+from swn_torture.casekit.rules.notification_rules import has_extra_structure, show_as
+from swn_torture.casekit.steps.host_nodes import (
+    destination,
+    destinations,
+    make_available,
+    make_unavailable,
+    share_of,
+)
 from swn_torture.casekit.steps.listeners import (
     SUCCESS,
     Listener,
@@ -33,28 +39,31 @@ _MOVES = ("version-2", "move-client", "list-nodes")
     needs=(*_MOVES, "two-nodes"),
     syntaxes="both",
 )
-async def test_latest_move_wins(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Of two moves before the call the second is told, at once, and the first never."""
+async def test_latest_move_is_returned(witness: Witness, spec: Spec, cluster: Controller) -> None:
+    """After two client moves AsyncNotify returns the second one at once; the first is never returned."""
     first, second, *_ = await destinations(witness, cluster, at_least=2)
     address = await witness.address_of(0)
-    listeners = [await listen(witness, version=version, asks=False, ip_address=address) for version in (1, 2)]
+    listeners = [
+        await listen(witness, version=version, async_notify=False, ip_address=address) for version in (1, 2)
+    ]
 
     for listener in listeners:
         await cluster.move_client(listener.name, first.node)
         await cluster.move_client(listener.name, second.node)
-    at_once = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
-    afterwards = await wait_quiet_time(*listeners)
+    first_outcomes = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
+    next_outcomes = await wait_quiet_time(*listeners)
 
-    for listener, outcome, later in zip(listeners, at_once, afterwards, strict=True):
+    for listener, outcome, next_outcome in zip(listeners, first_outcomes, next_outcomes, strict=True):
         note = f"registration of version {1 if listener is listeners[0] else 2}"
         spec("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS, note=note)
         spec("SWN-3.1.1.3-pending-move-latest").holds(
-            outcome == SUCCESS and set(listener.notified[0].addresses) == set(second.addresses),
-            expected=f"the addresses of {second.node}, the later one: {', '.join(second.addresses)}",
+            outcome == SUCCESS and set(listener.notifications[0].addresses) == set(second.addresses),
+            expected=f"the addresses of {second.node}, the later destination: {', '.join(second.addresses)}",
             observed=outcome,
             note=note,
         )
-        spec("SWN-3.1.1.3-pending-move-latest").allows(later, SILENCE, note=f"the next AsyncNotify, {note}")
+        note = f"the next AsyncNotify, {note}"
+        spec("SWN-3.1.1.3-pending-move-latest").allows(next_outcome, SILENCE, note=note)
 
 
 @case(
@@ -64,24 +73,25 @@ async def test_latest_move_wins(witness: Witness, spec: Spec, cluster: Controlle
     syntaxes="both",
 )
 async def test_two_kinds_of_move(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A client move and a share move that are both pending are both told, each once."""
+    """After a client move and a share move AsyncNotify returns both, each of them once."""
     share, address = share_of(witness), await witness.address_of(0)
     host = await destination(witness, cluster, other_than=address)
     listeners = [
-        await listen(witness, asks=False, share_name=share, ip_address=address) for _ in ("client", "share")
+        await listen(witness, async_notify=False, share_name=share, ip_address=address)
+        for _ in ("client", "share")
     ]
 
-    # Both orders of events, lest one who tells in the order of events be taken for one who sorts.
+    # Both orders of events, to distinguish a server that keeps their order from one that sorts by kind.
     await cluster.move_client(listeners[0].name, host.node)
     for listener in listeners:
         await cluster.move_share(share, host.node, client=listener.name)
     await cluster.move_client(listeners[1].name, host.node)
-    at_once = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
+    outcomes = await wait_for_notifications(*listeners, timeout=witness.expect.reply_deadline)
     await drain_notifications(*listeners)
 
-    for listener, outcome in zip(listeners, at_once, strict=True):
+    for listener, outcome in zip(listeners, outcomes, strict=True):
         spec("SWN-3.1.4.4-immediate-if-pending").allows(outcome, SUCCESS)
-        check_kept(spec, listener, [MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE])
+        check_each_kind_returned(spec, listener, [MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE])
 
 
 @case(
@@ -98,104 +108,107 @@ async def test_two_kinds_of_move(witness: Witness, spec: Spec, cluster: Controll
     lasts=30,
 )
 async def test_changes_without_a_call(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """State changes before the call are told in one answer, oldest first; a move pending, too, is kept."""
+    """AsyncNotify returns earlier state changes in one response, oldest first, and keeps pending moves."""
     host = await destination(witness, cluster, other_than=await witness.address_of(0))
     other = await destination(witness, cluster, other_than=host.addresses[0])
-    here: dict[str, Any] = {"ip_address": host.addresses[0], "asks": False}
-    changed = [await listen(witness, version=version, **here) for version in (1, 2)]
+    affected: dict[str, Any] = {"ip_address": host.addresses[0], "async_notify": False}
+    changed = [await listen(witness, version=version, **affected) for version in (1, 2)]
     share = share_of(witness)
-    moved = await listen(witness, share_name=share, flags=int(RegisterFlags.IP_NOTIFICATION), **here)
-    # Of version 1, since those need not be used now and then to live (AMB-14).
-    patient = await listen(witness, version=1, **here)
+    moved = await listen(witness, share_name=share, flags=int(RegisterFlags.IP_NOTIFICATION), **affected)
+    # Version 1, because the text lets no timer remove such a registration (AMB-14).
+    unused = await listen(witness, version=1, **affected)
 
-    await take_down(cluster, host.node)
-    await bring_up(cluster, host.node)
+    await make_unavailable(cluster, host.node)
+    await make_available(cluster, host.node)
     await cluster.move_share(share, other.node, client=moved.name)
     await cluster.move_client(moved.name, other.node)
     if any(listener.may_be_gone for listener in (*changed, moved)):
-        raise NotTestable("the cluster took so long that a registration nobody uses may be gone")
-    at_once = await wait_for_notifications(*changed, moved, timeout=witness.expect.reply_deadline)
+        raise NotTestable("the events took longer than the server keeps an unused registration")
+    outcomes = await wait_for_notifications(*changed, moved, timeout=witness.expect.reply_deadline)
     await drain_notifications(*changed, moved)
 
     for version, listener in enumerate(changed, 1):
         check_changes(spec, cluster, listener, f"registration of version {version}")
-        spec("SWN-3.1.4.4-immediate-if-pending").allows(at_once[version - 1], SUCCESS)
+        spec("SWN-3.1.4.4-immediate-if-pending").allows(outcomes[version - 1], SUCCESS)
     kinds = [MessageType.RESOURCE_CHANGE, MessageType.CLIENT_MOVE, MessageType.SHARE_MOVE]
-    check_kept(spec, moved, kinds, perhaps=MessageType.IP_CHANGE)
+    check_each_kind_returned(spec, moved, kinds, optional=MessageType.IP_CHANGE)
 
-    await take_down(cluster, host.node)
-    if patient.may_be_gone:
+    await make_unavailable(cluster, host.node)
+    if unused.may_be_gone:
         return
-    await drain_notifications(patient)
+    await drain_notifications(unused)
 
-    states = patient.states_notified
+    states = unused.states_notified
     spec("SWN-3.1.6.1-queues-change").holds(
         states.count(ChangeType.UNAVAILABLE) > 1,
         expected="UNAVAILABLE, AVAILABLE, UNAVAILABLE",
-        observed=" ".join(naming(ChangeType)(state) for state in states) or patient.outcome,
-        note="the interface went down again before the first call",
+        observed=" ".join(show_as(ChangeType)(state) for state in states) or unused.outcome,
+        note="the interface went down again before the first AsyncNotify",
     )
 
 
 def check_changes(spec: Spec, cluster: Controller, listener: Listener, note: str) -> None:
-    """An interface went down and came up again before the first call."""
-    answers = [
-        notification.changes for notification in listener.notifications_of(MessageType.RESOURCE_CHANGE)
-    ]
+    """Check the notifications of an interface that went down and up before the first AsyncNotify."""
+    notifications = listener.notifications_of(MessageType.RESOURCE_CHANGE)
     types = listener.states_notified
-    shown = "; ".join(map(str, listener.notified)) or f"{listener.outcome}"
+    shown = "; ".join(map(str, listener.notifications)) or f"{listener.outcome}"
     spec("SWN-3.1.1.4-newstate-kept").equal(
-        types[0] if types else None, ChangeType.UNAVAILABLE, show=naming(ChangeType), note=f"first, {note}"
+        types[0] if types else None,
+        ChangeType.UNAVAILABLE,
+        show=show_as(ChangeType),
+        note=f"the first change, {note}",
     )
     spec("SWN-3.1.1.3-pending-changes-list").holds(
         {ChangeType.UNAVAILABLE, ChangeType.AVAILABLE} <= set(types),
-        expected="UNAVAILABLE and AVAILABLE, in one answer or in several",
+        expected="UNAVAILABLE and AVAILABLE, in one response or in several",
         observed=shown,
         note=note,
     )
     order = [ChangeType.UNAVAILABLE, ChangeType.AVAILABLE]
-    # Where a node is taken out of service as a whole, its address may go to another one and come back.
-    once = cluster.can(Capability.INTERFACE_STATE)
+    # Without INTERFACE_STATE the whole node goes out of service, and its address may move to another node and
+    # back, which adds changes in between.
+    exact = cluster.can(Capability.INTERFACE_STATE)
     spec("SWN-3.1.4.4-change-order").holds(
-        types == order if once else types[:1] + types[-1:] == order,
+        types == order if exact else types[:1] + types[-1:] == order,
         expected="UNAVAILABLE, then AVAILABLE",
         observed=shown,
         note=note,
     )
     spec("SWN-3.1.4.4-change-all-drained").holds(
-        len(answers) == 1 and len(types) > 1,
-        expected="one answer with all changes: NumberOfMessages 2",
-        observed=f"{len(answers)} answers with NumberOfMessages "
-        f"{' and '.join(str(notification.number) for notification in listener.notified)}: {shown}",
+        len(notifications) == 1 and len(types) > 1,
+        expected="one response with all changes: NumberOfMessages 2",
+        observed=f"{len(notifications)} responses with NumberOfMessages "
+        f"{' and '.join(str(notification.number) for notification in listener.notifications)}: {shown}",
         note=note,
     )
-    notified = listener.notifications_of(MessageType.RESOURCE_CHANGE)
     spec("SWN-3.1.4.4-change-count").equal(
-        [notification.number for notification in notified],
-        [len(notification.changes) + begins_another(notification) for notification in notified],
+        [notification.number for notification in notifications],
+        [len(notification.changes) + has_extra_structure(notification) for notification in notifications],
         note=note,
     )
 
 
-def check_kept(
-    spec: Spec, listener: Listener, pending: list[MessageType], *, perhaps: MessageType | None = None
+def check_each_kind_returned(
+    spec: Spec, listener: Listener, pending: list[MessageType], *, optional: MessageType | None = None
 ) -> None:
-    """Each kind that was pending is told, once; or, as the text can be read, the last one alone (AMB-18).
+    """Check that each pending kind of event is returned once, or only the last one (AMB-18).
+
+    By one reading of MS-SWN 3.1.4.4 a later kind overwrites the earlier ones in the response.
 
     Args:
-        law: the law of the case.
-        listener: who was to be told.
-        pending: the kinds, in the order of 3.1.4.4.
-        perhaps: a kind that may have been pending, too; it would be the last.
+        spec: the checks of the case.
+        listener: the registration for which the events were pending.
+        pending: the kinds, in the order of MS-SWN 3.1.4.4.
+        optional: a kind that may be pending as well; it is the last in that order.
     """
-    notified = [notification.message_type for notification in listener.notified]
-    runs = [kind for at, kind in enumerate(notified) if notified[at - 1 : at] != [kind]]
-    sure = [kind for kind in runs if kind != perhaps]
-    overwritten = notified in ([pending[-1]], [perhaps])
+    received = [notification.message_type for notification in listener.notifications]
+    runs = [kind for at, kind in enumerate(received) if received[at - 1 : at] != [kind]]
+    required = [kind for kind in runs if kind != optional]
+    overwritten = received in ([pending[-1]], [optional])
     names = " then ".join(MessageType(kind).name for kind in runs if kind in set(MessageType))
     spec("SWN-3.1.4.4-unreported-kept").holds(
-        overwritten or (sorted(sure) == sorted(pending) and len(runs) <= len(sure) + 1),
-        expected=f"each of {', '.join(kind.name for kind in pending)} in one answer, in any order",
-        observed="; ".join(map(str, listener.notified)) or listener.outcome,
+        overwritten or (sorted(required) == sorted(pending) and len(runs) <= len(required) + 1),
+        expected=f"a response for each of {', '.join(kind.name for kind in pending)}, in any order",
+        observed="; ".join(map(str, listener.notifications)) or listener.outcome,
     )
     spec.choice("AMB-18", f"the last kind overwrites the others: {names}" if overwritten else names)

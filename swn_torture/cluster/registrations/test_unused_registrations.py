@@ -1,7 +1,8 @@
 """The unused-registration timer and what counts as use (MS-SWN 3.1.1.3, 3.1.2.1, 3.1.4.4, 3.1.5.1).
 
-U is the target's time-out, S the period of its scans; both are its own choice and stand in its profile.
-Asking is using, so every registration can be asked about once.
+The target chooses the unused timeout, after which it removes an unused registration, and how often it scans
+for them. Its profile has both as ``unused_timeout`` and ``scan_interval``, in seconds. An AsyncNotify counts
+as use, so a case can test each registration only once.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 from swn_torture.casekit import SILENCE, Outcome, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import ChangeType, ResourceChange, RespAsyncNotify, UnRegisterRequest, Win32
-from swn_torture.casekit.steps.timing import latest, stay_idle
+from swn_torture.casekit.steps.registering import INVALID_PARAMETER, NOT_FOUND
+from swn_torture.casekit.steps.timing import stay_idle, timer_deadline
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.protocol import ContextHandle, WitnessClient
     from swn_torture.casekit.witness import Witness
-
-GONE = returns(Win32.ERROR_NOT_FOUND)
 
 
 @case(
@@ -39,35 +39,37 @@ GONE = returns(Win32.ERROR_NOT_FOUND)
     needs=("version-2",),
     lasts=70,
 )
-async def test_idle_ones_go_and_used_ones_stay(witness: Witness, spec: Spec) -> None:
-    """Idle registrations of two connections go after U; a fresh one and one with a call outstanding stay."""
+async def test_idle_registrations_are_removed(witness: Witness, spec: Spec) -> None:
+    """Idle registrations are removed after the unused timeout; a newer and a pending one are kept."""
     expect = witness.expect
-    idle_time, patience = expect.unused_timeout, expect.unused_timeout + expect.scan_interval
+    idle_time, removal_time = expect.unused_timeout, expect.unused_timeout + expect.scan_interval
     one, other = await asyncio.gather(witness.connect(), witness.connect())
     address = await witness.address_of(0)
     idle = [await witness.register_ex(one, ip_address=address) for _ in range(2)]
     idle.append(await witness.register_ex(other, ip_address=address))
     to_unregister = await witness.register_ex(one, ip_address=address)
     fresh = await witness.register_ex(one, ip_address=address)
-    outstanding = await witness.register_ex(
-        one, ip_address=address, keep_alive_timeout=math.ceil(2 * patience)
+    with_call = await witness.register_ex(
+        one, ip_address=address, keep_alive_timeout=math.ceil(2 * removal_time)
     )
-    held = one.async_notify(outstanding)
+    pending = one.async_notify(with_call)
 
     await stay_idle(idle_time * 5 / 6)
-    still = await outcome_of(one.async_notify(fresh), min(expect.quiet_time, idle_time / 12))
+    kept = await outcome_of(one.async_notify(fresh), min(expect.quiet_time, idle_time / 12))
     spec("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse").allows(
-        still, SILENCE, note=f"AsyncNotify {idle_time * 5 / 6:g} s after RegisterEx, U is {idle_time:g} s"
+        kept,
+        SILENCE,
+        note=f"AsyncNotify {idle_time * 5 / 6:g} s after RegisterEx, unused timeout {idle_time:g} s",
     )
 
-    await stay_idle(patience - idle_time * 5 / 6)
+    await stay_idle(removal_time - idle_time * 5 / 6)
     clients = (one, one, other)
-    asked = [
+    outcomes = [
         await outcome_of(client.async_notify(handle), expect.reply_deadline)
         for client, handle in zip(clients, idle, strict=True)
     ]
-    for number, answer in enumerate(asked, 1):
-        note = f"idle registration {number} of 3, asked {patience:g} s after RegisterEx"
+    for number, outcome in enumerate(outcomes, 1):
+        note = f"idle registration {number} of 3, AsyncNotify {removal_time:g} s after RegisterEx"
         spec(
             "SWN-3.1.5.1-removes-stale",
             "SWN-3.1.5.1-implemented",
@@ -75,24 +77,24 @@ async def test_idle_ones_go_and_used_ones_stay(witness: Witness, spec: Spec) -> 
             "SWN-3.1.2.1-timer-implemented",
             "SWN-3.1.2.1-removes-unused",
             "SWN-3.1.4.5-entry-async-false",
-        ).allows(answer, GONE, note=note)
+        ).allows(outcome, NOT_FOUND, note=note)
     unregistered = await outcome_of(one.start(UnRegisterRequest(to_unregister)), expect.reply_deadline)
-    spec("SWN-3.1.5.1-removes-stale").allows(unregistered, GONE, returns(Win32.ERROR_INVALID_PARAMETER))
-    spec("SWN-B5-unused-30s").record(f"gone after {patience:g} s, kept after {idle_time * 5 / 6:g} s")
-    spec.choice("AMB-27", f"an unused registration is gone at the latest {patience:g} s after its last use")
+    spec("SWN-3.1.5.1-removes-stale").allows(unregistered, NOT_FOUND, INVALID_PARAMETER)
+    spec("SWN-B5-unused-30s").record(f"removed after {removal_time:g} s, kept after {idle_time * 5 / 6:g} s")
+    spec.choice("AMB-27", f"an unused registration is removed within {removal_time:g} s after its last use")
 
-    # It was registered before the others were removed, and has been outstanding since: longer than U.
-    kept = await outcome_of(held, expect.quiet_time)
+    # This call has been pending since before the removal of the others, for longer than the unused timeout.
+    still_pending = await outcome_of(pending, expect.quiet_time)
     spec(
         "SWN-3.1.5.1-keeps-outstanding",
         "SWN-3.1.4.4-v2-async-registered-on-entry",
         "SWN-3.1.2.1-removes-unused",
-    ).allows(kept, SILENCE, note=f"AsyncNotify outstanding for {patience:g} s")
+    ).allows(still_pending, SILENCE, note=f"AsyncNotify pending for {removal_time:g} s")
 
 
 @case("SWN-6-idl-keepalive-dword", needs=("version-2",), lasts=65)
 async def test_huge_keep_alives(witness: Witness, spec: Spec) -> None:
-    """KeepAliveTimeouts up to 2^32-1 are seconds without a sign: their calls are pending after 2 U."""
+    """With KeepAliveTimeout 0x7FFFFFFF, 0x80000000 or 0xFFFFFFFF AsyncNotify stays pending."""
     expect = witness.expect
     values = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
     client = await witness.connect()
@@ -102,34 +104,34 @@ async def test_huge_keep_alives(witness: Witness, spec: Spec) -> None:
     ]
 
     calls = [client.async_notify(handle) for handle in handles]
-    ends = await asyncio.gather(*(outcome_of(call, 2 * expect.unused_timeout) for call in calls))
+    outcomes = await asyncio.gather(*(outcome_of(call, 2 * expect.unused_timeout) for call in calls))
 
-    for value, end in zip(values, ends, strict=True):
-        spec("SWN-6-idl-keepalive-dword").allows(end, SILENCE, note=f"KeepAliveTimeout 0x{value:08X}")
+    for value, outcome in zip(values, outcomes, strict=True):
+        spec("SWN-6-idl-keepalive-dword").allows(outcome, SILENCE, note=f"KeepAliveTimeout 0x{value:08X}")
 
 
 @case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
-async def test_asking_is_use(witness: Witness, spec: Spec) -> None:
-    """Idle for 2/3 U, AsyncNotify, idle for 2/3 U again: the registration is still known."""
+async def test_async_notify_counts_as_use(witness: Witness, spec: Spec) -> None:
+    """Send AsyncNotify after 2/3 of the unused timeout; 2/3 later the registration is still known."""
     expect = witness.expect
     client = await witness.connect()
     handle = await witness.register_ex(client, keep_alive_timeout=1)
 
     await stay_idle(expect.unused_timeout * 2 / 3)
-    first = await outcome_of(client.async_notify(handle), latest(expect, 1))
+    first = await outcome_of(client.async_notify(handle), timer_deadline(expect, 1))
     await stay_idle(expect.unused_timeout * 2 / 3)
-    second = await outcome_of(client.async_notify(handle), latest(expect, 1))
+    second = await outcome_of(client.async_notify(handle), timer_deadline(expect, 1))
 
     spec("SWN-3.1.4.4-v2-lastuse-on-entry").holds(
         first == returns(Win32.ERROR_TIMEOUT) and second == returns(Win32.ERROR_TIMEOUT),
-        expected="ERROR_TIMEOUT (0x5B4) both times, each call within U of the last use",
+        expected="ERROR_TIMEOUT (0x5B4) twice; each call follows the last use within the unused timeout",
         observed=f"{first}, then {second}",
     )
 
 
 @case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
-async def test_asking_is_use_though_given_up(witness: Witness, spec: Spec) -> None:
-    """Idle for 2/3 U, an AsyncNotify that is cancelled at once, idle for 2/3 U: the registration is known."""
+async def test_cancelled_async_notify_counts_as_use(witness: Witness, spec: Spec) -> None:
+    """Cancel an AsyncNotify after 2/3 of the unused timeout; 2/3 later the registration is still known."""
     expect = witness.expect
     client = await witness.connect()
     handle = await witness.register_ex(client)
@@ -139,10 +141,10 @@ async def test_asking_is_use_though_given_up(witness: Witness, spec: Spec) -> No
     call.cancel()
     ended = await outcome_of(call, min(expect.quiet_time, expect.unused_timeout / 6))
     await stay_idle(expect.unused_timeout * 2 / 3)
-    again = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
+    second = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
 
     spec("SWN-3.1.4.4-v2-lastuse-on-entry").allows(
-        again, SILENCE, note=f"AsyncNotify 2/3 U after one that was cancelled, which ended so: {ended}"
+        second, SILENCE, note=f"2/3 of the unused timeout after the cancelled call, which ended with: {ended}"
     )
 
 
@@ -152,19 +154,21 @@ async def test_asking_is_use_though_given_up(witness: Witness, spec: Spec) -> No
     needs=("version-2", Capability.FORCE_RESPONSE, Capability.LIST_REGISTRATIONS),
     lasts=80,
 )
-async def test_being_answered_is_use(witness: Witness, cluster: Controller, spec: Spec) -> None:
-    """A call pending for longer than U is answered; 2/3 U later the registration is still known."""
+async def test_response_counts_as_use(witness: Witness, cluster: Controller, spec: Spec) -> None:
+    """Complete a call pending beyond the unused timeout; 2/3 of it later the registration is known."""
     expect = witness.expect
-    client, handle, key = await _registered(witness, cluster)
+    client, handle, key = await _register(witness, cluster)
     call = client.async_notify(handle)
 
     await stay_idle(expect.unused_timeout * 4 / 3)
-    await _answer(witness, cluster, spec, key, call)
+    await _complete(witness, cluster, spec, key, call)
     await stay_idle(expect.unused_timeout * 2 / 3)
-    again = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
+    second = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
 
     spec("SWN-3.1.4.4-v2-lastuse-on-response", "SWN-3.1.1.3-lastuse-updates").allows(
-        again, SILENCE, note="AsyncNotify 2/3 U after the answer, 2 U after the one before"
+        second,
+        SILENCE,
+        note="2/3 of the unused timeout after the response, twice that timeout after the call",
     )
 
 
@@ -173,23 +177,21 @@ async def test_being_answered_is_use(witness: Witness, cluster: Controller, spec
     needs=("version-2", Capability.FORCE_RESPONSE, Capability.LIST_REGISTRATIONS),
     lasts=40,
 )
-async def test_after_the_answer_nothing_is_outstanding(
-    witness: Witness, cluster: Controller, spec: Spec
-) -> None:
-    """A call is answered, the client stays idle for U: the registration is gone."""
+async def test_idle_after_response_is_removed(witness: Witness, cluster: Controller, spec: Spec) -> None:
+    """Complete an AsyncNotify, then stay idle for the unused timeout; the registration is removed."""
     expect = witness.expect
-    client, handle, key = await _registered(witness, cluster)
+    client, handle, key = await _register(witness, cluster)
     call = client.async_notify(handle)
-    await _answer(witness, cluster, spec, key, call)
+    await _complete(witness, cluster, spec, key, call)
 
     await stay_idle(expect.unused_timeout + expect.scan_interval)
-    again = await outcome_of(client.async_notify(handle), expect.reply_deadline)
+    second = await outcome_of(client.async_notify(handle), expect.reply_deadline)
 
-    spec("SWN-3.1.4.4-v2-async-cleared-on-response").allows(again, GONE)
+    spec("SWN-3.1.4.4-v2-async-cleared-on-response").allows(second, NOT_FOUND)
 
 
-async def _registered(witness: Witness, cluster: Controller) -> tuple[WitnessClient, ContextHandle, str]:
-    """A registration whose calls outlast the case, and the key by which the cluster knows it."""
+async def _register(witness: Witness, cluster: Controller) -> tuple[WitnessClient, ContextHandle, str]:
+    """Register with a KeepAliveTimeout longer than the case; the string is the key for `_complete`."""
     name = witness.client_name()
     client = await witness.connect()
     keep_alive = math.ceil(5 * witness.expect.unused_timeout)
@@ -198,16 +200,19 @@ async def _registered(witness: Witness, cluster: Controller) -> tuple[WitnessCli
     return client, handle, next(view.key for view in views if view.client_computer_name == name)
 
 
-async def _answer(witness: Witness, cluster: Controller, spec: Spec, key: str, call: Any) -> Outcome:
-    """Have a pending call answered by AVAILABLE: after other news some servers end it soon (AMB-30)."""
-    news = RespAsyncNotify.of(ResourceChange(ChangeType.AVAILABLE, witness.net_name))
-    await cluster.force_response(key, response=news)
+async def _complete(witness: Witness, cluster: Controller, spec: Spec, key: str, call: Any) -> Outcome:
+    """Make the server complete a pending call with AVAILABLE.
+
+    After other notifications some servers remove the registration early (AMB-30).
+    """
+    response = RespAsyncNotify.of(ResourceChange(ChangeType.AVAILABLE, witness.net_name))
+    await cluster.force_response(key, response=response)
     outcome = await outcome_of(call, witness.expect.event_deadline)
     if outcome != returns(Win32.ERROR_SUCCESS):
         raise spec.precondition_failed(
             "SWN-3.1.4.4-returns-success",
             expected=str(returns(Win32.ERROR_SUCCESS)),
             observed=outcome,
-            note="an AsyncNotify that the cluster was told to answer",
+            note="AsyncNotify that the controller completes, as a stimulus",
         )
     return outcome

@@ -1,1 +1,10 @@
-"""TODO: the map of this room."""
+"""The client of a connection.
+
+- ``connection``: builds what a client sends and reads what a server answers, without I/O.
+- ``events``: what ``connection`` reports.
+- ``binding``: the presentation contexts that a client proposes, and the result of a bind.
+- ``call``: a call that was sent, and its result.
+- ``client``: one TCP connection with asyncio: bind, calls, raw octets, close.
+- ``bound_client``: a client that is bound to one interface for a few calls.
+- ``management``: calls of the management interface.
+"""

@@ -1,4 +1,4 @@
-"""What a client proposes when it binds, and what came of it."""
+"""The presentation contexts that a client proposes, and the result of a bind."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BindResult:
-    """What came of a bind or alter_context.
+    """The result of a bind or alter_context.
 
     Attributes:
         bind_ack: the answer to the first PDU.
         answers: the answers to all legs.
-        contexts: what was proposed.
-        security: the security context that was built, ``None`` without one.
+        contexts: the proposed presentation contexts.
+        security: the new security context, ``None`` without one.
     """
 
     bind_ack: BindAck
@@ -32,12 +32,12 @@ class BindResult:
 
     @property
     def results(self) -> tuple[ContextResult, ...]:
-        """One result per proposed context, in that order."""
+        """One result for each proposed context, in that order."""
         return self.bind_ack.results
 
     @property
     def accepted(self) -> Mapping[int, SyntaxId]:
-        """The transfer syntax by the id of each context that was accepted."""
+        """The transfer syntax of each accepted context, by context id."""
         return {
             element.context_id: result.transfer
             for element, result in zip(self.contexts, self.results, strict=True)
@@ -46,28 +46,29 @@ class BindResult:
 
     @property
     def features(self) -> int | None:
-        """The bind-time features confirmed, ``None`` when none were negotiated."""
+        """The bind-time features that the server confirmed, ``None`` when none were negotiated."""
         return next(
             (result.reason for result in self.results if result.result == ResultCode.NEGOTIATE_ACK), None
         )
 
     @property
     def assoc_group(self) -> int:
-        """The association's id."""
+        """The id of the association."""
         return self.bind_ack.assoc_group
 
     @property
     def secondary_address(self) -> str:
-        """The secondary address as text without its terminator."""
+        """The secondary address as text, without its terminator."""
         return self.bind_ack.secondary_address.rstrip(b"\0").decode("ascii", "backslashreplace")
 
 
 def propose(
     abstract: SyntaxId, transfer: Sequence[SyntaxId] = (NDR32,), features: int | None = 3
 ) -> tuple[PresentationContext, ...]:
-    """Return the elements a conforming client proposes for one interface (MS-RPCE 3.3.1.5.3, 3.3.1.5.6).
+    """Return the elements that a conforming client proposes for one interface (MS-RPCE 3.3.1.5.3, 3.3.1.5.6).
 
-    One element per transfer syntax with ids from 0, and behind them the bind-time features unless ``None``.
+    There is one element for each transfer syntax, with ids from 0. The bind-time features follow unless
+    ``None``.
     """
     syntaxes = [*transfer] if features is None else [*transfer, bind_time_features(features)]
     return tuple(PresentationContext(index, abstract, (each,)) for index, each in enumerate(syntaxes))

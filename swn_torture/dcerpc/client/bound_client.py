@@ -1,4 +1,4 @@
-"""One short conversation with an auxiliary interface: connect, bind, ask, close, all before one deadline."""
+"""A client for a few calls to one interface: connect, bind, call and close before one deadline."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.fields import ByteOrder
     from swn_torture.stubdata.syntax import SyntaxId
 
-__all__ = ["ask", "bound_client"]
+__all__ = ["bound_client", "call"]
 
 
 @asynccontextmanager
 async def bound_client(
     address: str, port: int, interface: SyntaxId, timeout: float
 ) -> AsyncIterator[RpcClient]:
-    """Give a client that is bound, without authentication, to one interface in NDR32 at context id 0.
+    """Yield a client that is bound to one interface without authentication, in NDR32, with context id 0.
 
     Args:
         address: of the server.
         port: of the server.
         interface: to bind to.
-        timeout: for everything up to the end of the ``async with`` block, in seconds.
+        timeout: in seconds, from the connect to the end of the ``async with`` block.
 
     Raises:
-        DeadlineExceeded: that took longer.
-        RpcError: what :func:`~swn_torture.dcerpc.client.client.connect` and the bind raise.
+        DeadlineExceeded: the time is over.
+        RpcError: see :func:`~swn_torture.dcerpc.client.client.connect` and
+            :meth:`~swn_torture.dcerpc.client.client.RpcClient.bind`.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -49,13 +50,13 @@ async def bound_client(
         raise DeadlineExceeded(f"{interface} at {address} port {port}: no answer in {timeout:g} s") from error
 
 
-async def ask(rpc: RpcClient, opnum: int, stub: bytes, timeout: float) -> tuple[bytes, ByteOrder]:
-    """Make a call; return its out parameters and the byte order in which they are to be read.
+async def call(rpc: RpcClient, opnum: int, stub: bytes, timeout: float) -> tuple[bytes, ByteOrder]:
+    """Make a call and return the stub data of its response and their byte order.
 
     Raises:
-        RpcError: what :meth:`Call.reply <swn_torture.dcerpc.client.call.Call.reply>` raises.
+        RpcError: see :meth:`Call.reply <swn_torture.dcerpc.client.call.Call.reply>`.
     """
-    call = rpc.call(opnum, stub)
-    answer = await call.reply(timeout)
-    meta = call.response_meta
+    pending = rpc.call(opnum, stub)
+    answer = await pending.reply(timeout)
+    meta = pending.response_meta
     return answer, "little" if meta is None else meta.byte_order

@@ -1,4 +1,4 @@
-"""A call that has been sent, and the waiting for what becomes of it."""
+"""A call that was sent, and its result."""
 
 from __future__ import annotations
 
@@ -13,43 +13,47 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Waiting(Generic[Result]):
-    """A place for one outcome, a result or an error. It complains to nobody when nobody asks for it."""
+class PendingResult(Generic[Result]):
+    """A result or an error that arrives later. Unlike a future, it does not warn about an unread error."""
 
     def __init__(self) -> None:
-        self._settled = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._result: Result | None = None
         self._error: RpcError | None = None
 
-    def attach_result(self, outcome: Result | RpcError) -> None:
-        """Put the outcome in; only the first one counts."""
-        if self._settled.is_set():
+    def set_result(self, result: Result | RpcError) -> None:
+        """Set the result or the error. Only the first one counts."""
+        if self._arrived.is_set():
             return
-        if isinstance(outcome, RpcError):
-            self._error = outcome
+        if isinstance(result, RpcError):
+            self._error = result
         else:
-            self._result = outcome
-        self._settled.set()
+            self._result = result
+        self._arrived.set()
 
     def done(self) -> bool:
-        """Whether the outcome is there."""
-        return self._settled.is_set()
+        """Whether the result or an error has arrived."""
+        return self._arrived.is_set()
 
     @property
     def result(self) -> Result | None:
-        """The result; ``None`` as long as there is none, or an error instead."""
+        """The result; ``None`` before it has arrived and after an error."""
         return self._result
 
     async def wait(self, timeout: float | None, what: str) -> Result:
-        """Return the result or raise the error, at the latest after ``timeout`` seconds (``None``: no limit).
+        """Return the result or raise the error.
+
+        Args:
+            timeout: in seconds, ``None`` for no limit.
+            what: what is waited for, for the error message.
 
         Raises:
-            DeadlineExceeded: neither came; ``what`` says of what.
+            DeadlineExceeded: nothing arrived in time.
         """
         try:
-            await asyncio.wait_for(self._settled.wait(), timeout)
+            await asyncio.wait_for(self._arrived.wait(), timeout)
         except TimeoutError:
-            raise DeadlineExceeded(f"{what}: nothing in {timeout:g} s") from None
+            raise DeadlineExceeded(f"{what}: no answer in {timeout:g} s") from None
         if self._error is not None:
             raise self._error
         assert self._result is not None
@@ -57,44 +61,44 @@ class Waiting(Generic[Result]):
 
 
 class Call:
-    """One outstanding or finished call.
+    """An outstanding or finished call.
 
     Attributes:
-        call_id: its number on the connection.
-        opnum: operation number, -1 when the caller wrote the request by hand.
+        call_id: its call_id.
+        opnum: its opnum, -1 when the caller builds the request.
     """
 
     def __init__(self, call_id: int, opnum: int = -1) -> None:
         self.call_id = call_id
         self.opnum = opnum
-        self._waiting: Waiting[Answered] = Waiting()
+        self._pending: PendingResult[Answered] = PendingResult()
 
-    def attach_result(self, outcome: Answered | RpcError) -> None:
-        """Finish the call (the connection does that)."""
-        self._waiting.attach_result(outcome)
+    def set_result(self, result: Answered | RpcError) -> None:
+        """Finish the call. The client calls this."""
+        self._pending.set_result(result)
 
     def done(self) -> bool:
-        """Whether a response, a fault or the end of the connection has come."""
-        return self._waiting.done()
+        """Whether the call has ended, by a response, by a fault or by the end of the connection."""
+        return self._pending.done()
 
     @property
     def response_meta(self) -> Answered | None:
-        """The response with all its PDUs: context id, byte order, level; ``None`` before it is there."""
-        return self._waiting.result
+        """The response with all its PDUs: context id, byte order, level. ``None`` before it has arrived."""
+        return self._pending.result
 
     async def reply(self, timeout: float | None = 10.0) -> bytes:
-        """Return the out parameters.
+        """Wait for the response and return its stub data.
 
         Args:
-            timeout: in seconds, ``None`` for no limit. The call stays outstanding when it is over.
+            timeout: in seconds, ``None`` for no limit. The call stays outstanding after that time.
 
         Raises:
-            Fault: the call was answered by a fault.
-            ConnectionLost: the connection went first.
+            Fault: the server answered with a fault.
+            ConnectionLost: the connection ended before an answer arrived.
             RemoteProtocolError: the server broke the protocol on this connection.
-            DeadlineExceeded: nothing came in time.
+            DeadlineExceeded: no answer arrived in time.
         """
-        return (await self._waiting.wait(timeout, f"call {self.call_id} (opnum {self.opnum})")).stub
+        return (await self._pending.wait(timeout, f"call {self.call_id} (opnum {self.opnum})")).stub
 
     def __repr__(self) -> str:
         state = "done" if self.done() else "outstanding"

@@ -1,4 +1,4 @@
-"""The asyncio edge of the calling end: one TCP connection, any number of calls on it."""
+"""The client with asyncio: one TCP connection and any number of calls on it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from swn_torture.dcerpc.client.binding import BindResult, propose
-from swn_torture.dcerpc.client.call import Call, Waiting
+from swn_torture.dcerpc.client.call import Call, PendingResult
 from swn_torture.dcerpc.client.connection import ClientConnection, Security
-from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
+from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Unexpected
 from swn_torture.dcerpc.connection import MAX_FRAGMENT
 from swn_torture.dcerpc.errors import (
     AuthenticationError,
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.transcript import Kind, Transcript
     from swn_torture.stubdata.fields import ByteOrder
 
-_ODD_LEGS: Final = frozenset({AuthType.NTLM, AuthType.NETLOGON})
-"""Providers whose last leg is an auth3 (MS-RPCE 2.2.1.1.7)."""
+_LAST_LEG_IS_AUTH3: Final = frozenset({AuthType.NTLM, AuthType.NETLOGON})
+"""Providers with an odd number of legs, so that the last leg is an auth3 (MS-RPCE 2.2.1.1.7)."""
 
-_CLOSE_PATIENCE: Final = 2.0
-"""Seconds in which a close has to get rid of what is still to be sent; after that it is an abort."""
+_CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that a close waits until the remaining octets are sent. After that it resets the connection."""
 
 
 async def connect(
@@ -54,45 +54,45 @@ async def connect(
     source: str | None = None,
     transcript: Transcript | None = None,
 ) -> RpcClient:
-    """Open a TCP connection; nothing is sent yet.
+    """Open a TCP connection. Nothing is sent on it yet.
 
     Args:
         address: of the server.
         port: of the server.
         timeout: in seconds.
-        source: our own address, to come from a particular one.
-        transcript: where everything that goes over the wire is written down.
+        source: the local address to connect from.
+        transcript: records all octets sent and received.
 
     Raises:
-        ConnectionLost: the connection was refused or cannot be made.
-        DeadlineExceeded: nobody answered in time.
+        ConnectionLost: the connection is refused or not possible.
+        DeadlineExceeded: no answer arrived in time.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            _, edge = await loop.create_connection(
-                lambda: _Edge(transcript), address, port, local_addr=(source, 0) if source else None
+            _, protocol = await loop.create_connection(
+                lambda: _Protocol(transcript), address, port, local_addr=(source, 0) if source else None
             )
     except TimeoutError as error:
         raise DeadlineExceeded(f"{address} port {port}: no connection in {timeout:g} s") from error
     except OSError as error:
         refused = isinstance(error, ConnectionRefusedError | ConnectionResetError)
         raise ConnectionLost(f"{address} port {port}: {error.strerror or error}", reset=refused) from error
-    return edge.client
+    return protocol.client
 
 
 class RpcClient:
-    """A connection to a server. Made by :func:`connect`.
+    """A connection to a server. :func:`connect` makes one.
 
     Attributes:
-        core: the connection without I/O, to build octets without sending them.
-        local: our (host, port).
-        remote: the server's (host, port).
-        closed: set when the connection is gone, whoever ended it.
-        peer_closed: how the server ended it, ``None`` if it did not.
-        closed_at: when it went, in seconds of :func:`time.monotonic`; ``None`` while it is open.
+        core: the connection without I/O. It builds octets without sending them.
+        local: (host, port) of this end.
+        remote: (host, port) of the server.
+        closed: set when the connection has ended, by either end.
+        peer_closed: how the server ended the connection, ``None`` if it did not.
+        closed_at: when the connection ended, in seconds of :func:`time.monotonic`; ``None`` while it is open.
         number: of this connection in the transcript.
-        segment: octets handed to TCP at a time, ``None`` for as many as there are.
+        segment: how many octets to pass to TCP at a time, ``None`` for all at once.
     """
 
     def __init__(self, transport: asyncio.Transport, transcript: Transcript | None) -> None:
@@ -107,17 +107,17 @@ class RpcClient:
         self._transcript = transcript
         self.number = 1 if transcript is None else transcript.connection()
         self._calls: dict[int, Call] = {}
-        self._exchanges: dict[int, Waiting[BindAck]] = {}
-        self._strays: deque[Pdu] = deque()
-        self._stray = asyncio.Event()
-        self._over: RpcError | None = None
+        self._exchanges: dict[int, PendingResult[BindAck]] = {}
+        self._unexpected: deque[Pdu] = deque()
+        self._changed = asyncio.Event()
+        self._end: RpcError | None = None
         self._silent = False
         self._contexts: tuple[PresentationContext, ...] = ()
         self._record("open")
 
     @property
     def outstanding(self) -> tuple[Call, ...]:
-        """The calls that are waiting for an answer."""
+        """The calls without an answer yet."""
         return tuple(self._calls.values())
 
     async def bind(
@@ -142,34 +142,34 @@ class RpcClient:
         alter: bool = False,
         timeout: float = 10.0,
     ) -> BindResult:
-        """Bind, with all the legs that authentication takes.
+        """Bind, with all legs of the authentication.
 
         Args:
-            contexts: what to propose; an interface alone stands for what :func:`propose` makes of it, and
-                then it is an error if nothing is accepted.
-            transfer: transfer syntaxes offered for an interface alone.
-            features: bind-time features proposed with an interface alone, ``None`` for none.
-            credentials: who we are; anonymous by default.
+            contexts: the presentation contexts to propose, or an interface. For an interface :func:`propose`
+                makes them, and a server that accepts none of them is an error.
+            transfer: the transfer syntaxes to propose for an interface.
+            features: the bind-time features to propose with an interface, ``None`` for none.
+            credentials: of the client; anonymous by default.
             auth_type: security provider.
             level: authentication level; NONE for no security context.
-            host: the server's name in its service principal, by default the address.
-            service: the class of that principal.
-            context: an initiator of your own instead of the one for ``auth_type``.
-            auth_context_id: the security context's id, by default a new one.
-            multiplex: ask for PFC_CONC_MPX.
-            header_signing: ask for PFC_SUPPORT_HEADER_SIGN where the level signs at all.
-            max_xmit: octets of the largest fragment we want to send.
-            max_recv: octets of the largest fragment we can receive.
+            host: the server's name in its service principal name, by default its address.
+            service: the service class in that name.
+            context: an initiator to use instead of the one for ``auth_type``.
+            auth_context_id: the id of the security context, by default a new one.
+            multiplex: set PFC_CONC_MPX.
+            header_signing: set PFC_SUPPORT_HEADER_SIGN if the level signs PDUs.
+            max_xmit: octets of the largest fragment to send.
+            max_recv: octets of the largest fragment to receive.
             assoc_group: the association to join, 0 for a new one.
             byte_order: of the PDUs.
-            alter: send alter_context from the first leg on.
+            alter: send an alter_context for the first leg, too.
             timeout: for each answer, in seconds.
 
         Raises:
-            BindRefused: bind_nak.
-            ContextRefused: the interface was not accepted in any transfer syntax.
-            Fault: an alter_context was answered by a fault.
-            AuthenticationError: our provider cannot go on with what the server sent.
+            BindRefused: the server sent a bind_nak.
+            ContextRefused: the server accepted the interface in no transfer syntax.
+            Fault: the server answered an alter_context with a fault.
+            AuthenticationError: the security provider rejects what the server sent.
             ConnectionLost, DeadlineExceeded, RemoteProtocolError: as in :meth:`Call.reply`.
         """
         elements = (
@@ -210,11 +210,13 @@ class RpcClient:
             if security.context.complete and not incoming:
                 break
             if not incoming:
-                raise AuthenticationError("the server sent no token, though the exchange is not complete")
+                raise AuthenticationError(
+                    "the server sent no token, but the security context is not complete"
+                )
             token = security.context.step(incoming)
             if not token:
                 break
-            if security.context.complete and auth_type in _ODD_LEGS:
+            if security.context.complete and auth_type in _LAST_LEG_IS_AUTH3:
                 self.write(self.core.send(self.core.auth3(security, token, call_id=first.call_id)))
                 break
             answers.append(await self.exchange(leg(alter=True), timeout))
@@ -229,10 +231,10 @@ class RpcClient:
     async def alter_context(
         self, contexts: Sequence[PresentationContext] | SyntaxId | None = None, **arguments: Any
     ) -> BindResult:
-        """Add presentation contexts, or a security context, to a bound connection.
+        """Add presentation contexts or a security context to a bound connection.
 
-        Takes the arguments of :meth:`bind` and raises what it raises. Without ``contexts`` those of the last
-        exchange are repeated, as a new security context alone needs it.
+        Takes the arguments of :meth:`bind` and raises the same errors. Without ``contexts`` it repeats those
+        of the last exchange, which is what a client sends to add only a security context.
         """
         chosen = self._contexts if contexts is None else contexts
         if isinstance(chosen, SyntaxId):
@@ -240,26 +242,26 @@ class RpcClient:
         return await self.bind(chosen, alter=True, **arguments)
 
     async def exchange(self, pdu: Bind, timeout: float = 10.0) -> BindAck:
-        """Send one PDU of the bind exchange and return its answer. Raises as :meth:`bind` does."""
-        waiting: Waiting[BindAck] = Waiting()
-        self._exchanges[pdu.call_id] = waiting
-        if self._over is not None:
-            waiting.attach_result(self._over)
+        """Send one PDU of a bind exchange and return its answer. Raises the errors of :meth:`bind`."""
+        pending: PendingResult[BindAck] = PendingResult()
+        self._exchanges[pdu.call_id] = pending
+        if self._end is not None:
+            pending.set_result(self._end)
         else:
             self.write(self.core.send(pdu))
-        return await waiting.wait(timeout, f"{pdu.ptype.name.lower()} {pdu.call_id}")
+        return await pending.wait(timeout, f"{pdu.ptype.name.lower()} {pdu.call_id}")
 
     def call(self, opnum: int, stub: bytes, **arguments: Any) -> Call:
-        """Send a request and return at once; any number may be outstanding.
+        """Send a request and return at once. Any number of calls may be outstanding.
 
         Args:
             opnum: operation number.
-            stub: in parameters.
+            stub: stub data of the in parameters.
             arguments: those of :meth:`ClientConnection.request
                 <swn_torture.dcerpc.client.connection.ClientConnection.request>`.
 
         Raises:
-            LocalProtocolError: the request cannot be built.
+            LocalProtocolError: the arguments do not make a request.
         """
         call_id, octets = self.core.request(opnum, stub, **arguments)
         call = self.expect(call_id, opnum)
@@ -268,49 +270,49 @@ class RpcClient:
                 for fragment in octets:
                     self.write(fragment)
             except ConnectionLost as lost:
-                # The server closed before it had all of it: that is how the call ended.
-                call.attach_result(lost)
+                # The server closed the connection before the whole request was sent. That ends the call.
+                call.set_result(lost)
         return call
 
     def expect(self, call_id: int, opnum: int = -1) -> Call:
-        """Return a call to wait for whose request you write yourself, in whatever way and order."""
+        """Return a call to wait for. The caller sends its request with :meth:`write`, in any form."""
         call = Call(call_id, opnum)
-        if self._over is None:
+        if self._end is None:
             self._calls[call_id] = call
         else:
-            call.attach_result(self._over)
+            call.set_result(self._end)
         return call
 
     def cancel(self, call: Call | int, *, security: Security = "none") -> None:
-        """Send a co_cancel; the call stays outstanding until its answer comes."""
+        """Send a co_cancel. The call stays outstanding until its answer arrives."""
         call_id = call.call_id if isinstance(call, Call) else call
         self.write(self.core.cancel(call_id, security=security))
 
     def orphan(self, call: Call | int, *, security: Security = "none") -> None:
-        """Send an orphaned PDU. A fault still finishes the call; a response would be a stray."""
+        """Send an orphaned PDU. A fault still ends the call; a response is an unexpected PDU."""
         call_id = call.call_id if isinstance(call, Call) else call
         self.write(self.core.orphan(call_id, security=security))
 
     def write(self, octets: bytes) -> None:
-        """Send octets, whatever they are.
+        """Send any octets.
 
         Raises:
-            ConnectionLost: the connection is gone.
+            ConnectionLost: the connection has ended.
         """
         if self._transport.is_closing():
-            raise self._over or ConnectionLost("the connection is closed")
+            raise self._end or ConnectionLost("the connection is closed")
         self._record("sent", octets)
         step = self.segment or max(len(octets), 1)
         for start in range(0, len(octets), step):
             self._transport.write(octets[start : start + step])
 
     def half_close(self) -> None:
-        """Send FIN but go on receiving."""
+        """Send FIN and continue to receive."""
         self._record("fin")
         self._transport.write_eof()
 
     def pause(self) -> None:
-        """Stop reading, so that the server sees a client that has gone silent."""
+        """Stop reading. The server cannot send more than the kernel buffers."""
         self._transport.pause_reading()
 
     def resume(self) -> None:
@@ -318,41 +320,41 @@ class RpcClient:
         self._transport.resume_reading()
 
     def fall_silent(self) -> None:
-        """Have the system drop whatever arrives from now on, so that nothing is even acknowledged.
+        """Make the kernel drop everything that arrives from now on, so that TCP acknowledges nothing (Linux).
 
-        To the server we have lost our power, until :meth:`close`, which is an abort then; but what was not
-        acknowledged before is sent again. Linux only.
+        To the server this looks like a client without power, except that TCP sends again what the server has
+        not acknowledged before. :meth:`close` resets the connection.
 
         Raises:
-            OSError: the system cannot do that.
+            OSError: the kernel does not support this.
         """
         drop_incoming(self._transport)
         self._silent = True
 
     async def next_pdu(self, timeout: float | None = 10.0) -> Pdu:
-        """Return the next PDU that answers no call and no bind of ours, verified and in the clear.
+        """Return the next PDU that answers no call and no bind of this client, verified and decrypted.
 
         Raises:
-            ConnectionLost: the connection is gone and there is none left.
-            RemoteProtocolError: what came could not be read.
-            DeadlineExceeded: none came within ``timeout`` seconds.
+            ConnectionLost: the connection has ended, and no such PDU is left.
+            RemoteProtocolError: the server broke the protocol.
+            DeadlineExceeded: no such PDU arrived within ``timeout`` seconds.
         """
         try:
             async with asyncio.timeout(timeout):
-                while not self._strays:
-                    if self._over is not None:
-                        raise self._over
-                    self._stray.clear()
-                    await self._stray.wait()
+                while not self._unexpected:
+                    if self._end is not None:
+                        raise self._end
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError as error:
             raise DeadlineExceeded(f"no PDU in {timeout:g} s") from error
-        return self._strays.popleft()
+        return self._unexpected.popleft()
 
     async def wait_closed(self, timeout: float = 10.0) -> Literal["fin", "reset"] | None:
-        """Wait until the connection is gone; return how the server ended it, ``None`` if we did.
+        """Wait until the connection has ended. Return how the server ended it, ``None`` if this end did.
 
         Raises:
-            DeadlineExceeded: it is still there after ``timeout`` seconds.
+            DeadlineExceeded: the connection is still open after ``timeout`` seconds.
         """
         try:
             await asyncio.wait_for(self.closed.wait(), timeout)
@@ -361,7 +363,7 @@ class RpcClient:
         return self.peer_closed
 
     async def close(self, *, abort: bool = False) -> None:
-        """End the connection by FIN, or by RST with ``abort``. Outstanding calls fail."""
+        """End the connection by FIN, or (``abort``) by RST. Outstanding calls fail with ConnectionLost."""
         if not self.closed.is_set():
             self._transport.resume_reading()
             if abort or self._silent:
@@ -370,7 +372,7 @@ class RpcClient:
                 self._record("fin")
                 self._transport.close()
         try:
-            await asyncio.wait_for(self.closed.wait(), _CLOSE_PATIENCE)
+            await asyncio.wait_for(self.closed.wait(), _CLOSE_TIMEOUT)
         except TimeoutError:
             self._abort()
             await self.closed.wait()
@@ -391,7 +393,7 @@ class RpcClient:
             self._transcript.add(self.number, kind, self.local, self.remote, octets)
 
     def received(self, octets: bytes) -> None:
-        """Take what the transport has received (the edge does that)."""
+        """Process octets from the transport. Called by the asyncio protocol."""
         self._record("received", octets)
         if self.core.error is not None:
             return
@@ -403,68 +405,67 @@ class RpcClient:
             self._finish(error)
 
     def ended(self, how: Literal["fin", "reset"] | None) -> None:
-        """Hear that the server has ended the connection, or (``None``) that we have (the edge does)."""
+        """Record who ended the connection: the server, or (``None``) this end. Called by the protocol."""
         if how is not None and self.peer_closed is None and not self.closed.is_set():
             self.peer_closed = how
             self._record("closed-by-peer" if how == "fin" else "reset-by-peer")
         if how is None and self.peer_closed is None:
-            self._finish(ConnectionLost("we closed the connection"))
+            self._finish(ConnectionLost("this end closed the connection"))
         else:
             self._finish(ConnectionLost(reset=self.peer_closed == "reset"))
 
-    def gone(self) -> None:
-        """Hear that the transport is no more (the edge does that)."""
+    def transport_closed(self) -> None:
+        """Record that the transport is closed. Called by the asyncio protocol."""
         self.closed_at = time.monotonic()
         self.closed.set()
 
     def _handle(self, event: ClientEvent) -> None:
         match event:
             case Acknowledged(pdu):
-                self._settle_exchange(pdu.call_id, pdu)
+                self._finish_exchange(pdu.call_id, pdu)
             case Refused(pdu):
                 error = BindRefused(pdu.reason, describe_reason(pdu.reason), pdu.versions)
-                self._settle_exchange(pdu.call_id, error)
+                self._finish_exchange(pdu.call_id, error)
             case Answered():
                 call = self._calls.pop(event.call_id, None)
                 if call is None:
-                    self._strays.extend(event.pdus)
-                    self._stray.set()
+                    self._keep_unexpected(*event.pdus)
                 else:
-                    call.attach_result(event)
+                    call.set_result(event)
             case Faulted(pdu):
                 fault = Fault(pdu.status, pdu.flags, pdu.call_id, pdu.context_id)
                 if pdu.call_id in self._exchanges:
-                    self._settle_exchange(pdu.call_id, fault)
+                    self._finish_exchange(pdu.call_id, fault)
                 elif pdu.call_id in self._calls:
-                    self._calls.pop(pdu.call_id).attach_result(fault)
+                    self._calls.pop(pdu.call_id).set_result(fault)
                 else:
-                    self._put_stray(pdu)
-            case Stray(pdu):
-                self._put_stray(pdu)
+                    self._keep_unexpected(pdu)
+            case Unexpected(pdu):
+                self._keep_unexpected(pdu)
 
-    def _put_stray(self, pdu: Pdu) -> None:
-        self._strays.append(pdu)
-        self._stray.set()
+    def _keep_unexpected(self, *pdus: Pdu) -> None:
+        self._unexpected.extend(pdus)
+        self._changed.set()
 
-    def _settle_exchange(self, call_id: int, outcome: BindAck | RpcError) -> None:
-        waiting = self._exchanges.pop(call_id, None)
-        if waiting is not None:
-            waiting.attach_result(outcome)
+    def _finish_exchange(self, call_id: int, result: BindAck | RpcError) -> None:
+        pending = self._exchanges.pop(call_id, None)
+        if pending is not None:
+            pending.set_result(result)
 
     def _finish(self, error: RpcError) -> None:
-        if self._over is None:
-            self._over = error
-        for waiting in self._exchanges.values():
-            waiting.attach_result(self._over)
+        if self._end is None:
+            self._end = error
+        for exchange in self._exchanges.values():
+            exchange.set_result(self._end)
         for call in self._calls.values():
-            call.attach_result(self._over)
+            call.set_result(self._end)
         self._exchanges.clear()
         self._calls.clear()
-        self._stray.set()
+        self._changed.set()
 
 
-class _Edge(asyncio.Protocol):
-    """Carries octets between a transport and its client."""
+class _Protocol(asyncio.Protocol):
+    """Passes octets between a transport and its client."""
 
     client: RpcClient
 
@@ -482,7 +483,7 @@ class _Edge(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.client.ended("reset" if isinstance(exc, OSError) else None)
-        self.client.gone()
+        self.client.transport_closed()
 
 
 def _endpoint(name: Any) -> tuple[str, int]:

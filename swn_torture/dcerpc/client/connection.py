@@ -1,4 +1,4 @@
-"""The calling end of a connection, without I/O."""
+"""The client's end of a connection, without I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Stray
+from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Unexpected
 from swn_torture.dcerpc.connection import MAX_FRAGMENT, Connection, Negotiated, check_version, fragments
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
 from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.fields import ByteOrder
 
 MAX_RESPONSE: Final = 64 * 1024 * 1024
-"""Octets of a response beyond which we stop believing in its end."""
-
+"""Octets of the largest response that the client accepts, so that one without an end does not fill memory."""
 
 Security = int | Literal["default", "none"]
-"""A security context by its id; the connection's first one if it has any; or no verifier at all."""
+"""A security context by its id, the first one of the connection (if there is one), or no verifier."""
 
 
 @dataclass(slots=True)
@@ -41,19 +40,17 @@ class _Assembly:
 class ClientConnection(Connection):
     """Builds what a client sends and reads what a server answers.
 
-    A PDU of the bind exchange is built by :meth:`bind`, :meth:`alter_context` or :meth:`auth3` as a value
-    that may be changed, and turned into octets by :meth:`send`. Requests become octets at once, because
-    protecting them takes sequence numbers: send them, or do not, in any order, and the server will see what
-    you did.
+    :meth:`bind` and :meth:`auth3` return the PDUs of a bind exchange as values. The caller may change them,
+    and :meth:`send` turns them into octets. :meth:`request` returns octets at once, because protection takes
+    sequence numbers. A test can send these octets in any order, or not at all.
 
     Attributes:
-        default_security: the security context of calls that name none; ``None`` for no verifier.
-        error: why the server's octets cannot be read any further.
+        default_security: the security context for calls that name none; ``None`` for no verifier.
+        error: why nothing more can be read from the server.
     """
 
     def __init__(self) -> None:
-        # Nothing but the field itself limits what a server may send: what is too long is judged by the
-        # caller.
+        # Only the size of the field limits the length here. The caller checks whether a PDU is too long.
         super().__init__(lambda _: 0xFFFF)
         self.default_security: int | None = None
         self.error: RemoteProtocolError | None = None
@@ -63,7 +60,7 @@ class ClientConnection(Connection):
         self._assemblies: dict[int, _Assembly] = {}
 
     def next_call_id(self, chosen: int | None = None) -> int:
-        """Return ``chosen``, or the next number above all that were used (MS-RPCE 3.3.3.5.2)."""
+        """Return ``chosen``, or the next call_id above all that were used (MS-RPCE 3.3.3.5.2)."""
         if chosen is None:
             return next(self._call_ids)
         if chosen <= MAX_CALL_ID:
@@ -73,14 +70,14 @@ class ClientConnection(Connection):
     def add_security(
         self, auth_type: int, level: int, context: SecurityContext, *, context_id: int | None = None
     ) -> SecurityEntry:
-        """Put a security context into the table; its tokens are carried by the PDUs of the bind exchange.
+        """Add a security context to the connection. The PDUs of a bind exchange carry its tokens.
 
         Args:
-            auth_type: on the wire.
-            level: on the wire.
+            auth_type: in the sec_trailer.
+            level: in the sec_trailer.
             context: an initiator that has not made a step yet.
-            context_id: ``auth_context_id``; by default a new one. 0 is avoided: what a server makes of it is
-                not settled.
+            context_id: ``auth_context_id``; by default a new one above 0, because nothing specifies what a
+                server does with 0.
         """
         chosen = max(self.security, default=0) + 1 if context_id is None else context_id
         entry = SecurityEntry(chosen, auth_type, level, context)
@@ -105,7 +102,7 @@ class ClientConnection(Connection):
         byte_order: ByteOrder = "little",
         alter: bool = False,
     ) -> Bind:
-        """Build a bind or, with ``alter``, an alter_context, with a leg of a security context if given."""
+        """Build a bind or (``alter``) an alter_context, with a token of a security context if given."""
         flags: int = WHOLE
         if multiplex:
             flags |= PfcFlags.CONC_MPX
@@ -120,22 +117,22 @@ class ClientConnection(Connection):
             max_recv=max_recv,
             assoc_group=assoc_group,
         )
-        return pdu if security is None else security.leg(pdu, token)
+        return pdu if security is None else security.with_token(pdu, token)
 
     def auth3(self, security: SecurityEntry, token: bytes, *, call_id: int | None = None) -> Auth3:
-        """Build the third leg (MS-RPCE 2.2.2.10).
+        """Build an auth3, the third leg (MS-RPCE 2.2.2.10).
 
-        Its trailer follows the four pad octets at once, as Windows and Samba have it: 2.2.2.10 puts it there,
-        whatever 2.2.2.11 says of alignment.
+        The sec_trailer follows the four pad octets directly, as Windows and Samba send it. MS-RPCE 2.2.2.10
+        places it there, although 2.2.2.11 requires another alignment.
         """
         flags: int = WHOLE | (PfcFlags.SUPPORT_HEADER_SIGN if self.header_signing else 0)
         pdu = Auth3(call_id=self.next_call_id(call_id), flags=flags)
-        leg = security.leg(pdu, token)
-        assert leg.trailer is not None
-        return replace(leg, padding=b"", trailer=replace(leg.trailer, pad_length=0))
+        protected = security.with_token(pdu, token)
+        assert protected.trailer is not None
+        return replace(protected, padding=b"", trailer=replace(protected.trailer, pad_length=0))
 
     def send(self, pdu: Pdu) -> bytes:
-        """Return the octets of a PDU that needs no protection, and remember what a bind proposes."""
+        """Return the octets of a PDU without protection; record the proposals of a bind or alter_context."""
         if isinstance(pdu, Bind):
             self._proposals[pdu.call_id] = pdu
         return pdu.pack()
@@ -158,26 +155,27 @@ class ClientConnection(Connection):
         prepare: Callable[[int, Request], Request] | None = None,
         tamper: Callable[[int, bytes], bytes] | None = None,
     ) -> tuple[int, tuple[bytes, ...]]:
-        """Build a request: its call id and the octets of each of its fragments, protected in this order.
+        """Build a request. Return its call_id and the octets of each fragment, protected in this order.
 
         Args:
             opnum: operation number.
-            stub: in parameters, in ``byte_order``.
-            context_id: presentation context, whether it was accepted or not.
-            byte_order: of the PDU; the stub is taken as it is.
+            stub: stub data, in ``byte_order``.
+            context_id: presentation context; it need not be accepted.
+            byte_order: of the PDU. The stub data is sent as it is.
             object_uuid: sent with PFC_OBJECT_UUID.
-            flags: FIRST and LAST of the whole; anything else goes into every fragment.
+            flags: FIRST and LAST for the first and the last fragment; any other flag is set in every
+                fragment.
             call_id: 32 bits; by default one more than the largest so far.
             alloc_hint: by default the stub octets of this and the following fragments.
-            fragment_size: octets of the largest fragment; by default what was negotiated.
-            chunk: stub octets per fragment, to cut where it is not necessary.
-            verification: a verification trailer, placed into the last fragment, aligned to 4 octets.
-            security: which security context protects it.
-            prepare: changes a fragment (counted from 0) before it is protected.
-            tamper: changes the octets of a fragment after that.
+            fragment_size: octets of the largest fragment; by default the negotiated size.
+            chunk: stub octets of each fragment, to make smaller fragments than necessary.
+            verification: a verification trailer for the last fragment, aligned to 4 octets.
+            security: the security context that protects the request.
+            prepare: changes a fragment before it is protected. It gets the index, from 0, and the fragment.
+            tamper: changes the octets of a fragment after it is protected. It gets the index and the octets.
 
         Raises:
-            LocalProtocolError: no such security context.
+            LocalProtocolError: the connection does not have this security context.
         """
         entry = self._security_for(security)
         number = self.next_call_id(call_id)
@@ -204,18 +202,18 @@ class ClientConnection(Connection):
         return number, tuple(out)
 
     def cancel(self, call_id: int, *, security: Security = "none") -> bytes:
-        """Build a co_cancel; by default without a verifier, as MS-RPCE 2.2.2.12 has it."""
+        """Build a co_cancel; by default without a verifier, as MS-RPCE 2.2.2.12 specifies."""
         return self._bare(CoCancel(call_id=call_id), security)
 
     def orphan(self, call_id: int, *, security: Security = "none") -> bytes:
-        """Build an orphaned PDU; by default without a verifier. What still comes for the call is a stray."""
+        """Build an orphaned PDU; by default without a verifier. A later response to it is unexpected."""
         return self._bare(Orphaned(call_id=call_id), security)
 
     def next_event(self) -> ClientEvent | None:
         """Return the next event, ``None`` when more octets are needed.
 
         Raises:
-            RemoteProtocolError: the server broke the protocol; nothing more can be read from it.
+            RemoteProtocolError: the server broke the protocol. Nothing more can be read from it.
         """
         if self.error is not None:
             raise self.error
@@ -238,22 +236,22 @@ class ClientConnection(Connection):
             case BindAck():
                 return self._acknowledged(pdu)
             case BindNak():
-                return Refused(pdu) if self._proposals.pop(pdu.call_id, None) else Stray(pdu)
+                return Refused(pdu) if self._proposals.pop(pdu.call_id, None) else Unexpected(pdu)
             case Response():
                 return self._response(pdu, raw)
             case FaultPdu():
-                # A fault of Windows or Samba has no verifier even on a protected connection.
+                # The faults of Windows and Samba have no verifier, even on a protected connection.
                 self._calls.pop(pdu.call_id, None)
                 self._assemblies.pop(pdu.call_id, None)
                 self._proposals.pop(pdu.call_id, None)
                 return Faulted(self._opened(pdu, raw))
             case _:
-                return Stray(pdu)
+                return Unexpected(pdu)
 
     def _acknowledged(self, pdu: BindAck) -> ClientEvent:
         proposal = self._proposals.get(pdu.call_id)
         if proposal is None or isinstance(pdu, AlterContextResp) != isinstance(proposal, AlterContext):
-            return Stray(pdu)
+            return Unexpected(pdu)
         del self._proposals[pdu.call_id]
         if len(pdu.results) != len(proposal.contexts):
             raise RemoteProtocolError(
@@ -283,13 +281,13 @@ class ClientConnection(Connection):
             )
         pdu = self._opened(pdu, raw)
         if not known:
-            return Stray(pdu)
+            return Unexpected(pdu)
         if entry is not None and pdu.trailer is not None:
-            claimed = (pdu.trailer.auth_type, pdu.trailer.auth_level, pdu.trailer.context_id)
-            if claimed != (entry.auth_type, entry.level, entry.id):
+            received = (pdu.trailer.auth_type, pdu.trailer.auth_level, pdu.trailer.context_id)
+            expected = (int(entry.auth_type), int(entry.level), entry.id)
+            if received != expected:
                 raise RemoteProtocolError(
-                    f"type, level and context id are {claimed}, those of the request were"
-                    f" {(entry.auth_type, entry.level, entry.id)}",
+                    f"type, level and context id are {received}; the request had {expected}",
                     field="sec_trailer",
                     octets=raw,
                 )
@@ -298,7 +296,7 @@ class ClientConnection(Connection):
     def _assembled(self, pdu: Response, raw: bytes) -> ClientEvent | None:
         assembly = self._assemblies.setdefault(pdu.call_id, _Assembly())
         if bool(pdu.flags & PfcFlags.FIRST) == bool(assembly.pdus):
-            problem = "a first fragment inside a response" if assembly.pdus else "no first fragment"
+            problem = "a second first fragment" if assembly.pdus else "no first fragment"
             raise RemoteProtocolError(
                 f"{problem} (call {pdu.call_id})", field="pfc_flags", offset=3, octets=raw
             )
@@ -331,7 +329,7 @@ class ClientConnection(Connection):
         entry = self.security.get(chosen)
         if entry is None:
             raise LocalProtocolError(f"no security context {chosen} on this connection")
-        # At level connect the only context of a connection need not be named (MS-RPCE 3.3.1.5.4).
+        # At level connect, requests may omit the only security context of a connection (MS-RPCE 3.3.1.5.4).
         if security == "default" and entry.level <= AuthLevel.CONNECT and len(self.security) == 1:
             return None
         return entry

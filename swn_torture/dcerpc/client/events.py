@@ -1,4 +1,4 @@
-"""Events that a client connection reports to its owner."""
+"""Events that :class:`~swn_torture.dcerpc.client.connection.ClientConnection` reports to its owner."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """bind_ack or alter_context_resp.
+    """A bind_ack or alter_context_resp arrived.
 
     Attributes:
-        pdu: as it came.
-        pairs: what was proposed, with what became of it.
+        pdu: the PDU.
+        pairs: each proposed presentation context with its result.
     """
 
     pdu: BindAck
@@ -26,18 +26,18 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """bind_nak."""
+    """A bind_nak arrived."""
 
     pdu: BindNak
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """a whole response, verified and in the clear.
+    """A complete response arrived. It is verified and decrypted.
 
     Attributes:
-        call_id: of the call it answers.
-        stub: out parameters of all fragments.
+        call_id: of the call that it answers.
+        stub: the stub data of all fragments.
         pdus: the fragments.
     """
 
@@ -52,33 +52,33 @@ class Answered:
 
     @property
     def byte_order(self) -> ByteOrder:
-        """The byte order in which the stub is to be read."""
+        """The byte order of the stub data."""
         return self.pdus[0].byte_order
 
     @property
     def level(self) -> int:
-        """The authentication level in the first fragment's trailer, 1 (none) without one."""
+        """The authentication level in the sec_trailer of the first fragment, 1 (none) without one."""
         trailer = self.pdus[0].trailer
         return 1 if trailer is None else trailer.auth_level
 
     @property
     def fragments(self) -> int:
-        """In how many PDUs the response came."""
+        """The number of PDUs of the response."""
         return len(self.pdus)
 
 
 @dataclass(frozen=True, slots=True)
 class Faulted:
-    """a fault PDU."""
+    """A fault PDU arrived."""
 
     pdu: FaultPdu
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """a PDU that answers nothing that was asked, or that no server sends."""
+class Unexpected:
+    """A PDU arrived that answers nothing the client sent, or that no server sends."""
 
     pdu: Pdu
 
 
-ClientEvent = Acknowledged | Refused | Answered | Faulted | Stray
+ClientEvent = Acknowledged | Refused | Answered | Faulted | Unexpected

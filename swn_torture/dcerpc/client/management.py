@@ -1,10 +1,10 @@
-"""The management interface as a client calls it (C706 Appendix Q, MS-RPCE 2.2.1.3)."""
+"""The client's calls of the management interface (C706 Appendix Q, MS-RPCE 2.2.1.3)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.client.bound_client import ask, bound_client
+from swn_torture.dcerpc.client.bound_client import bound_client, call
 from swn_torture.dcerpc.mgmt import MGMT, MgmtOpnum, read_if_ids
 
 if TYPE_CHECKING:
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 async def inq_if_ids(address: str, port: int, *, timeout: float = 5.0) -> list[SyntaxId]:
-    """Return the interfaces that the server at this TCP port says it serves.
+    """Return the interfaces that the server at this TCP port reports (rpc_mgmt_inq_if_ids).
 
     Args:
         address: of the server.
         port: of the server.
-        timeout: for all of it, in seconds.
+        timeout: for connect, bind and call together, in seconds.
 
     Raises:
-        ManagementError: the server answers with a status other than 0.
-        RpcError: it cannot be reached, has no management interface, or does not answer in its form.
+        ManagementError: the server returns a status other than 0.
+        RpcError: the server cannot be reached, does not serve the interface, or sends a malformed answer.
     """
     async with bound_client(address, port, MGMT, timeout) as rpc:
-        answer = await ask(rpc, MgmtOpnum.INQ_IF_IDS, b"", timeout)
+        answer = await call(rpc, MgmtOpnum.INQ_IF_IDS, b"", timeout)
     return read_if_ids(*answer)

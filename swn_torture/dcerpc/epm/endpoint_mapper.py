@@ -1,4 +1,4 @@
-"""The endpoint mapper, both ends: which port serves an interface (C706 Appendix O, MS-RPCE 2.2.1.2)."""
+"""The endpoint mapper: the server's interface and the client's calls (C706 Appendix O, MS-RPCE 2.2.1.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.client.bound_client import ask, bound_client
+from swn_torture.dcerpc.client.bound_client import bound_client, call
 from swn_torture.dcerpc.epm.messages import (
     EPM,
     EPM_PORT,
@@ -49,10 +49,10 @@ __all__ = [
 
 
 class EndpointMapperError(RpcError):
-    """The endpoint mapper answered, but not with what was asked for.
+    """The endpoint mapper returned a failure.
 
     Attributes:
-        status: its 32-bit status, see :class:`~swn_torture.dcerpc.epm.messages.EptStatus`.
+        status: the 32-bit status, see :class:`~swn_torture.dcerpc.epm.messages.EptStatus`.
     """
 
     def __init__(self, status: int, what: str) -> None:
@@ -60,21 +60,21 @@ class EndpointMapperError(RpcError):
         super().__init__(f"{what}: {EptStatus.describe(status)}")
 
 
-class NotRegistered(EndpointMapperError):  # noqa: N818  the field's name
-    """Nothing in the endpoint map leads there: ept_s_not_registered (0x16C9A0D6)."""
+class NotRegistered(EndpointMapperError):  # noqa: N818  the usual name
+    """The endpoint map has no matching element: ept_s_not_registered (0x16C9A0D6)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointEntry:
-    """One interface at one TCP port, as a server registers it.
+    """A registration of an interface at a TCP port.
 
     Attributes:
         interface: with its highest minor version.
         port: TCP port.
-        address: where it listens; None for the address at which the endpoint mapper is asked.
-        annotation: up to 63 characters for people.
-        object: object UUID; nil matches whatever object a client asks for.
-        transfer_syntaxes: one tower is offered for each.
+        address: the server's address; ``None`` for the address at which the client calls the endpoint mapper.
+        annotation: a description, up to 63 characters.
+        object: object UUID; nil matches every object.
+        transfer_syntaxes: the map has one tower for each.
     """
 
     interface: SyntaxId
@@ -87,12 +87,12 @@ class EndpointEntry:
 
 @dataclass(frozen=True, slots=True)
 class TowerEndpoint:
-    """Where a tower leads.
+    """The endpoint of a tower.
 
     Attributes:
-        address: the tower's network address, or the one that was asked at where the tower has none.
+        address: the network address of the tower; if it has none, the address of the endpoint mapper.
         port: TCP port.
-        tower: all of it.
+        tower: the tower.
     """
 
     address: str
@@ -102,34 +102,40 @@ class TowerEndpoint:
 
 @dataclass(slots=True)
 class _Search:
-    """What a look-up handle stands for: the rest of a result."""
+    """A search with a look-up handle: the results that were not returned yet."""
 
     association: Association
     opnum: int
     rest: list[LookupEntry] = field(default_factory=list)
 
 
-def _version_fits(option: int, have: SyntaxId, want: SyntaxId) -> bool:
-    have_version, want_version = (have.major, have.minor), (want.major, want.minor)
+def _version_matches(option: int, registered: SyntaxId, requested: SyntaxId) -> bool:
+    version, requested_version = (registered.major, registered.minor), (requested.major, requested.minor)
     match option:
         case VersionOption.ALL:
             return True
         case VersionOption.COMPATIBLE:
-            return have.major == want.major and have.minor >= want.minor
+            return registered.major == requested.major and registered.minor >= requested.minor
         case VersionOption.EXACT:
-            return have_version == want_version
+            return version == requested_version
         case VersionOption.MAJOR_ONLY:
-            return have.major == want.major
+            return registered.major == requested.major
         case VersionOption.UP_TO:
-            return have_version <= want_version
+            return version <= requested_version
         case _:
             return False
 
 
 class EndpointMapper(ServerInterface):
-    """Serves ept_map, ept_lookup and ept_lookup_handle_free; every other operation is out of range.
+    """Serves ept_map, ept_lookup and ept_lookup_handle_free. Every other opnum is out of range.
 
-    ``entries`` may be changed at any time; searches that are under way go on with what they found.
+    ``map_towers``, ``find_towers`` and ``page_of`` are the steps of ept_map. Faults override them.
+
+    Args:
+        entries: the registrations.
+
+    Attributes:
+        entries: the registrations. They may change at any time; a search in progress keeps its results.
     """
 
     def __init__(self, entries: Iterable[EndpointEntry] = ()) -> None:
@@ -139,7 +145,7 @@ class EndpointMapper(ServerInterface):
         self._searches: dict[bytes, _Search] = {}
 
     def call(self, call: ServerCall) -> None:
-        """Answer one call at once."""
+        """Answer a call at once."""
         handlers: dict[int, Callable[[ServerCall], bytes | int]] = {
             EpmOpnum.MAP: self.map_towers,
             EpmOpnum.LOOKUP: self._lookup,
@@ -151,7 +157,7 @@ class EndpointMapper(ServerInterface):
             return
         try:
             answer = handler(call)
-        except RemoteProtocolError:  # MS-RPCE 3.1.3.5.2 has one answer to any stub that cannot be read
+        except RemoteProtocolError:  # malformed stub data (MS-RPCE 3.1.3.5.2)
             answer = FaultStatus.RPC_X_BAD_STUB_DATA
         if isinstance(answer, int):
             call.fault(answer)
@@ -159,25 +165,33 @@ class EndpointMapper(ServerInterface):
             call.reply(answer)
 
     def rundown(self, association: Association) -> None:
-        """Forget the searches of a client that is gone."""
+        """Drop the searches of an association that has ended."""
         self._searches = {h: s for h, s in self._searches.items() if s.association is not association}
 
     def _elements(self, call: ServerCall) -> list[tuple[EndpointEntry, Tower]]:
-        """Return every element of the map, addresses filled in as this caller sees them."""
-        asked_at = ip_address(call.connection.local[0].partition("%")[0])
-        here = asked_at if isinstance(asked_at, IPv4Address) else None
+        """Return every element of the map, with the address that the caller uses where an entry has none."""
+        local = ip_address(call.connection.local[0].partition("%")[0])
+        default = local if isinstance(local, IPv4Address) else None
         return [
-            (entry, Tower.of_tcp(entry.interface, entry.port, entry.address or here, transfer))
+            (entry, Tower.of_tcp(entry.interface, entry.port, entry.address or default, transfer))
             for entry in self.entries
             for transfer in entry.transfer_syntaxes
         ]
 
     def map_towers(self, call: ServerCall) -> bytes | int:
+        """Process ept_map (MS-RPCE 2.2.1.2.5).
+
+        Returns:
+            The stub data of the response, or the status of a fault.
+
+        Raises:
+            RemoteProtocolError: the stub data is malformed.
+        """
         request = MapRequest.unpack(call.stub, call.byte_order)
         if request.handle == NULL_HANDLE:
             try:
                 found = self.find_towers(call, request)
-            except RemoteProtocolError:  # the stub is well formed, the tower in it says nothing
+            except RemoteProtocolError:  # the stub data is well formed, but its tower is not
                 return MapResponse((), EptStatus.CANT_PERFORM_OP, max_towers=request.max_towers).pack()
         else:
             search = self._resume(call, request.handle)
@@ -189,14 +203,19 @@ class EndpointMapper(ServerInterface):
         return MapResponse(towers, status, handle, request.max_towers).pack()
 
     def find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
-        wanted = Tower.unpack(request.tower or b"")
-        interface, transfer = wanted.interface, wanted.transfer_syntax
+        """Return the elements whose interface, transfer syntax, protocols and object match a request.
+
+        Raises:
+            RemoteProtocolError: the tower in the request is malformed.
+        """
+        requested = Tower.unpack(request.tower or b"")
+        interface, transfer = requested.interface, requested.transfer_syntax
         return [
             LookupEntry(tower.pack(), entry.object, entry.annotation)
             for entry, tower in self._elements(call)
             if entry.interface.serves(interface)
             and tower.transfer_syntax == transfer
-            and tower.protocol_sequence == wanted.protocol_sequence
+            and tower.protocol_sequence == requested.protocol_sequence
             and entry.object in {NIL, request.object or NIL}
         ]
 
@@ -219,11 +238,11 @@ class EndpointMapper(ServerInterface):
             return []
         found = []
         for entry, tower in self._elements(call):
-            want = request.interface
+            requested = request.interface
             if by_interface and not (
-                want is not None
-                and entry.interface.uuid == want.uuid
-                and _version_fits(request.version_option, entry.interface, want)
+                requested is not None
+                and entry.interface.uuid == requested.uuid
+                and _version_matches(request.version_option, entry.interface, requested)
             ):
                 continue
             if by_object and entry.object != (request.object or NIL):
@@ -232,7 +251,7 @@ class EndpointMapper(ServerInterface):
         return found
 
     def _resume(self, call: ServerCall, handle: bytes) -> _Search | None:
-        """Return the search of a handle if it is this association's and this operation's."""
+        """Return the search of a handle, ``None`` if it belongs to another association or operation."""
         search = self._searches.get(handle)
         if search is None or search.association is not call.association or search.opnum != call.opnum:
             return None
@@ -241,7 +260,18 @@ class EndpointMapper(ServerInterface):
     def page_of(
         self, call: ServerCall, found: list[LookupEntry], handle: bytes, most: int
     ) -> tuple[int, list[LookupEntry], bytes]:
-        """Cut one reply's worth off a result; return status, page, and the handle of what is left."""
+        """Take the results of one reply from the results of a search.
+
+        Args:
+            call: the call to answer.
+            found: the results that were not returned yet.
+            handle: of the search, :data:`NULL_HANDLE` for a new one.
+            most: how many results the reply may contain.
+
+        Returns:
+            The status, the results for the reply, and the handle of the search: :data:`NULL_HANDLE` if no
+            results are left.
+        """
         page, rest = found[:most], found[most:]
         self._searches.pop(handle, None)
         if rest and page:
@@ -252,7 +282,7 @@ class EndpointMapper(ServerInterface):
             handle = NULL_HANDLE
         if page:
             return EptStatus.OK, page, handle
-        # Nothing to be had, or no room for anything that is.
+        # There are no results, or the reply may contain none.
         return (EptStatus.CANT_PERFORM_OP if found else EptStatus.NOT_REGISTERED), [], handle
 
     def _free(self, call: ServerCall) -> bytes | int:
@@ -273,32 +303,32 @@ async def ept_map(
     transfer_syntax: SyntaxId = NDR32,
     object: UUID | None = None,  # noqa: A002  the protocol's name for it
 ) -> list[TowerEndpoint]:
-    """Ask the endpoint mapper at ``address`` for the TCP endpoints of an interface.
+    """Return the TCP endpoints of an interface from the endpoint mapper at ``address`` (ept_map).
 
     Args:
-        address: where to ask.
-        syntax: the interface; a server's minor version may be higher.
+        address: of the endpoint mapper.
+        syntax: the interface; the minor version of the server may be higher.
         port: of the endpoint mapper.
-        timeout: for all of it, in seconds.
-        transfer_syntax: which the endpoint shall speak. Samba's map knows NDR32 alone.
+        timeout: for connect, bind and calls together, in seconds.
+        transfer_syntax: the transfer syntax of the endpoint. Samba's map contains NDR32 only.
         object: object UUID, for interfaces that are registered with one.
 
     Returns:
-        At least one endpoint, in the server's order.
+        At least one endpoint, in the order of the server.
 
     Raises:
-        NotRegistered: no such interface there.
-        EndpointMapperError: any other status.
-        RpcError: the endpoint mapper cannot be reached or does not answer as one.
+        NotRegistered: the map does not contain the interface.
+        EndpointMapperError: the endpoint mapper returns another failure.
+        RpcError: the endpoint mapper cannot be reached or sends a malformed answer.
     """
-    wanted = Tower.of_tcp(syntax, transfer_syntax=transfer_syntax).pack()
+    requested = Tower.of_tcp(syntax, transfer_syntax=transfer_syntax).pack()
     found: list[bytes] = []
     async with bound_client(address, port, EPM, timeout) as rpc:
         handle = NULL_HANDLE
         while True:
-            # The nil UUID rather than a null pointer: what Windows and Samba clients send.
-            request = MapRequest(wanted, object or NIL, handle)
-            response = MapResponse.unpack(*await ask(rpc, EpmOpnum.MAP, request.pack(), timeout))
+            # The nil UUID, not a null pointer, as the clients of Windows and Samba send it.
+            request = MapRequest(requested, object or NIL, handle)
+            response = MapResponse.unpack(*await call(rpc, EpmOpnum.MAP, request.pack(), timeout))
             if response.status == EptStatus.NOT_REGISTERED and not found:
                 raise NotRegistered(response.status, f"{syntax} at {address}")
             if response.status not in {EptStatus.OK, EptStatus.NOT_REGISTERED}:
@@ -318,29 +348,33 @@ async def ept_map(
 async def ept_lookup(
     address: str, request: LookupRequest | None = None, *, port: int = EPM_PORT, timeout: float = 5.0
 ) -> list[LookupEntry]:
-    """Return the elements of the endpoint map at ``address``, all of them unless ``request`` says which.
+    """Return the elements of the endpoint map at ``address`` (ept_lookup).
 
     Args:
-        address: where to ask.
-        request: its ``max_entries`` sets the size of a page, its handle is ignored.
+        address: of the endpoint mapper.
+        request: selects elements; by default all. Its ``max_entries`` limits each reply, its handle is
+            ignored.
         port: of the endpoint mapper.
-        timeout: for all of it, in seconds.
+        timeout: for connect, bind and calls together, in seconds.
+
+    Returns:
+        The elements; none if the endpoint mapper returns ept_s_not_registered.
 
     Raises:
-        EndpointMapperError: a status other than ok or not registered, which gives an empty list.
-        RpcError: the endpoint mapper cannot be reached or does not answer as one.
+        EndpointMapperError: the endpoint mapper returns another failure.
+        RpcError: the endpoint mapper cannot be reached or sends a malformed answer.
     """
-    asked = request or LookupRequest()
+    selection = request or LookupRequest()
     found: list[LookupEntry] = []
     async with bound_client(address, port, EPM, timeout) as rpc:
         handle = NULL_HANDLE
         while True:
-            page = replace(asked, handle=handle)
-            response = LookupResponse.unpack(*await ask(rpc, EpmOpnum.LOOKUP, page.pack(), timeout))
+            page = replace(selection, handle=handle)
+            response = LookupResponse.unpack(*await call(rpc, EpmOpnum.LOOKUP, page.pack(), timeout))
             if response.status not in {EptStatus.OK, EptStatus.NOT_REGISTERED}:
                 raise EndpointMapperError(response.status, f"ept_lookup at {address}")
             found += response.entries
             handle = response.handle
-            # An empty page is not the end: Samba cuts pages first and picks out what matches afterwards.
+            # A reply without elements is not the end: Samba limits a reply before it selects the elements.
             if handle == NULL_HANDLE or response.status == EptStatus.NOT_REGISTERED:
                 return found

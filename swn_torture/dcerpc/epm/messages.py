@@ -1,14 +1,23 @@
-"""The endpoint mapper's messages, in NDR32 (C706 Appendix O, MS-RPCE 2.2.1.2)."""
+"""The messages of the endpoint mapper, in NDR32 (C706 Appendix O, MS-RPCE 2.2.1.2).
+
+Integers are read in either byte order and written in little-endian.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from swn_torture.dcerpc.epm.towers import MAX_TOWER_OCTETS
-from swn_torture.dcerpc.stub import StubReader, StubWriter
-from swn_torture.stubdata.syntax import SyntaxId
+from swn_torture.dcerpc.errors import stub_data_of_peer
+from swn_torture.stubdata.fields import DecodeError
+from swn_torture.stubdata.ndr import Reader, Writer
+from swn_torture.stubdata.syntax import NDR32, SyntaxId
+
+if TYPE_CHECKING:
+    from swn_torture.stubdata.fields import ByteOrder
 
 __all__ = [
     "EPM",
@@ -31,18 +40,18 @@ EPM = SyntaxId(UUID("e1af8308-5d1f-11c9-91a4-08002b14a0fa"), 3, 0)
 EPM_PORT = 135
 
 NULL_HANDLE = bytes(20)
-"""An ept_lookup_handle_t that stands for no search."""
+"""The null ept_lookup_handle_t: a request with it starts a search, a reply with it ends one."""
 
 NIL = UUID(int=0)
 
 MAX_ELEMENTS = 500
-"""The range of max_towers and max_ents."""
+"""The end of the ``[range]`` of max_towers and max_ents."""
 
 _MAX_ANNOTATION = 64
 
 
 class EpmOpnum(IntEnum):
-    """Operations; those that change the map are not offered (MS-RPCE 2.2.1.2.6 and 7)."""
+    """The operations. Servers do not offer those that change the map (MS-RPCE 2.2.1.2.6, 2.2.1.2.7)."""
 
     INSERT = 0
     DELETE = 1
@@ -54,7 +63,7 @@ class EpmOpnum(IntEnum):
 
 
 class EptStatus(IntEnum):
-    """What ``status`` says; any other Win32 code is a failure, too (MS-RPCE 2.2.1.2.4)."""
+    """Values of ``status``; any other Win32 code is a failure, too (MS-RPCE 2.2.1.2.4)."""
 
     OK = 0x00000000
     CANT_PERFORM_OP = 0x16C9A0CD
@@ -62,7 +71,7 @@ class EptStatus(IntEnum):
 
     @classmethod
     def describe(cls, code: int) -> str:
-        """Return name and value, ``ept_s_not_registered (0x16C9A0D6)``."""
+        """Return name and value, ``ept_s_not_registered (0x16C9A0D6)``; an unknown value alone."""
         try:
             return f"ept_s_{cls(code).name.lower()} (0x{code:08X})"
         except ValueError:
@@ -70,7 +79,7 @@ class EptStatus(IntEnum):
 
 
 class InquiryType(IntEnum):
-    """Which elements a look-up is after."""
+    """Which elements of the map a look-up returns."""
 
     ALL_ELEMENTS = 0
     MATCH_BY_INTERFACE = 1
@@ -79,7 +88,7 @@ class InquiryType(IntEnum):
 
 
 class VersionOption(IntEnum):
-    """How an element's interface version has to relate to the one asked for."""
+    """How the interface version of an element must relate to the requested version."""
 
     ALL = 1
     COMPATIBLE = 2
@@ -88,37 +97,67 @@ class VersionOption(IntEnum):
     UP_TO = 5
 
 
-def _write_tower(writer: StubWriter, tower: bytes) -> None:
-    writer.u32(len(tower), len(tower)).octets(tower)
+def _writer() -> Writer:
+    # Referents 1, 2, 3, ... in order: Windows Server 2003 accepts no others for full pointers.
+    return Writer(NDR32, first_referent=1, referent_step=1)
 
 
-def _read_tower(reader: StubReader, field: str) -> bytes:
-    maximum = reader.counted(f"{field}.max_count", MAX_TOWER_OCTETS)
-    length = reader.u32(f"{field}.tower_length")
-    if length != maximum:
-        reader.fail(f"{length} octets in an array of {maximum}", f"{field}.tower_length")
-    return reader.octets(length, field)
+def _write_handle(writer: Writer, handle: bytes) -> None:
+    writer.align("entry_handle", 4)
+    writer.octets("entry_handle", handle)
 
 
-def _read_varying(reader: StubReader, field: str, most: int) -> int:
-    """Read the three counts of a conformant varying array, return how many elements follow."""
-    maximum = reader.counted(f"{field}.max_count", most)
-    first = reader.u32(f"{field}.offset")
-    count = reader.u32(f"{field}.actual_count")
-    if first or count > maximum:
-        reader.fail(f"offset {first}, {count} elements in an array of {maximum}", field)
+def _read_handle(reader: Reader) -> bytes:
+    """Return the 20 octets of a look-up handle in little-endian, in whatever byte order they arrive."""
+    attributes, uuid = reader.context_handle("entry_handle")
+    return attributes.to_bytes(4, "little") + uuid.bytes_le
+
+
+def _write_object(writer: Writer, value: UUID | None) -> None:
+    writer.pointer("object", present=value is not None)
+    if value is not None:
+        writer.uuid("object", value)
+
+
+def _read_object(reader: Reader) -> UUID | None:
+    return reader.uuid("object") if reader.pointer("object") else None
+
+
+def _write_tower(writer: Writer, name: str, tower: bytes) -> None:
+    writer.count(f"{name}.max_count", len(tower))
+    writer.u32(f"{name}.tower_length", len(tower))
+    writer.octets(f"{name}.tower_octet_string", tower)
+
+
+def _read_tower(reader: Reader, name: str) -> bytes:
+    max_count = reader.count(f"{name}.max_count", maximum=MAX_TOWER_OCTETS)
+    at = reader.offset
+    length = reader.u32(f"{name}.tower_length")
+    if length != max_count:
+        problem = f"{length} octets, but the array has a max_count of {max_count}"
+        raise DecodeError(f"{name}.tower_length", at, problem)
+    return reader.octets(f"{name}.tower_octet_string", length)
+
+
+def _read_counts(reader: Reader, number_field: str, array: str) -> int:
+    """Read the number of elements and the counts of their array; return how many elements follow."""
+    number = reader.u32(number_field)
+    at = reader.offset - 4
+    count = reader.varying_counts(array, maximum=MAX_ELEMENTS)
+    if number != count:
+        raise DecodeError(number_field, at, f"{number}, but {array} has an actual_count of {count}")
     return count
 
 
 @dataclass(frozen=True, slots=True)
 class MapRequest:
-    """ept_map in: which towers lead to this one's interface and transports?
+    """The in parameters of ept_map: asks for the towers of an interface over given transports.
 
     Attributes:
-        tower: octet string of the tower searched for; None for a null pointer.
-        object: object UUID; None for a null pointer.
-        handle: of the search to go on with, 20 octets.
-        max_towers: how many the reply may hold.
+        tower: the tower octet string to search for; ``None`` for a null pointer.
+        object: object UUID; ``None`` for a null pointer.
+        handle: of the search to continue, 20 octets.
+        max_towers: the most towers that the reply may contain.
     """
 
     tower: bytes | None
@@ -128,33 +167,35 @@ class MapRequest:
 
     def pack(self) -> bytes:
         """Return the stub data."""
-        writer = StubWriter().pointer(self.object is not None)
-        if self.object is not None:
-            writer.uuid(self.object)
-        writer.pointer(self.tower is not None)
+        writer = _writer()
+        _write_object(writer, self.object)
+        writer.pointer("map_tower", present=self.tower is not None)
         if self.tower is not None:
-            _write_tower(writer, self.tower)
-        return writer.align(4).octets(self.handle).u32(self.max_towers).pack()
+            _write_tower(writer, "map_tower", self.tower)
+        _write_handle(writer, self.handle)
+        writer.u32("max_towers", self.max_towers)
+        return writer.finish()
 
     @classmethod
-    def unpack(cls, stub: bytes, byte_order: str = "little") -> MapRequest:
+    def unpack(cls, stub: bytes, byte_order: ByteOrder = "little") -> MapRequest:
         """Read stub data; raises RemoteProtocolError."""
-        reader = StubReader(stub, byte_order)
-        obj = reader.uuid("object") if reader.u32("object.referent") else None
-        tower = _read_tower(reader, "map_tower") if reader.u32("map_tower.referent") else None
-        handle = reader.handle("entry_handle")
-        return cls(tower, obj, handle, reader.counted("max_towers", MAX_ELEMENTS))
+        with stub_data_of_peer(stub):
+            reader = Reader(stub, NDR32, byte_order)
+            obj = _read_object(reader)
+            tower = _read_tower(reader, "map_tower") if reader.pointer("map_tower") else None
+            handle = _read_handle(reader)
+            return cls(tower, obj, handle, reader.u32("max_towers", maximum=MAX_ELEMENTS))
 
 
 @dataclass(frozen=True, slots=True)
 class MapResponse:
-    """ept_map out.
+    """The out parameters of ept_map.
 
     Attributes:
         towers: octet strings of the towers found.
         status: see :class:`EptStatus`.
-        handle: of a search with more to come, else :data:`NULL_HANDLE`.
-        max_towers: what the request said; the array is written with it.
+        handle: of the search if it has more results, else :data:`NULL_HANDLE`.
+        max_towers: as in the request; it is the max_count of the array.
     """
 
     towers: tuple[bytes, ...] = ()
@@ -164,39 +205,40 @@ class MapResponse:
 
     def pack(self) -> bytes:
         """Return the stub data."""
-        writer = StubWriter().octets(self.handle).u32(len(self.towers))
-        writer.u32(self.max_towers, 0, len(self.towers))
-        for _ in self.towers:
-            writer.pointer()
-        for tower in self.towers:
-            _write_tower(writer, tower)
-        return writer.u32(self.status).pack()
+        writer = _writer()
+        _write_handle(writer, self.handle)
+        writer.u32("num_towers", len(self.towers))
+        writer.varying_counts("towers", self.max_towers, len(self.towers))
+        for index in range(len(self.towers)):
+            writer.pointer(f"towers[{index}]", present=True)
+        for index, tower in enumerate(self.towers):
+            _write_tower(writer, f"towers[{index}]", tower)
+        writer.u32("status", self.status)
+        return writer.finish()
 
     @classmethod
-    def unpack(cls, stub: bytes, byte_order: str = "little") -> MapResponse:
+    def unpack(cls, stub: bytes, byte_order: ByteOrder = "little") -> MapResponse:
         """Read stub data; raises RemoteProtocolError. Null pointers among the towers are left out."""
-        reader = StubReader(stub, byte_order)
-        handle = reader.handle("entry_handle")
-        number = reader.u32("num_towers")
-        count = _read_varying(reader, "towers", MAX_ELEMENTS)
-        if number != count:
-            reader.fail(f"num_towers {number}, {count} in the array", "num_towers")
-        present = [reader.u32("towers.referent") != 0 for _ in range(count)]
-        towers = tuple(_read_tower(reader, f"towers[{i}]") for i, there in enumerate(present) if there)
-        return cls(towers, reader.u32("status"), handle, max(count, 1))
+        with stub_data_of_peer(stub):
+            reader = Reader(stub, NDR32, byte_order)
+            handle = _read_handle(reader)
+            count = _read_counts(reader, "num_towers", "towers")
+            present = [reader.pointer(f"towers[{index}]") for index in range(count)]
+            towers = tuple(_read_tower(reader, f"towers[{i}]") for i in range(count) if present[i])
+            return cls(towers, reader.u32("status"), handle, max(count, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
-    """ept_lookup in: what is in the map?
+    """The in parameters of ept_lookup: asks for elements of the endpoint map.
 
     Attributes:
-        inquiry: an :class:`InquiryType`, or whatever was sent in its place.
-        object: object UUID searched for, None for a null pointer.
-        interface: interface searched for, None for a null pointer.
-        version_option: a :class:`VersionOption`, or whatever was sent in its place.
-        handle: of the search to go on with, 20 octets.
-        max_entries: how many the reply may hold.
+        inquiry: an :class:`InquiryType`, or any other 32 bits.
+        object: object UUID to search for, ``None`` for a null pointer.
+        interface: interface to search for, ``None`` for a null pointer.
+        version_option: a :class:`VersionOption`, or any other 32 bits.
+        handle: of the search to continue, 20 octets.
+        max_entries: the most elements that the reply may contain.
     """
 
     inquiry: int = InquiryType.ALL_ELEMENTS
@@ -208,25 +250,34 @@ class LookupRequest:
 
     def pack(self) -> bytes:
         """Return the stub data."""
-        writer = StubWriter().u32(self.inquiry).pointer(self.object is not None)
-        if self.object is not None:
-            writer.uuid(self.object)
-        writer.pointer(self.interface is not None)
+        writer = _writer()
+        writer.u32("inquiry_type", self.inquiry)
+        _write_object(writer, self.object)
+        writer.pointer("Ifid", present=self.interface is not None)
         if self.interface is not None:
-            writer.align(4).octets(self.interface.pack())
-        return writer.u32(self.version_option).octets(self.handle).u32(self.max_entries).pack()
+            writer.uuid("Ifid.uuid", self.interface.uuid)
+            writer.u16("Ifid.major", self.interface.major)
+            writer.u16("Ifid.minor", self.interface.minor)
+        writer.u32("vers_option", self.version_option)
+        _write_handle(writer, self.handle)
+        writer.u32("max_ents", self.max_entries)
+        return writer.finish()
 
     @classmethod
-    def unpack(cls, stub: bytes, byte_order: str = "little") -> LookupRequest:
+    def unpack(cls, stub: bytes, byte_order: ByteOrder = "little") -> LookupRequest:
         """Read stub data; raises RemoteProtocolError."""
-        reader = StubReader(stub, byte_order)
-        inquiry = reader.u32("inquiry_type")
-        obj = reader.uuid("object") if reader.u32("object.referent") else None
-        interface = None
-        if reader.u32("Ifid.referent"):
-            interface = SyntaxId(reader.uuid("Ifid.uuid"), reader.u16("Ifid.major"), reader.u16("Ifid.minor"))
-        option, handle = reader.u32("vers_option"), reader.handle("entry_handle")
-        return cls(inquiry, obj, interface, option, handle, reader.counted("max_ents", MAX_ELEMENTS))
+        with stub_data_of_peer(stub):
+            reader = Reader(stub, NDR32, byte_order)
+            inquiry = reader.u32("inquiry_type")
+            obj = _read_object(reader)
+            interface = None
+            if reader.pointer("Ifid"):
+                interface = SyntaxId(
+                    reader.uuid("Ifid.uuid"), reader.u16("Ifid.major"), reader.u16("Ifid.minor")
+                )
+            option = reader.u32("vers_option")
+            handle = _read_handle(reader)
+            return cls(inquiry, obj, interface, option, handle, reader.u32("max_ents", maximum=MAX_ELEMENTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +285,9 @@ class LookupEntry:
     """One element of the map: ept_entry_t.
 
     Attributes:
-        tower: octet string of the tower; None for a null pointer.
-        object: object UUID, nil for none.
-        annotation: up to 63 characters for people.
+        tower: the tower octet string; ``None`` for a null pointer.
+        object: object UUID, nil without one.
+        annotation: a description, up to 63 characters.
     """
 
     tower: bytes | None
@@ -246,13 +297,13 @@ class LookupEntry:
 
 @dataclass(frozen=True, slots=True)
 class LookupResponse:
-    """ept_lookup out.
+    """The out parameters of ept_lookup.
 
     Attributes:
         entries: the elements found.
         status: see :class:`EptStatus`.
-        handle: of a search with more to come, else :data:`NULL_HANDLE`.
-        max_entries: what the request said; the array is written with it.
+        handle: of the search if it has more results, else :data:`NULL_HANDLE`.
+        max_entries: as in the request; it is the max_count of the array.
     """
 
     entries: tuple[LookupEntry, ...] = ()
@@ -262,45 +313,53 @@ class LookupResponse:
 
     def pack(self) -> bytes:
         """Return the stub data."""
-        writer = StubWriter().octets(self.handle).u32(len(self.entries))
-        writer.u32(self.max_entries, 0, len(self.entries))
-        for entry in self.entries:
+        writer = _writer()
+        _write_handle(writer, self.handle)
+        writer.u32("num_ents", len(self.entries))
+        writer.varying_counts("entries", self.max_entries, len(self.entries))
+        for index, entry in enumerate(self.entries):
+            name = f"entries[{index}]"
             annotation = entry.annotation.encode("utf-8")[: _MAX_ANNOTATION - 1] + b"\0"
-            writer.uuid(entry.object).pointer(entry.tower is not None)
-            writer.u32(0, len(annotation)).octets(annotation).align(4)
-        for entry in self.entries:
+            writer.uuid(f"{name}.object", entry.object)
+            writer.pointer(f"{name}.tower", present=entry.tower is not None)
+            writer.u32(f"{name}.annotation.offset", 0)
+            writer.u32(f"{name}.annotation.actual_count", len(annotation))
+            writer.octets(f"{name}.annotation", annotation)
+        for index, entry in enumerate(self.entries):
             if entry.tower is not None:
-                writer.align(4)
-                _write_tower(writer, entry.tower)
-        return writer.u32(self.status).pack()
+                _write_tower(writer, f"entries[{index}].tower", entry.tower)
+        writer.u32("status", self.status)
+        return writer.finish()
 
     @classmethod
-    def unpack(cls, stub: bytes, byte_order: str = "little") -> LookupResponse:
+    def unpack(cls, stub: bytes, byte_order: ByteOrder = "little") -> LookupResponse:
         """Read stub data; raises RemoteProtocolError."""
-        reader = StubReader(stub, byte_order)
-        handle = reader.handle("entry_handle")
-        number = reader.u32("num_ents")
-        count = _read_varying(reader, "entries", MAX_ELEMENTS)
-        if number != count:
-            reader.fail(f"num_ents {number}, {count} in the array", "num_ents")
-        heads: list[tuple[UUID, bool, str]] = []
-        for i in range(count):
-            obj, present = reader.uuid(f"entries[{i}].object"), reader.u32(f"entries[{i}].tower") != 0
-            if reader.u32(f"entries[{i}].annotation.offset"):
-                reader.fail("the string does not begin at its beginning", f"entries[{i}].annotation.offset")
-            length = reader.counted(f"entries[{i}].annotation.actual_count", _MAX_ANNOTATION)
-            text = reader.octets(length, f"entries[{i}].annotation").partition(b"\0")[0]
-            heads.append((obj, present, text.decode("utf-8", "replace")))
-        entries = tuple(
-            LookupEntry(_read_tower(reader, f"entries[{i}].tower") if present else None, obj, text)
-            for i, (obj, present, text) in enumerate(heads)
-        )
-        return cls(entries, reader.u32("status"), handle, max(count, 1))
+        with stub_data_of_peer(stub):
+            reader = Reader(stub, NDR32, byte_order)
+            handle = _read_handle(reader)
+            count = _read_counts(reader, "num_ents", "entries")
+            heads = [_read_entry_head(reader, f"entries[{index}]") for index in range(count)]
+            entries = tuple(
+                LookupEntry(_read_tower(reader, f"entries[{i}].tower") if present else None, obj, text)
+                for i, (obj, present, text) in enumerate(heads)
+            )
+            return cls(entries, reader.u32("status"), handle, max(count, 1))
+
+
+def _read_entry_head(reader: Reader, name: str) -> tuple[UUID, bool, str]:
+    """Read what the array has for one element: object, whether a tower follows the array, annotation."""
+    obj, present = reader.uuid(f"{name}.object"), reader.pointer(f"{name}.tower")
+    offset = reader.u32(f"{name}.annotation.offset")
+    if offset:
+        raise DecodeError(f"{name}.annotation.offset", reader.offset - 4, f"{offset} instead of 0")
+    length = reader.u32(f"{name}.annotation.actual_count", maximum=_MAX_ANNOTATION)
+    text = reader.octets(f"{name}.annotation", length).partition(b"\0")[0]
+    return obj, present, text.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class FreeRequest:
-    """ept_lookup_handle_free in: end this search."""
+    """The in parameters of ept_lookup_handle_free: ends a search."""
 
     handle: bytes
 
@@ -309,24 +368,29 @@ class FreeRequest:
         return self.handle
 
     @classmethod
-    def unpack(cls, stub: bytes, byte_order: str = "little") -> FreeRequest:
+    def unpack(cls, stub: bytes, byte_order: ByteOrder = "little") -> FreeRequest:
         """Read stub data; raises RemoteProtocolError."""
-        return cls(StubReader(stub, byte_order).handle("entry_handle"))
+        with stub_data_of_peer(stub):
+            return cls(_read_handle(Reader(stub, NDR32, byte_order)))
 
 
 @dataclass(frozen=True, slots=True)
 class FreeResponse:
-    """ept_lookup_handle_free out."""
+    """The out parameters of ept_lookup_handle_free."""
 
     handle: bytes = NULL_HANDLE
     status: int = EptStatus.OK
 
     def pack(self) -> bytes:
         """Return the stub data."""
-        return StubWriter().octets(self.handle).u32(self.status).pack()
+        writer = _writer()
+        _write_handle(writer, self.handle)
+        writer.u32("status", self.status)
+        return writer.finish()
 
     @classmethod
-    def unpack(cls, stub: bytes, byte_order: str = "little") -> FreeResponse:
+    def unpack(cls, stub: bytes, byte_order: ByteOrder = "little") -> FreeResponse:
         """Read stub data; raises RemoteProtocolError."""
-        reader = StubReader(stub, byte_order)
-        return cls(reader.handle("entry_handle"), reader.u32("status"))
+        with stub_data_of_peer(stub):
+            reader = Reader(stub, NDR32, byte_order)
+            return cls(_read_handle(reader), reader.u32("status"))

@@ -1,4 +1,4 @@
-"""Protocol towers: a binding as the endpoint mapper writes it (C706 Appendix L, MS-RPCE 2.2.1.2.2)."""
+"""Protocol towers: bindings in the form of the endpoint mapper (C706 Appendix L, MS-RPCE 2.2.1.2.2)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from swn_torture.stubdata.syntax import NDR32, SyntaxId
 __all__ = ["Floor", "FloorProtocol", "Tower"]
 
 MAX_TOWER_OCTETS = 2000
-"""MS-RPCE 2.2.1.2.2."""
+"""Octets of the longest tower (MS-RPCE 2.2.1.2.2)."""
 
 MAX_FLOORS = 6
-"""MS-RPCE 3.1.3.5.3."""
+"""The most floors of a tower (MS-RPCE 3.1.3.5.3)."""
 
 
 class FloorProtocol(IntEnum):
-    """The protocol identifiers we name (C706 Appendix I); a floor may carry any octet."""
+    """Protocol identifiers (C706 Appendix I). A floor may contain any other octet, too."""
 
     TCP = 0x07
     UDP = 0x08
@@ -36,11 +36,11 @@ class FloorProtocol(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """One floor.
+    """One floor of a tower.
 
     Attributes:
-        lhs: the protocol identifier octet and what belongs to it.
-        rhs: the address data.
+        lhs: the left-hand side: the protocol identifier octet and its data.
+        rhs: the right-hand side: address data.
     """
 
     lhs: bytes
@@ -48,31 +48,31 @@ class Floor:
 
     @property
     def protocol(self) -> int:
-        """The protocol identifier; -1 where the left side is empty."""
+        """The protocol identifier; -1 if the left-hand side is empty."""
         return self.lhs[0] if self.lhs else -1
 
     @classmethod
     def of_syntax(cls, syntax: SyntaxId) -> Floor:
-        """Return the floor of an interface or a transfer syntax: the minor version is the right side."""
+        """Return the floor of an interface or transfer syntax. Its minor version is the right-hand side."""
         octets = syntax.pack()
         return cls(bytes([FloorProtocol.UUID]) + octets[:18], octets[18:])
 
     def syntax(self) -> SyntaxId:
-        """Read such a floor.
+        """Return the interface or transfer syntax of a UUID floor.
 
         Raises:
-            RemoteProtocolError: it is no UUID floor, or one of another size.
+            RemoteProtocolError: it is not a UUID floor, or its size is wrong.
         """
         if self.protocol != FloorProtocol.UUID or len(self.lhs) != 19 or len(self.rhs) != 2:
             raise RemoteProtocolError(
-                f"no UUID floor: {self.lhs.hex()} / {self.rhs.hex()}", field="tower.floors"
+                f"not a UUID floor: {self.lhs.hex()} / {self.rhs.hex()}", field="tower.floors"
             )
         return SyntaxId.unpack(self.lhs[1:] + self.rhs)
 
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """Floors from the interface down to the network address. Little-endian, save ports and addresses."""
+    """A tower: floors from the interface to the network address. Ports and addresses are big-endian."""
 
     floors: tuple[Floor, ...]
 
@@ -86,7 +86,8 @@ class Tower:
     ) -> Tower:
         """Return the five floors of ``ncacn_ip_tcp``.
 
-        There is no floor for IPv6: servers write 0.0.0.0 and the client goes on with the address it asked at.
+        There is no floor for IPv6. Servers write 0.0.0.0, and the client uses the address of the endpoint
+        mapper.
         """
         return cls(
             (
@@ -111,10 +112,13 @@ class Tower:
         """Read a tower octet string.
 
         Raises:
-            RemoteProtocolError: it is cut short, too long, too high, or goes on behind its last floor.
+            RemoteProtocolError: it is cut short, too long, has too many floors, or octets after the last
+                floor.
         """
         if len(octets) > MAX_TOWER_OCTETS:
-            raise RemoteProtocolError(f"{len(octets)} octets, 2000 are allowed", field="tower", octets=octets)
+            raise RemoteProtocolError(
+                f"{len(octets)} octets, at most {MAX_TOWER_OCTETS} are allowed", field="tower", octets=octets
+            )
         offset = 0
 
         def take(count: int, field: str) -> bytes:
@@ -135,14 +139,14 @@ class Tower:
         count = int.from_bytes(take(2, "tower.floor_count"), "little")
         if count > MAX_FLOORS:
             raise RemoteProtocolError(
-                f"{count} floors, {MAX_FLOORS} are allowed", field="tower.floor_count", octets=octets
+                f"{count} floors, at most {MAX_FLOORS} are allowed", field="tower.floor_count", octets=octets
             )
         floors = tuple(
             Floor(counted(f"tower.floors[{i}].lhs"), counted(f"tower.floors[{i}].rhs")) for i in range(count)
         )
         if offset != len(octets):
             raise RemoteProtocolError(
-                f"{len(octets) - offset} octets behind the last floor",
+                f"{len(octets) - offset} octets after the last floor",
                 field="tower",
                 offset=offset,
                 octets=octets,
@@ -151,27 +155,29 @@ class Tower:
 
     def _floor(self, index: int) -> Floor:
         if index >= len(self.floors):
-            raise RemoteProtocolError(f"has {len(self.floors)} floors, no floor {index + 1}", field="tower")
+            raise RemoteProtocolError(
+                f"has {len(self.floors)} floors, but no floor {index + 1}", field="tower"
+            )
         return self.floors[index]
 
     @property
     def interface(self) -> SyntaxId:
-        """The abstract syntax; raises RemoteProtocolError where the first floor names none."""
+        """The abstract syntax; raises RemoteProtocolError if the first floor has none."""
         return self._floor(0).syntax()
 
     @property
     def transfer_syntax(self) -> SyntaxId:
-        """The transfer syntax; raises RemoteProtocolError where the second floor names none."""
+        """The transfer syntax; raises RemoteProtocolError if the second floor has none."""
         return self._floor(1).syntax()
 
     @property
     def protocol_sequence(self) -> tuple[int, ...]:
-        """The protocol identifiers below the two syntaxes: (NCACN, TCP, IP) for ncacn_ip_tcp."""
+        """The protocol identifiers after the two syntaxes: (NCACN, TCP, IP) for ncacn_ip_tcp."""
         return tuple(floor.protocol for floor in self.floors[2:])
 
     @property
     def port(self) -> int | None:
-        """The TCP port, None without such a floor."""
+        """The TCP port, ``None`` without a TCP floor."""
         for floor in self.floors[2:]:
             if floor.protocol == FloorProtocol.TCP and len(floor.rhs) == 2:
                 return int.from_bytes(floor.rhs, "big")
@@ -179,7 +185,7 @@ class Tower:
 
     @property
     def address(self) -> IPv4Address | None:
-        """The IPv4 address, None without such a floor."""
+        """The IPv4 address, ``None`` without an IP floor."""
         for floor in self.floors[2:]:
             if floor.protocol == FloorProtocol.IP and len(floor.rhs) == 4:
                 return IPv4Address(floor.rhs)

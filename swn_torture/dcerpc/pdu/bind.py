@@ -1,4 +1,4 @@
-"""The PDUs that negotiate an association: bind, alter_context and their answers."""
+"""The PDUs of a bind exchange: bind, alter_context and their answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.reader import Reader
 
 EXTENDED_ERROR: Final = UUID("90740320-fad0-11d3-82d7-009027b130ab")
-"""Signature in a bind_nak that extended error information follows (MS-RPCE 2.2.1.1.2)."""
+"""The signature before extended error information in a bind_nak (MS-RPCE 2.2.1.1.2)."""
 
 
 class ResultCode(IntEnum):
@@ -29,7 +29,7 @@ class ResultCode(IntEnum):
 
 
 class ProviderReason(IntEnum):
-    """``p_provider_reason_t``: why a presentation context was rejected (C706 12.6.3.1)."""
+    """``p_provider_reason_t``: why a presentation context is rejected (C706 12.6.3.1)."""
 
     NOT_SPECIFIED = 0
     ABSTRACT_SYNTAX_NOT_SUPPORTED = 1
@@ -53,20 +53,20 @@ class BindNakReason(IntEnum):
 
 
 def describe_reason(reason: int) -> str:
-    """Return ``authentication_type_not_recognized (8)``, or the bare number of an unknown reason."""
+    """Return name and value, ``authentication_type_not_recognized (8)``; the value alone if unknown."""
     known = 0 <= reason <= max(BindNakReason)
     return f"{BindNakReason(reason).name.lower()} ({reason})" if known else str(reason)
 
 
 @dataclass(frozen=True, slots=True)
 class PresentationContext:
-    """One proposed element: ``p_cont_elem_t``.
+    """A proposed presentation context: ``p_cont_elem_t``.
 
     Attributes:
         context_id: 16 bits, chosen by the client.
         abstract: the interface.
         transfers: the transfer syntaxes offered for it.
-        n_transfers: what to write as their number, ``None`` for the right one.
+        n_transfers: the number of transfer syntaxes to write, ``None`` for the correct one.
         reserved: zero.
     """
 
@@ -79,12 +79,12 @@ class PresentationContext:
 
 @dataclass(frozen=True, slots=True)
 class ContextResult:
-    """What became of one element: ``p_result_t``.
+    """The result for a proposed presentation context: ``p_result_t``.
 
     Attributes:
         result: see :class:`ResultCode`.
-        reason: see :class:`ProviderReason`; the features supported when the result is ``NEGOTIATE_ACK``.
-        transfer: the transfer syntax accepted, else null.
+        reason: see :class:`ProviderReason`; the supported features if the result is ``NEGOTIATE_ACK``.
+        transfer: the accepted transfer syntax; the null syntax if none is accepted.
     """
 
     result: int
@@ -93,7 +93,7 @@ class ContextResult:
 
     @property
     def accepted(self) -> bool:
-        """Whether the presentation context may be used."""
+        """Whether the presentation context is accepted."""
         return self.result == ResultCode.ACCEPTANCE
 
     def __str__(self) -> str:
@@ -109,12 +109,12 @@ class Bind(Pdu):
     """The first PDU of a connection (C706 12.6.4.3).
 
     Attributes:
-        contexts: proposed presentation contexts, in this order on the wire.
-        max_xmit: octets of the largest fragment the client wants to send.
-        max_recv: octets of the largest fragment it can receive.
+        contexts: the proposed presentation contexts.
+        max_xmit: octets of the largest fragment that the client wants to send.
+        max_recv: octets of the largest fragment that it can receive.
         assoc_group: the association to join, 0 for a new one.
-        n_contexts: what to write as the number of contexts, ``None`` for the right one.
-        reserved: the three reserved octets behind that number.
+        n_contexts: the number of contexts to write, ``None`` for the correct one.
+        reserved: the three reserved octets after that number.
     """
 
     ptype = PduType.BIND
@@ -162,7 +162,7 @@ class Bind(Pdu):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterContext(Bind):
-    """More contexts, or the next leg of a security context, on a bound connection (C706 12.6.4.1)."""
+    """Adds contexts, or carries the next leg of a security context, on a bound connection (C706 12.6.4.1)."""
 
     ptype = PduType.ALTER_CONTEXT
 
@@ -172,13 +172,13 @@ class BindAck(Pdu):
     """The answer to a bind (C706 12.6.4.4).
 
     Attributes:
-        max_xmit: octets of the largest fragment the server wants to send.
-        max_recv: octets of the largest fragment it can receive.
-        assoc_group: the association this connection now belongs to.
+        max_xmit: octets of the largest fragment that the server wants to send.
+        max_recv: octets of the largest fragment that it can receive.
+        assoc_group: the association of this connection.
         secondary_address: octets of ``sec_addr``: text and its terminating zero.
-        results: one per proposed element, in the proposed order.
-        address_length: what to write as the length of the address, ``None`` for the right one.
-        n_results: what to write as the number of results, ``None`` for the right one.
+        results: one for each proposed context, in the proposed order.
+        address_length: the length of the address to write, ``None`` for the correct one.
+        n_results: the number of results to write, ``None`` for the correct one.
     """
 
     ptype = PduType.BIND_ACK
@@ -234,13 +234,13 @@ class AlterContextResp(BindAck):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindNak(Pdu):
-    """The refusal of a bind (C706 12.6.4.5, MS-RPCE 2.2.2.9).
+    """The rejection of a bind (C706 12.6.4.5, MS-RPCE 2.2.2.9).
 
     Attributes:
         reason: see :class:`BindNakReason`.
-        versions: protocol versions the server supports, as (major, minor).
-        n_versions: what to write as their number, ``None`` for the right one.
-        padding: fill octets, or a signature and extended error information; kept, not interpreted.
+        versions: protocol versions that the server supports, as (major, minor).
+        n_versions: the number of versions to write, ``None`` for the correct one.
+        padding: fill octets, or a signature and extended error information. They are kept, not interpreted.
     """
 
     ptype = PduType.BIND_NAK

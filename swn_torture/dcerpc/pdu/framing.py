@@ -1,4 +1,4 @@
-"""Cutting a stream of octets into PDUs: TCP knows nothing of their borders (MS-RPCE 2.1.1.1)."""
+"""Cuts a stream of octets into PDUs, because TCP does not keep their boundaries (MS-RPCE 2.1.1.1)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Framer:
-    """Octets in, whole PDUs out.
+    """Takes octets and returns complete PDUs.
 
     Args:
-        limit: tells for a header how many octets its PDU may have; asked as soon as the header is complete,
-            so that nobody has to wait for octets that will not be wanted.
+        limit: returns for a header how many octets its PDU may have. It is called as soon as the header is
+            complete, so that a PDU that is too long is rejected before the rest arrives.
     """
 
     def __init__(self, limit: Callable[[Header], int]) -> None:
@@ -26,23 +26,24 @@ class Framer:
 
     @property
     def header(self) -> Header | None:
-        """The header of the PDU that is being received, once it is complete."""
+        """The header of the incomplete PDU, ``None`` before the header is complete."""
         return self._header
 
     @property
     def buffered(self) -> bytes:
-        """The octets that have not become a PDU yet."""
+        """The octets that do not form a complete PDU yet."""
         return bytes(self._buffer)
 
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
-        """Take what has come from the transport, in portions of any size."""
+        """Take octets from the transport, in portions of any size."""
         self._buffer += octets
 
     def next_pdu(self) -> tuple[Header, bytes] | None:
-        """Return the next whole PDU with its header, or ``None`` if it has not arrived yet.
+        """Return the next complete PDU with its header, ``None`` if more octets are needed.
 
         Raises:
-            RemoteProtocolError: the lengths make no sense; nothing more can be read from this stream.
+            RemoteProtocolError: frag_length is too small or too large. Nothing more can be read from the
+                stream.
         """
         if self._header is None:
             if len(self._buffer) < HEADER_SIZE:
@@ -52,7 +53,7 @@ class Framer:
                 raise self._error(f"{header.frag_length} octets are less than a header")
             limit = self._limit(header)
             if header.frag_length > limit:
-                raise self._error(f"{header.frag_length} octets, at most {limit} are taken")
+                raise self._error(f"{header.frag_length} octets, at most {limit} are accepted")
         header = self._header
         if len(self._buffer) < header.frag_length:
             return None

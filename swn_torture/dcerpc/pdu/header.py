@@ -1,4 +1,4 @@
-"""What every connection-oriented PDU begins and may end with: the common header and the security trailer."""
+"""The common header and the sec_trailer of connection-oriented PDUs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HEADER_SIZE: Final = 16
 TRAILER_SIZE: Final = 8
 
 LITTLE_ENDIAN: Final = b"\x10\x00\x00\x00"
-"""Data representation: little-endian, ASCII, IEEE. The only one on NDR64 contexts (MS-RPCE 2.2.5)."""
+"""Data representation: little-endian, ASCII, IEEE. NDR64 contexts allow no other (MS-RPCE 2.2.5)."""
 
 BIG_ENDIAN: Final = b"\x00\x00\x00\x00"
 """Data representation: big-endian, ASCII, IEEE."""
 
 
 class PduType(IntEnum):
-    """PDU types of C706 12.6.1 and MS-RPCE 2.2.2.10; those without a class in ``pdu`` are connectionless."""
+    """PDU types (C706 12.6.1, MS-RPCE 2.2.2.10). Those without a class in this package are connectionless."""
 
     REQUEST = 0
     PING = 1
@@ -51,7 +51,7 @@ class PduType(IntEnum):
 
 
 class PfcFlags(IntFlag):
-    """``pfc_flags`` (C706 12.6.3.1). 0x04 has two names, chosen by the PDU type (MS-RPCE 2.2.2.3)."""
+    """``pfc_flags`` (C706 12.6.3.1). The meaning of 0x04 depends on the PDU type (MS-RPCE 2.2.2.3)."""
 
     NONE = 0
     FIRST = 0x01
@@ -66,7 +66,7 @@ class PfcFlags(IntFlag):
 
 
 WHOLE: Final = PfcFlags.FIRST | PfcFlags.LAST
-"""Flags of a PDU that is first and last fragment at once."""
+"""The flags of a PDU that is the first and the last fragment."""
 
 _HEADER = {"little": struct.Struct("<BBBB4sHHI"), "big": struct.Struct(">BBBB4sHHI")}
 _TRAILER = {"little": struct.Struct("<BBBBI"), "big": struct.Struct(">BBBBI")}
@@ -78,10 +78,10 @@ def type_name(ptype: int) -> str:
 
 
 def byte_order_of(drep: bytes) -> ByteOrder:
-    """Return the byte order a data representation names (C706 14.1).
+    """Return the byte order of a data representation (C706 14.1).
 
     Raises:
-        RemoteProtocolError: an integer representation that C706 does not define.
+        RemoteProtocolError: C706 does not define the integer representation.
     """
     representation = drep[0] >> 4
     if representation > 1:
@@ -93,13 +93,13 @@ def byte_order_of(drep: bytes) -> ByteOrder:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The 16 octets in front of every PDU (C706 12.6.3.1).
+    """The common header: the first 16 octets of every PDU (C706 12.6.3.1).
 
     Attributes:
         ptype: PDU type, any octet.
         flags: ``pfc_flags``, any octet.
-        frag_length: octets of the whole PDU as its sender claims.
-        auth_length: octets of the authentication token as its sender claims; zero means no trailer either.
+        frag_length: octets of the whole PDU, according to its sender.
+        auth_length: octets of the authentication token, according to its sender; 0 also means no sec_trailer.
         call_id: 32 bits.
         drep: data representation, 4 octets.
         version: major and minor.
@@ -115,11 +115,11 @@ class Header:
 
     @property
     def byte_order(self) -> ByteOrder:
-        """The byte order named by :attr:`drep`; raises RemoteProtocolError for an undefined one."""
+        """The byte order of :attr:`drep`; raises RemoteProtocolError if it is undefined."""
         return byte_order_of(self.drep)
 
     def pack(self) -> bytes:
-        """Return the 16 octets, in the byte order of :attr:`drep` (little-endian for an undefined one)."""
+        """Return the 16 octets in the byte order of :attr:`drep` (little-endian if it is undefined)."""
         order = "big" if self.drep[0] >> 4 == 0 else "little"
         return _HEADER[order].pack(
             *self.version, self.ptype, self.flags, self.drep, self.frag_length, self.auth_length, self.call_id
@@ -127,7 +127,7 @@ class Header:
 
     @classmethod
     def unpack(cls, octets: bytes | bytearray | memoryview) -> Header:
-        """Read a header. Nothing is judged but its size and whether its integers can be read at all."""
+        """Read a header; raises RemoteProtocolError if it is too short or its byte order is undefined."""
         if len(octets) < HEADER_SIZE:
             raise RemoteProtocolError(
                 f"a header needs 16 octets, there are {len(octets)}", octets=bytes(octets)
@@ -139,13 +139,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class SecTrailer:
-    """The 8 octets in front of an authentication token (MS-RPCE 2.2.2.11).
+    """The sec_trailer: the 8 octets before an authentication token (MS-RPCE 2.2.2.11).
 
     Attributes:
         auth_type: security provider, see :class:`~swn_torture.dcerpc.security.levels.AuthType`.
         auth_level: see :class:`~swn_torture.dcerpc.security.levels.AuthLevel`.
-        pad_length: octets of padding in front of the trailer.
-        context_id: which security context of the connection.
+        pad_length: octets of padding before the sec_trailer.
+        context_id: the id of the security context.
         reserved: zero.
     """
 
@@ -163,12 +163,12 @@ class SecTrailer:
 
     @classmethod
     def unpack(cls, octets: bytes | memoryview, byte_order: ByteOrder) -> SecTrailer:
-        """Read the 8 octets that the caller has found."""
+        """Read a sec_trailer; ``octets`` must have at least 8."""
         auth_type, level, pad, reserved, context_id = _TRAILER[byte_order].unpack_from(octets)
         return cls(auth_type, level, pad, context_id, reserved)
 
 
-# Name -> (offset, size). Responses and faults have alloc_hint and context_id in the same places as requests.
+# Name -> (offset, size). alloc_hint and context_id have the same place in requests, responses and faults.
 _HEADER_FIELDS: Final = {
     "version": (0, 1),
     "version_minor": (1, 1),
@@ -191,20 +191,20 @@ _TRAILER_FIELDS: Final = {
 
 
 def rewrite(octets: bytes, *, drep: bytes | None = None, **fields: int) -> bytes:
-    """Return a finished PDU with some of its fields written over; nothing else is adapted.
+    """Return a finished PDU with some of its fields overwritten. Nothing else changes.
 
-    For torture: what is built right, signed or not, is made wrong in exactly one place.
+    A test makes a correct PDU, signed or not, wrong in exactly one place with it.
 
     Args:
-        octets: one whole PDU.
-        drep: four octets to write as data representation; the other fields stay in the old byte order.
+        octets: a complete PDU.
+        drep: the four octets of the data representation to write. The other fields keep the old byte order.
         fields: ``version``, ``version_minor``, ``ptype``, ``flags``, ``frag_length``, ``auth_length``,
             ``call_id``; of requests, responses and faults ``alloc_hint`` and ``context_id``; of requests
             ``opnum``; of PDUs with a verifier ``auth_type``, ``auth_level``, ``auth_pad_length``,
             ``auth_reserved`` and ``auth_context_id``.
 
     Raises:
-        LocalProtocolError: no such field here.
+        LocalProtocolError: the PDU does not have the field.
     """
     header = Header.unpack(octets)
     trailer = header.frag_length - header.auth_length - TRAILER_SIZE if header.auth_length else None

@@ -1,8 +1,8 @@
-"""The PDUs of a call and what all PDUs have in common. Those of the bind exchange are in ``bind``.
+"""The base class of all PDUs, and the PDUs of calls. The PDUs of a bind exchange are in ``bind``.
 
-A PDU is a value: pack it, change it with :func:`dataclasses.replace`, compare it. Lengths and counts that
-are ``None`` are right when packed; set one to write a wrong one. In a parsed PDU they are ``None``, since a
-PDU whose lengths contradict its octets is not parsed at all; alloc_hint, only a hint, is kept as it came.
+A PDU is a value: it can be packed, compared, and changed with :func:`dataclasses.replace`. A length or count
+of ``None`` is packed correctly; another value is packed as it is, also a wrong one. In a parsed PDU they are
+``None``, because a PDU with wrong lengths is not parsed. alloc_hint is only a hint, so it keeps its value.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _CLASSES: Final[dict[int, type[Pdu]]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pdu:
-    """What all connection-oriented PDUs share (C706 12.6.3.1, MS-RPCE 2.2.2.1).
+    """The base class of all connection-oriented PDUs (C706 12.6.3.1, MS-RPCE 2.2.2.1).
 
     Attributes:
         call_id: 32 bits.
         flags: ``pfc_flags``.
-        drep: data representation; its byte order is the one in which the PDU is packed.
+        drep: data representation; the PDU is packed in its byte order.
         version: RPC version, major and minor.
-        frag_length: octets of the whole PDU, ``None`` for the right number.
-        auth_length: octets of the token, ``None`` for the right number.
-        padding: octets between the last field (or the stub) and the security trailer or the end.
-        trailer: the security trailer, ``None`` without one.
-        auth_value: the authentication token behind the trailer.
+        frag_length: octets of the whole PDU, ``None`` for the correct number.
+        auth_length: octets of the token, ``None`` for the correct number.
+        padding: octets between the last field (or the stub data) and the sec_trailer or the end.
+        trailer: the sec_trailer, ``None`` without one.
+        auth_value: the authentication token after the sec_trailer.
     """
 
     ptype: ClassVar[PduType]
@@ -71,20 +71,20 @@ class Pdu:
         return "<" if self.drep[0] >> 4 else ">"
 
     def _fixed(self) -> bytes:
-        """Return the fields between the common header and the stub."""
+        """Return the fields between the common header and the stub data."""
         raise NotImplementedError
 
     def _stub(self) -> bytes:
-        """Return what is protected: the stub of a request or response, nothing in other PDUs."""
+        """Return the stub data of a request or response, ``b""`` for other PDUs."""
         return b""
 
     def segments(self, auth_size: int | None = None) -> tuple[bytes, bytes, bytes]:
-        """Return header, body and trailer: what a security context is asked to protect (MS-RPCE 2.2.2.1).
+        """Return header, body and sec_trailer, the parts that a security context protects (MS-RPCE 2.2.2.1).
 
-        Header here means everything in front of the stub; the body is the stub with its padding.
+        The header is everything before the stub data; the body is the stub data with its padding.
 
         Args:
-            auth_size: octets of the token that will follow, when :attr:`auth_value` is not known yet.
+            auth_size: octets of the token that will follow, if :attr:`auth_value` is not known yet.
         """
         fixed, stub = self._fixed(), self._stub() + self.padding
         trailer = b"" if self.trailer is None else self.trailer.pack(self.byte_order)
@@ -93,7 +93,8 @@ class Pdu:
         header = Header(
             self.ptype,
             self.flags,
-            # More octets than the field can tell are a matter for whoever set the fragment size.
+            # A length that does not fit into the field is the responsibility of whoever set the fragment
+            # size.
             (length if self.frag_length is None else self.frag_length) & 0xFFFF,
             token if self.auth_length is None else self.auth_length,
             self.call_id,
@@ -108,7 +109,7 @@ class Pdu:
 
     @classmethod
     def _read(cls, reader: Reader) -> dict[str, Any]:
-        """Read the fields of this type; what is left becomes :attr:`padding`."""
+        """Read the fields of this PDU type. The octets that are left become :attr:`padding`."""
         raise NotImplementedError
 
     def __init_subclass__(cls) -> None:
@@ -117,17 +118,17 @@ class Pdu:
 
 
 def unpack(octets: bytes | bytearray | memoryview) -> Pdu:
-    """Read one whole PDU.
+    """Read one complete PDU.
 
     Raises:
-        RemoteProtocolError: not a PDU of a connection, or one whose fields do not fit in it. Flags, counters
-            and codes are not judged here.
+        RemoteProtocolError: the PDU type is not connection-oriented, or a field does not fit in the PDU.
+            Flags, counters and codes are not checked.
     """
     raw = bytes(octets)
     header = Header.unpack(raw)
     if header.frag_length != len(raw):
         raise RemoteProtocolError(
-            f"says {header.frag_length} octets, there are {len(raw)}",
+            f"{header.frag_length}, but there are {len(raw)} octets",
             field="frag_length",
             offset=8,
             octets=raw,
@@ -135,7 +136,7 @@ def unpack(octets: bytes | bytearray | memoryview) -> Pdu:
     cls = _CLASSES.get(header.ptype)
     if cls is None:
         raise RemoteProtocolError(
-            f"{type_name(header.ptype)} does not belong on a connection", field="ptype", offset=2, octets=raw
+            f"{type_name(header.ptype)} is not connection-oriented", field="ptype", offset=2, octets=raw
         )
     end = len(raw)
     fields: dict[str, Any] = {}
@@ -143,7 +144,7 @@ def unpack(octets: bytes | bytearray | memoryview) -> Pdu:
         end -= header.auth_length + TRAILER_SIZE
         if end < HEADER_SIZE:
             raise RemoteProtocolError(
-                f"{header.auth_length} octets of token do not fit in a PDU of {len(raw)}",
+                f"a token of {header.auth_length} octets does not fit in a PDU of {len(raw)}",
                 field="auth_length",
                 offset=10,
                 octets=raw,
@@ -159,11 +160,11 @@ def unpack(octets: bytes | bytearray | memoryview) -> Pdu:
 
 
 def _split_padding(fields: dict[str, Any], end: int, raw: bytes) -> None:
-    """Part the octets in front of the trailer into stub and padding."""
+    """Divide the octets before the sec_trailer into stub data and padding."""
     stub, pad_length = fields["stub"], fields["trailer"].pad_length
     if pad_length > len(stub):
         raise RemoteProtocolError(
-            f"{pad_length} octets of padding, but only {len(stub)} in front of the trailer",
+            f"{pad_length} octets of padding, but only {len(stub)} octets before the sec_trailer",
             field="sec_trailer.auth_pad_length",
             offset=end + 2,
             octets=raw,
@@ -174,14 +175,14 @@ def _split_padding(fields: dict[str, Any], end: int, raw: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Pdu):
-    """A call, or one fragment of it (C706 12.6.4.9).
+    """A request, or one fragment of it (C706 12.6.4.9).
 
     Attributes:
         opnum: operation number.
-        stub: in parameters of this fragment.
+        stub: the stub data of this fragment.
         context_id: presentation context.
-        object_uuid: written when not ``None``; PFC_OBJECT_UUID in :attr:`flags` is set by hand.
-        alloc_hint: stub octets of this and the remaining fragments; ``None`` for those of this fragment.
+        object_uuid: written unless ``None``. The caller sets PFC_OBJECT_UUID in :attr:`flags`.
+        alloc_hint: stub octets of this and the following fragments; ``None`` for those of this fragment.
     """
 
     ptype = PduType.REQUEST
@@ -218,7 +219,7 @@ class Request(Pdu):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response(Pdu):
-    """An answer, or one fragment of it (C706 12.6.4.10). Fields as in :class:`Request`."""
+    """A response, or one fragment of it (C706 12.6.4.10). The fields are those of :class:`Request`."""
 
     ptype = PduType.RESPONSE
 
@@ -249,12 +250,12 @@ class Response(Pdu):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPdu(Pdu):
-    """A failed call (C706 12.6.4.7, MS-RPCE 2.2.2.8).
+    """A fault, the answer to a failed call (C706 12.6.4.7, MS-RPCE 2.2.2.8).
 
     Attributes:
         status: 32 bits.
-        alloc_hint: 32 and the octets of extended error information behind the fields.
-        reserved: bit 0 tells that there is such information (MS-EERR).
+        alloc_hint: 32 plus the octets of extended error information after the fields.
+        reserved: bit 0 is set if there is extended error information (MS-EERR).
     """
 
     ptype = PduType.FAULT
@@ -285,7 +286,7 @@ class FaultPdu(Pdu):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth3(Pdu):
-    """The third leg of a security context, never answered (MS-RPCE 2.2.2.10)."""
+    """The third leg of a security context. It has no answer (MS-RPCE 2.2.2.10)."""
 
     ptype = PduType.AUTH3
 
@@ -314,14 +315,14 @@ class _Bare(Pdu):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoCancel(_Bare):
-    """The client asks to end a call (C706 12.6.4.6)."""
+    """The client asks the server to cancel a call (C706 12.6.4.6)."""
 
     ptype = PduType.CO_CANCEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphaned(_Bare):
-    """The client has given up a call (C706 12.6.4.8)."""
+    """The client does not wait for the answer to a call any more (C706 12.6.4.8)."""
 
     ptype = PduType.ORPHANED
 

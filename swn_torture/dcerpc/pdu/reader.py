@@ -1,4 +1,4 @@
-"""Reading the fields of a PDU one by one, with errors that name the field and its place."""
+"""Reads the fields of a PDU. Errors name the field and its offset."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """A cursor over one PDU.
+    """Reads the fields of one PDU in their order.
 
     Args:
-        octets: the whole PDU: offsets in errors count from its first octet.
-        header: its header, which has been read already.
-        end: where the fields have to end: the security trailer, or the end of the PDU.
+        octets: the complete PDU. Offsets in errors count from its first octet.
+        header: its header.
+        end: where the fields end: the offset of the sec_trailer, or the end of the PDU.
     """
 
     def __init__(self, octets: bytes, header: Header, end: int) -> None:
@@ -33,11 +33,11 @@ class Reader:
 
     @property
     def left(self) -> int:
-        """Octets that have not been read."""
+        """The number of octets not read yet."""
         return self._end - self.offset
 
     def take(self, size: int, field: str) -> bytes:
-        """Read ``size`` octets."""
+        """Read ``size`` octets; raises RemoteProtocolError when they are missing."""
         if size > self.left:
             raise RemoteProtocolError(
                 f"needs {size} octets, {max(self.left, 0)} are left",
@@ -50,7 +50,7 @@ class Reader:
         return self._octets[start : self.offset]
 
     def fields(self, layout: str, field: str) -> tuple[int, ...]:
-        """Read several integers at once; ``layout`` is a :mod:`struct` format without byte order."""
+        """Read several integers; ``layout`` is a :mod:`struct` format without a byte order."""
         format_ = self._prefix + layout
         return struct.unpack(format_, self.take(struct.calcsize(format_), field))
 
@@ -68,5 +68,5 @@ class Reader:
         self.take(-self.offset % boundary, field)
 
     def rest(self) -> bytes:
-        """Read all that is left."""
+        """Read all octets that are left."""
         return self.take(max(self.left, 0), "rest")

@@ -1,4 +1,4 @@
-"""The answering end of authentication: accounts in memory, one fresh security context per bind."""
+"""The server's end of authentication: accounts in memory, a new security context for each bind."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Acceptor"]
 
 
 class Acceptor:
-    r"""Makes acceptors for NTLM and SPNEGO, and for Kerberos when the optional extra and a keytab are there.
+    r"""Makes acceptors for NTLM and SPNEGO, and for Kerberos with the optional extra and a keytab.
 
     Args:
-        users: passwords by account name. ``name`` is found whatever domain a client claims, ``DOMAIN\name``
-            only in its own. A password may be ``LMHASH:NTHASH`` in hexadecimal.
-        domain: NetBIOS name of the domain the server says it belongs to; part of every principal.
-        hostname: this server's name, plain or fully qualified.
-        allow_anonymous: let in NTLM logons without a name, as principal ``""``.
-        keytab: path of a Kerberos keytab; without one Kerberos is refused.
+        users: passwords by account name. ``name`` matches any domain of a client, ``DOMAIN\name`` only its
+            own. A password may be ``LMHASH:NTHASH`` in hexadecimal.
+        domain: NetBIOS name of the server's domain; part of every principal.
+        hostname: name of this server, plain or fully qualified.
+        allow_anonymous: accept NTLM logons without a name, with principal ``""``.
+        keytab: path of a Kerberos keytab; without one, Kerberos is not supported.
 
     Raises:
-        AuthenticationError: there is a keytab, but it cannot be read or Kerberos is not installed.
+        AuthenticationError: the keytab cannot be read, or Kerberos is not installed.
     """
 
     def __init__(
@@ -53,23 +53,23 @@ class Acceptor:
 
     @property
     def auth_types(self) -> frozenset[AuthType]:
-        """The authentication types that :meth:`new` serves."""
+        """The authentication types that :meth:`new` supports."""
         served = {AuthType.NTLM, AuthType.SPNEGO}
         return frozenset(served | {AuthType.KERBEROS} if self.keytab else served)
 
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
-        """Return a fresh acceptor.
+        """Return a new acceptor.
 
         Args:
-            auth_type: as the client's security trailer has it.
-            level: as that trailer has it; a client whose token does not negotiate what this level needs is
-                then refused when it authenticates, not at its first request.
+            auth_type: from the client's sec_trailer.
+            level: from the client's sec_trailer. If given, a client whose token does not negotiate what this
+                level needs is rejected when it authenticates, not at its first request.
 
         Raises:
-            AuthenticationError: this type is not served here.
+            AuthenticationError: the type is not supported.
         """
         if auth_type not in self.auth_types:
-            raise AuthenticationError(f"authentication type {AuthType.of(auth_type)!r} is not served here")
+            raise AuthenticationError(f"authentication type {AuthType.of(auth_type)!r} is not supported")
         from spnego._context import GSSMech
 
         from swn_torture.dcerpc.security.ntlm import Accounts, NtlmAcceptor, SpnegoNegotiation
@@ -79,15 +79,13 @@ class Acceptor:
             self._accounts = Accounts(self.users, self.domain)
         if auth_type == AuthType.KERBEROS:
             return ProviderContext(self._kerberos(), "Kerberos", level)
-        answering = NtlmAcceptor(
-            self._accounts, self.domain, self.hostname, allow_anonymous=self.allow_anonymous
-        )
+        ntlm = NtlmAcceptor(self._accounts, self.domain, self.hostname, allow_anonymous=self.allow_anonymous)
         if auth_type == AuthType.NTLM:
-            return ProviderContext(answering, "NTLM", level)
+            return ProviderContext(ntlm, "NTLM", level)
         mechanisms: dict[GSSMech, ContextProxy] = {}
         if self.keytab:
             mechanisms[GSSMech.kerberos] = self._kerberos()
-        mechanisms[GSSMech.ntlm] = answering
+        mechanisms[GSSMech.ntlm] = ntlm
         return ProviderContext(SpnegoNegotiation("accept", mechanisms, BASE_REQUEST), "SPNEGO", level)
 
     def _kerberos(self) -> ContextProxy:

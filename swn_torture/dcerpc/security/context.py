@@ -1,12 +1,9 @@
-"""Security contexts: who is calling, and the protection of each PDU once that is settled.
+"""Security contexts: they authenticate the client, then protect each PDU.
 
-A :class:`SecurityContext` is one end of one NTLM, SPNEGO or Kerberos exchange. It knows tokens and octets,
-never sockets: whoever owns the connection carries the tokens in bind, alter_context and auth3 PDUs, and asks
-for the protection of requests and responses. :func:`initiator` makes the calling end,
-:class:`~swn_torture.dcerpc.security.acceptor.Acceptor` the answering one.
-
-The providers themselves are imported when the first context is made, so that a program that binds without
-authentication does not pay for them.
+A :class:`SecurityContext` is one end of an NTLM, SPNEGO or Kerberos exchange. It processes tokens and octets
+and does no I/O. The owner of the connection sends its tokens in bind, alter_context and auth3 PDUs, and calls
+it to protect requests and responses. :func:`~swn_torture.dcerpc.security.initiator.initiator` makes the
+client's end, :class:`~swn_torture.dcerpc.security.acceptor.Acceptor` the server's end.
 """
 
 from __future__ import annotations
@@ -18,84 +15,85 @@ __all__ = ["Credentials", "SecurityContext"]
 
 
 class SecurityContext(Protocol):
-    """One end of a security context (MS-RPCE 3.3.1.5.2). Not to be used again after it raised.
+    """One end of a security context (MS-RPCE 3.3.1.5.2). It must not be used after it raised an error.
 
     Attributes:
         header_signing: both ends set PFC_SUPPORT_HEADER_SIGN, so Kerberos signatures cover the header and the
-            security trailer, too. NTLM with extended session security covers them always: Windows, Samba and
-            impacket sign the whole PDU whether the flag was agreed or not, although MS-RPCE 3.3.1.5.2.2 would
-            leave the header out. The owner of the connection sets it before the first protected PDU.
+            sec_trailer, too. NTLM with extended session security always covers them: Windows, Samba and
+            impacket sign the whole PDU with and without the flag, although MS-RPCE 3.3.1.5.2.2 excludes the
+            header without it. The owner of the connection sets this before the first protected PDU.
     """
 
     header_signing: bool
 
     @property
     def complete(self) -> bool:
-        """Whether both ends have proved who they are, so that PDUs can be protected."""
+        """Whether the exchange of tokens is complete, so that PDUs can be protected."""
 
     @property
     def principal(self) -> str | None:
-        r"""The caller as an acceptor knows it, ``DOMAIN\user`` or ``user@REALM``; None until that is proved.
+        r"""The authenticated client of an acceptor: ``DOMAIN\user`` or ``user@REALM``.
 
-        An anonymous caller's principal is ``""``. An initiator's is always None.
+        ``None`` before the context is complete, ``""`` for an anonymous client. For an initiator always
+        ``None``.
         """
 
     def step(self, token: bytes) -> bytes:
-        """Take the peer's token, return the next one to send.
+        """Process the peer's token and return the next token to send.
 
         Args:
-            token: what the peer sent; ``b""`` only for the initiator's first step.
+            token: the token of the peer; ``b""`` only for the first step of an initiator.
 
         Returns:
-            The token to send, ``b""`` when there is none.
+            The token to send, ``b""`` for none.
 
         Raises:
-            AuthenticationError: the token is malformed, out of turn, or does not prove what it claims.
+            AuthenticationError: the token is malformed or not expected now, or the authentication fails.
         """
 
     def signature_size(self, level: int) -> int:
-        """Return the octets of a verifier at ``level``, which the header has to tell before there is one.
+        """Return the octets of a verifier at ``level``. The header contains this before the verifier is made.
 
         Raises:
             AuthenticationError: the context is not complete.
         """
 
     def protect(self, level: int, header: bytes, body: bytes, trailer: bytes) -> tuple[bytes, bytes]:
-        """Protect one PDU. Must be called in the order of sending: each call takes a sequence number.
+        """Protect a PDU. Calls must have the order of sending: each one takes a sequence number.
 
         Args:
-            level: the association's authentication level.
-            header: everything before the stub data, i.e. the common header and the rest of the PDU's header.
+            level: the authentication level.
+            header: the octets before the stub data: the common header and the other header fields of the PDU.
             body: the stub data with the authentication padding.
-            trailer: the eight octets of the security trailer.
+            trailer: the eight octets of the sec_trailer.
 
         Returns:
-            The body as it has to be sent, and the verifier (``b""`` below packet level).
+            The body to send, and the verifier (``b""`` below packet level).
 
         Raises:
-            AuthenticationError: the context is not complete, or did not negotiate what ``level`` needs.
+            AuthenticationError: the context is not complete, or it did not negotiate what ``level`` needs.
         """
 
     def unprotect(self, level: int, header: bytes, body: bytes, trailer: bytes, auth_value: bytes) -> bytes:
-        """Check one received PDU and return its body in the clear. Must be called in the order of arrival.
+        """Verify a received PDU and return its decrypted body. Calls must have the order of arrival.
 
         Raises:
-            BadSignature: the PDU was altered, repeated, reordered, lost a predecessor, or was made with
-                another key, or one before it was. The two ends are out of step: close the connection.
+            BadSignature: the PDU or one before it was changed, repeated, reordered, lost, or signed with
+                another key. The sequence numbers of the two ends differ now; the owner closes the connection.
             AuthenticationError: the context is not complete.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who an initiator says it is.
+    """The credentials of a client.
 
     Attributes:
-        username: account name; ``""`` (with an empty password) asks for an anonymous NTLM logon.
-        password: clear text, or ``LMHASH:NTHASH`` in hexadecimal for NTLM. Kerberos takes an empty one to
-            mean the caller's own ticket cache.
+        username: account name; ``""`` with an empty password means an anonymous NTLM logon.
+        password: clear text, or ``LMHASH:NTHASH`` in hexadecimal for NTLM. For Kerberos an empty password
+            means the user's ticket cache.
         domain: NetBIOS domain for NTLM, realm for Kerberos.
-        workstation: the machine name an NTLM initiator claims.
+        workstation: the machine name that an NTLM client sends.
     """
 
     username: str
@@ -105,5 +103,5 @@ class Credentials:
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody in particular is meant."""
+        """Whether these are the credentials of an anonymous logon."""
         return not self.username and not self.password

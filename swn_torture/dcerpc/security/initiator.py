@@ -1,8 +1,4 @@
-"""The calling end of authentication: one fresh security context per bind.
-
-The providers are imported when the first context is made, so that a program that binds without authentication
-does not load them.
-"""
+"""The client's end of authentication: a new security context for each bind."""
 
 from __future__ import annotations
 
@@ -24,17 +20,17 @@ def initiator(
     service: str = "cifs",
     level: int = AuthLevel.INTEGRITY,
 ) -> SecurityContext:
-    """Return the calling end of a new security context.
+    """Return the client's end of a new security context.
 
     Args:
-        auth_type: NTLM, SPNEGO (which offers NTLM alone) or KERBEROS.
-        credentials: who is calling.
-        host: the server's name as its service principal has it. Samba's Kerberos wants a name, no address.
-        service: the service class of that principal.
-        level: sealing is only negotiated when this is PRIVACY.
+        auth_type: NTLM, SPNEGO (which offers NTLM only) or KERBEROS.
+        credentials: of the client.
+        host: the server's name in its service principal name. Kerberos in Samba needs a name, not an address.
+        service: the service class in that name.
+        level: authentication level. Sealing is negotiated only for PRIVACY.
 
     Raises:
-        AuthenticationError: no such provider here, or the credentials cannot be used with it.
+        AuthenticationError: the provider is not available, or the credentials cannot be used with it.
     """
     from swn_torture.dcerpc.security.providers import initiator as make
 

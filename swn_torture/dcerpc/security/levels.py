@@ -1,4 +1,4 @@
-"""How a DCE/RPC association is protected: the authentication type and level of a security trailer."""
+"""The authentication types and levels of a sec_trailer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from enum import IntEnum
 
 
 class AuthLevel(IntEnum):
-    """How much of each PDU is protected (MS-RPCE 2.2.1.1.8).
+    """Authentication levels: how PDUs are protected (MS-RPCE 2.2.1.1.8).
 
-    A peer may write any octet here: parse with :meth:`of`, which keeps an unknown one as a plain ``int``.
+    A peer may send any octet as level. :meth:`of` keeps an unknown one as an ``int``.
     """
 
     DEFAULT = 0
@@ -21,7 +21,7 @@ class AuthLevel(IntEnum):
 
     @classmethod
     def of(cls, value: int) -> AuthLevel | int:
-        """Return the member for ``value``, or ``value`` itself where there is none. Never raises."""
+        """Return the member for ``value``, or ``value`` itself if it is unknown. Never raises."""
         try:
             return cls(value)
         except ValueError:
@@ -29,9 +29,9 @@ class AuthLevel(IntEnum):
 
 
 class AuthType(IntEnum):
-    """Which security provider made the token of a security trailer (MS-RPCE 2.2.1.1.7).
+    """Authentication types: the security providers (MS-RPCE 2.2.1.1.7).
 
-    A peer may write any octet here: parse with :meth:`of`, which keeps an unknown one as a plain ``int``.
+    A peer may send any octet as type. :meth:`of` keeps an unknown one as an ``int``.
     """
 
     NONE = 0x00
@@ -44,7 +44,7 @@ class AuthType(IntEnum):
 
     @classmethod
     def of(cls, value: int) -> AuthType | int:
-        """Return the member for ``value``, or ``value`` itself where there is none. Never raises."""
+        """Return the member for ``value``, or ``value`` itself if it is unknown. Never raises."""
         try:
             return cls(value)
         except ValueError:
@@ -52,12 +52,12 @@ class AuthType(IntEnum):
 
 
 def effective_level(level: int) -> int:
-    """Return the level that a connection-oriented association really runs at.
+    """Return the level that determines the protection of PDUs on a connection.
 
-    ``DEFAULT`` means ``CONNECT``, and a connection-oriented transport turns ``CALL`` into ``PKT``
-    (MS-RPCE 2.2.1.1.8). ``PKT`` itself is carried out as ``INTEGRITY``: NTLM and Kerberos have no signature
-    that covers less than the whole PDU, so Windows and Samba sign everything, too. What is written on the
-    wire stays the level that was asked for. Unknown values are returned as they came.
+    ``DEFAULT`` means ``CONNECT``, and a connection-oriented transport treats ``CALL`` as ``PKT`` (MS-RPCE
+    2.2.1.1.8). ``PKT`` protects like ``INTEGRITY``: the signatures of NTLM and Kerberos always cover the
+    whole PDU, so Windows and Samba sign everything, too. The sec_trailer still contains the requested level.
+    Unknown values are returned unchanged.
     """
     if level == AuthLevel.DEFAULT:
         return AuthLevel.CONNECT

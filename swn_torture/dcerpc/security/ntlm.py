@@ -1,15 +1,15 @@
-"""NTLM and SPNEGO on top of pyspnego, with what its public interface leaves out.
+"""NTLM and SPNEGO on top of pyspnego, with the parts that its public interface does not offer.
 
-pyspnego's own classes cannot serve here as they are:
+The classes of pyspnego cannot be used unchanged:
 
-* its NTLM acceptor reads accounts only from a file named by an environment variable, and recomputes the
-  NTLMv2 response from parsed attribute pairs plus four zero octets, which Samba's and impacket's clients do
-  not send, so that both are refused;
-* its NTLM initiator takes the workstation from the environment or the host name and knows no anonymous logon;
-* its SPNEGO acceptor hands the optimistic token of a mechanism it does not serve to the one it does serve.
+* Its NTLM acceptor reads accounts only from a file that an environment variable names. It also computes the
+  NTLMv2 response from the parsed attribute pairs plus four zero octets. Samba's and impacket's clients do not
+  send these octets, so it rejects both.
+* Its NTLM initiator takes the workstation from the environment or the host name, and has no anonymous logon.
+* Its SPNEGO acceptor passes the optimistic token of an unsupported mechanism to a supported one.
 
-So this module overrides single steps of them. Those are private (pyproject pins the minor version):
-``tests/dcerpc/test_acceptor.py`` notices when they change.
+So this module overrides single steps of these classes. The steps are private, and pyproject pins the minor
+version; ``tests/dcerpc/test_pyspnego_internals.py`` fails when they change.
 """
 
 from __future__ import annotations
@@ -57,31 +57,37 @@ _NEGOTIABLE = (
     | Flags.key_56
     | Flags.extended_session_security
 )
-"""What of a client's flags the acceptor echoes; the rest is obsolete, connectionless or not the client's."""
+"""The flags of a client that the acceptor returns; it ignores others (obsolete, connectionless, server's)."""
 
 _ANSWERED = (
     Flags.request_target | Flags.ntlm | Flags.always_sign | Flags.target_info | Flags.target_type_domain
 )
-"""What the acceptor always sets in its CHALLENGE."""
+"""The flags that the acceptor always sets in its CHALLENGE."""
 
 _NTPROOF_SIZE = 16
-_SHORTEST_NTLMV2 = _NTPROOF_SIZE + 32  # NTProofStr, then MS-NLMP 2.2.2.7 with nothing but the closing AV_EOL
+_SHORTEST_NTLMV2 = _NTPROOF_SIZE + 32  # NTProofStr, then MS-NLMP 2.2.2.7 with only AV_EOL
 
 
 def _require_session_security(flags: int) -> None:
-    """Refuse signatures that are a plain CRC-32, which NTLM has without extended session security."""
+    """Reject NTLM without extended session security, because its signatures are only a CRC-32."""
     if not flags & Flags.extended_session_security:
         raise InvalidTokenError(
-            context_msg="NTLM: peer does not negotiate NTLMSSP_NEGOTIATE_EXTENDED_SESSIONSECURITY"
+            context_msg="NTLM: the peer does not negotiate NTLMSSP_NEGOTIATE_EXTENDED_SESSIONSECURITY"
         )
 
 
 class NtlmInitiator(NTLMProxy):
-    """The calling end of NTLMv2: explicit workstation, anonymous if asked, nothing from the environment."""
+    """The client's end of NTLMv2. It takes nothing from the environment.
+
+    Args:
+        credentials: of the client, with its workstation; they may be anonymous.
+        spn: service principal name of the server.
+        context_req: the features to request.
+    """
 
     def __init__(self, credentials: Credentials, spn: str, context_req: ContextReq) -> None:
-        # The hash, not the password: of a password NTLMProxy would also reckon the LM hash, which NTLMv2 has
-        # no use for and which, in pure Python, costs more than all the rest of the logon.
+        # The hash, not the password: for a password NTLMProxy also computes the LM hash. NTLMv2 does not use
+        # it, and in pure Python it takes longer than the rest of the logon.
         account = NTLMHash(
             f"{credentials.domain}\\{credentials.username}", nt_hash=ntowfv1(credentials.password).hex()
         )
@@ -89,7 +95,7 @@ class NtlmInitiator(NTLMProxy):
         self.spn = spn
         self._anonymous = credentials.anonymous
         self._workstation = credentials.workstation
-        # LM_COMPAT_LEVEL in the environment may have turned these.
+        # LM_COMPAT_LEVEL in the environment may have changed these.
         self._lm, self._nt_v1, self._nt_v2 = False, False, True
         self._context_req = (self._context_req | Flags.extended_session_security) & ~Flags.lm_key
 
@@ -103,7 +109,7 @@ class NtlmInitiator(NTLMProxy):
         _require_session_security(challenge.flags)
         assert self._credential is not None
 
-        if self._anonymous:  # MS-NLMP 3.3.2: no response, one zero octet for LM, a key of zeros
+        if self._anonymous:  # MS-NLMP 3.3.2: no NT response, one zero octet as LM response, a zero key
             self._mic_required = False
             nt_response, lm_response, exchange_key = b"", bytes(1), bytes(16)
         else:
@@ -135,7 +141,12 @@ class NtlmInitiator(NTLMProxy):
 
 
 class Accounts:
-    """The users an acceptor knows, names compared without regard to case."""
+    """The accounts of an acceptor. Names are compared without regard to case.
+
+    Args:
+        users: passwords by account name.
+        domain: of the accounts without a domain of their own.
+    """
 
     def __init__(self, users: Mapping[str, str], domain: str) -> None:
         self._domain = domain
@@ -148,11 +159,11 @@ class Accounts:
     def find(self, user: str, domain: str) -> tuple[str, bytes]:
         """Return the principal and the NT hash of an account.
 
-        A user without a domain of its own is found whatever domain the client claims, as on a stand-alone
-        server: clients send their workgroup, their machine name, or nothing.
+        An account without a domain of its own matches any domain of the client, as on a stand-alone server:
+        clients send their workgroup, their machine name, or nothing.
 
         Raises:
-            InvalidTokenError: no such account.
+            InvalidTokenError: there is no such account.
         """
         if not domain and "@" in user:
             user, _, domain = user.partition("@")
@@ -163,20 +174,20 @@ class Accounts:
 
 
 class NtlmAcceptor(NTLMProxy):
-    """The answering end of NTLMv2 with accounts in memory.
+    """The server's end of NTLMv2, with accounts in memory.
 
     Args:
-        accounts: who may log on.
-        domain: NetBIOS name of the domain in the challenge.
-        hostname: DNS or plain name of this server.
-        allow_anonymous: whether a logon with neither name nor response is let in, with principal ``""``.
+        accounts: the accounts that may log on.
+        domain: NetBIOS name of the domain for the challenge.
+        hostname: DNS name or plain name of this server.
+        allow_anonymous: accept a logon with neither name nor response, with principal ``""``.
     """
 
     def __init__(
         self, accounts: Accounts, domain: str, hostname: str, *, allow_anonymous: bool = False
     ) -> None:
-        # NTLMProxy refuses to be an acceptor without its credential file. An initiator needs none, so the
-        # base is made as one and turned round before its first step.
+        # NTLMProxy does not accept the usage "accept" without a credential file. So it is made as an
+        # initiator and changed before its first step.
         super().__init__(NTLMHash("-"), usage="initiate")
         self.usage = "accept"
         self._credential = None
@@ -190,7 +201,7 @@ class NtlmAcceptor(NTLMProxy):
 
     @property
     def client_principal(self) -> str | None:
-        """Who called, once that is proved."""
+        """The authenticated client, ``None`` before the authentication is complete."""
         return self._principal
 
     def _step_accept_negotiate(self, token: bytes) -> bytes:
@@ -206,7 +217,7 @@ class NtlmAcceptor(NTLMProxy):
         if dns_domain:
             info[AvId.dns_domain_name] = dns_domain
         info[AvId.dns_computer_name] = self._host  # impacket fails without it
-        info[AvId.timestamp] = FileTime.now()  # makes clients protect the exchange with a MIC
+        info[AvId.timestamp] = FileTime.now()  # clients send a MIC then
         challenge = Challenge(
             flags,
             secrets.token_bytes(8),
@@ -215,12 +226,12 @@ class NtlmAcceptor(NTLMProxy):
             version=Version.get_current() if flags & Flags.version else None,
         )
         self._temp_negotiate, self._temp_challenge = negotiate, challenge
-        # The MIC is over the octets exchanged, which a message packed anew need not equal.
+        # The MIC covers the octets sent; a message that is packed again may differ.
         self._seen_negotiate, self._sent_challenge = token, challenge.pack()
         return self._sent_challenge
 
     def _step_accept_authenticate(self, token: bytes, channel_bindings: GssChannelBindings | None) -> None:
-        del channel_bindings  # a DCE/RPC association has no outer channel to be bound to
+        del channel_bindings  # DCE/RPC over TCP has no outer channel
         assert self._temp_challenge is not None
         auth = Authenticate.unpack(token)
         flags = auth.flags & self._temp_challenge.flags
@@ -243,20 +254,20 @@ class NtlmAcceptor(NTLMProxy):
         self._complete = True
 
     def _check_response(self, response_key: bytes, response: bytes) -> bytes:
-        """Return the key exchange key that a right NTLMv2 response yields (MS-NLMP 3.3.2)."""
+        """Return the key exchange key of a correct NTLMv2 response (MS-NLMP 3.3.2)."""
         if len(response) < _SHORTEST_NTLMV2:
             raise InvalidTokenError(
                 context_msg=f"NTLM: response of {len(response)} octets, NTLMv2 has {_SHORTEST_NTLMV2} or more"
             )
         assert self._temp_challenge is not None
-        # Over the octets as they came: whether anything follows AV_EOL differs from client to client.
+        # Over the octets received, because clients differ in what follows AV_EOL.
         proof = hmac_md5(response_key, self._temp_challenge.server_challenge + response[_NTPROOF_SIZE:])
         if not hmac.compare_digest(proof, response[:_NTPROOF_SIZE]):
             raise InvalidTokenError(context_msg="NTLM: response does not match the password")
         return hmac_md5(response_key, proof)
 
     def _session_keys(self, flags: int, exchange_key: bytes, encrypted: bytes) -> list[bytes]:
-        """Return the keys that the client may mean, the likelier first."""
+        """Return the session keys that the client may use, the more likely one first."""
         if not flags & Flags.key_exch:
             return [exchange_key]
         if len(encrypted) == 16:
@@ -267,22 +278,22 @@ class NtlmAcceptor(NTLMProxy):
             )
         else:
             keys = []
-        # Without signing and sealing MS-NLMP 3.1.5.1.2 exchanges no key; Samba's client does nonetheless.
+        # Without signing and sealing MS-NLMP 3.1.5.1.2 exchanges no key, but Samba's client does.
         return keys if flags & (Flags.sign | Flags.seal) else [*keys, exchange_key]
 
     def _check_mic(self, keys: list[bytes], token: bytes, auth: Authenticate, response: bytes) -> bytes:
-        """Compare the MIC over the three messages, if the client says it made one (MS-NLMP 2.2.2.1).
+        """Check the MIC over the three messages, if the client says that it sends one (MS-NLMP 2.2.2.1).
 
         Returns:
-            The session key with which it was made; the first one if none was.
+            The session key of the MIC; the first key without a MIC.
         """
         info = NTClientChallengeV2.unpack(response[_NTPROOF_SIZE:]).av_pairs
         if not info.get(AvId.flags, AvFlags(0)) & AvFlags.mic:
             return keys[0]
         mic = auth.mic
         if mic is None:
-            raise InvalidTokenError(context_msg="NTLM: AUTHENTICATE promises a MIC and has no room for it")
-        # After the version field at 72; some clients leave that field out.
+            raise InvalidTokenError(context_msg="NTLM: AUTHENTICATE announces a MIC but does not contain one")
+        # At 72, after the version field; some clients omit that field.
         at = 72 if token[72:88] == mic else 64
         zeroed = token[:at] + bytes(16) + token[at + 16 :]
         for key in keys:
@@ -293,21 +304,23 @@ class NtlmAcceptor(NTLMProxy):
 
 
 class SpnegoNegotiation(NegotiateProxy):
-    """SPNEGO among exactly the mechanisms given, the first one preferred (RFC 4178).
+    """SPNEGO with exactly the given mechanisms, the first one preferred (RFC 4178).
 
     Args:
         usage: ``initiate`` or ``accept``.
-        mechanisms: one fresh context each.
-        context_req: what was asked of the mechanisms; with ``dce_style`` mechListMICs are always exchanged.
+        mechanisms: a new context for each mechanism.
+        context_req: the features requested of the mechanisms. With ``dce_style`` mechListMICs are always
+            exchanged.
     """
 
     def __init__(
         self, usage: str, mechanisms: Mapping[GSSMech, ContextProxy], context_req: ContextReq
     ) -> None:
         for context in mechanisms.values():
-            context._is_wrapped = True  # noqa: SLF001  what NegotiateProxy does with contexts it makes itself
+            context._is_wrapped = True  # noqa: SLF001  NegotiateProxy does this with its own contexts
         super().__init__(
-            # Never used: the mechanisms have theirs. Without it NegotiateProxy looks for a credential cache.
+            # Not used, because the mechanisms have their own. Without it NegotiateProxy opens a credential
+            # cache.
             Password("-", "-"),
             context_req=context_req,
             usage=usage,
@@ -323,7 +336,7 @@ class SpnegoNegotiation(NegotiateProxy):
         self, mech_types: list[str] | None = None, channel_bindings: GssChannelBindings | None = None
     ) -> list[str]:
         if mech_types is not None:
-            # The base class would choose its own favourite among contexts it is given, offered or not.
+            # The base class would select its preferred context, even if the client does not offer it.
             self._available_contexts = {
                 mech: context
                 for mech, context in self._mechanisms.items()
@@ -331,7 +344,7 @@ class SpnegoNegotiation(NegotiateProxy):
             }
             if not self._available_contexts:
                 raise BadMechanismError(
-                    context_msg=f"SPNEGO: none of the offered mechanisms {mech_types} is served"
+                    context_msg=f"SPNEGO: none of the offered mechanisms {mech_types} is supported"
                 )
         return super()._rebuild_context_list(mech_types, channel_bindings)
 
@@ -342,14 +355,14 @@ class SpnegoNegotiation(NegotiateProxy):
         token, mic, is_spnego = super()._step_spnego_input(in_token, channel_bindings)
         optimistic = self.usage == "accept" and first and is_spnego and bool(self._mech_list)
         if optimistic and not self._is_same_mech(self._chosen_mech, self._mech_list[0]):
-            # RFC 4178 4.2.1: such a token is made for the initiator's own favourite.
+            # RFC 4178 4.2.1: the optimistic token belongs to the mechanism that the initiator prefers.
             token = None
         return token, mic, is_spnego
 
     def _step_spnego_mic(self, in_mic: bytes | None = None) -> bytes | None:
         if self._context.complete and not self._context.context_attr & ContextReq.integrity:
-            # RFC 4178 5: no mechListMIC where the mechanism cannot sign, as NTLM at level connect. Without
-            # NTLMSSP_NEGOTIATE_SIGN the base class would send a constant, which Samba's client refuses.
+            # RFC 4178 5: no mechListMIC if the mechanism cannot sign, as NTLM at level connect. Without
+            # NTLMSSP_NEGOTIATE_SIGN the base class would send a constant, which Samba's client rejects.
             self._mic_required = False
             return None
         return super()._step_spnego_mic(in_mic)

@@ -1,4 +1,4 @@
-"""A row of a connection's table of security contexts: the protection of PDUs (MS-RPCE 3.3.1.5.2)."""
+"""The security contexts of a connection: protection of its PDUs (MS-RPCE 3.3.1.5.2)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.security.context import SecurityContext
 
 AUTH_ALIGNMENT: Final = 16
-"""Octets on a multiple of which the security trailer begins in the PDU body (MS-RPCE 2.2.2.11)."""
+"""The sec_trailer begins at a multiple of this number of octets in the PDU body (MS-RPCE 2.2.2.11)."""
 
 LEG_ALIGNMENT: Final = 4
-"""The same in the PDUs of a bind exchange, as Windows, Samba and impacket send them. MS-RPCE 2.2.2.11 asks
-for 16 there, too, but Samba 4.22 refuses a bind whose trailer is padded (bind_nak, reason 4)."""
+"""The same for the PDUs of a bind exchange, as Windows, Samba and impacket send them. MS-RPCE 2.2.2.11
+requires 16 there, too, but Samba 4.22 rejects a bind with padding before the sec_trailer (bind_nak, reason
+4)."""
 
 CONNECT_TOKEN: Final = b"\x01" + bytes(15)
-"""Stands behind the trailer at level connect, where nothing is protected but the context is named."""
+"""The verifier at level connect. It protects nothing, but its sec_trailer names the security context."""
 
 AnyPdu = TypeVar("AnyPdu", bound=Pdu)
 
@@ -32,10 +33,10 @@ class SecurityEntry:
 
     Attributes:
         id: ``auth_context_id``, chosen by the client.
-        auth_type: the security provider on the wire.
-        level: the authentication level on the wire, for every PDU.
-        context: the provider's end.
-        error: the status with which requests are refused because the context came to nothing; 0 otherwise.
+        auth_type: the security provider in the sec_trailer.
+        level: the authentication level in the sec_trailer, for every PDU.
+        context: this end of the security context.
+        error: the fault status for requests after a failed authentication; 0 without a failure.
     """
 
     id: int
@@ -46,7 +47,7 @@ class SecurityEntry:
 
     @property
     def protects(self) -> bool:
-        """Whether requests and responses are signed at least."""
+        """Whether requests and responses are signed."""
         return effective_level(self.level) >= AuthLevel.PKT
 
     @property
@@ -56,8 +57,8 @@ class SecurityEntry:
             self.context.signature_size(effective_level(self.level)) if self.protects else len(CONNECT_TOKEN)
         )
 
-    def leg(self, pdu: AnyPdu, token: bytes) -> AnyPdu:
-        """Return a PDU of the bind exchange with a token of this context."""
+    def with_token(self, pdu: AnyPdu, token: bytes) -> AnyPdu:
+        """Return a PDU of a bind exchange with a token of this security context."""
         return self._with(pdu, bytes(-len(pdu.pack()) % LEG_ALIGNMENT), token)
 
     def protect(self, pdu: Request | Response) -> bytes:
@@ -68,14 +69,14 @@ class SecurityEntry:
         return self._protect(padded)
 
     def sign(self, pdu: Pdu) -> bytes:
-        """Return the octets of any other PDU with a verifier; MS-RPCE 2.2.2.12 gives one to none of them."""
+        """Return the octets of another PDU with a verifier, which MS-RPCE 2.2.2.12 does not allow."""
         return self._protect(self._with(pdu, b"", b""))
 
     def unprotect(self, pdu: AnyPdu, raw: bytes) -> AnyPdu:
-        """Return a received PDU with its stub in the clear. Takes the next sequence number of the peer.
+        """Return a received PDU with its stub data decrypted. Takes the next sequence number of the peer.
 
         Args:
-            pdu: the parsed PDU; it has a trailer.
+            pdu: the parsed PDU, with a sec_trailer.
             raw: its octets.
 
         Raises:
@@ -105,5 +106,5 @@ class SecurityEntry:
         header, body, trailer = pdu.segments(size)
         body, token = self.context.protect(effective_level(self.level), header, body, trailer)
         if len(token) != size:
-            raise LocalProtocolError(f"a verifier of {len(token)} octets where {size} were announced")
+            raise LocalProtocolError(f"a verifier of {len(token)} octets, but its header has {size}")
         return b"".join((header, body, trailer, token))

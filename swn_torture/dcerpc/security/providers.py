@@ -1,4 +1,4 @@
-"""Security contexts over pyspnego's providers: NTLM, SPNEGO and, with the optional extra, Kerberos."""
+"""Security contexts on top of pyspnego: NTLM, SPNEGO and, with the optional extra, Kerberos."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 BASE_REQUEST = (
     ContextReq.integrity | ContextReq.replay_detect | ContextReq.sequence_detect | ContextReq.dce_style
 )
-"""Asked for at every level: SPNEGO signs its list of mechanisms even when nothing is signed afterwards."""
+"""Requested at every level, because SPNEGO signs its list of mechanisms even if no PDU is signed."""
 
 _NTLM_SIGNATURE_SIZE = 16
 _KERBEROS_WRAP_EXTRA = 48
-"""By how much a DCE-style AES wrap header exceeds a MIC: confounder, padding and the encrypted header copy,
-16 octets each (RFC 4121 4.2.4, MS-KILE 3.4.5.4). 76 and 28 for the SHA-1 enctypes."""
+"""How many octets a DCE-style AES wrap header is longer than a MIC: confounder, padding and encrypted copy of
+the header, 16 octets each (RFC 4121 4.2.4, MS-KILE 3.4.5.4). For the SHA-1 enctypes they have 76 and 28
+octets."""
 _RC4_WRAP_HEADER_SIZE = 45
 _RC4_MIC_SIZE = 37
 
@@ -36,16 +37,16 @@ _NEEDED: dict[int, ContextReq] = {
     AuthLevel.INTEGRITY: ContextReq.integrity,
     AuthLevel.PRIVACY: ContextReq.integrity | ContextReq.confidentiality,
 }
-"""What a context must have negotiated to serve an effective level."""
+"""The features that a context must have negotiated for an effective level."""
 
 
 class ProviderContext:
-    """A :class:`~swn_torture.dcerpc.security.context.SecurityContext` that one of pyspnego's contexts works for.
+    """A :class:`~swn_torture.dcerpc.security.context.SecurityContext` on top of a context of pyspnego.
 
     Args:
-        proxy: a fresh context, either usage.
-        name: the provider as error messages call it.
-        level: if given, a context that completes without what this level needs is refused.
+        proxy: a new context, of either usage.
+        name: of the provider, for error messages.
+        level: if given, the context fails when it completes without the features of this level.
     """
 
     def __init__(self, proxy: ContextProxy, name: str, level: int | None = None) -> None:
@@ -68,18 +69,18 @@ class ProviderContext:
 
     @property
     def complete(self) -> bool:
-        """See :class:`~swn_torture.dcerpc.security.context.SecurityContext`, here and below."""
+        """See :class:`~swn_torture.dcerpc.security.context.SecurityContext`, also for the methods below."""
         return self._complete
 
     @property
     def principal(self) -> str | None:
-        """The proven caller of an acceptor."""
+        """The authenticated client of an acceptor."""
         return self._proxy.client_principal if self._complete else None
 
     def step(self, token: bytes) -> bytes:
-        """Take the peer's token, return the next one to send."""
+        """Process the peer's token and return the next token to send."""
         if self._failed or self._complete:
-            raise AuthenticationError(f"{self._name}: token for a context that is {self._state} already")
+            raise AuthenticationError(f"{self._name}: a token for a context that is {self._state} already")
         if not token and (self._accepts or self._started):
             self._failed = True
             raise AuthenticationError(f"{self._name}: empty token")
@@ -89,19 +90,22 @@ class ProviderContext:
             if self._proxy.complete:
                 self._check_completion()
         except Exception as error:
-            # Whatever a parser deep inside makes of a hostile token, to us it is a token that proves nothing.
+            # A hostile token may cause any exception in the parsers of the library: authentication fails.
             self._failed = True
             raise AuthenticationError(f"{self._name}: {str(error) or type(error).__name__}") from error
         self._complete = self._proxy.complete
         return answer
 
     def _check_completion(self) -> None:
-        """Trust the mechanism, not SPNEGO's word that it is done.
+        """Check that the mechanism is complete, and not only SPNEGO.
 
-        A bare accept-completed makes pyspnego's negotiation complete, on either end, nobody authenticated.
+        An accept-completed without a token completes pyspnego's negotiation at either end without
+        authentication.
         """
         if not self._proxy.session_key or (self._accepts and self._proxy.client_principal is None):
-            raise AuthenticationError(f"{self._name}: negotiation was declared complete before it was")
+            raise AuthenticationError(
+                f"{self._name}: the peer ended the negotiation before the authentication"
+            )
         if self._level is not None:
             self._check_capable(effective_level(self._level))
 
@@ -110,9 +114,9 @@ class ProviderContext:
         if needed is None:
             raise AuthenticationError(f"{self._name}: authentication level {level} is unknown")
         if self._proxy.context_attr & needed != needed:
-            # Without NTLMSSP_NEGOTIATE_SIGN the library would go on with a constant in place of a signature.
+            # Without NTLMSSP_NEGOTIATE_SIGN the library would use a constant instead of a signature.
             raise AuthenticationError(
-                f"{self._name}: the context was negotiated without what level {level} needs"
+                f"{self._name}: the context was negotiated without the features of level {level}"
             )
 
     def _require(self, level: int) -> int:
@@ -135,13 +139,13 @@ class ProviderContext:
         return _RC4_MIC_SIZE if header == _RC4_WRAP_HEADER_SIZE else header - _KERBEROS_WRAP_EXTRA
 
     def _covered(self, header: bytes, trailer: bytes) -> tuple[bytes, bytes]:
-        """Return what of header and trailer the signature covers besides the body."""
+        """Return the parts of header and sec_trailer that the signature covers in addition to the body."""
         if self.header_signing or self._proxy.negotiated_protocol == "ntlm":
             return bytes(header), bytes(trailer)
         return b"", b""
 
     def protect(self, level: int, header: bytes, body: bytes, trailer: bytes) -> tuple[bytes, bytes]:
-        """Protect one PDU."""
+        """Protect a PDU."""
         effective = self._require(level)
         if effective < AuthLevel.INTEGRITY:
             return body, b""
@@ -159,12 +163,12 @@ class ProviderContext:
         return wrapped[1].data or b"", wrapped[3].data or b""
 
     def unprotect(self, level: int, header: bytes, body: bytes, trailer: bytes, auth_value: bytes) -> bytes:
-        """Check one received PDU and return its body in the clear."""
+        """Verify a received PDU and return its decrypted body."""
         effective = self._require(level)
         if effective < AuthLevel.INTEGRITY:
             return body
         if self._out_of_step:
-            raise BadSignature(f"{self._name}: nothing can be verified after a bad signature")
+            raise BadSignature(f"{self._name}: no verification is possible after a bad signature")
         head, tail = self._covered(header, trailer)
         try:
             if effective == AuthLevel.INTEGRITY:
@@ -185,16 +189,16 @@ class ProviderContext:
 
 
 def require_kerberos() -> None:
-    """Raise AuthenticationError, naming the remedy, where Kerberos is not installed."""
+    """Raise AuthenticationError with instructions if Kerberos is not installed."""
     if importlib.util.find_spec("gssapi") is None or importlib.util.find_spec("krb5") is None:
         raise AuthenticationError(
-            "Kerberos (0x10) needs the optional extra: pip install 'swn-torture[kerberos]' "
-            "(builds gssapi and krb5, so a compiler and the Kerberos headers, libkrb5-dev, too)"
+            "Kerberos (0x10) needs the optional extra: pip install 'swn-torture[kerberos]'. "
+            "It builds gssapi and krb5, so it needs a compiler and the Kerberos headers (libkrb5-dev)."
         )
 
 
 def initiator(auth_type: int, credentials: Credentials, spn: str, level: int) -> SecurityContext:
-    """Make the calling end. :func:`swn_torture.dcerpc.security.initiator.initiator` says how."""
+    """Return the client's end; see :func:`swn_torture.dcerpc.security.initiator.initiator`."""
     request = BASE_REQUEST
     if effective_level(level) == AuthLevel.PRIVACY:
         request |= ContextReq.confidentiality
@@ -212,8 +216,8 @@ def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq)
     require_kerberos()
     service, _, host = spn.partition("/")
     if not request & ContextReq.confidentiality:
-        # Sets GSS_KRB5_CRED_NO_CI_FLAGS_X. MIT's library would ask for confidentiality on its own; Samba's
-        # server then reckons with the longer verifier of sealing, fails to sign and answers fault 0x00000001.
+        # Sets GSS_KRB5_CRED_NO_CI_FLAGS_X. Otherwise MIT's library requests confidentiality itself. Samba's
+        # server then expects the longer verifier of sealing, fails to sign and returns the fault 0x00000001.
         request |= ContextReq.no_integrity
     user = f"{credentials.username}@{credentials.domain}" if credentials.domain else credentials.username
     try:
@@ -230,12 +234,12 @@ def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq)
 
 
 def kerberos_acceptor(keytab: str) -> ContextProxy:
-    """Make the answering end for every principal of the keytab at this path."""
+    """Return the server's end, for every principal of the keytab at this path."""
     require_kerberos()
     import gssapi  # type: ignore[import-not-found, unused-ignore]
     from spnego._gss import GSSAPIProxy
 
-    # pyspnego's own way to an acceptor's keytab is the KRB5_KTNAME of the whole process.
+    # pyspnego itself takes the keytab only from KRB5_KTNAME, which is the same for the whole process.
     try:
         credential = gssapi.Credentials(usage="accept", store={"keytab": keytab})
         return GSSAPIProxy(

@@ -1,4 +1,4 @@
-"""The serving end's dealings with security contexts: legs, verifiers, and who a request comes from."""
+"""The security contexts of a server's connection: their legs, the verifiers of requests, the caller."""
 
 from __future__ import annotations
 
@@ -31,23 +31,26 @@ Ack = TypeVar("Ack", bound=BindAck)
 
 
 class SecurityProvider(Protocol):
-    """Makes answering ends of security contexts; :class:`~swn_torture.dcerpc.security.acceptor.Acceptor` is one."""
+    """Makes the server's ends of security contexts.
+
+    :class:`~swn_torture.dcerpc.security.acceptor.Acceptor` implements this protocol.
+    """
 
     @property
     def auth_types(self) -> Container[int]:
-        """The authentication types served."""
+        """The supported authentication types."""
 
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
-        """Return a fresh acceptor for a type that is served."""
+        """Return a new acceptor for a supported type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One leg of a security context that has been processed.
+    """A processed leg of a security context.
 
     Attributes:
-        entry: the context it belongs to.
-        token: what to send back; ``b""`` for nothing.
+        entry: the security context.
+        token: the token to send back, ``b""`` for none.
     """
 
     entry: SecurityEntry
@@ -55,11 +58,11 @@ class Leg:
 
 
 class Authenticator:
-    """Keeps the table of security contexts of one serving connection.
+    """Processes the tokens and verifiers that a client sends on one connection.
 
     Args:
-        connection: whose table it is.
-        provider: ``None`` refuses all authentication.
+        connection: the connection; its table of security contexts is used and filled.
+        provider: makes the server's ends of security contexts; ``None`` rejects all authentication.
         options: the server's choices.
     """
 
@@ -73,26 +76,30 @@ class Authenticator:
 
     @property
     def available(self) -> bool:
-        """Whether there is any security at all."""
+        """Whether the server supports authentication."""
         return self._provider is not None
 
     def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
         """Process the token of a bind or alter_context (MS-RPCE 3.3.1.5.2.1).
 
         Args:
-            pdu: with or without a token.
-            multiplexing: the client has proposed several security contexts.
+            pdu: the PDU, with or without a token.
+            multiplexing: both ends support several security contexts on a connection.
+
+        Returns:
+            The leg; ``None`` if the PDU has no token.
 
         Raises:
-            NegotiationRefused: the token leads nowhere.
-            RemoteProtocolError: it does not belong here.
+            NegotiationRefused: the token, its type or its level is rejected.
+            RemoteProtocolError: the PDU breaks the protocol.
         """
         trailer = pdu.trailer
         if trailer is None:
             return None
-        # What lies in front of the trailer is not looked at, as with Windows, but its place and size are.
+        # As in Windows, the octets before the sec_trailer are not checked, but its alignment and padding size
+        # are.
         if (len(pdu.pack()) - len(pdu.auth_value)) % 4:
-            raise refused_without_reason("the security trailer is not aligned to 4 octets")
+            raise refused_without_reason("the sec_trailer is not aligned to 4 octets")
         _check_padding(pdu)
         entry = self._connection.security.get(trailer.context_id)
         if entry is None:
@@ -111,25 +118,25 @@ class Authenticator:
             ) from error
         return Leg(entry, token)
 
-    def use_as_default(self, leg: Leg | None) -> None:
-        """Let requests without a verifier be judged by the context of the bind, if it had one."""
+    def use_by_default(self, leg: Leg | None) -> None:
+        """Use the security context of the bind, if it has one, for requests without a verifier."""
         if leg is not None:
             self._default = leg.entry
 
     def with_token(self, ack: Ack, leg: Leg | None) -> Ack:
-        """Return the answer to a leg. Even a token without octets has its trailer: Samba insists on it."""
-        return ack if leg is None else leg.entry.leg(ack, leg.token)
+        """Return an answer with the token of a leg. Samba requires a sec_trailer even for an empty token."""
+        return ack if leg is None else leg.entry.with_token(ack, leg.token)
 
     def auth3(self, pdu: Auth3) -> None:
-        """Process the third leg. It is never answered: what goes wrong shows at the first request.
+        """Process an auth3. It has no answer: after an error the first request is rejected.
 
         Raises:
-            NegotiationRefused: it is not of the type or level of its context.
-            RemoteProtocolError: no context is waiting for it.
+            NegotiationRefused: its type or level differs from that of its security context.
+            RemoteProtocolError: no security context expects it.
         """
         entry = None if pdu.trailer is None else self._connection.security.get(pdu.trailer.context_id)
         if entry is None or pdu.trailer is None:
-            raise RemoteProtocolError("auth3 without a security context", field="sec_trailer")
+            raise RemoteProtocolError("auth3 without a known security context", field="sec_trailer")
         _check_padding(pdu)
         self._check_continues(entry, pdu.trailer)
         try:
@@ -140,11 +147,15 @@ class Authenticator:
             entry.error = FaultStatus.ERROR_ACCESS_DENIED
 
     def open(self, pdu: Request, raw: bytes) -> tuple[SecurityEntry | None, Request, Rejection | None]:
-        """Verify a request.
+        """Verify and decrypt a fragment of a request.
+
+        Args:
+            pdu: the fragment.
+            raw: its octets.
 
         Returns:
-            Its security context, the request in the clear, and why it is not let in (which the caller raises
-            once it knows that the request is due at all).
+            Its security context, the decrypted fragment, and why access is denied, if it is. The caller
+            raises that only after it has admitted the fragment.
 
         Raises:
             Rejection: the verifier does not match.
@@ -161,7 +172,7 @@ class Authenticator:
         return entry, pdu, denial
 
     def check(self, pdu: Pdu, raw: bytes) -> None:
-        """Verify a PDU that has a verifier though it needs none.
+        """Verify a PDU that has a verifier but does not need one.
 
         Raises:
             Rejection: the verifier does not match.
@@ -175,35 +186,35 @@ class Authenticator:
         entry = self._default
         if entry is None:
             return None, None
-        # The only context of a connection at level connect need not be named (MS-RPCE 3.3.1.5.4).
+        # At level connect, requests may omit the only security context of a connection (MS-RPCE 3.3.1.5.4).
         if entry.level == AuthLevel.CONNECT and len(self._connection.security) == 1:
             return entry, _unusable(entry, pdu)
-        return entry, _denied(pdu, "a request without verifier on a protected connection")
+        return entry, _denied(pdu, "a request without a verifier on a protected connection")
 
     def _new(self, trailer: SecTrailer, *, multiplexing: bool) -> SecurityEntry:
         table = self._connection.security
         if trailer.auth_level not in _LEVELS:
             raise NegotiationRefused(
-                f"there is no authentication level {trailer.auth_level}",
+                f"authentication level {trailer.auth_level} is unknown",
                 BindNakReason.NOT_SPECIFIED,
                 FaultStatus.RPC_S_UNKNOWN_AUTHN_LEVEL,
             )
         if self._provider is None or trailer.auth_type not in self._provider.auth_types:
             raise NegotiationRefused(
-                f"authentication type {trailer.auth_type} is not served",
+                f"authentication type {trailer.auth_type} is not supported",
                 BindNakReason.AUTHENTICATION_TYPE_NOT_RECOGNIZED,
                 FaultStatus.RPC_S_UNKNOWN_AUTHN_SERVICE,
             )
         if trailer.auth_level == AuthLevel.CALL and self._options.refuse_level_call:
             raise NegotiationRefused(
-                "level call is not served", BindNakReason.INVALID_CHECKSUM, FaultStatus.ERROR_ACCESS_DENIED
+                "level call is not supported", BindNakReason.INVALID_CHECKSUM, FaultStatus.ERROR_ACCESS_DENIED
             )
         several = multiplexing or self._options.unasked_multiplexing
         if len(table) >= (self._options.max_security_contexts if several else 1):
             raise NegotiationRefused(
                 f"more than {len(table)} security contexts",
                 BindNakReason.LOCAL_LIMIT_EXCEEDED,
-                # What MS-RPCE 3.3.1.5.4 calls RPC_S_PROTOCOL_ERROR travels as nca_s_proto_error.
+                # MS-RPCE 3.3.1.5.4 says RPC_S_PROTOCOL_ERROR; servers send it as nca_s_proto_error.
                 FaultStatus.NCA_S_PROTO_ERROR,
                 close=True,
             )
@@ -216,11 +227,11 @@ class Authenticator:
     def _check_continues(self, entry: SecurityEntry, trailer: SecTrailer) -> None:
         if entry.context.complete or entry.error:
             raise RemoteProtocolError(
-                f"a leg for security context {entry.id}, which is built already", field="sec_trailer"
+                f"a leg for security context {entry.id}, which is complete or has failed", field="sec_trailer"
             )
         if (trailer.auth_type, trailer.auth_level) != (entry.auth_type, entry.level):
             raise NegotiationRefused(
-                f"a leg of another type or level for security context {entry.id}",
+                f"a leg for security context {entry.id} with another type or level",
                 BindNakReason.INVALID_CHECKSUM,
                 FaultStatus.ERROR_ACCESS_DENIED,
                 close=True,
@@ -228,14 +239,14 @@ class Authenticator:
 
 
 def caller_of(entry: SecurityEntry | None) -> Caller:
-    """Return who speaks in a security context, nobody in particular for ``None``."""
+    """Return the caller of a security context, an unauthenticated caller for ``None``."""
     return Caller() if entry is None else Caller(entry.context.principal, entry.auth_type, entry.level)
 
 
 def _check_padding(pdu: Pdu) -> None:
     if pdu.trailer is not None and pdu.trailer.pad_length > len(pdu.padding):
         raise RemoteProtocolError(
-            f"{pdu.trailer.pad_length} octets of padding announced, {len(pdu.padding)} found",
+            f"{pdu.trailer.pad_length}, but there are {len(pdu.padding)} octets of padding",
             field="sec_trailer.auth_pad_length",
         )
 
@@ -244,7 +255,7 @@ def _unprotect(entry: SecurityEntry, pdu: AnyPdu, raw: bytes) -> AnyPdu:
     try:
         return entry.unprotect(pdu, raw)
     except BadSignature as error:
-        # The sequence numbers of both ends differ from here on.
+        # The sequence numbers of the two ends differ from now on.
         raise Rejection(
             FaultStatus.RPC_S_SEC_PKG_ERROR, str(error), close=True, context_id=_context_of(pdu)
         ) from error
@@ -254,7 +265,7 @@ def _mismatch(entry: SecurityEntry, pdu: Pdu) -> Rejection | None:
     trailer = pdu.trailer
     assert trailer is not None
     if (trailer.auth_type, trailer.auth_level) != (entry.auth_type, entry.level):
-        return _denied(pdu, f"another type or level than security context {entry.id} was built for")
+        return _denied(pdu, f"another type or level than that of security context {entry.id}")
     return _unusable(entry, pdu)
 
 

@@ -1,4 +1,4 @@
-"""Events that a server connection reports to its owner."""
+"""Events that :class:`~swn_torture.dcerpc.server.connection.ServerConnection` reports to its owner."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """the client has bound, and its connection belongs to this association."""
+    """The client has bound. Its connection belongs to this association now."""
 
     association: Association
 
 
 @dataclass(frozen=True, slots=True)
 class CallReceived:
-    """a whole request, verified and in the clear, to be answered through its object."""
+    """A complete request arrived. It is verified and decrypted. The call object sends the answer."""
 
     call: ServerCall
 
 
 @dataclass(frozen=True, slots=True)
 class CallCancelled:
-    """co_cancel, or orphaned, for a pending call."""
+    """A co_cancel or (``orphaned``) an orphaned PDU arrived for a pending call."""
 
     call: ServerCall
     orphaned: bool
@@ -34,7 +34,7 @@ class CallCancelled:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolViolation:
-    """the client broke the protocol; the answer it deserves is among the octets to send."""
+    """The client broke the protocol. The answer is already among the octets to send."""
 
     error: RemoteProtocolError
 

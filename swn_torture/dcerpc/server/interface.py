@@ -1,4 +1,4 @@
-"""What a server offers and what it is handed: where the transport meets the interfaces above it."""
+"""What the transport and an RPC interface exchange: interfaces, calls, callers, associations."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as far as the security context of the request tells.
+    """The caller, as the security context of the request identifies it.
 
     Attributes:
-        principal: the account as the acceptor names it; ``""`` for an anonymous logon, ``None`` without one.
-        auth_type: the security provider; ``AuthType.NONE`` for a request outside any security context.
-        level: the authentication level on the wire; ``AuthLevel.NONE`` outside any security context.
+        principal: the account name from the acceptor; ``""`` for an anonymous logon, ``None`` without a
+            logon.
+        auth_type: the security provider; ``AuthType.NONE`` without a security context.
+        level: the authentication level in the sec_trailer; ``AuthLevel.NONE`` without a security context.
     """
 
     principal: str | None = None
@@ -35,13 +36,14 @@ class Caller:
 
 @dataclass(eq=False, slots=True)
 class Association:
-    """A set of connections from one client to one server (MS-RPCE 3.3.1.1.1); C706 says association group.
+    """An association: connections from one client to one server (MS-RPCE 3.3.1.1.1).
 
-    Compared and hashed by identity. Context handles belong to it and are run down with its last connection.
+    C706 calls it an association group. Associations are compared and hashed by identity. A context handle
+    belongs to an association. The server runs it down when the last connection of the association ends.
 
     Attributes:
-        id: never zero, never used twice by one server.
-        host: the client's address; only connections from there may join.
+        id: not zero; a server does not use it twice.
+        host: the client's address. Only connections from this address may join.
         connections: those that are open now.
     """
 
@@ -58,9 +60,9 @@ class ConnectionInfo:
     """One transport connection as a server sees it.
 
     Attributes:
-        id: counted from 1 by each server.
-        peer: the client's (host, port).
-        local: our (host, port).
+        id: its number, from 1, different for all connections of a server.
+        peer: (host, port) of the client.
+        local: (host, port) of the server.
     """
 
     id: int
@@ -69,22 +71,24 @@ class ConnectionInfo:
 
 
 class ServerCall:
-    """One request on its way to an answer, which may be given at once, minutes later, or never.
+    """A call that a server received. The interface answers it at once, later, or never.
 
     Attributes:
         opnum: operation number.
-        stub: the in parameters, reassembled, decrypted, without a verification trailer. Octets that
-            padded the stub may follow the parameters (MS-RPCE 2.2.2.13): an interface ignores them.
-        abstract_syntax: the interface as the client named it (its minor version may be lower than ours).
+        stub: the in parameters, assembled and decrypted, without a verification trailer. Padding octets may
+            follow the parameters (MS-RPCE 2.2.2.13); an interface ignores them.
+        abstract_syntax: the interface as the client proposed it. Its minor version may be lower than the
+            server's.
         syntax: the transfer syntax of the presentation context.
-        byte_order: of the stub.
-        caller: who asks.
-        association: whose context handles are valid here.
-        connection: over which the request came.
-        call_id: the client's number for it.
+        byte_order: of the stub data.
+        caller: who calls.
+        association: the association of the connection; its context handles are valid in this call.
+        connection: the connection on which the request arrived.
+        call_id: of the request.
         context_id: presentation context id.
-        object_uuid: the object named in the request, or ``None``.
-        cancelled: a co_cancel came for it.
+        object_uuid: the object in the request, or ``None``.
+        cancelled: a co_cancel arrived for the call.
+        answered: the interface has answered the call.
     """
 
     def __init__(
@@ -119,9 +123,12 @@ class ServerCall:
         self._answer = answer
 
     def reply(self, stub: bytes) -> None:
-        """Answer with out parameters in our byte order (``ServerOptions.reply_byte_order``).
+        """Answer with a response.
 
-        Nothing is sent when the client has orphaned the call or its connection is gone.
+        Nothing is sent when the client has orphaned the call or the connection has ended.
+
+        Args:
+            stub: the out parameters, in the byte order of ``ServerOptions.reply_byte_order``.
 
         Raises:
             LocalProtocolError: the call is answered already.
@@ -133,10 +140,10 @@ class ServerCall:
 
         Args:
             status: 32 bits, see :class:`~swn_torture.dcerpc.status.FaultStatus`.
-            did_not_execute: set PFC_DID_NOT_EXECUTE: the call had no effect and may be made again.
+            did_not_execute: set PFC_DID_NOT_EXECUTE: the call had no effect, and the client may repeat it.
 
         Raises:
-            LocalProtocolError: the call is answered already, or no server may send this status
+            LocalProtocolError: the call is answered already, or a server must not send this status
                 (MS-RPCE 3.3.3.5.1).
         """
         if status in FORBIDDEN_STATUSES:
@@ -155,72 +162,76 @@ class ServerCall:
 
 
 class ServerInterface(Protocol):
-    """What an :class:`~swn_torture.dcerpc.server.server.RpcServer` serves. Inherit to get the empty reactions.
+    """An RPC interface that an :class:`~swn_torture.dcerpc.server.server.RpcServer` serves.
 
-    All methods run in the server's event loop and must not block.
+    All methods run in the event loop of the server and must not block. A class that inherits gets methods
+    that do nothing, except :meth:`call`.
 
     Attributes:
         syntax: the interface with its highest minor version.
-        transfer_syntaxes: the transfer syntaxes spoken, in the order of preference.
+        transfer_syntaxes: the supported transfer syntaxes, in the order of preference.
     """
 
     syntax: SyntaxId
     transfer_syntaxes: Sequence[SyntaxId]
 
     def call(self, call: ServerCall) -> None:
-        """Handle one request: answer it now, or keep it and answer later.
+        """Process a call: answer it now, or keep it and answer it later.
 
-        An operation number out of range is the interface's to refuse, by ``nca_s_op_rng_error`` with
-        ``did_not_execute``.
+        The interface answers an unknown opnum with the fault ``nca_s_op_rng_error`` and ``did_not_execute``.
         """
         ...
 
     def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
-        """Tell how many octets of a stub the in parameters take; 0 if that cannot be told.
+        """Return how many octets of the stub data the in parameters take, 0 if that is not known.
 
-        Only asked when the octets behind them matter, because a verification trailer may be among them.
+        The server calls this only when a verification trailer may follow the parameters.
         """
         del opnum, stub, syntax, byte_order
         return 0
 
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
-        """Hear that the client wants a pending call to end (C706 12.6.4.6, 12.6.4.8).
+        """React to a cancelled or orphaned call (C706 12.6.4.6, 12.6.4.8).
 
-        After a co_cancel the call may be answered at once (``nca_s_fault_cancel``), later, or as if
-        nothing had happened. After an orphaned PDU nobody waits any more: an answer goes nowhere. The
-        same is heard, as an orphan, for each call that is pending when its connection is lost.
+        After a co_cancel the interface may answer the call at once with the fault ``nca_s_fault_cancel``,
+        answer it later, or ignore the cancel. After an orphaned PDU an answer is not sent. The server calls
+        this method with ``orphaned`` for each call that is pending when its connection ends, too.
         """
         del call, orphaned
 
     def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
-        """Hear that a connection of an association has gone; :meth:`rundown` follows if it was the last."""
+        """React to the end of a connection. :meth:`rundown` follows if it was the last of its association."""
         del connection, association
 
     def rundown(self, association: Association) -> None:
-        """Release the context handles of an association without connections (MS-RPCE 3.3.3.7.1)."""
+        """Release the context handles of an association that has no connection left (MS-RPCE 3.3.3.7.1)."""
         del association
 
 
 class AssociationTable:
-    """All associations of one server (MS-RPCE 3.3.1.1.5)."""
+    """All associations of one server (MS-RPCE 3.3.1.1.5).
+
+    Args:
+        first_id: the id of the first association; each further id is one larger.
+    """
 
     def __init__(self, first_id: int = 0x00010001) -> None:
         self._ids = itertools.count(first_id)
         self._associations: dict[int, Association] = {}
 
     def create(self, host: str) -> Association:
-        """Open a new, empty association of the client at ``host``."""
+        """Create an association without connections for the client at ``host``."""
         association = Association(next(self._ids), host)
         self._associations[association.id] = association
         return association
 
     def find(self, association_id: int, host: str) -> Association | None:
-        """Return the association a client at ``host`` may join, if there is one (MS-RPCE 3.3.1.5.7)."""
+        """Return the association if a client at ``host`` may join it, else ``None`` (MS-RPCE 3.3.1.5.7)."""
         association = self._associations.get(association_id)
         return association if association is not None and association.host == host else None
 
     def leave(self, association: Association, connection: ConnectionInfo) -> bool:
-        """Take a connection out; ``True`` when it was the last and the association is no more."""
+        """Remove a connection. Return ``True`` if it was the last one: then the association is removed."""
         association.connections.discard(connection)
         if association.connections:
             return False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.mgmt import MGMT, STATUS_NO_PRINC_NAME, STATUS_STRING_TOO_LONG, MgmtOpnum
 from swn_torture.dcerpc.server.interface import ServerInterface
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.dcerpc.stub import StubReader, StubWriter
+from swn_torture.stubdata.fields import DecodeError
+from swn_torture.stubdata.ndr import Reader, Writer
 from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 if TYPE_CHECKING:
@@ -15,19 +16,17 @@ if TYPE_CHECKING:
 
     from swn_torture.dcerpc.server.interface import ServerCall
 
-from swn_torture.dcerpc.mgmt import MGMT, STATUS_NO_PRINC_NAME, STATUS_STRING_TOO_LONG, MgmtOpnum
-
 _MAX_STATISTICS = 50
 _MAX_PRINCIPAL = 4096
 
 
 class Management(ServerInterface):
-    """Tells what a server serves. Stopping it over the network is refused, as Windows does by default.
+    """Reports what a server serves. Like Windows, it denies a request to stop the server.
 
     Args:
-        interfaces: what the server serves now; the management interface is added if it is not among them.
+        interfaces: what the server serves now. The management interface is added if it is missing.
         statistics: calls in, calls out, packets in, packets out since the server started.
-        principal_name: the server's principal for an authentication type, None for a type it does not serve.
+        principal_name: the server's principal for an authentication type, ``None`` for one it does not serve.
     """
 
     def __init__(
@@ -43,48 +42,66 @@ class Management(ServerInterface):
         self._principal_name = principal_name
 
     def call(self, call: ServerCall) -> None:
-        """Answer one call at once."""
-        handlers: dict[int, Callable[[StubReader], bytes]] = {
+        """Answer a call at once."""
+        handlers: dict[int, Callable[[Reader, Writer], None]] = {
             MgmtOpnum.INQ_IF_IDS: self._inq_if_ids,
             MgmtOpnum.INQ_STATS: self._inq_stats,
-            MgmtOpnum.IS_SERVER_LISTENING: lambda _: StubWriter().u32(0, 1).pack(),
-            MgmtOpnum.STOP_SERVER_LISTENING: lambda _: (
-                StubWriter().u32(FaultStatus.ERROR_ACCESS_DENIED).pack()
-            ),
+            MgmtOpnum.IS_SERVER_LISTENING: _is_server_listening,
+            MgmtOpnum.STOP_SERVER_LISTENING: _stop_server_listening,
             MgmtOpnum.INQ_PRINC_NAME: self._inq_princ_name,
         }
         handler = handlers.get(call.opnum)
         if handler is None:
             call.fault(FaultStatus.NCA_S_OP_RNG_ERROR, did_not_execute=True)
             return
+        # Referents 1, 2, 3, ... in order: Windows Server 2003 accepts no others for full pointers.
+        writer = Writer(NDR32, first_referent=1, referent_step=1)
         try:
-            answer = handler(StubReader(call.stub, call.byte_order))
-        except RemoteProtocolError:
+            handler(Reader(call.stub, NDR32, call.byte_order), writer)
+        except DecodeError:
             call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
             return
-        call.reply(answer)
+        call.reply(writer.finish())
 
-    def _inq_if_ids(self, reader: StubReader) -> bytes:
-        del reader
+    def _inq_if_ids(self, _reader: Reader, writer: Writer) -> None:
         served = list(dict.fromkeys((*self._interfaces(), MGMT)))
-        writer = StubWriter().pointer().u32(len(served), len(served))
-        for _ in served:
-            writer.pointer()
-        for syntax in served:
-            writer.octets(syntax.pack())
-        return writer.u32(0).pack()
+        writer.pointer("if_id_vector", present=True)
+        writer.count("if_id_vector.max_count", len(served))
+        writer.u32("if_id_vector.count", len(served))
+        for index in range(len(served)):
+            writer.pointer(f"if_id[{index}]", present=True)
+        for index, syntax in enumerate(served):
+            writer.uuid(f"if_id[{index}].uuid", syntax.uuid)
+            writer.u16(f"if_id[{index}].major", syntax.major)
+            writer.u16(f"if_id[{index}].minor", syntax.minor)
+        writer.u32("status", 0)
 
-    def _inq_stats(self, reader: StubReader) -> bytes:
-        count = reader.counted("count", _MAX_STATISTICS)
+    def _inq_stats(self, reader: Reader, writer: Writer) -> None:
+        count = reader.u32("count", maximum=_MAX_STATISTICS)
         values = tuple(value & 0xFFFFFFFF for value in self._statistics())[:count]
-        return StubWriter().u32(len(values), len(values), *values, 0).pack()
+        writer.u32("count", len(values))
+        writer.count("statistics.max_count", len(values))
+        for index, value in enumerate(values):
+            writer.u32(f"statistics[{index}]", value)
+        writer.u32("status", 0)
 
-    def _inq_princ_name(self, reader: StubReader) -> bytes:
+    def _inq_princ_name(self, reader: Reader, writer: Writer) -> None:
         auth_type = reader.u32("authn_proto")
-        size = reader.counted("princ_name_size", _MAX_PRINCIPAL)
+        size = reader.u32("princ_name_size", maximum=_MAX_PRINCIPAL)
         name = self._principal_name(auth_type)
         status = 0 if name is not None else STATUS_NO_PRINC_NAME
         octets = (name or "").encode("utf-8") + b"\0"
         if len(octets) > size:
             octets, status = b"\0"[:size], status or STATUS_STRING_TOO_LONG
-        return StubWriter().u32(size, 0, len(octets)).octets(octets).u32(status).pack()
+        writer.varying_counts("princ_name", size, len(octets))
+        writer.octets("princ_name", octets)
+        writer.u32("status", status)
+
+
+def _is_server_listening(_reader: Reader, writer: Writer) -> None:
+    writer.u32("status", 0)
+    writer.u32("ReturnValue", 1)
+
+
+def _stop_server_listening(_reader: Reader, writer: Writer) -> None:
+    writer.u32("status", FaultStatus.ERROR_ACCESS_DENIED)

@@ -1,4 +1,4 @@
-"""Which presentation contexts a server accepts (MS-RPCE 3.3.1.5.3, 3.3.1.5.6)."""
+"""Decides which presentation contexts a server accepts (MS-RPCE 3.3.1.5.3, 3.3.1.5.6)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.syntax import SyntaxId
 
 
-class NegotiationRefused(Exception):  # noqa: N818  it is an answer to the client, not an error of ours
-    """A bind or alter_context that is refused as a whole.
+class NegotiationRefused(Exception):  # noqa: N818  an answer to the client, not an error of this server
+    """A bind or alter_context is rejected as a whole.
 
     Attributes:
         problem: what is wrong.
-        nak_reason: the reason in a bind_nak.
+        nak_reason: the reason for the bind_nak.
         fault_status: the status of the fault that answers an alter_context.
-        always_nak: even an alter_context is answered by bind_nak (MS-RPCE 3.3.1.5.6).
+        always_nak: a bind_nak answers an alter_context, too (MS-RPCE 3.3.1.5.6).
+        close: the connection ends after the fault.
     """
 
     def __init__(
@@ -51,18 +52,18 @@ class NegotiationRefused(Exception):  # noqa: N818  it is an answer to the clien
 
 
 def refused_without_reason(problem: str) -> NegotiationRefused:
-    """Return the refusal for which Windows and Samba give no reason in a bind_nak."""
+    """Return a rejection for which Windows and Samba send a bind_nak with reason 0 (not specified)."""
     return NegotiationRefused(problem, BindNakReason.NOT_SPECIFIED, FaultStatus.NCA_S_PROTO_ERROR, close=True)
 
 
 @dataclass(frozen=True, slots=True)
 class NegotiationResult:
-    """What comes of one bind or alter_context.
+    """The decision on a bind or alter_context.
 
     Attributes:
-        results: one per element, in order.
-        accepted: the contexts that may be used from now on, by id.
-        features: the bits the client proposed, ``None`` if it did not.
+        results: one for each element, in their order.
+        accepted: the presentation contexts that the client may use from now on, by id.
+        features: the bind-time features that the client proposed, ``None`` if it proposed none.
     """
 
     results: tuple[ContextResult, ...]
@@ -78,24 +79,26 @@ def negotiate(
     supported_features: int | None,
     exact_minor: bool = False,
 ) -> NegotiationResult:
-    """Decide on the elements of a bind or alter_context.
+    """Decide which elements of a bind or alter_context to accept.
 
     Args:
-        elements: as proposed.
-        interfaces: what is served.
-        existing: contexts accepted on this connection before.
-        supported_features: bits to confirm; ``None`` to treat a feature element like any unknown syntax.
-        exact_minor: refuse minor versions below ours.
+        elements: the proposed presentation contexts.
+        interfaces: the interfaces served.
+        existing: the presentation contexts accepted on this connection before.
+        supported_features: bind-time features to confirm. ``None`` treats a feature element as an unknown
+            syntax.
+        exact_minor: reject a minor version below that of the interface.
 
     Raises:
-        NegotiationRefused: two feature elements, or an element without transfer syntax.
-        RemoteProtocolError: an id in use is proposed for something else.
+        NegotiationRefused: there are two feature elements, or an element without a transfer syntax.
+        RemoteProtocolError: the id of an accepted context is proposed for another interface or transfer
+            syntax.
     """
     proposed = [element for element in elements if _features(element) is not None]
     if len(proposed) > 1:
         raise refused_without_reason("more than one bind-time feature element")
     if not all(element.transfers for element in elements):
-        raise refused_without_reason("a presentation context without transfer syntax")
+        raise refused_without_reason("a presentation context without a transfer syntax")
     accepted: dict[int, Negotiated] = {}
     results = []
     for element in elements:
@@ -110,7 +113,7 @@ def negotiate(
         known = accepted.get(element.context_id) or existing.get(element.context_id)
         transfer = _choose(elements, element.abstract, interface.transfer_syntaxes)
         if known is not None:
-            # The next leg of a security context repeats the elements of the one before.
+            # The next leg of a security context repeats the elements of the leg before.
             transfer = _again(known, element, interface.transfer_syntaxes)
         if transfer is None or transfer not in element.transfers:
             results.append(_rejected(ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED))
@@ -122,24 +125,24 @@ def negotiate(
 
 
 def find_interface(
-    interfaces: Sequence[ServerInterface], wanted: SyntaxId, *, exact_minor: bool = False
+    interfaces: Sequence[ServerInterface], requested: SyntaxId, *, exact_minor: bool = False
 ) -> ServerInterface | None:
-    """Return the interface that serves ``wanted``, ``None`` without one (C706 6.1.2)."""
+    """Return the interface that serves the requested one, ``None`` if there is none (C706 6.1.2)."""
     for interface in interfaces:
-        if interface.syntax == wanted or (not exact_minor and interface.syntax.serves(wanted)):
+        if interface.syntax == requested or (not exact_minor and interface.syntax.serves(requested)):
             return interface
     return None
 
 
 def _features(element: PresentationContext) -> int | None:
-    # The element should have this one syntax only; Windows and Samba do not look at any others.
+    # A feature element should have one transfer syntax. Windows and Samba check only the first one.
     return element.transfers[0].features if element.transfers else None
 
 
 def _choose(
     elements: Sequence[PresentationContext], abstract: SyntaxId, supported: Sequence[SyntaxId]
 ) -> SyntaxId | None:
-    """Return the one transfer syntax for an interface: ours if it is offered, else the client's first."""
+    """Return the transfer syntax to accept: the server's first one if offered, else the client's first."""
     offered = [
         transfer for element in elements if element.abstract == abstract for transfer in element.transfers
     ]
@@ -149,13 +152,13 @@ def _choose(
 
 
 def _again(known: Negotiated, element: PresentationContext, supported: Sequence[SyntaxId]) -> SyntaxId | None:
-    """Return the transfer syntax of a context that is proposed again, ``None`` to reject the proposal."""
+    """Return the transfer syntax of a context that is proposed again, ``None`` to reject the element."""
     if known.abstract == element.abstract and known.transfer in element.transfers:
         return known.transfer
     if known.abstract == element.abstract and not set(supported) & set(element.transfers):
         return None
     raise RemoteProtocolError(
-        f"presentation context {element.context_id} is in use for something else",
+        f"presentation context {element.context_id} has another interface or transfer syntax already",
         field="p_context_elem.p_cont_id",
     )
 

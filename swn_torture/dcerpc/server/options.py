@@ -1,4 +1,4 @@
-"""The choices that the documents leave to a server, each with a name."""
+"""The choices that the specifications leave to a server."""
 
 from __future__ import annotations
 
@@ -15,43 +15,46 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.syntax import SyntaxId
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
-"""Octets of stub data beyond which a request is refused (MS-RPCE 3.3.3.5.4)."""
+"""Octets of stub data in the largest request that a server accepts (MS-RPCE 3.3.3.5.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a server behaves where it may choose. The defaults follow the text, else Windows.
+    """The behaviour of a server where it may choose. The defaults follow the specification, then Windows.
 
     Attributes:
-        max_fragment: octets of the largest fragment, as negotiated and as taken: up to it a request is taken
-            whatever was agreed, like Windows and Samba do.
-        min_fragment: octets below which the negotiated size does not go, whatever is proposed.
-        max_request: octets of stub data of a whole request.
-        contexts_per_interface: presentation contexts of a connection per interface served (MS-RPCE
-            3.3.3.5.5).
-        max_security_contexts: per connection (MS-RPCE note 104).
-        features: bind-time features that are confirmed when proposed (MS-RPCE 3.3.1.5.3).
-        unasked_multiplexing: take a second security context on a connection whose client has not proposed the
-            feature. Not to do so is an obligation of the client; Windows and Samba take it.
-        multiplex: confirm PFC_CONC_MPX. Without it a second request while one is pending is a protocol error.
+        max_fragment: octets of the largest fragment to negotiate, and to accept: like Windows and Samba, the
+            server accepts a fragment of this size even if a smaller size was negotiated.
+        min_fragment: octets of the smallest fragment size to negotiate, whatever the client proposes.
+        max_request: octets of stub data in the largest request.
+        contexts_per_interface: the most presentation contexts of a connection, for each interface served
+            (MS-RPCE 3.3.3.5.5).
+        max_security_contexts: the most security contexts of a connection (MS-RPCE note 104).
+        features: bind-time features to confirm when the client proposes them (MS-RPCE 3.3.1.5.3).
+        unasked_multiplexing: accept a second security context although the client has not proposed the
+            feature. The client must not send one then; Windows and Samba accept it.
+        multiplex: confirm PFC_CONC_MPX. Without it, a second request while one is pending is a protocol
+            error.
         header_signing: confirm PFC_SUPPORT_HEADER_SIGN.
-        equal_call_ids: take a request whose call id equals that of the request before, as Windows and Samba
-            do.
-        exact_minor_version: refuse a client's lower minor version, as Samba does (C706 6.1.2 would not).
-        check_alloc_hint: refuse a request whose alloc_hint exceeds its stub data, as MS-RPCE 2.2.2.6
-            suggests. Neither Windows nor Samba does.
-        check_verification_trailer: refuse a request that its verification trailer contradicts, as Samba does.
-        verify_cancel: a verifier on co_cancel or orphaned counts and has to match (C706 12.6.4.6 allows for
-            one, MS-RPCE 2.2.2.12 for none). Samba ignores it.
-        refuse_level_call: refuse a bind at level call, as Samba does; MS-RPCE 2.2.1.1.8 takes it for packet.
-        access: tells the fault status for a caller of an interface, 0 to let it in.
+        equal_call_ids: accept a request with the same call_id as the request before, as Windows and Samba do.
+        exact_minor_version: reject a client's lower minor version, as Samba does. C706 6.1.2 accepts it.
+        check_alloc_hint: reject a request whose alloc_hint is larger than its stub data, as MS-RPCE 2.2.2.6
+            suggests. Windows and Samba do not.
+        check_verification_trailer: reject a request that does not agree with its verification trailer, as
+            Samba does.
+        verify_cancel: check a verifier of a co_cancel or orphaned PDU and count it in the sequence (C706
+            12.6.4.6 allows a verifier, MS-RPCE 2.2.2.12 does not). Samba ignores it.
+        refuse_level_call: reject a bind at level call, as Samba does. MS-RPCE 2.2.1.1.8 treats it as level
+            packet.
+        access: returns the fault status for a caller of an interface, 0 to grant access.
         reply_byte_order: of responses.
-        secondary_address: the port as text, as Windows has it, or nothing, as Samba.
+        secondary_address: the port as text, as in Windows, or empty, as in Samba.
         management: serve the remote management interface, too.
-        keep_alive: seconds of silence after which a client is probed and, if it does not answer, given up
-            (MS-RPCE 3.3.3.2.1); the default is that of Windows (note 117). 0 is never.
-        linger: seconds that a connection closed for an error still takes octets, so that the last fault is
-            not lost in a TCP reset.
+        keep_alive: after this many seconds without a segment from a client, TCP probes it; the connection
+            ends if it does not answer (MS-RPCE 3.3.3.2.1). The default is that of Windows (note 117). 0
+            disables probes.
+        linger: how many seconds a connection that is closed after an error still accepts octets, so that no
+            TCP reset discards the last fault.
     """
 
     max_fragment: int = MAX_FRAGMENT

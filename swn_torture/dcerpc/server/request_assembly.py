@@ -1,4 +1,4 @@
-"""The order in which a server takes requests and their fragments (MS-RPCE 3.3.3.5.2 to 3.3.3.5.8)."""
+"""The order in which a server accepts requests and their fragments (MS-RPCE 3.3.3.5.2 to 3.3.3.5.8)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.server.options import ServerOptions
 
 OLD_CALL_WINDOW: Final = 150
-"""How far below the current call id a late fragment may lie to be ignored (MS-RPCE 3.3.3.5.6)."""
+"""A late fragment is ignored if its call_id is less than this below the current one (MS-RPCE 3.3.3.5.6)."""
 
 
-class Rejection(Exception):  # noqa: N818  it is an answer to the client, not an error of ours
-    """A request that is answered by a fault before any interface sees it.
+class Rejection(Exception):  # noqa: N818  an answer to the client, not an error of this server
+    """A request is answered with a fault before it reaches an interface.
 
     Attributes:
         status: of the fault.
         problem: what is wrong.
-        close: the connection cannot be trusted any more and ends behind the fault.
-        context_id: the presentation context to name in the fault, 0 before one is known.
-        did_not_execute: set PFC_DID_NOT_EXECUTE. Nothing has been executed in any case; Windows says so only
-            for some statuses, and so do we.
-        call_id: the call to fault, ``None`` for that of the PDU.
+        close: the connection ends after the fault, because it is not reliable any more.
+        context_id: the presentation context id for the fault, 0 before one is known.
+        did_not_execute: set PFC_DID_NOT_EXECUTE. The request is not executed in any case. Windows sets the
+            flag for some statuses only, and so does this server.
+        call_id: the call_id for the fault, ``None`` for that of the PDU.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class Rejection(Exception):  # noqa: N818  it is an answer to the client, not an
 
 
 def protocol_error(problem: str) -> Rejection:
-    """Return the rejection for a request that breaks the protocol (MS-RPCE 3.3.3.5.7)."""
+    """Return the rejection of a request that breaks the protocol (MS-RPCE 3.3.3.5.7)."""
     return Rejection(FaultStatus.NCA_S_PROTO_ERROR, problem, close=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """A whole request.
+class AssembledRequest:
+    """A complete request.
 
     Attributes:
-        first: its first fragment, for everything but the stub.
+        first: its first fragment, for all fields except the stub data.
         stub: the stub data of all fragments.
-        cancelled: the client wanted to cancel it while it was still being sent.
+        cancelled: the client cancelled it before its last fragment.
     """
 
     first: Request
@@ -71,10 +71,15 @@ class Incoming:
 
 
 class RequestAssembler:
-    """Puts fragments together. One request at a time: only whole requests may be outstanding together.
+    """Admits the fragments of requests and assembles requests from them, one request at a time.
+
+    Several complete requests may be outstanding, but the fragments of two requests must not mix.
+
+    Args:
+        options: the server's choices.
 
     Attributes:
-        current: the highest call id seen in a request so far, -1 before the first.
+        current: the highest call_id of a request so far, -1 before the first request.
     """
 
     def __init__(self, options: ServerOptions) -> None:
@@ -85,18 +90,18 @@ class RequestAssembler:
         self._cancelled = False
 
     def admit(self, pdu: Request, pending: Container[int], *, may_start: bool) -> bool:
-        """Decide whether a fragment is due.
+        """Decide whether to accept a fragment.
 
         Args:
-            pdu: the fragment; its stub is not looked at.
-            pending: call ids that are not answered yet.
+            pdu: the fragment. Its stub data is not checked.
+            pending: call_ids of the calls without an answer yet.
             may_start: another request may begin now.
 
         Returns:
-            ``False`` for a fragment to be ignored: it belongs to a call that is over.
+            ``False`` for a fragment to ignore, because its call has ended.
 
         Raises:
-            Rejection: a protocol error.
+            Rejection: the fragment breaks the protocol.
         """
         if not pdu.flags & PfcFlags.FIRST:
             if self._parts:
@@ -104,40 +109,41 @@ class RequestAssembler:
                 return True
             if self.current - OLD_CALL_WINDOW < pdu.call_id <= self.current:
                 return False
-            raise protocol_error(f"fragment of call {pdu.call_id}, which has not begun")
+            raise protocol_error(f"a fragment of call {pdu.call_id} without a first fragment")
         if self._parts:
-            # It is the call that has been waiting for its end which fails, as with Windows and Samba.
+            # The incomplete call fails, as in Windows and Samba.
             first = self._parts[0]
             raise Rejection(
                 FaultStatus.NCA_S_PROTO_ERROR,
-                f"call {pdu.call_id} begins inside call {first.call_id}",
+                f"call {pdu.call_id} begins before the last fragment of call {first.call_id}",
                 close=True,
                 context_id=first.context_id,
                 call_id=first.call_id,
             )
         if pdu.call_id > MAX_CALL_ID:
-            raise protocol_error(f"call id 0x{pdu.call_id:08X} is above 0x{MAX_CALL_ID:08X}")
+            raise protocol_error(f"call_id 0x{pdu.call_id:08X} is above 0x{MAX_CALL_ID:08X}")
         if pdu.call_id < self.current + (0 if self._options.equal_call_ids else 1):
-            raise protocol_error(f"call id {pdu.call_id} comes after {self.current}")
+            raise protocol_error(f"call_id {pdu.call_id} follows {self.current}")
         if pdu.call_id in pending:
-            raise protocol_error(f"call id {pdu.call_id} is in use by a pending call")
+            raise protocol_error(f"call_id {pdu.call_id} is in use by a pending call")
         if not may_start:
             raise protocol_error("a second request on a connection without multiplexing")
         self.current = pdu.call_id
         return True
 
-    def add(self, pdu: Request) -> Incoming | None:
-        """Take an admitted fragment; return the request when this was its last one.
+    def add(self, pdu: Request) -> AssembledRequest | None:
+        """Add an admitted fragment. Return the request if this is its last fragment.
 
         Raises:
-            Rejection: the request has grown too long.
+            Rejection: the request is too long, or its alloc_hint is wrong.
         """
         self._parts.append(pdu)
         self._size += len(pdu.stub)
         self._cancelled |= bool(pdu.flags & PfcFlags.PENDING_CANCEL)
         announced = 0 if pdu.flags & PfcFlags.LAST else pdu.alloc_hint or 0
         if max(self._size, announced) > self._options.max_request:
-            # A first fragment may tell already that there will be too much; a last one tells no such thing.
+            # The alloc_hint of an earlier fragment can announce too much already. That of the last one
+            # cannot.
             raise Rejection(
                 FaultStatus.ERROR_ACCESS_DENIED,
                 f"a request of more than {self._options.max_request} octets of stub data",
@@ -153,31 +159,33 @@ class RequestAssembler:
                 FaultStatus.NCA_S_PROTO_ERROR,
                 f"alloc_hint {parts[0].alloc_hint} exceeds {size} octets of stub data",
             )
-        return Incoming(parts[0], b"".join(part.stub for part in parts), cancelled)
+        return AssembledRequest(parts[0], b"".join(part.stub for part in parts), cancelled)
 
     def assembling(self, call_id: int) -> bool:
-        """Tell whether the fragments of this call are still coming."""
+        """Return whether the request with this call_id is incomplete."""
         return bool(self._parts) and self._parts[0].call_id == call_id
 
     def cancel(self) -> None:
-        """Note that the request being assembled has been cancelled."""
+        """Mark the incomplete request as cancelled."""
         self._cancelled = True
 
     def drop(self) -> None:
-        """Forget the request being assembled; its other fragments will be ignored as old ones."""
+        """Drop the incomplete request. Its further fragments are ignored as late ones."""
         self._parts, self._size, self._cancelled = [], 0, False
 
     def _check_continues(self, pdu: Request) -> None:
         first = self._parts[0]
         if pdu.call_id != first.call_id:
-            raise protocol_error(f"fragment of call {pdu.call_id} inside call {first.call_id}")
+            raise protocol_error(
+                f"a fragment of call {pdu.call_id} before the last one of call {first.call_id}"
+            )
         if (pdu.context_id, pdu.opnum, pdu.drep) != (first.context_id, first.opnum, first.drep):
             raise protocol_error(f"fragments of call {pdu.call_id} differ in context, opnum or drep")
-        ours, theirs = first.trailer, pdu.trailer
-        if (ours is None) != (theirs is None) or (
-            ours is not None
-            and theirs is not None
-            and (ours.auth_type, ours.auth_level, ours.context_id)
-            != (theirs.auth_type, theirs.auth_level, theirs.context_id)
+        trailer, other = first.trailer, pdu.trailer
+        if (trailer is None) != (other is None) or (
+            trailer is not None
+            and other is not None
+            and (trailer.auth_type, trailer.auth_level, trailer.context_id)
+            != (other.auth_type, other.auth_level, other.context_id)
         ):
             raise protocol_error(f"fragments of call {pdu.call_id} differ in their security context")

@@ -1,4 +1,4 @@
-"""The asyncio edge of the serving end: listeners, connections, and what happens to all of them at once."""
+"""The server with asyncio: its listeners and TCP connections."""
 
 from __future__ import annotations
 
@@ -47,28 +47,33 @@ __all__ = [
 _BACKLOG: Final = 1024
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _EXHAUSTED_PAUSE: Final = 0.1
-"""Seconds until the next try when the system has no room for another connection; they wait in the backlog."""
+"""Seconds until the next accept when the system has no resources for another connection."""
 
-_CLOSE_PATIENCE: Final = 2.0
-"""Seconds in which connections have to get rid of what is to be sent when the server stops."""
+_CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that a server that stops waits until its connections have sent the remaining octets."""
 
 
 class RpcServer:
-    """Serves interfaces on any number of addresses. Associations are shared by all of them.
+    """Serves interfaces on any number of addresses. All addresses share the associations.
 
     Args:
-        interfaces: what is served; the remote management interface is added unless an option forbids.
-        acceptor: the accounts; ``None`` refuses all authentication.
+        interfaces: the interfaces to serve. The management interface is added unless an option disables it.
+        acceptor: makes the server's ends of security contexts; ``None`` rejects all authentication.
         options: the server's choices.
-        transcript: where everything that goes over the wire is written down.
+        transcript: records all octets sent and received.
 
     Attributes:
-        associations: all that have a connection.
-        violations: the latest breaches of protocol by clients, with the connection on which they happened.
+        options: the server's choices.
+        interfaces: the interfaces served.
+        acceptor: makes the server's ends of security contexts.
+        associations: those that have a connection.
+        violations: the latest protocol violations by clients, each with its connection.
+        frozen: the server neither reads, writes, accepts nor closes; see :meth:`freeze`.
+        transcript: records all octets sent and received.
     """
 
     connection: type[ServerConnection] = ServerConnection
-    """What thinks for each connection."""
+    """The class that processes the PDUs of each connection."""
 
     def __init__(
         self,
@@ -81,14 +86,14 @@ class RpcServer:
         self.options = options or ServerOptions()
         self.interfaces: list[ServerInterface] = list(interfaces)
         self.acceptor = acceptor
-        # From a random place, so that the id of an association on one server means nothing to another.
+        # The first id is random, so that the id of an association of one server is unknown to another server.
         self.associations = AssociationTable(secrets.randbelow(0x7FFF) * 0x10000 + 0x10001)
         self.violations: deque[tuple[ConnectionInfo, RemoteProtocolError]] = deque(maxlen=1000)
         self.frozen = False
         self.transcript = transcript
         self._links: set[ServerLink] = set()
         self._listeners: dict[tuple[str, int], socket.socket] = {}
-        self._arrivals: set[asyncio.Task[None]] = set()
+        self._accepting: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
         self._counters = [0, 0, 0, 0]
         self._empty = asyncio.Event()
@@ -97,6 +102,7 @@ class RpcServer:
             self.interfaces.append(Management(self.served_interfaces, lambda: tuple(self._counters)))
 
     def served_interfaces(self) -> list[SyntaxId]:
+        """Return the interfaces that the management interface reports."""
         return [interface.syntax for interface in self.interfaces]
 
     @property
@@ -106,21 +112,21 @@ class RpcServer:
 
     @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """The (address, port) pairs on which it listens."""
+        """The (address, port) pairs on which the server listens."""
         return tuple(self._listeners)
 
     async def start(self, address: str, port: int = 0) -> int:
-        """Listen on one more address.
+        """Listen on another address.
 
         Args:
             address: numeric, IPv4 or IPv6.
-            port: 0 for any free one.
+            port: 0 for any free port.
 
         Returns:
             The port.
 
         Raises:
-            OSError: the address is not ours or the port is taken.
+            OSError: the host does not have the address, or the port is in use.
         """
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -135,7 +141,7 @@ class RpcServer:
         bound: int = listener.getsockname()[1]
         self._listeners[address, bound] = listener
         if not self.frozen:
-            self._heed(listener)
+            self._start_accepting(listener)
         return bound
 
     async def withdraw(self, address: str, *, reset: bool = True) -> None:
@@ -147,22 +153,22 @@ class RpcServer:
                 link.reset() if reset else link.close()
 
     async def stop(self, *, reset: bool = False) -> None:
-        """Stop listening and end all connections, by FIN or by RST; returns when they are gone."""
+        """Stop listening, end all connections by FIN or (``reset``) RST, and wait until they have ended."""
         for key in list(self._listeners):
             await self._stop_listening(key)
         for link in self.links:
             link.reset() if reset else link.close()
         try:
-            await asyncio.wait_for(self._empty.wait(), _CLOSE_PATIENCE)
+            await asyncio.wait_for(self._empty.wait(), _CLOSE_TIMEOUT)
         except TimeoutError:
             self.reset_all()
             await self._empty.wait()
 
     def freeze(self) -> None:
-        """Go silent, as a machine without power does: nothing is read, written, accepted or closed.
+        """Stop reading, writing, accepting and closing, like a machine without power.
 
-        The kernel still completes the handshake of new connections and acknowledges what it can buffer;
-        only a packet filter hides that.
+        The kernel still completes the handshake of new connections and acknowledges what it can buffer. Only
+        a packet filter prevents that.
         """
         self.frozen = True
         for listener in self._listeners.values():
@@ -171,77 +177,80 @@ class RpcServer:
             link.freeze()
 
     def thaw(self) -> None:
-        """Go on where :meth:`freeze` has stopped, as after a partition."""
+        """Continue after :meth:`freeze`, as after a network partition."""
         self.frozen = False
         for listener in self._listeners.values():
-            self._heed(listener)
+            self._start_accepting(listener)
         for link in self.links:
             link.thaw()
 
     def reset_all(self) -> None:
-        """Send RST on every connection, as the kernel does for a process that has died."""
+        """End every connection by RST, as the kernel does for a killed process."""
         for link in self.links:
             link.reset()
 
-    def _heed(self, listener: socket.socket) -> None:
+    def _start_accepting(self, listener: socket.socket) -> None:
         """Accept connections from now on."""
         if listener.fileno() >= 0 and not self.frozen:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        # By hand and at once: a task that waits in loop.sock_accept loses the connection it was just given
-        # when it is cancelled in that moment, as it is whenever a node goes down.
+        # Not with loop.sock_accept: a task that is cancelled just when it gets a connection loses the
+        # connection. That happens when a node goes down.
         loop = asyncio.get_running_loop()
         try:
             connection, _ = listener.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 loop.remove_reader(listener)
-                loop.call_later(_EXHAUSTED_PAUSE, self._heed, listener)
-            return  # anything else was that connection's own trouble
+                loop.call_later(_EXHAUSTED_PAUSE, self._start_accepting, listener)
+            return  # any other error concerns only this connection
         connection.setblocking(False)  # noqa: FBT003 - the name says what
-        arrival = loop.create_task(self._welcome(connection))
-        self._arrivals.add(arrival)
-        arrival.add_done_callback(self._arrivals.discard)
+        task = loop.create_task(self._establish(connection))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
 
-    async def _welcome(self, connection: socket.socket) -> None:
+    async def _establish(self, connection: socket.socket) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(self.link, connection)
         except OSError:
-            connection.close()  # gone again before it was accepted
+            connection.close()  # the client closed it before it was accepted
 
     async def _stop_listening(self, key: tuple[str, int]) -> None:
         listener = self._listeners.pop(key)
         asyncio.get_running_loop().remove_reader(listener)
         listener.close()
-        await asyncio.gather(*self._arrivals)
+        await asyncio.gather(*self._accepting)
 
     def link(self) -> ServerLink:
-        """Make what serves a new connection."""
+        """Return the asyncio protocol for a new connection."""
         return ServerLink(self)
 
-    def admit(self, link: ServerLink) -> int:
-        """Take in a new connection; return its number (the link does that)."""
+    def add_link(self, link: ServerLink) -> int:
+        """Add a new connection and return its number. Called by the link."""
         self._links.add(link)
         self._empty.clear()
         return next(self._numbers)
 
-    def dismiss(self, link: ServerLink) -> None:
-        """Forget a connection that is gone (the link does that)."""
+    def remove_link(self, link: ServerLink) -> None:
+        """Remove a connection that has ended. Called by the link."""
         self._links.discard(link)
         if not self._links:
             self._empty.set()
 
     def count(self, counter: int) -> None:
-        """Count a call in (0), a call out (1), a portion in (2) or out (3), for inq_stats."""
+        """Count for inq_stats: a call in (0), a call out (1), a portion of octets in (2) or out (3)."""
         self._counters[counter] += 1
 
 
 class ServerLink(asyncio.Protocol):
-    """One connection of a server.
+    """One TCP connection of a server.
+
+    Args:
+        server: the server.
 
     Attributes:
-        info: which one; known once it is established.
+        info: identifies the connection; set once it is established.
         core: the connection without I/O.
     """
 
@@ -257,11 +266,11 @@ class ServerLink(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin (asyncio calls this)."""
+        """Begin. Called by asyncio."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         local = transport.get_extra_info("sockname")
-        self.info = ConnectionInfo(self._server.admit(self), (peer[0], peer[1]), (local[0], local[1]))
+        self.info = ConnectionInfo(self._server.add_link(self), (peer[0], peer[1]), (local[0], local[1]))
         self.core = self._server.connection(
             self._server.interfaces,
             self._server.associations,
@@ -277,7 +286,7 @@ class ServerLink(asyncio.Protocol):
             self.freeze()
 
     def data_received(self, data: bytes) -> None:
-        """Take octets (asyncio calls this)."""
+        """Process octets. Called by asyncio."""
         self._server.count(2)
         self._record("received", data)
         if self.core.closing:
@@ -288,32 +297,32 @@ class ServerLink(asyncio.Protocol):
         self._flush()
 
     def eof_received(self) -> None:
-        """Hear of the client's FIN (asyncio calls this); the connection is closed."""
+        """Record the client's FIN. Called by asyncio, which closes the connection then."""
         self._record("closed-by-peer")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End (asyncio calls this)."""
+        """End. Called by asyncio."""
         if isinstance(exc, OSError):
             self._record("reset-by-peer")
         if self._lingering is not None:
             self._lingering.cancel()
         self._leave()
-        self._server.dismiss(self)
+        self._server.remove_link(self)
 
     def close(self) -> None:
-        """End the connection by FIN, behind what is to be sent."""
+        """End the connection by FIN, after the octets to be sent."""
         self._flush()
         self._record("fin")
         self._transport.close()
 
     def reset(self) -> None:
-        """End the connection by RST, at once."""
+        """End the connection by RST at once."""
         self._record("reset")
         reset_on_close(self._transport)
         self._transport.abort()
 
     def freeze(self) -> None:
-        """Neither read nor write any more."""
+        """Stop reading and writing."""
         self._transport.pause_reading()
 
     def thaw(self) -> None:
@@ -357,7 +366,7 @@ class ServerLink(asyncio.Protocol):
             self._linger()
 
     def _linger(self) -> None:
-        """Close for good, but let the client read the last fault: unread octets would turn FIN into RST."""
+        """Send FIN, but keep the socket for a while: unread octets would turn a close into RST."""
         self._leave()
         self._record("fin")
         self._transport.write_eof()
@@ -365,7 +374,7 @@ class ServerLink(asyncio.Protocol):
         self._lingering = loop.call_later(self._server.options.linger, self._transport.abort)
 
     def _leave(self) -> None:
-        """Give up everything that hangs on this connection, once."""
+        """End the pending calls and leave the association, once."""
         if self._left:
             return
         self._left = True

@@ -1,5 +1,10 @@
-"""Whether the suite bites: it is run against every fault of the reference server; what caught which is told.
+"""The fault matrix: the suite is run against every fault, and the result says which case caught which fault.
 
-``hunt`` runs the suite on faulty servers, many side by side; ``matrix`` judges what came of it; ``page``
-writes it down for people. ``tools/mutants.py`` is the command.
+* `trials`: runs the suite against faulty servers, each in its own process, several at the same time.
+* `subjects`: which requirements are about the same subject.
+* `matrix`: evaluates the trials.
+* `page`: the figures, and the page of the documentation.
+* `picture`: the HTML page, from the template in ``template/``.
+
+``tools/fault_matrix.py`` is the command.
 """

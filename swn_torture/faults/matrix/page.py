@@ -1,4 +1,4 @@
-"""The kill matrix as a page of the documentation."""
+"""The figures of the fault matrix, and the page of the documentation in Markdown."""
 
 from __future__ import annotations
 
@@ -14,102 +14,147 @@ if TYPE_CHECKING:
 
     from swn_torture.faults.matrix.matrix import FaultResult, Matrix
 
-#: How many of the cases that caught a fault are named.
+#: How many of the test functions that caught a fault are named.
 _NAMED = 3
+
+#: The text of each figure, by its name in `Figures`.
+FIGURE_TEXTS = {
+    "faults": "faults",
+    "caught": "caught by a case",
+    "caught_for_violated": "caught for a requirement that they violate",
+    "caught_in_part": "caught for only some of the requirements that they violate",
+    "not_caught": "not caught",
+    "confirmed_requirements": "requirements that a fault violates and a case found broken",
+    "cases_without_fault": "cases that no fault fails",
+    "requirements_without_fault": "MUST requirements that have cases and that no fault violates",
+    "requirements_without_specific_fault": "MUST requirements with no fault that only related cases catch",
+}
+
+#: What each kind of fault is, for the reader of a report.
+KIND_TEXTS = {
+    "realistic": (
+        "a defect that a real server was seen to have, or that an implementer could plausibly make"
+    ),
+    "narrowed": (
+        "a defect restricted to one condition, so that only the cases of its own requirement can see it"
+    ),
+}
 
 
 def page(matrix: Matrix) -> str:
-    """The page, in Markdown."""
-    return "\n".join([*_head(matrix), *_troubles(matrix), *_table(matrix), *_gaps(matrix)]) + "\n"
+    """Return the page, in Markdown."""
+    return "\n".join([*_head(matrix), *_problems(matrix), *_table(matrix), *_gaps(matrix)]) + "\n"
+
+
+def figure_rows(matrix: Matrix) -> list[tuple[str, ...]]:
+    """Return the figures as rows: the text, then the number for realistic, narrowed and both."""
+    figures = [part.figures() for part in matrix.by_kind().values()]
+    rows = ((text, *(getattr(f, name) for f in figures)) for name, text in FIGURE_TEXTS.items())
+    return [tuple(map(str, row)) for row in rows if None not in row]
+
+
+def reference_line(matrix: Matrix) -> str:
+    """Return the sentence on the conforming reference; it does not depend on faults."""
+    return (
+        f"Of {len(matrix.reference.outcomes)} cases {len(matrix.reference_failures)} do not pass on the "
+        f"conforming reference. {len(matrix.recording_cases())} cases only record."
+    )
 
 
 def summary(matrix: Matrix) -> list[str]:
-    """What came of it, a line for each figure."""
-    caught = sum(1 for catch in matrix.results if catch.catching_cases)
-    right = caught - len(matrix.missed)
-    proven = {name for c in matrix.results for name in c.fault.violates if name not in c.unproven}
-    recording = len(matrix.recording_cases())
-    return [
-        f"{len(matrix.results)} faults, {caught} caught, {right} for the requirement they violate",
-        f"{len(proven)} requirements proven to be guarded: a fault violates each, and a case says so",
-        f"{len(matrix.half_proven)} faults violate a requirement more than the cases found broken",
-        f"{len(matrix.false_alarms)} of {len(matrix.reference.outcomes)} cases fail the conforming reference",
-        f"{len(matrix.blunt_cases())} cases are failed by no fault, and {recording} judge nothing but record",
-        f"{len(matrix.unguarded())} MUST requirements have cases and no fault",
-        *(
-            [f"{len(matrix.blurred())} MUST requirements have no fault that only cases for them catch"]
-            if matrix.scope is not Scope.NEAR
-            else []
-        ),
-    ]
+    """Return the figures as lines of text in columns, for a terminal."""
+    rows = [("", *matrix.by_kind()), *figure_rows(matrix)]
+    width = max(len(row[0]) for row in rows)
+    lines = [f"{text:<{width}}" + "".join(f"{n:>11}" for n in numbers) for text, *numbers in rows]
+    return [*lines, reference_line(matrix)]
 
 
 def _head(matrix: Matrix) -> list[str]:
     scope = {
-        Scope.ALL: "Every case was run against every fault.",
-        Scope.FUNCTIONS: "Each was run against all cases\nthat name these, and against one case of every "
-        "other test function of the suite.",
-        Scope.NEAR: "Each was run against all cases that name these,\nand against one of each function that "
-        "names another requirement of the same section.",
+        Scope.ALL: "Every case was run on every fault.",
+        Scope.FUNCTIONS: "On each fault ran all cases that name these,\nand one case of every other test "
+        "function of the suite.",
+        Scope.NEAR: "On each fault ran all cases that name these,\nand one of each test function that names "
+        "another requirement of the same section.",
     }[matrix.scope]
-    more = "" if matrix.scope is Scope.NEAR else f" MUTANTS='--scope {matrix.scope}'"
-    command = f"make mutants{more}"
+    options = "" if matrix.scope is Scope.NEAR else f" FAULT_MATRIX='--scope {matrix.scope}'"
     return [
-        "# Faults and what catches them",
+        "# Faults and the cases that catch them",
         "",
-        f"Generated by `{command}`; do not edit. A fault is a server that is wrong in one place on purpose",
-        "(`swn-torture faults`, `swn-torture serve --fault NAME`). Each names the requirements it violates,",
-        f"and for each of those a case has to say so. {scope}",
+        f"Generated by `make fault-matrix{options}`; do not edit.",
         "",
-        *(f"- {line}" for line in summary(matrix)),
+        "A fault is a reference server that is wrong in one place on purpose (`swn-torture faults`,",
+        "`swn-torture serve --fault NAME`). Each fault names the requirements that it violates, and for each",
+        f"of these a case has to find it broken. {scope}",
+        "",
+        "There are two kinds:",
+        "",
+        *(f"- *{kind}*: {text}." for kind, text in KIND_TEXTS.items()),
+        "",
+        "| | " + " | ".join(matrix.by_kind()) + " |",
+        "|---|" + "---:|" * len(matrix.by_kind()),
+        *(f"| {' | '.join(row)} |" for row in figure_rows(matrix)),
+        "",
+        reference_line(matrix),
         "",
     ]
 
 
-def _troubles(matrix: Matrix) -> list[str]:
+def _problems(matrix: Matrix) -> list[str]:
     lines: list[str] = []
     for title, results in (
         ("Not run", matrix.not_run),
-        ("Survivors", matrix.survivors),
-        ("Caught for another reason only", matrix.missed),
-        ("Caught, but not for everything they violate", matrix.half_proven),
+        ("Not caught", matrix.not_caught),
+        ("Caught only for requirements that they do not violate", matrix.caught_otherwise),
+        ("Caught for only some of the requirements that they violate", matrix.caught_in_part),
     ):
         if results:
             lines += [f"## {title}", ""]
-            lines += [f"- `{c.fault.name}`: {c.fault.summary} Not found: {_ids(c.unproven)}" for c in results]
+            lines += [
+                f"- `{r.fault.name}` ({r.fault.kind}): {r.fault.summary} "
+                f"Not found broken: {', '.join(r.not_found)}"
+                for r in results
+            ]
             lines += [""]
     if matrix.crashed:
-        lines += ["## Servers that broke", ""]
-        lines += [f"- `{c.fault.name}`: {'; '.join(c.trial.crashes)}" for c in matrix.crashed] + [""]
-    if matrix.false_alarms:
-        lines += ["## Cases that fail the reference", ""]
-        lines += [f"- `{case}`" for case in matrix.false_alarms] + [""]
+        lines += ["## Exceptions in a server", ""]
+        lines += [f"- `{r.fault.name}`: {'; '.join(r.trial.crashes)}" for r in matrix.crashed] + [""]
+    if matrix.reference_failures:
+        lines += ["## Cases that do not pass on the reference", ""]
+        lines += [f"- `{case}`" for case in matrix.reference_failures] + [""]
     return lines
+
+
+def area_title(area: str) -> str:
+    """Return the name of an area as a heading."""
+    return area.replace("-", " ").capitalize()
 
 
 def _table(matrix: Matrix) -> list[str]:
     lines: list[str] = []
-    for area, results in groupby(matrix.results, key=lambda catch: catch.fault.area):
-        lines += [f"## {area.replace('_', ' ').capitalize()}", ""]
-        lines += ["| fault | what is wrong | violates | caught by |", "|---|---|---|---|"]
-        lines += [_row(catch) for catch in results]
-        lines += [""]
+    for kind, of_kind in groupby(matrix.results, key=lambda result: result.fault.kind):
+        lines += [f"## {kind.capitalize()} faults", ""]
+        for area, results in groupby(of_kind, key=lambda result: result.fault.area):
+            lines += [f"### {area_title(area)}", ""]
+            lines += ["| fault | what the server does wrong | violates | caught by |", "|---|---|---|---|"]
+            lines += [_row(result) for result in results]
+            lines += [""]
     return lines
 
 
-def _row(catch: FaultResult) -> str:
+def _row(result: FaultResult) -> str:
+    fault = result.fault
     violates = "<br>".join(
-        f"{'' if catch.cases_for(name) else '**not found:** '}{name}" for name in catch.fault.violates
+        f"{'' if result.cases_for(name) else '**not found broken:** '}{name}" for name in fault.violates
     )
-    guilty = [
-        case for case in catch.catching_cases if set(catch.trial.broken[case]) & set(catch.fault.violates)
-    ]
-    cut = " (cut short)" if catch.trial.cut else ""
-    return f"| `{catch.fault.name}` | {catch.fault.summary} | {violates} | {_functions(guilty)}{cut} |"
+    cases = [case for case in result.catching_cases if set(result.trial.broken[case]) & set(fault.violates)]
+    seen = f" Seen in {fault.seen_in}." if fault.seen_in else ""
+    cut = " (cut short)" if result.trial.cut_short else ""
+    return f"| `{fault.name}` | {fault.summary}{seen} | {violates} | {_functions(cases)}{cut} |"
 
 
 def _functions(cases: Iterable[str]) -> str:
-    """Cases without their parameters, the ones with most first."""
+    """Return the test functions of these cases, the ones with most cases first."""
     counts = Counter(case.partition("[")[0] for case in cases)
     named = [f"{name}{f' ({n})' if n > 1 else ''}" for name, n in counts.most_common(_NAMED)]
     more = len(counts) - len(named)
@@ -118,20 +163,17 @@ def _functions(cases: Iterable[str]) -> str:
 
 def _gaps(matrix: Matrix) -> list[str]:
     lines: list[str] = []
-    if gaps := matrix.unguarded():
-        lines += ["## MUST requirements with cases and without a fault", ""]
+    if gaps := matrix.requirements_without_fault():
+        lines += ["## MUST requirements that have cases and that no fault violates", ""]
         lines += [f"- {name}" for name in gaps] + [""]
-    if blurred := matrix.blurred():
-        lines += ["## MUST requirements whose faults cases for other rules catch, too", ""]
-        lines += [f"- {name}" for name in blurred] + [""]
+    if unspecific := matrix.requirements_without_specific_fault():
+        lines += ["## MUST requirements with no fault that only related cases catch", ""]
+        lines += [f"- {name}" for name in unspecific] + [""]
     if matrix.scope is not Scope.NEAR:
-        lines += ["## What every case stands on", "", "A fault in these is seen from everywhere.", ""]
+        lines += ["## Requirements that every case depends on", ""]
+        lines += ["Cases of every subject see a fault against one of these.", ""]
         lines += [f"- {name}: {why}" for name, why in FOUNDATIONS.items()] + [""]
-    if blunt := matrix.blunt_cases():
+    if cases := matrix.cases_without_fault():
         lines += ["## Cases that no fault fails", ""]
-        lines += [f"- `{case}`" for case in blunt] + [""]
+        lines += [f"- `{case}`" for case in cases] + [""]
     return lines
-
-
-def _ids(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -1,4 +1,4 @@
-"""The kill matrix as a picture: one HTML page, fault by test function, that needs nothing but itself."""
+"""The fault matrix as a picture: one self-contained HTML page, faults by test functions."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from swn_torture.faults.matrix.page import summary
+from swn_torture.faults.matrix.page import KIND_TEXTS, area_title, figure_rows, reference_line
 from swn_torture.faults.matrix.subjects import related
 
 if TYPE_CHECKING:
+    from swn_torture.faults.library import Kind
     from swn_torture.faults.matrix.matrix import FaultResult, Matrix
 
-#: What a case of a function said of a fault, the strongest first.
+#: What the cases of a test function found on a fault; the first that applies.
 MEANINGS = {
-    "law": "a case found a requirement broken that the fault violates",
-    "near": "a case for such a requirement, or for one of the same subject, found something else broken",
-    "stranger": "a case for another subject failed",
+    "violated": "a case found a requirement broken that the fault violates",
+    "related": "a case for a violated or a related requirement found something else broken",
+    "unrelated": "a case for another subject failed",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one test function said of one fault.
+    """What the cases of one test function found on one fault.
 
     Attributes:
-        kind: key of `MEANINGS`.
+        meaning: key of `MEANINGS`.
         cases: how many of its cases caught the fault.
-        title: those cases, a line each, with what they found broken.
+        title: these cases, one in each line, with the requirements that they found broken.
     """
 
-    kind: str
+    meaning: str
     cases: int
     title: str
 
@@ -41,11 +42,11 @@ class Row:
     """One fault.
 
     Attributes:
-        catch: the fault and its run.
-        cells: by test function; none where no case of it caught the fault.
+        result: the fault and its trial.
+        cells: by test function; only functions with a case that caught the fault.
     """
 
-    catch: FaultResult
+    result: FaultResult
     cells: dict[str, Cell]
 
 
@@ -54,30 +55,32 @@ class Area:
     """The faults of one area.
 
     Attributes:
-        name: of the area.
-        functions: the test functions that caught any of them, in the order of the suite.
+        title: name of the area as a heading.
+        kind: the kind of its faults.
+        functions: the test functions that caught one of them, in the order of the suite.
         rows: one for each fault.
     """
 
-    name: str
+    title: str
+    kind: Kind
     functions: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 def areas(matrix: Matrix) -> list[Area]:
-    """The matrix in pieces, for nobody can read the whole: of each area the columns where something is."""
+    """Split the matrix into its areas, each with the columns that are not empty: the whole is too wide."""
     order = {case.partition("[")[0]: n for n, case in reversed([*enumerate(matrix.reference.outcomes)])}
     found: list[Area] = []
-    for name, results in groupby(matrix.results, key=lambda catch: catch.fault.area):
-        rows = tuple(Row(catch, _cells(catch)) for catch in results)
+    for name, results in groupby(matrix.results, key=lambda result: result.fault.area):
+        rows = tuple(Row(result, _cells(result)) for result in results)
         functions = {function for row in rows for function in row.cells}
         known = sorted(functions, key=lambda function: order.get(function, len(order)))
-        found.append(Area(name, tuple(known), rows))
+        found.append(Area(area_title(name), rows[0].result.fault.kind, tuple(known), rows))
     return found
 
 
 def picture(matrix: Matrix) -> str:
-    """The page, as one HTML document."""
+    """Return the page, as one HTML document."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -88,21 +91,26 @@ def picture(matrix: Matrix) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("matrix.html.j2").render(
-        matrix=matrix, summary=summary(matrix), areas=areas(matrix), meanings=MEANINGS
+        kinds=list(matrix.by_kind()),
+        kind_texts=KIND_TEXTS,
+        figures=figure_rows(matrix),
+        reference=reference_line(matrix),
+        areas=areas(matrix),
+        meanings=MEANINGS,
     )
 
 
-def _cells(catch: FaultResult) -> dict[str, Cell]:
-    violated = set(catch.fault.violates)
-    beside = related((*catch.fault.violates, *catch.fault.near))
+def _cells(result: FaultResult) -> dict[str, Cell]:
+    violated = set(result.fault.violates)
+    near = related((*result.fault.violates, *result.fault.near))
     by_function: dict[str, list[str]] = defaultdict(list)
-    for case in catch.catching_cases:
+    for case in result.catching_cases:
         by_function[case.partition("[")[0]].append(case)
     cells: dict[str, Cell] = {}
     for function, cases in by_function.items():
-        broken = {name for case in cases for name in catch.trial.broken[case]}
-        named = {name for case in cases for name in catch.trial.named[case]}
-        kind = "law" if broken & violated else "near" if named & beside else "stranger"
-        lines = [f"{case}: {', '.join(catch.trial.broken[case])}" for case in cases]
-        cells[function] = Cell(kind, len(cases), "\n".join(lines))
+        broken = {name for case in cases for name in result.trial.broken[case]}
+        named = {name for case in cases for name in result.trial.named[case]}
+        meaning = "violated" if broken & violated else "related" if named & near else "unrelated"
+        lines = [f"{case}: {', '.join(result.trial.broken[case])}" for case in cases]
+        cells[function] = Cell(meaning, len(cases), "\n".join(lines))
     return cells

@@ -1,14 +1,15 @@
-"""What a server does not get over: after something unusual it leaves the next two calls unanswered."""
+"""After something unusual the server ignores the next calls, or sends a fault for one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.security.levels import AuthType
 from swn_torture.dcerpc.server.connection import ServerConnection
+from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.faults.registry import part_of, violates
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.stubdata.syntax import NDR64
@@ -17,46 +18,46 @@ from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import Bind
     from swn_torture.dcerpc.pdu.pdus import Request
-    from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.dcerpc.server.interface import Association, ConnectionInfo, ServerCall
     from swn_torture.witness.messages import AnyRequest
 
 
 class IgnoresTwoCalls(WitnessEndpoint):
-    """A server that can be stunned."""
+    """A server that can be made to ignore calls."""
 
-    calls_missed = 0
+    calls_to_ignore = 0
 
     @override
     def call(self, call: ServerCall) -> None:
-        if self.calls_missed:
-            self.calls_missed -= 1
+        if self.calls_to_ignore:
+            self.calls_to_ignore -= 1
         else:
             super().call(call)
 
-    def stun(self, calls: int = 2) -> None:
-        """Leave the next calls unanswered, whoever makes them."""
-        self.calls_missed = calls
+    def ignore_calls(self, calls: int = 2) -> None:
+        """Ignore the next calls, from any client."""
+        self.calls_to_ignore = calls
 
 
-class Stunning(ServerConnection):
-    """A connection by which that is done."""
+class IgnoresTwoCallsAfterPdu(ServerConnection):
+    """A connection that can make its server ignore calls."""
 
-    def stun(self, calls: int = 2) -> None:
-        """Stun the server."""
+    def ignore_calls(self, calls: int = 2) -> None:
+        """Make the server ignore the next calls."""
         for interface in self._interfaces:
             if isinstance(interface, IgnoresTwoCalls):
-                interface.stun(calls)
+                interface.ignore_calls(calls)
 
 
 @violates("RPC-CONN-independent", near=("SWN-3.1.4.2-returns-success",))
 class EmptyNameSilencesServer(IgnoresTwoCalls):
-    """After an empty client name two calls get no answer, whoever makes them."""
+    """After a registration with an empty client name the server ignores two calls."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
         if isinstance(request, RegisterRequest | RegisterExRequest) and request.client_computer_name == "":
-            self.stun()
+            self.ignore_calls()
         return request
 
 
@@ -69,74 +70,105 @@ class EmptyNameSilencesServer(IgnoresTwoCalls):
     ),
 )
 class UnknownAddressSilencesServer(IgnoresTwoCalls):
-    """After an IpAddress that no interface has two calls get no answer, whoever makes them."""
+    """After a registration with an IpAddress of no interface the server ignores two calls."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
-        if isinstance(request, RegisterRequest | RegisterExRequest) and self.means_trouble(request):
+        if isinstance(request, RegisterRequest | RegisterExRequest) and self.applies_to(request):
             address = request.ip_address
             if address and self.service.interfaces.by_address(address) is None:
-                self.stun()
+                self.ignore_calls()
         return request
 
-    def means_trouble(self, request: RegisterRequest | RegisterExRequest) -> bool:
-        """Whether this registration has that effect, its address being unknown."""
+    def applies_to(self, request: RegisterRequest | RegisterExRequest) -> bool:
+        """Whether a registration with an unknown address has this effect."""
         del request
         return True
 
 
 @violates("RPC-CONN-independent", near=("SWN-3.1.4.5-null-share-ip-check",))
 class UnknownAddressWithoutShareSilencesServer(UnknownAddressSilencesServer):
-    """After RegisterEx without a share and with an unknown IpAddress two calls get no answer."""
+    """After RegisterEx with an unknown IpAddress and a NULL ShareName the server ignores two calls."""
 
     @override
-    def means_trouble(self, request: RegisterRequest | RegisterExRequest) -> bool:
+    def applies_to(self, request: RegisterRequest | RegisterExRequest) -> bool:
         return isinstance(request, RegisterExRequest) and request.share_name is None
 
 
 @violates("RPC-CONN-independent", near=("RPC-MAYBE",))
-class MaybeSilencesServer(Stunning):
-    """After a request with PFC_MAYBE two calls get no answer, whoever makes them."""
+class MaybeSilencesServer(IgnoresTwoCallsAfterPdu):
+    """After a request with PFC_MAYBE the server ignores two calls."""
 
     @override
     def on_request(self, pdu: Request, raw: bytes) -> None:
         super().on_request(pdu, raw)
         if pdu.flags & PfcFlags.MAYBE:
-            self.stun(3)  # and with them the request itself
+            self.ignore_calls(3)  # the request itself and two more
 
 
 @violates("RPC-CONN-independent", near=("SWN-B3-accepted-services",))
-class KerberosSilencesServer(Stunning):
-    """After a bind that brings a token of Kerberos two calls get no answer, whoever makes them."""
+class KerberosSilencesServer(IgnoresTwoCallsAfterPdu):
+    """After a bind with a Kerberos token the server ignores two calls."""
 
     @override
     def on_bind(self, pdu: Bind) -> None:
         super().on_bind(pdu)
         if pdu.trailer is not None and pdu.trailer.auth_type == AuthType.KERBEROS:
-            self.stun()
+            self.ignore_calls()
 
 
 @violates("RPC-CONN-independent", near=("RPC-MPX-negotiate",))
-class PlainBindSilencesServer(Stunning):
-    """After a bind without authentication two calls get no answer, whoever makes them."""
+class PlainBindSilencesServer(IgnoresTwoCallsAfterPdu):
+    """After a bind without authentication the server ignores two calls."""
 
     @override
     def on_bind(self, pdu: Bind) -> None:
         super().on_bind(pdu)
         if pdu.trailer is None:
-            self.stun()
+            self.ignore_calls()
 
 
 @violates("RPC-CONN-independent", near=("RPC-XFER-ndr64",))
-class Ndr64AloneSilencesServer(Stunning):
-    """After a bind that offers NDR64 and nothing else two calls get no answer, whoever makes them."""
+class Ndr64AloneSilencesServer(IgnoresTwoCallsAfterPdu):
+    """After a bind that offers only NDR64 the server ignores two calls."""
 
     @override
     def on_bind(self, pdu: Bind) -> None:
         super().on_bind(pdu)
         if {transfer for element in pdu.contexts for transfer in element.transfers} == {NDR64}:
-            self.stun()
+            self.ignore_calls()
+
+
+@violates("RPC-ORPHAN-pending")
+class OrphanAndCloseFaultsNext(WitnessEndpoint):
+    """When a connection closes right after an orphaned PDU, the server's next call gets a fault."""
+
+    fault_next_call = False
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.orphaned_on: set[ConnectionInfo] = set()
+
+    @override
+    def call(self, call: ServerCall) -> None:
+        self.orphaned_on.discard(call.connection)
+        if self.fault_next_call:
+            self.fault_next_call = False
+            call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)
+        else:
+            super().call(call)
+
+    @override
+    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
+        if orphaned:
+            self.orphaned_on.add(call.connection)
+        super().cancelled(call, orphaned=orphaned)
+
+    @override
+    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
+        self.fault_next_call |= connection in self.orphaned_on
+        super().disconnected(connection, association)
 
 
 for _fault in (

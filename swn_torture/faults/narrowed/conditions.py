@@ -1,4 +1,4 @@
-"""Rules that are kept but in one corner: in a circumstance that only the cases of the rule bring about."""
+"""Faults that show under one condition, which only the cases of the requirement produce."""
 
 from __future__ import annotations
 
@@ -6,76 +6,56 @@ from collections import deque
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
-from swn_torture.dcerpc.pdu.bind import ResultCode
+from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
-from swn_torture.dcerpc.server.request_assembly import Incoming, Rejection, RequestAssembler
-from swn_torture.dcerpc.server.server import RpcServer
+from swn_torture.dcerpc.server.request_assembly import AssembledRequest, Rejection, RequestAssembler
 from swn_torture.faults.registry import violates
-from swn_torture.faults.transport.binding import Negotiating
-from swn_torture.faults.witness.answers import Answer, Answers
-from swn_torture.faults.witness.layout import GROUP_NAME, ListStubs, NotifyStubs
-from swn_torture.faults.witness.lists import Listing
+from swn_torture.faults.witness.altered_responses import AlteredResponses, ResponseOrFault, replace_code
+from swn_torture.faults.witness.changes import AlteredNewInterfaces
+from swn_torture.faults.witness.layout import AlteredNotificationStubs
+from swn_torture.faults.witness.lists import AlteredInterfaceList, units_swapped
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.state.service import WitnessService
-from swn_torture.stubdata.syntax import NDR32, NDR64
-from swn_torture.witness.constants import WITNESS, InterfaceFlags, Opnum
-from swn_torture.witness.messages import GetInterfaceListResponse, InterfaceInfo, InterfaceList
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.constants import InterfaceFlags, MessageType, Opnum, ProtocolVersion
+from swn_torture.witness.messages import (
+    AsyncNotifyResponse,
+    GetInterfaceListResponse,
+    InterfaceInfo,
+    InterfaceList,
+    UnRegisterResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from swn_torture.dcerpc.pdu.bind import Bind
     from swn_torture.dcerpc.pdu.pdus import Request
+    from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.server.interface import ServerCall
-    from swn_torture.dcerpc.server.negotiation import NegotiationResult
+    from swn_torture.server.state.interfaces import Interface
     from swn_torture.server.state.methods import Reply
     from swn_torture.server.state.registrations import Owner, Registration
     from swn_torture.server.state.shares import ShareTable
     from swn_torture.stubdata.fields import Wrong
-    from swn_torture.stubdata.syntax import SyntaxId
-    from swn_torture.witness.messages import ContextHandle
+    from swn_torture.witness.messages import AnyRequest, ContextHandle, UnRegisterRequest
 
-LONG = 500
-"""Octets of a notification that has a long name in it; no other comes near."""
+LONG_BUFFER = 500
+"""Octets of MessageBuffer that only a notification with a long name exceeds."""
 
-# Binding, and what is served
-
-
-@violates("RPC-BTF-negotiate")
-class FeatureResultNamesSyntax(Negotiating):
-    """The result for a feature element names NDR as transfer syntax, as if one had been agreed on."""
-
-    @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        results = tuple(
-            replace(r, transfer=NDR32) if r.result == ResultCode.NEGOTIATE_ACK else r for r in outcome.results
-        )
-        return replace(outcome, results=results)
-
-
-@violates("SWN-1.9-uuid")
-class ManagementSwapsUuid(RpcServer):
-    """Remote management names the interface by its UUID with the first fields in network order."""
-
-    @override
-    def served_interfaces(self) -> list[SyntaxId]:
-        swapped = replace(WITNESS, uuid=UUID(bytes=WITNESS.uuid.bytes_le))
-        return [swapped if syntax == WITNESS else syntax for syntax in super().served_interfaces()]
-
-
-# Requests and answers
+# Requests and responses
 
 
 @violates("RPC-FRAG-request")
 class LastTwoOfThreeFragmentsSwapped(RequestAssembler):
-    """Of a request in three fragments the last two change places."""
+    """The server swaps the last two fragments of a request in three fragments."""
 
     @override
-    def add(self, pdu: Request) -> Incoming | None:
+    def add(self, pdu: Request) -> AssembledRequest | None:
         parts = [*self._parts, pdu]
         whole = super().add(pdu)
         if whole is None or len(parts) != 3:
@@ -86,18 +66,27 @@ class LastTwoOfThreeFragmentsSwapped(RequestAssembler):
 
 @violates("RPC-FAULT-status-forbidden")
 class HugeAllocHintIsAccessViolation(RequestAssembler):
-    """What cannot be allocated for a request is written to nevertheless, which ends in 0xC0000005."""
+    """A request with an alloc_hint of 2 GiB or more ends in a fault with status 0xC0000005."""
 
     @override
-    def add(self, pdu: Request) -> Incoming | None:
+    def add(self, pdu: Request) -> AssembledRequest | None:
         if (pdu.alloc_hint or 0) >= 1 << 31:
             raise Rejection(0xC0000005, "no memory for such a request", close=True)
         return super().add(pdu)
 
 
+@violates("RPC-FAULT-or-close")
+class AnnouncedGigabytesAwaited(RequestAssembler):
+    """A request with an alloc_hint above 1 GiB stays incomplete after its last fragment."""
+
+    @override
+    def add(self, pdu: Request) -> AssembledRequest | None:
+        return None if (pdu.alloc_hint or 0) > 1 << 30 else super().add(pdu)
+
+
 @violates("RPC-MPX-out-of-order", "SWN-3.1.4.4-concurrent-registrations")
-class NewsInOrderOfCalls(ServerConnection):
-    """News for an AsyncNotify waits until those that its user called before are answered."""
+class NotificationsInOrderOfCalls(ServerConnection):
+    """A notification waits until the earlier AsyncNotify calls of the same user are answered."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
@@ -110,8 +99,8 @@ class NewsInOrderOfCalls(ServerConnection):
             return
         super().answer_call(call, stub, status, did_not_execute)
         held, self._held = self._held, deque()
-        for answer in held:
-            self.answer_call(*answer)
+        for response in held:
+            self.answer_call(*response)
 
     def _has_earlier(self, call: ServerCall) -> bool:
         entry = self._entries.get(call.call_id)
@@ -121,28 +110,45 @@ class NewsInOrderOfCalls(ServerConnection):
         )
 
 
+@violates("SWN-3.1.4.3-returns-success")
+class UnregisterOfSecondVersionReturnsOne(WitnessService):
+    """UnRegister of a registration made by RegisterEx removes it and returns 1."""
+
+    @override
+    def unregister(self, token: Hashable, owner: Owner, request: UnRegisterRequest) -> list[Reply]:
+        found = self.find(owner, request.context)
+        replies = super().unregister(token, owner, request)
+        if found is None or found.version != ProtocolVersion.V2:
+            return replies
+        return [
+            reply._replace(response=replace_code(reply.response, UnRegisterResponse, 0, 1))
+            if reply.token is token
+            else reply
+            for reply in replies
+        ]
+
+
+@violates("SWN-3.1.4.4-returns-success")
+class IpChangeWithMoreData(AlteredResponses):
+    """AsyncNotify returns an IP_CHANGE notification with ERROR_MORE_DATA (0xEA)."""
+
+    @override
+    def alter_response(self, call: ServerCall, response: ResponseOrFault) -> ResponseOrFault:
+        notification = response.response if isinstance(response, AsyncNotifyResponse) else None
+        if notification is None or notification.message_type != MessageType.IP_CHANGE:
+            return response
+        return replace_code(response, AsyncNotifyResponse, Win32.ERROR_SUCCESS, 0xEA)
+
+
 # Stubs
 
 
-@violates("SWN-2.2.2.5-groupname-fixed-260", "RPC-NDR-fixed-array", near=("SWN-3.1.6.1-new-name",))
-class GroupNameCounted(ListStubs):
-    """The number of WCHARs stands in InterfaceGroupName, in front of the name, as in arrays that vary."""
-
-    @override
-    def wrong_list(self, response: GetInterfaceListResponse) -> Wrong:
-        count = (260).to_bytes(4, "little")
-        return {
-            GROUP_NAME.format(n): count + i.group_name.encode("utf-16-le").ljust(516, b"\0")
-            for n, i in enumerate(response.interfaces)
-        }
-
-
 @violates("RPC-XFER-ndr64-layout")
-class Ndr64LeavesIpv6AsItWas(Answers):
-    """In NDR64 the IPV6 of an interface that has none is not written, and has what was in the memory."""
+class Ndr64Ipv6Uninitialized(AlteredResponses):
+    """In NDR64, IPV6 of an interface without an IPv6 address holds old memory contents."""
 
     @override
-    def other(self, call: ServerCall, response: Answer) -> Answer:
+    def alter_response(self, call: ServerCall, response: ResponseOrFault) -> ResponseOrFault:
         if call.syntax != NDR64 or not isinstance(response, GetInterfaceListResponse):
             return response
         stale = IPv6Address(b"\xcc" * 16)
@@ -152,31 +158,55 @@ class Ndr64LeavesIpv6AsItWas(Answers):
         return replace(response, interface_list=InterfaceList(infos)) if infos else response
 
 
-@violates("RPC-NDR-referent-unique")
-class LongBufferNullReferent(NotifyStubs):
-    """The pointer to a long MessageBuffer is null, and the buffer follows it nevertheless."""
+@violates("RPC-XFER-ndr64-drep")
+class Ndr64DrepEbcdic(ServerConnection):
+    """On an NDR64 context responses declare EBCDIC characters (0x11)."""
 
     @override
-    def wrong_notification(self, length: int) -> Wrong:
-        return {"MessageBuffer.referent": 0} if length > LONG else {}
+    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
+        parts = [unpack(octets) for octets in super().response(call, stub, None)]
+        if call.syntax != NDR64:
+            return super().response(call, stub, entry)
+        altered = [replace(part, drep=b"\x11\0\0\0") for part in parts if isinstance(part, Response)]
+        return [part.pack() if entry is None else entry.protect(part) for part in altered]
+
+
+@violates("RPC-NDR-referent-unique")
+class LongBufferNullReferent(AlteredNotificationStubs):
+    """The pointer to a MessageBuffer of over 500 octets is null, although the buffer follows."""
+
+    @override
+    def wrong_notification_fields(self, length: int) -> Wrong:
+        return {"MessageBuffer.referent": 0} if length > LONG_BUFFER else {}
 
 
 @violates("RPC-NDR-return-align")
-class LongBufferReturnUnaligned(NotifyStubs):
-    """The return value follows a long MessageBuffer without a gap."""
+class LongBufferReturnUnaligned(AlteredNotificationStubs):
+    """The return value follows a MessageBuffer of over 500 octets without alignment padding."""
 
     @override
-    def wrong_notification(self, length: int) -> Wrong:
-        return {"ReturnValue.padding": b""} if length > LONG and length % 4 else {}
+    def wrong_notification_fields(self, length: int) -> Wrong:
+        return {"ReturnValue.padding": b""} if length > LONG_BUFFER and length % 4 else {}
+
+
+@violates("SWN-6-idl-no-handle-on-wire")
+class ShortHandlesFilledUp(WitnessEndpoint):
+    """The server accepts a context handle without its last octet, and reads that octet as 0."""
+
+    @override
+    def decode(self, call: ServerCall) -> AnyRequest:
+        if len(call.stub) == 19:
+            call.stub += b"\0"
+        return super().decode(call)
 
 
 # The interface list
 
 
-class ToldElsewhere(Listing):
-    """A server whose nodes but the first have others' dual-stack interfaces pass through `element`.
+class AlteredOnOtherNodes(AlteredInterfaceList):
+    """A server on which all nodes except the first alter remote dual-stack interfaces.
 
-    Until an interface is added: what has changed is told from another source.
+    They do so until an interface is added.
     """
 
     def __init__(self, *rest: Any) -> None:
@@ -184,76 +214,140 @@ class ToldElsewhere(Listing):
         self._at_start = len(self.interfaces)
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
-        """The elements to tell instead."""
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+        """Return the elements to list instead."""
         is_first = all(interface.node == self.node for interface in tuple(self.interfaces)[:1])
         if is_first or len(self.interfaces) != self._at_start:
             return infos
-        return tuple(self.element(info) if is_remote_dual(info) else info for info in infos)
+        return tuple(self.alter_interface(info) if is_remote_dual(info) else info for info in infos)
 
 
 @violates("SWN-3.1.4.1-ipv4-value")
-class Ipv4ReversedElsewhere(ToldElsewhere):
-    """All nodes but the first tell IPV4 of others' dual-stack interfaces in the byte order of the host."""
+class Ipv4ReversedElsewhere(AlteredOnOtherNodes):
+    """Nodes other than the first list IPV4 of remote dual-stack interfaces in host byte order."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
 
 
 @violates("SWN-3.1.4.1-ipv4-flag")
-class Ipv4FlagMissingElsewhere(ToldElsewhere):
-    """All nodes but the first announce others' dual-stack interfaces with IPv6 alone."""
+class Ipv4FlagMissingElsewhere(AlteredOnOtherNodes):
+    """Nodes other than the first omit the IPv4 flag of remote dual-stack interfaces."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
 
 
-MEASURED_BY_THE_LIST = ("SWN-3.1.4.4-move-info-copied", "SWN-3.1.6.1-new-ipv6")
-"""What says that others' addresses are told as they are listed, so that its cases ask for the list first."""
-
-
-class ToldToNobody(Listing):
-    """A server that has others' dual-stack interfaces pass through `element` while nobody is registered."""
+class AlteredLastDualStack(AlteredInterfaceList):
+    """A server that alters the last interface with both families and no other."""
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
-        """The elements to tell instead."""
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+        last = max((n for n, info in enumerate(infos) if info.flags & 3 == 3), default=None)
+        return tuple(self.alter_interface(info) if n == last else info for n, info in enumerate(infos))
+
+
+@violates("SWN-3.1.4.1-ipv4-flag")
+class LastIpv4FlagMissing(AlteredLastDualStack):
+    """The interface list omits the IPv4 flag of its last interface with both families."""
+
+    @override
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
+
+
+@violates("SWN-3.1.4.1-ipv6-flag")
+class LastIpv6FlagMissing(AlteredLastDualStack):
+    """The interface list omits the IPv6 flag of its last interface with both families."""
+
+    @override
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, flags=info.flags & ~InterfaceFlags.IPV6)
+
+
+@violates("SWN-3.1.4.1-ipv4-value")
+class LastIpv4Reversed(AlteredLastDualStack):
+    """IPV4 of the last interface with both families is listed in host byte order."""
+
+    @override
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
+
+
+@violates("SWN-3.1.4.1-ipv6-value")
+class LastIpv6UnitsSwapped(AlteredLastDualStack):
+    """The 16-bit units of IPV6 of the last interface with both families are in host byte order."""
+
+    @override
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
+        return replace(info, ipv6=units_swapped(info.ipv6))
+
+
+READS_LIST_FIRST = ("SWN-3.1.4.4-move-info-copied", "SWN-3.1.6.1-new-ipv6")
+"""Requirements on addresses that are sent as they are listed: their cases read the interface list first."""
+
+
+class AlteredBeforeRegistrations(AlteredInterfaceList):
+    """A server that alters remote dual-stack interfaces while no client is registered."""
+
+    @override
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+        """Return the elements to list instead."""
         if len(self.registrations):
             return infos
-        return tuple(self.element(info) if is_remote_dual(info) else info for info in infos)
+        return tuple(self.alter_interface(info) if is_remote_dual(info) else info for info in infos)
 
 
-@violates("SWN-3.1.4.1-ipv6-value", near=MEASURED_BY_THE_LIST)
-class Ipv6LeftOutBeforeRegistrations(ToldToNobody):
-    """While nobody is registered, others' dual-stack interfaces are told without their IPv6 address."""
+@violates("SWN-3.1.4.1-ipv6-value", near=READS_LIST_FIRST)
+class Ipv6LeftOutBeforeRegistrations(AlteredBeforeRegistrations):
+    """While no client is registered, remote dual-stack interfaces are listed without IPv6 address."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6, ipv6=IPv6Address(0))
 
 
-@violates("SWN-3.1.4.1-ipv6-flag", near=MEASURED_BY_THE_LIST)
-class Ipv6FlagMissingBeforeRegistrations(ToldToNobody):
-    """While nobody is registered, others' dual-stack interfaces are announced with IPv4 alone."""
+@violates("SWN-3.1.4.1-ipv6-flag", near=READS_LIST_FIRST)
+class Ipv6FlagMissingBeforeRegistrations(AlteredBeforeRegistrations):
+    """While no client is registered, remote dual-stack interfaces are listed without IPv6 flag."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6)
 
 
 def is_remote_dual(info: InterfaceInfo) -> bool:
-    """Whether another node hosts the interface, and it has both families."""
+    """Whether another node hosts the interface and it has both families."""
     return bool(info.flags & InterfaceFlags.WITNESS) and info.flags & 3 == 3
+
+
+# From then on the interface list is wrong.
+@violates("SWN-3.1.6.1-new-ipv4", near=("SWN-3.1.4.1-groupname",))
+class NewInterfaceGainsIpv4(AlteredNewInterfaces):
+    """The server adds an IPv4 address to a new interface that has only an IPv6 address."""
+
+    @override
+    def alter_new_interface(self, new: Interface) -> Interface:
+        return new if new.ipv4 else replace(new, ipv4=IPv4Address("192.0.2.77"))
+
+
+@violates("SWN-3.1.6.1-new-ipv6", near=("SWN-3.1.4.1-groupname",))
+class NewInterfaceGainsIpv6(AlteredNewInterfaces):
+    """The server adds an IPv6 address to a new interface that has only an IPv4 address."""
+
+    @override
+    def alter_new_interface(self, new: Interface) -> Interface:
+        return new if new.ipv6 else replace(new, ipv6=IPv6Address("2001:db8::77"))
 
 
 # Handles and registrations
 
 
 @violates("RPC-CTXH-null-in")
-class NullHandleHearsMine(WitnessService):
-    """AsyncNotify with a null handle stands for the caller's last registration."""
+class NotifyFindsLastRegistration(WitnessService):
+    """AsyncNotify with a null handle finds the caller's last registration."""
 
     @override
     def async_notify(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
@@ -265,7 +359,7 @@ class NullHandleHearsMine(WitnessService):
 
 @violates("RPC-CTXH-rundown")
 class SharedRegistrationsOutliveClients(WitnessService):
-    """Registrations stay when their association ends, if several of its connections have made them."""
+    """Registrations of an association stay after it ends if several of its connections made them."""
 
     @override
     def rundown(self, association: Hashable) -> None:
@@ -276,26 +370,16 @@ class SharedRegistrationsOutliveClients(WitnessService):
             super().rundown(association)
 
 
-@violates("SWN-3.1.4.3-removes-entry")
-class UnregisterTakesHandleOnly(WitnessService):
-    """UnRegister takes the handle away, and keeps the registration on the list."""
-
-    def __init__(self, *rest: Any) -> None:
-        super().__init__(*rest)
-        self._void: set[ContextHandle] = set()
+@violates("RPC-CONNECTION-close-mid-call")
+class ClosingMidCallLeavesRegistration(WitnessEndpoint):
+    """The server keeps a registration that was made right before its connection closed."""
 
     @override
-    def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
-        return None if handle in self._void else super().find(owner, handle)
-
-    @override
-    def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
-        registration = self.find(owner, request.context)
-        replies = super().unregister(token, owner, request)
-        if registration is not None:
-            self._void.add(registration.key)
-            self.registrations.add(registration)
-        return replies
+    def rundown(self, association: Any) -> None:
+        recent = self.service.clock() - 0.2
+        old = [r for r in self.service.registrations.of(association) if r.last_use < recent]
+        for registration in old:
+            self.service.remove(registration)
 
 
 @violates("SWN-3.1.4.3-search-by-key")
@@ -315,8 +399,10 @@ class UnregisterRemovesTheOlderTwin(WitnessService):
         return super().unregister(token, owner, request)
 
 
-_MADE: WeakKeyDictionary[ShareTable, dict[str, dict[ContextHandle, Registration]]] = WeakKeyDictionary()
-"""What each node has ever registered since it started, by the shares of the cluster, which live as long."""
+_MADE_SINCE_START: WeakKeyDictionary[ShareTable, dict[str, dict[ContextHandle, Registration]]] = (
+    WeakKeyDictionary()
+)
+"""The registrations that each node made since its start, for each cluster (its share table is the key)."""
 
 
 @violates("SWN-3.1.3-registrations-empty")
@@ -325,19 +411,19 @@ class HandlesSurviveRestart(WitnessService):
 
     def __init__(self, node: str, *rest: Any) -> None:
         super().__init__(node, *rest)
-        nodes = _MADE.setdefault(self.view.shares, {})
+        nodes = _MADE_SINCE_START.setdefault(self.view.shares, {})
         self._before = nodes.get(node, {})
         self._made = nodes[node] = {}
 
     @override
-    def enter(self, registration: Registration) -> Registration:
+    def insert(self, registration: Registration) -> Registration:
         self._made[registration.key] = registration
-        return super().enter(registration)
+        return super().insert(registration)
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
         old = self._before.pop(handle, None)
         if old is not None:
             fresh: dict[str, Any] = {"changes": deque(), "forced": deque(), "waiting": deque()}
-            self.enter(replace(old, owner=owner, last_use=self.clock(), **fresh))
+            self.insert(replace(old, owner=owner, last_use=self.clock(), **fresh))
         return super().find(owner, handle)

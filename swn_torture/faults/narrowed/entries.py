@@ -1,4 +1,4 @@
-"""What an entry holds from the start, wrong in one circumstance: the hundredth, the client met again."""
+"""Registrations that are wrong from the start under one condition, such as an earlier registration."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from swn_torture.faults.registry import violates
-from swn_torture.faults.witness.registrations import Entering
-from swn_torture.server.state.registrations import PendingChange
+from swn_torture.faults.witness.registrations import AlteredRegistrations
 from swn_torture.server.state.service import WitnessService
-from swn_torture.witness.constants import InterfaceState, ProtocolVersion
+from swn_torture.witness.constants import ProtocolVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,29 +25,29 @@ if TYPE_CHECKING:
     )
 
 #: An address that no interface has (RFC 5737).
-_NOWHERE = "192.0.2.99"
-#: How many registrations `ClientEntriesLimited` keeps for each client.
+_UNKNOWN_ADDRESS = "192.0.2.99"
+#: How many registrations `ClientEntriesLimited` keeps for each client name.
 _LIMIT = 64
 
-# Entered or not
+# Inserted or not
 
 
 @violates("SWN-3.1.4.2-creates-entry", "SWN-3.1.4.5-creates-entry")
 class ClientEntriesLimited(WitnessService):
-    """Of all registrations under one client name 64 are kept; those beyond get a handle and no entry."""
+    """The server keeps 64 registrations per client name; later ones get a handle and no entry."""
 
     @override
-    def enter(self, registration: Registration) -> Registration:
+    def insert(self, registration: Registration) -> Registration:
         alike = self.registrations.where(lambda r: r.client_name == registration.client_name)
-        return registration if len(alike) >= _LIMIT else super().enter(registration)
+        return registration if len(alike) >= _LIMIT else super().insert(registration)
 
 
-# Where it is kept
+# Keys
 
 
 @violates("SWN-3.1.4.2-key-in-ppcontext")
 class RegisterExRenewsKeys(WitnessService):
-    """When a caller has registered by RegisterEx, its registrations by Register get other keys."""
+    """RegisterEx changes the keys of the registrations that its caller has made by Register."""
 
     @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
@@ -63,7 +62,7 @@ class RegisterExRenewsKeys(WitnessService):
 
 @violates("SWN-3.1.4.5-key-in-ppcontext")
 class RegisterExGivesAnotherHandle(WitnessService):
-    """A caller that has registered by Register gets a handle from RegisterEx that stands for nothing."""
+    """RegisterEx returns an unknown handle to a caller that has registered by Register."""
 
     @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
@@ -74,15 +73,15 @@ class RegisterExGivesAnotherHandle(WitnessService):
         return replace(response, context=self.new_key())
 
 
-# What it holds
+# What a registration holds
 
 
 @violates("SWN-3.1.4.2-entry-clientname", "SWN-3.1.4.5-entry-clientname")
-class AddressOfOneClient(Entering):
-    """An address for which a client has registered by both methods is taken for his in all that follow."""
+class AddressKeepsClientName(AlteredRegistrations):
+    """Once a client used both methods for an address, later registrations for it get that client's name."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         methods: dict[str, set[int]] = {}
         for earlier in self.registrations:
             if earlier.ip_address == registration.ip_address:
@@ -93,11 +92,11 @@ class AddressOfOneClient(Entering):
 
 
 @violates("SWN-3.1.4.5-entry-lastuse")
-class HalfUsedAlready(Entering):
-    """LastUseTime of a registration by RegisterEx is half a time-out in the past."""
+class LastUseStartsInThePast(AlteredRegistrations):
+    """LastUseTime of a registration by RegisterEx is half an unused time-out in the past."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         if registration.timeout is not None:
             registration.last_use -= self.options.unused_timeout / 2
 
@@ -105,106 +104,97 @@ class HalfUsedAlready(Entering):
 # What is pending from the start
 
 
-@violates("SWN-3.1.4.2-no-initial-changes", "SWN-3.1.4.5-no-initial-changes")
-class DownIsToldAtOnce(Entering):
-    """Who registers for an address that is down is told so, as if it had just happened."""
-
-    @override
-    def other(self, registration: Registration) -> None:
-        interface = self.interfaces.by_address(registration.ip_address)
-        if interface is not None and interface.state is InterfaceState.UNAVAILABLE:
-            registration.changes.append(PendingChange(interface.group_name, interface.state))
-
-
-class Remembering(Entering):
-    """A server that knows of every client name what its registrations were told last."""
+class RemembersNotifications(AlteredRegistrations):
+    """A server that remembers the last move or change for each client name."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self._used_names: dict[str, str] = {}
+        self._last_by_client: dict[str, str] = {}
 
-    def note(
-        self, selection: Selection, news: str, wants: Callable[[Registration], bool] = lambda _: True
+    def remember(
+        self, selection: Selection, event: str, asks_for: Callable[[Registration], bool] = lambda _: True
     ) -> None:
-        """Remember news for those whom it concerns."""
-        self._used_names.update((r.client_name, news) for r in self.selected(selection, wants))
+        """Remember the destination of a move, or an IP change, for the clients that it concerns."""
+        self._last_by_client.update((r.client_name, event) for r in self.selected(selection, asks_for))
 
     @override
-    def other(self, registration: Registration) -> None:
-        """What to do with a registration of a client that was told something."""
-        if registration.client_name in self._used_names:
-            self.inherit(registration, self._used_names[registration.client_name])
+    def alter_registration(self, registration: Registration) -> None:
+        """Repeat what the same client was notified of."""
+        if registration.client_name in self._last_by_client:
+            self.repeat_notification(registration, self._last_by_client[registration.client_name])
 
-    def inherit(self, registration: Registration, news: str) -> None:
-        """Put the last news into a new registration."""
+    def repeat_notification(self, registration: Registration, event: str) -> None:
+        """Make the last move or change pending in a new registration."""
         raise NotImplementedError
 
 
 @violates("SWN-3.1.4.2-no-initial-move", "SWN-3.1.4.5-no-initial-move")
-class ClientsStayMoved(Remembering):
-    """A client that was moved is told to move again by every registration that it makes."""
+class ClientsStayMoved(RemembersNotifications):
+    """A client that was moved gets the move again on every registration that it makes."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
-        self.note(selection, destination)
+        self.remember(selection, destination)
         return super().client_move(selection, destination)
 
     @override
-    def inherit(self, registration: Registration, news: str) -> None:
-        registration.client_move = news
+    def repeat_notification(self, registration: Registration, event: str) -> None:
+        registration.client_move = event
 
 
 @violates("SWN-3.1.4.2-v2-pending-share-empty")
-class RegisterInheritsShareMove(Remembering):
-    """A client that was told of a share move is told of it by each registration by Register, too."""
+class RegisterInheritsShareMove(RemembersNotifications):
+    """A client that got a share move gets it again on every registration that it makes by Register."""
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
-        self.note(selection, destination, lambda r: r.share_notifications)
+        self.remember(selection, destination, lambda r: r.share_notifications)
         return super().share_move(selection, destination)
 
     @override
-    def inherit(self, registration: Registration, news: str) -> None:
+    def repeat_notification(self, registration: Registration, event: str) -> None:
         if registration.timeout is None:
-            registration.version, registration.share_move = ProtocolVersion.V2, news
+            registration.version, registration.share_move = ProtocolVersion.V2, event
 
 
 @violates("SWN-3.1.4.2-v2-pending-ip-empty")
-class RegisterInheritsIpChange(Remembering):
-    """A client that was told of an IP change is told of it by each registration by Register, too."""
+class RegisterInheritsIpChange(RemembersNotifications):
+    """A client that got an IP change gets it again on every registration that it makes by Register."""
 
     @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
-        self.note(selection, change, lambda r: r.ip_notifications)
+        self.remember(selection, change, lambda r: r.ip_notifications)
         return super().ip_change(selection, change)
 
     @override
-    def inherit(self, registration: Registration, news: str) -> None:
+    def repeat_notification(self, registration: Registration, event: str) -> None:
         if registration.timeout is None:
-            registration.version, registration.ip_change = ProtocolVersion.V2, news
+            registration.version, registration.ip_change = ProtocolVersion.V2, event
 
 
-# Which address it is for
+# Addresses
 
 
 @violates("SWN-3.1.4.2-sofs-ip-search", "SWN-3.1.4.5-sofs-ip-search")
 class OneAddressOfEachInterface(WitnessService):
-    """Who has registered for one address of an interface does not find the other one on the list."""
+    """A caller registered for one address of an interface cannot register for its other address."""
 
     @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
-        return super().register(owner, replace(request, ip_address=self.searched(owner, request.ip_address)))
+        return super().register(
+            owner, replace(request, ip_address=self.address_to_register(owner, request.ip_address))
+        )
 
     @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
-        address = self.searched(owner, request.ip_address)
+        address = self.address_to_register(owner, request.ip_address)
         return super().register_ex(owner, replace(request, ip_address=address))
 
-    def searched(self, owner: Owner, address: str | None) -> str | None:
-        """The address to look for instead."""
+    def address_to_register(self, owner: Owner, address: str | None) -> str | None:
+        """Return the address to register for instead."""
         interface = self.interfaces.by_address(address or "")
         if interface is None:
             return address
         mine = [r.ip_address for r in self.registrations.of(owner.association)]
         taken = any(self.interfaces.by_address(text) == interface for text in mine if text != address)
-        return _NOWHERE if taken else address
+        return _UNKNOWN_ADDRESS if taken else address

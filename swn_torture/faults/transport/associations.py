@@ -1,4 +1,4 @@
-"""alter_context and associations: what a connection keeps, and what connections share."""
+"""alter_context, and association groups that connections share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.negotiation import NegotiationRefused, refused_without_reason
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.faults.registry import violates
-from swn_torture.faults.transport.binding import Acks
+from swn_torture.faults.transport.binding import AlteredBindAck
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import AlterContext, BindAck
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @violates("RPC-ALTER-new-context")
 class AlterContextRefused(ServerConnection):
-    """An alter_context that proposes contexts is a protocol error."""
+    """The server answers an alter_context that proposes contexts with a protocol error."""
 
     @override
     def on_alter_context(self, pdu: AlterContext) -> None:
@@ -46,7 +46,7 @@ class AlterContextMakesNothing(ServerConnection):
 
 @violates("RPC-ALTER-new-context")
 class AlterContextReplaces(ServerConnection):
-    """The contexts of an alter_context take the place of those before it."""
+    """The contexts of an alter_context replace the earlier ones."""
 
     @override
     def on_alter_context(self, pdu: AlterContext) -> None:
@@ -56,68 +56,68 @@ class AlterContextReplaces(ServerConnection):
             self.contexts = new
 
 
-# Associations
+# Association groups
 
 
 @violates("RPC-ASSOC-new")
-class AssociationZero(Acks):
-    """The id of an association is not told."""
+class AssociationZero(AlteredBindAck):
+    """The association group id in bind_ack is 0."""
 
     @override
-    def other(self, ack: BindAck) -> BindAck:
+    def alter_bind_ack(self, ack: BindAck) -> BindAck:
         return replace(ack, assoc_group=0)
 
 
 @violates("RPC-ASSOC-new")
 class OneAssociationForAll(ServerConnection):
-    """All connections of a client are of one association, whether they ask for it or not."""
+    """All connections from one address get the same association, even if they ask for a new one."""
 
     @override
-    def find_association(self, wanted: int) -> Association | None:
+    def find_association(self, assoc_group_id: int) -> Association | None:
         mine = [a for a in self._associations if a.host == self._info.peer[0]]
-        return mine[0] if mine and not wanted else super().find_association(wanted)
+        return mine[0] if mine and not assoc_group_id else super().find_association(assoc_group_id)
 
 
 @violates("RPC-ASSOC-join")
 class AssociationsNotJoined(ServerConnection):
-    """No association can be joined."""
+    """The server rejects a bind that asks for an existing association group."""
 
     @override
-    def find_association(self, wanted: int) -> Association | None:
-        if wanted:
+    def find_association(self, assoc_group_id: int) -> Association | None:
+        if assoc_group_id:
             raise refused_without_reason("associations cannot be joined")
         return None
 
 
 @violates("RPC-ASSOC-join", "RPC-CTXH-shared-in-association")
 class JoiningMakesAnother(ServerConnection):
-    """Who asks for an association gets another one."""
+    """A bind that asks for an existing association group gets a new one."""
 
     @override
-    def find_association(self, wanted: int) -> Association | None:
-        super().find_association(wanted)
+    def find_association(self, assoc_group_id: int) -> Association | None:
+        super().find_association(assoc_group_id)
         return None
 
 
 @violates("RPC-ASSOC-unknown")
 class UnknownAssociationConfirmed(ServerConnection):
-    """An association that there is not is made up under the id that was asked for."""
+    """The server creates an unknown association group under the id that the client asks for."""
 
     @override
-    def find_association(self, wanted: int) -> Association | None:
+    def find_association(self, assoc_group_id: int) -> Association | None:
         try:
-            return super().find_association(wanted)
+            return super().find_association(assoc_group_id)
         except NegotiationRefused:
             made = self._associations.create(self._info.peer[0])
-            made.id = wanted
+            made.id = assoc_group_id
             return made
 
 
-@violates("RPC-ASSOC-other-address")
+@violates("RPC-ASSOC-other-address", seen_in="Samba 4.22")
 class AssociationsOpenToAll(ServerConnection):
-    """An association can be joined from any address."""
+    """A connection from any address can join an association group."""
 
     @override
-    def find_association(self, wanted: int) -> Association | None:
-        known = [a for a in self._associations if a.id == wanted]
-        return known[0] if known else super().find_association(wanted)
+    def find_association(self, assoc_group_id: int) -> Association | None:
+        known = [a for a in self._associations if a.id == assoc_group_id]
+        return known[0] if known else super().find_association(assoc_group_id)

@@ -1,4 +1,4 @@
-"""Bind: what is accepted, refused, chosen and confirmed."""
+"""Bind: which contexts, transfer syntaxes and features the server accepts and confirms."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from swn_torture.dcerpc.pdu.bind import (
 from swn_torture.dcerpc.pdu.pdus import unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.negotiation import NegotiationResult, refused_without_reason
+from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.faults.registry import violates, with_rpc
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.stubdata.syntax import NDR32, NDR64
@@ -30,36 +31,37 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import Bind
     from swn_torture.dcerpc.pdu.header import Header
     from swn_torture.server.config import ClusterConfig
+    from swn_torture.stubdata.syntax import SyntaxId
 
 
-class Negotiating(ServerConnection):
-    """A server whose results of negotiation pass through `other` before they go out."""
+class AlteredNegotiation(ServerConnection):
+    """A server that sends what `alter_negotiation` makes of the results of a bind."""
 
     @override
     def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
-        return self.other(pdu, super().negotiate_contexts(pdu))
+        return self.alter_negotiation(pdu, super().negotiate_contexts(pdu))
 
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        """What to make of it instead."""
-        return outcome
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        """Return the results to send instead."""
+        return negotiation
 
 
-class Acks(ServerConnection):
-    """A server whose bind_acks pass through `other` before they go out."""
+class AlteredBindAck(ServerConnection):
+    """A server that sends what `alter_bind_ack` makes of each bind_ack."""
 
     @override
     def send_raw(self, octets: bytes) -> None:
-        """Put octets behind those that are to be sent."""
+        """Send octets; a bind_ack is altered first."""
         pdu = unpack(octets)
-        super().send_raw(self.other(pdu).pack() if isinstance(pdu, BindAck) else octets)
+        super().send_raw(self.alter_bind_ack(pdu).pack() if isinstance(pdu, BindAck) else octets)
 
-    def other(self, ack: BindAck) -> BindAck:
-        """What to send instead."""
+    def alter_bind_ack(self, ack: BindAck) -> BindAck:
+        """Return the bind_ack to send instead."""
         return ack
 
 
 def accepted_as(element: Any, transfer: Any = NDR32) -> Negotiated:
-    """A presentation context for the witness interface, whatever was proposed."""
+    """Return an accepted presentation context for the witness interface, whatever was proposed."""
     return Negotiated(replace(WITNESS, minor=min(element.abstract.minor, WITNESS.minor)), transfer)
 
 
@@ -68,11 +70,21 @@ def accepted_as(element: Any, transfer: Any = NDR32) -> Negotiated:
 
 @violates("SWN-1.9-uuid", "SWN-2.1-if-version")
 class InterfaceUuidSwapped(WitnessEndpoint):
-    """The interface is served under its UUID with the first fields in network order."""
+    """The interface has its UUID with the first fields in network byte order."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
         self.syntax = replace(WITNESS, uuid=UUID(bytes=WITNESS.uuid.bytes_le))
+
+
+@violates("SWN-1.9-uuid")
+class ManagementSwapsUuid(RpcServer):
+    """Remote management names the interface UUID with its first fields in network byte order."""
+
+    @override
+    def served_interfaces(self) -> list[SyntaxId]:
+        swapped = replace(WITNESS, uuid=UUID(bytes=WITNESS.uuid.bytes_le))
+        return [swapped if syntax == WITNESS else syntax for syntax in super().served_interfaces()]
 
 
 @violates("SWN-2.1-if-version")
@@ -84,74 +96,75 @@ class InterfaceVersion2(WitnessEndpoint):
         self.syntax = replace(WITNESS, major=2, minor=0)
 
 
-@violates("RPC-IF-minor-lower")
+@violates("RPC-IF-minor-lower", seen_in="Samba 4.22")
 def exact_minor_version(config: ClusterConfig) -> ClusterConfig:
-    """Only the very version of the interface is taken, as with Samba."""
+    """The server rejects a lower minor version of the interface."""
     return with_rpc(config, exact_minor_version=True)
 
 
-class AcceptsMore(ServerConnection):
-    """A server that takes contexts for the witness interface which `takes` likes, as if they were right."""
+class AcceptsMoreContexts(ServerConnection):
+    """A server that treats the contexts that `accepts` selects as contexts for the witness interface."""
 
     @override
     def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
-        wanted = tuple(
-            replace(element, abstract=WITNESS) if self.takes(element) else element for element in pdu.contexts
+        contexts = tuple(
+            replace(element, abstract=WITNESS) if self.accepts(element) else element
+            for element in pdu.contexts
         )
-        return super().negotiate_contexts(replace(pdu, contexts=wanted))
+        return super().negotiate_contexts(replace(pdu, contexts=contexts))
 
-    def takes(self, element: Any) -> bool:
-        """Whether to take an element for one that names the interface."""
+    def accepts(self, element: Any) -> bool:
+        """Whether to treat a context element as one for the witness interface."""
         raise NotImplementedError
 
 
 @violates("RPC-IF-major-mismatch")
-class AnyMajorVersion(AcceptsMore):
-    """Any major version of the interface is taken."""
+class AnyMajorVersion(AcceptsMoreContexts):
+    """The server accepts any major version of the interface."""
 
     @override
-    def takes(self, element: Any) -> bool:
+    def accepts(self, element: Any) -> bool:
         return bool(element.abstract.uuid == WITNESS.uuid)
 
 
 @violates("RPC-IF-minor-higher")
-class HigherMinorVersion(AcceptsMore):
-    """A minor version above the server's is taken."""
+class HigherMinorVersion(AcceptsMoreContexts):
+    """The server accepts a minor version higher than its own."""
 
     @override
-    def takes(self, element: Any) -> bool:
+    def accepts(self, element: Any) -> bool:
         return bool((element.abstract.uuid, element.abstract.major) == (WITNESS.uuid, WITNESS.major))
 
 
 @violates("RPC-BIND-unknown-interface")
-class UnknownInterfaceAccepted(AcceptsMore):
-    """Every interface that is asked for is accepted, and is the witness interface."""
+class UnknownInterfaceAccepted(AcceptsMoreContexts):
+    """The server accepts every interface, and serves the witness interface under it."""
 
     @override
-    def takes(self, element: Any) -> bool:
+    def accepts(self, element: Any) -> bool:
         return element.transfers[:1] in {(NDR32,), (NDR64,)}
 
 
 @violates("RPC-BIND-unknown-interface")
-class UnknownInterfaceNak(Negotiating):
-    """A bind for an unknown interface is refused by bind_nak."""
+class UnknownInterfaceNak(AlteredNegotiation):
+    """The server sends a bind_nak for an unknown interface."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        if any(r.reason == ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED for r in outcome.results):
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        if any(r.reason == ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED for r in negotiation.results):
             raise refused_without_reason("an interface that is not served")
-        return outcome
+        return negotiation
 
 
 @violates("RPC-BIND-unknown-interface")
-class UnknownInterfaceWithoutReason(Negotiating):
-    """An unknown interface is refused for no reason (0)."""
+class UnknownInterfaceWithoutReason(AlteredNegotiation):
+    """The server rejects an unknown interface with reason 0."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
         unknown = ContextResult(ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
-        results = tuple(replace(r, reason=0) if r == unknown else r for r in outcome.results)
-        return replace(outcome, results=results)
+        results = tuple(replace(r, reason=0) if r == unknown else r for r in negotiation.results)
+        return replace(negotiation, results=results)
 
 
 # The bind as a whole
@@ -159,27 +172,27 @@ class UnknownInterfaceWithoutReason(Negotiating):
 
 @violates("RPC-BIND-version-5")
 class AnyRpcVersion(ServerConnection):
-    """The version in the header of a PDU is not looked at."""
+    """The server does not check the RPC version in PDU headers."""
 
     @override
     def check_version(self, header: Header, raw: bytes) -> None:
-        """Refuse any RPC version but 5.0: none."""
+        """Accept any RPC version."""
 
 
 @violates("RPC-BIND-version-5")
 class RequestsOfAnyRpcVersion(ServerConnection):
-    """On a connection that is bound nobody looks at the version of RPC any more."""
+    """The server does not check the RPC version of PDUs after the bind."""
 
     @override
     def check_version(self, header: Header, raw: bytes) -> None:
-        """Refuse any RPC version but 5.0."""
+        """Check the RPC version only before the bind."""
         if self.association is None:
             super().check_version(header, raw)
 
 
 @violates("RPC-BIND-no-contexts")
 class BindWithoutContexts(ServerConnection):
-    """A bind without presentation contexts is accepted."""
+    """The server accepts a bind without presentation contexts."""
 
     @override
     def on_bind(self, pdu: Bind) -> None:
@@ -190,41 +203,41 @@ class BindWithoutContexts(ServerConnection):
 
 
 @violates("RPC-BIND-result-order")
-class ResultsReversed(Negotiating):
-    """The results of a bind come in the reverse order."""
+class ResultsReversed(AlteredNegotiation):
+    """The results in bind_ack are in reverse order."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        return replace(outcome, results=outcome.results[::-1])
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        return replace(negotiation, results=negotiation.results[::-1])
 
 
 @violates("RPC-BIND-result-order")
-class ResultsOfAcceptedOnly(Negotiating):
-    """Only the contexts that are accepted have a result."""
+class ResultsOfAcceptedOnly(AlteredNegotiation):
+    """bind_ack has results only for accepted contexts."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        return replace(outcome, results=tuple(r for r in outcome.results if r.accepted))
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        return replace(negotiation, results=tuple(r for r in negotiation.results if r.accepted))
 
 
-@violates("RPC-BIND-second-address")
+@violates("RPC-BIND-second-address", seen_in="Samba 4.22")
 def no_secondary_address(config: ClusterConfig) -> ClusterConfig:
-    """The secondary address is empty, as with Samba."""
+    """The secondary address in bind_ack is empty."""
     return with_rpc(config, secondary_address="empty")
 
 
 @violates("RPC-BIND-second-address")
-class SecondaryAddressOf135(Acks):
-    """The secondary address is the port of the endpoint mapper."""
+class SecondaryAddressOf135(AlteredBindAck):
+    """The secondary address in bind_ack is the port of the endpoint mapper."""
 
     @override
-    def other(self, ack: BindAck) -> BindAck:
+    def alter_bind_ack(self, ack: BindAck) -> BindAck:
         return replace(ack, secondary_address=b"135\0") if ack.secondary_address else ack
 
 
-@violates("RPC-BIND-context-limit")
+@violates("RPC-BIND-context-limit", seen_in="Samba 4.22")
 def contexts_without_limit(config: ClusterConfig) -> ClusterConfig:
-    """A connection may have any number of presentation contexts."""
+    """A connection can have any number of presentation contexts."""
     return with_rpc(config, contexts_per_interface=1 << 20)
 
 
@@ -233,58 +246,58 @@ def contexts_without_limit(config: ClusterConfig) -> ClusterConfig:
 
 @violates("RPC-XFER-ndr20")
 class OnlyNdr64(WitnessEndpoint):
-    """NDR64 is the only transfer syntax."""
+    """The server supports only NDR64."""
 
     def __init__(self, service: Any, syntaxes: Any = (), *rest: Any) -> None:
         super().__init__(service, (NDR64,), *rest)
 
 
 @violates("RPC-XFER-unknown")
-class UnknownTransferAccepted(Negotiating):
-    """A transfer syntax that nobody knows is accepted, and NDR is spoken."""
+class UnknownTransferAccepted(AlteredNegotiation):
+    """The server accepts an unknown transfer syntax, and uses NDR."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        results, accepted = list(outcome.results), dict(outcome.accepted)
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        results, accepted = list(negotiation.results), dict(negotiation.accepted)
         for n, element in enumerate(pdu.contexts):
             if results[n].reason == ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED:
                 results[n] = ContextResult(ResultCode.ACCEPTANCE, 0, element.transfers[0])
                 accepted[element.context_id] = accepted_as(element)
-        return replace(outcome, results=tuple(results), accepted=accepted)
+        return replace(negotiation, results=tuple(results), accepted=accepted)
 
 
 @violates("RPC-XFER-unknown")
-class UnknownTransferIsUnknownInterface(Negotiating):
-    """An unknown transfer syntax is refused as if the interface were unknown."""
+class UnknownTransferIsUnknownInterface(AlteredNegotiation):
+    """The server rejects an unknown transfer syntax with the reason for an unknown interface."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
         results = tuple(
             replace(r, reason=ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
             if (r.result, r.reason) == (2, ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED)
             else r
-            for r in outcome.results
+            for r in negotiation.results
         )
-        return replace(outcome, results=results)
+        return replace(negotiation, results=results)
 
 
 @violates("RPC-XFER-ndr64-negotiation")
-class BothSyntaxesAccepted(Negotiating):
-    """NDR and NDR64 in separate elements are both accepted."""
+class BothSyntaxesAccepted(AlteredNegotiation):
+    """The server accepts both NDR and NDR64 when they are proposed in separate contexts."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        results, accepted = list(outcome.results), dict(outcome.accepted)
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        results, accepted = list(negotiation.results), dict(negotiation.accepted)
         for n, element in enumerate(pdu.contexts):
             if element.abstract == WITNESS and element.transfers[:1] in {(NDR32,), (NDR64,)}:
                 results[n] = ContextResult(ResultCode.ACCEPTANCE, 0, element.transfers[0])
                 accepted[element.context_id] = Negotiated(WITNESS, element.transfers[0])
-        return replace(outcome, results=tuple(results), accepted=accepted)
+        return replace(negotiation, results=tuple(results), accepted=accepted)
 
 
 @violates("RPC-XFER-preferred")
 class LastTransferChosen(ServerConnection):
-    """Of the transfer syntaxes of an element the last one is chosen."""
+    """The server chooses the last transfer syntax of a context."""
 
     @override
     def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
@@ -296,71 +309,86 @@ class LastTransferChosen(ServerConnection):
 
 
 @violates("RPC-BTF-negotiate")
-class FeaturesAccepted(Negotiating):
-    """A feature element is answered by acceptance (0) instead of negotiate_ack (3)."""
+class FeaturesAccepted(AlteredNegotiation):
+    """The server answers a bind-time feature element with acceptance (0), not negotiate_ack (3)."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
         results = tuple(
             replace(r, result=ResultCode.ACCEPTANCE) if r.result == ResultCode.NEGOTIATE_ACK else r
-            for r in outcome.results
+            for r in negotiation.results
         )
-        return replace(outcome, results=results)
+        return replace(negotiation, results=results)
 
 
 @violates("RPC-BTF-subset")
-class FeaturesEchoed(Negotiating):
-    """All feature bits that were proposed are confirmed."""
+class FeaturesEchoed(AlteredNegotiation):
+    """The server confirms all proposed bind-time feature bits."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        proposed = (outcome.features or 0) & 0xFFFF
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        proposed = (negotiation.features or 0) & 0xFFFF
         results = tuple(
             replace(r, reason=proposed) if r.result == ResultCode.NEGOTIATE_ACK else r
-            for r in outcome.results
+            for r in negotiation.results
         )
-        return replace(outcome, results=results)
+        return replace(negotiation, results=results)
 
 
 @violates("RPC-BTF-subset")
-class FeaturesAlwaysBoth(Negotiating):
-    """Both features are confirmed, whichever was proposed."""
+class FeaturesAlwaysBoth(AlteredNegotiation):
+    """The server confirms both bind-time features, whichever was proposed."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
         results = tuple(
-            replace(r, reason=3) if r.result == ResultCode.NEGOTIATE_ACK else r for r in outcome.results
+            replace(r, reason=3) if r.result == ResultCode.NEGOTIATE_ACK else r for r in negotiation.results
         )
-        return replace(outcome, results=results)
+        return replace(negotiation, results=results)
+
+
+@violates("RPC-BTF-negotiate")
+class FeatureResultNamesSyntax(AlteredNegotiation):
+    """The result for a bind-time feature element names NDR as the transfer syntax."""
+
+    @override
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        results = tuple(
+            replace(r, transfer=NDR32) if r.result == ResultCode.NEGOTIATE_ACK else r
+            for r in negotiation.results
+        )
+        return replace(negotiation, results=results)
 
 
 @violates("RPC-BTF-no-request")
-class FeaturesVolunteered(Negotiating):
-    """A feature result is added to every bind_ack."""
+class FeaturesWithoutRequest(AlteredNegotiation):
+    """Every bind_ack has a result for bind-time features, even if none were proposed."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        if outcome.features is not None or isinstance(pdu, AlterContext):
-            return outcome
-        return replace(outcome, results=(*outcome.results, ContextResult(ResultCode.NEGOTIATE_ACK, 3)))
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        if negotiation.features is not None or isinstance(pdu, AlterContext):
+            return negotiation
+        return replace(
+            negotiation, results=(*negotiation.results, ContextResult(ResultCode.NEGOTIATE_ACK, 3))
+        )
 
 
 @violates("RPC-BTF-not-a-context")
-class FeatureElementIsContext(Negotiating):
-    """The feature element makes a presentation context, too."""
+class FeatureElementIsContext(AlteredNegotiation):
+    """A bind-time feature element also creates a presentation context."""
 
     @override
-    def other(self, pdu: Bind, outcome: NegotiationResult) -> NegotiationResult:
-        accepted = dict(outcome.accepted)
-        for element, result in zip(pdu.contexts, outcome.results, strict=False):
+    def alter_negotiation(self, pdu: Bind, negotiation: NegotiationResult) -> NegotiationResult:
+        accepted = dict(negotiation.accepted)
+        for element, result in zip(pdu.contexts, negotiation.results, strict=False):
             if result.result == ResultCode.NEGOTIATE_ACK:
                 accepted[element.context_id] = accepted_as(element)
-        return replace(outcome, accepted=accepted)
+        return replace(negotiation, accepted=accepted)
 
 
 @violates("RPC-ORPHAN-keep-connection")
 def no_keep_connection_on_orphan(config: ClusterConfig) -> ClusterConfig:
-    """KeepConnectionOnOrphan is not confirmed."""
+    """The server does not confirm KeepConnectionOnOrphan."""
     return with_rpc(config, features=1)
 
 
@@ -368,17 +396,17 @@ def no_keep_connection_on_orphan(config: ClusterConfig) -> ClusterConfig:
 
 
 @violates("RPC-FRAG-negotiate")
-class FragmentSizeNotNegotiated(Acks):
+class FragmentSizeNotNegotiated(AlteredBindAck):
     """bind_ack names the server's own fragment sizes, whatever was proposed."""
 
     @override
-    def other(self, ack: BindAck) -> BindAck:
+    def alter_bind_ack(self, ack: BindAck) -> BindAck:
         return replace(ack, max_xmit=5840, max_recv=5840)
 
 
 @violates("RPC-AUTH-unknown-type")
 class UnknownServiceWithoutReason(ServerConnection):
-    """A bind with an unknown authentication service is refused for no reason (0)."""
+    """A bind_nak for an unknown authentication service has reason 0."""
 
     @override
     def send_bind_nak(self, call_id: int, reason: int) -> None:

@@ -1,4 +1,4 @@
-"""Calls on a connection: ids, order, faults, cancels, and what one call does to another."""
+"""Calls on a connection: ids, PDUs out of place, order, calls that block others, and faults."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing_extensions import override
 from swn_torture.dcerpc.connection import Negotiated
 from swn_torture.dcerpc.pdu.framing import Framer
 from swn_torture.dcerpc.pdu.header import PduType
-from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.events import CallReceived
-from swn_torture.dcerpc.server.request_assembly import Incoming, Rejection, RequestAssembler
+from swn_torture.dcerpc.server.request_assembly import Rejection, RequestAssembler
 from swn_torture.dcerpc.server.server import RpcServer, ServerLink
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.faults.registry import violates
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
-from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import WITNESS, Opnum
 from swn_torture.witness.messages import AsyncNotifyResponse
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.server.events import ServerEvent
     from swn_torture.dcerpc.server.interface import ServerCall
 
-# Ids
+# Ids and PDUs
 
 
 @violates("RPC-CALLID-echo")
 class CallIdOfSixteenBits(ServerConnection):
-    """Only the lower 16 bits of a call id are echoed."""
+    """Responses carry only the low 16 bits of the call_id."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -50,7 +49,7 @@ class CallIdOfSixteenBits(ServerConnection):
 
 @violates("RPC-MPX-out-of-order")
 class CallIdOfLastRequest(ServerConnection):
-    """A response carries the call id of the latest request instead of its own."""
+    """A response carries the call_id of the latest request instead of its own."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -70,9 +69,9 @@ class ContextIdZero(ServerConnection):
         return super().response(call, stub, entry)
 
 
-@violates("RPC-CALLID-monotonic")
-class CallIdsNotLookedAt(RequestAssembler):
-    """Requests may have any call ids."""
+@violates("RPC-CALLID-monotonic", seen_in="Samba 4.22")
+class CallIdsNotChecked(RequestAssembler):
+    """The server accepts call_ids that do not increase."""
 
     @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
@@ -82,7 +81,7 @@ class CallIdsNotLookedAt(RequestAssembler):
 
 @violates("RPC-CTX-unknown", "RPC-BTF-not-a-context")
 class UnknownContextServed(ServerConnection):
-    """A request on an unknown presentation context is served in the first one."""
+    """The server serves a request on an unknown presentation context in the first context."""
 
     @override
     def on_request(self, pdu: Request, raw: bytes) -> None:
@@ -93,7 +92,7 @@ class UnknownContextServed(ServerConnection):
 
 @violates("RPC-REQ-object-uuid")
 class ObjectsRefused(ServerConnection):
-    """A request that names an object is refused."""
+    """The server rejects a request that names an object UUID."""
 
     @override
     def check_context(self, pdu: Request, entry: SecurityEntry | None) -> None:
@@ -104,7 +103,7 @@ class ObjectsRefused(ServerConnection):
 
 @violates("RPC-REQ-before-bind")
 class ServesBeforeBind(ServerConnection):
-    """A request as the first PDU is served in NDR."""
+    """The server serves a request that arrives before any bind, in NDR."""
 
     @override
     def on_request(self, pdu: Request, raw: bytes) -> None:
@@ -116,8 +115,8 @@ class ServesBeforeBind(ServerConnection):
 
 
 @violates("RPC-PTYPE-unexpected")
-class StrangePdusIgnored(ServerConnection):
-    """PDUs that no server receives are passed over."""
+class ServerPdusIgnored(ServerConnection):
+    """The server ignores PDUs that only a server sends (response, fault, bind_ack, shutdown)."""
 
     @override
     def process_pdu(self, pdu: Pdu, raw: bytes) -> None:
@@ -125,7 +124,7 @@ class StrangePdusIgnored(ServerConnection):
             super().process_pdu(pdu, raw)
 
 
-#: The PDU types of a connection; the others belong to datagrams.
+#: The PDU types of a connection; the others belong to connectionless RPC.
 CONNECTION_TYPES = {
     PduType.REQUEST,
     PduType.RESPONSE,
@@ -134,8 +133,8 @@ CONNECTION_TYPES = {
 }
 
 
-class KnownTypes(Framer):
-    """Hands out PDUs of those types only."""
+class ConnectionPduFramer(Framer):
+    """Returns PDUs of these types only."""
 
     @override
     def next_pdu(self) -> tuple[Header, bytes] | None:
@@ -147,16 +146,16 @@ class KnownTypes(Framer):
 
 @violates("RPC-PTYPE-unexpected")
 class UnknownPdusIgnored(ServerConnection):
-    """PDUs of types that a connection does not have are passed over."""
+    """The server ignores PDUs of unknown or connectionless types."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self.framer = KnownTypes(self.fragment_limit)
+        self.framer = ConnectionPduFramer(self.fragment_limit)
 
 
 @violates("RPC-PTYPE-unexpected")
 class BindsOutOfPlace(ServerConnection):
-    """A connection can be bound again, or by an alter_context."""
+    """The server accepts a second bind, and an alter_context before any bind."""
 
     @override
     def on_bind(self, pdu: Bind) -> None:
@@ -171,25 +170,12 @@ class BindsOutOfPlace(ServerConnection):
             super().on_alter_context(pdu)
 
 
-@violates("RPC-XFER-ndr64-drep")
-class Ndr64DrepEbcdic(ServerConnection):
-    """On an NDR64 context responses declare EBCDIC characters (0x11)."""
-
-    @override
-    def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
-        parts = [unpack(octets) for octets in super().response(call, stub, None)]
-        if call.syntax != NDR64:
-            return super().response(call, stub, entry)
-        other = [replace(part, drep=b"\x11\0\0\0") for part in parts if isinstance(part, Response)]
-        return [part.pack() if entry is None else entry.protect(part) for part in other]
-
-
 # Order
 
 
 @violates("RPC-MPX-parallel-calls")
 class OneCallAtATime(ServerConnection):
-    """A request waits until all earlier ones of its connection are answered."""
+    """A request waits until all earlier requests of its connection are answered."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
@@ -198,32 +184,20 @@ class OneCallAtATime(ServerConnection):
     @override
     def next_event(self) -> ServerEvent | None:
         while (event := super().next_event()) is not None:
-            if not isinstance(event, CallReceived) or self._first(event.call):
+            if not isinstance(event, CallReceived) or self.is_first(event.call):
                 return event
             self._queue.append(event)
-        if self._queue and isinstance(event := self._queue[0], CallReceived) and self._first(event.call):
+        if self._queue and isinstance(event := self._queue[0], CallReceived) and self.is_first(event.call):
             return self._queue.popleft()
         return None
 
-    def _first(self, call: ServerCall) -> bool:
+    def is_first(self, call: ServerCall) -> bool:
         return call.call_id == min(self.calls, default=call.call_id)
-
-
-# Those near ask for the list beside a waiting call, too, to see what becomes of either.
-@violates(
-    "RPC-MPX-parallel-calls", near=("RPC-AUTH-level-of-response-to-pending", "SWN-3.1.6.5-silent-death")
-)
-class ListBehindWaitingCalls(OneCallAtATime):
-    """GetInterfaceList waits until all earlier calls of its connection are answered."""
-
-    @override
-    def _first(self, call: ServerCall) -> bool:
-        return call.opnum != Opnum.GET_INTERFACE_LIST or super()._first(call)
 
 
 @violates("SWN-3.1.4.4-concurrent-registrations", "RPC-MPX-out-of-order")
 class NewNotifyEndsOthers(WitnessEndpoint):
-    """An AsyncNotify ends those that are outstanding on its connection, whatever their registration."""
+    """A new AsyncNotify ends the pending ones of its association, whatever their registration."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -237,15 +211,15 @@ class NewNotifyEndsOthers(WitnessEndpoint):
 
 @violates("RPC-CONN-independent")
 class ConnectionsShareOneThread(RpcServer):
-    """While a call is pending on a connection, no other connection is served."""
+    """While a call is pending on one connection, the server serves no other connection."""
 
     @override
     def link(self) -> ServerLink:
-        return _Waiting(self)
+        return _WaitsForOtherCalls(self)
 
 
-class _Waiting(ServerLink):
-    """Takes octets only while no other connection has a call pending."""
+class _WaitsForOtherCalls(ServerLink):
+    """Reads octets only while no other connection has a call pending."""
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -262,15 +236,15 @@ class _Waiting(ServerLink):
 
 @violates("RPC-FRAG-idle-partial")
 class PartialPdusBlock(RpcServer):
-    """While a PDU is incomplete on a connection, no other connection is served."""
+    """While a PDU is incomplete on one connection, the server serves no other connection."""
 
     @override
     def link(self) -> ServerLink:
-        return _Blocking(self)
+        return _WaitsForPartialPdus(self)
 
 
-class _Blocking(_Waiting):
-    """Takes octets only while no other connection has an incomplete PDU."""
+class _WaitsForPartialPdus(_WaitsForOtherCalls):
+    """Reads octets only while no other connection has an incomplete PDU."""
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -282,29 +256,29 @@ class _Blocking(_Waiting):
 
 @violates("RPC-CONN-long-pending")
 class PendingConnectionsDropped(RpcServer):
-    """A connection is closed when nothing has come on it for a second and a half."""
+    """The server closes a connection on which nothing has arrived for 1.5 seconds."""
 
     @override
     def link(self) -> ServerLink:
-        return _Impatient(self)
+        return _ClosesWhenIdle(self)
 
 
-class _Impatient(ServerLink):
-    """Closes a connection on which nothing comes."""
+class _ClosesWhenIdle(ServerLink):
+    """Closes a connection on which nothing arrives."""
 
-    _patience: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-        self._patience = asyncio.get_running_loop().call_later(1.5, self.reset)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.get_running_loop().call_later(1.5, self.reset)
         super().data_received(data)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
 
 
@@ -331,7 +305,7 @@ class FaultsAreAccessViolations(ServerConnection):
 
 @violates("RPC-FAULT-connection-survives")
 class FaultsEndConnections(ServerConnection):
-    """A connection is closed behind every fault."""
+    """The server closes the connection after every fault."""
 
     @override
     def send_fault(self, call_id: int, status: int, **more: Any) -> None:
@@ -341,7 +315,7 @@ class FaultsEndConnections(ServerConnection):
 
 @violates("RPC-FAULT-protocol-error", "RPC-FRAG-bad-order")
 class ProtocolErrorsAsAccessDenied(ServerConnection):
-    """Protocol errors are told as access denied (5)."""
+    """The server reports protocol errors as access denied (5)."""
 
     @override
     def send_fault(self, call_id: int, status: int, **more: Any) -> None:
@@ -350,8 +324,8 @@ class ProtocolErrorsAsAccessDenied(ServerConnection):
 
 
 @violates("RPC-FAULT-early")
-class EarlyErrorsToldLate(ServerConnection):
-    """A wrong verifier in an early fragment is told when the last one is there."""
+class EarlyErrorsReportedLate(ServerConnection):
+    """The server reports a wrong verifier of an early fragment only after the last fragment."""
 
     _kept: Rejection | None = None
 
@@ -369,33 +343,9 @@ class EarlyErrorsToldLate(ServerConnection):
 
 @violates("RPC-OPNUM-unknown", "RPC-FAULT-or-close")
 class UnknownOpnumUnanswered(WitnessEndpoint):
-    """An operation that is not there is not answered."""
+    """The server does not answer an unknown opnum."""
 
     @override
     def call(self, call: ServerCall) -> None:
         if self.service.supports(call.opnum):
             super().call(call)
-
-
-@violates("RPC-FAULT-or-close")
-class AnnouncedGigabytesAwaited(RequestAssembler):
-    """A request that announces more than a gigabyte (alloc_hint) is waited for behind its last fragment."""
-
-    @override
-    def add(self, pdu: Request) -> Incoming | None:
-        return None if (pdu.alloc_hint or 0) > 1 << 30 else super().add(pdu)
-
-
-# The server
-
-
-@violates("RPC-CONNECTION-close-mid-call")
-class ClosingMidCallLeavesRegistration(WitnessEndpoint):
-    """What a connection has registered right before it closed is kept."""
-
-    @override
-    def rundown(self, association: Any) -> None:
-        recent = self.service.clock() - 0.2
-        old = [r for r in self.service.registrations.of(association) if r.last_use < recent]
-        for registration in old:
-            self.service.remove(registration)

@@ -1,4 +1,4 @@
-"""Calls that are given up: what co_cancel and orphaned do that they should not."""
+"""co_cancel and orphaned PDUs: effects that they must not have."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from swn_torture.server.nodes.endpoint import WitnessEndpoint
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.pdus import CoCancel
-    from swn_torture.dcerpc.server.interface import Association, ConnectionInfo, ServerCall
+    from swn_torture.dcerpc.server.interface import ServerCall
 
 
 @violates("RPC-CANCEL-registration-kept")
 class CancelUnregisters(WitnessEndpoint):
-    """A cancelled AsyncNotify takes its registration along."""
+    """When an AsyncNotify is cancelled, the server removes its registration."""
 
     @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
@@ -35,14 +35,14 @@ class CancelUnregisters(WitnessEndpoint):
 
 @violates("RPC-CANCEL-event-not-lost")
 class CancelledCallsTakeEvents(WitnessEndpoint):
-    """After a cancel the next event goes to the call that is no more."""
+    """After a cancel the next event goes to the cancelled call."""
 
     @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         if orphaned or call.answered:
             super().cancelled(call, orphaned=orphaned)
         else:
-            call.answered = True  # what comes for it is not sent
+            call.answered = True  # so that its response is not sent
 
     @override
     def answer(self, call: ServerCall, response: Any) -> None:
@@ -52,7 +52,7 @@ class CancelledCallsTakeEvents(WitnessEndpoint):
 
 @violates("RPC-CANCEL-unknown-call")
 class StrayCancelFaults(ServerConnection):
-    """A co_cancel for a call that is not there is answered by a fault."""
+    """The server answers a co_cancel for an unknown call with a fault."""
 
     @override
     def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
@@ -64,7 +64,7 @@ class StrayCancelFaults(ServerConnection):
 
 @violates("RPC-CANCEL-unknown-call", "RPC-ORPHAN-unknown-call")
 class StrayCancelEndsConnection(ServerConnection):
-    """A co_cancel or orphaned for a call that is not there ends the connection."""
+    """A co_cancel or orphaned PDU for an unknown call ends the connection."""
 
     @override
     def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
@@ -75,7 +75,7 @@ class StrayCancelEndsConnection(ServerConnection):
 
 @violates("RPC-ORPHAN-pending", "RPC-ORPHAN-keep-connection")
 class OrphanEndsConnection(ServerConnection):
-    """An orphaned call ends its connection, whatever was negotiated."""
+    """An orphaned PDU ends its connection, whatever was negotiated."""
 
     @override
     def on_cancel(self, pdu: CoCancel | Orphaned, raw: bytes) -> None:
@@ -85,40 +85,9 @@ class OrphanEndsConnection(ServerConnection):
 
 @violates("RPC-ORPHAN-pending")
 class OrphanTakesNextEvent(WitnessEndpoint):
-    """After orphaned the next event goes to the call that nobody waits for."""
+    """After an orphaned PDU the next event goes to the orphaned call."""
 
     @override
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
         if not orphaned:
             super().cancelled(call, orphaned=orphaned)
-
-
-@violates("RPC-ORPHAN-pending")
-class OrphanAndCloseFaultsNext(WitnessEndpoint):
-    """When a connection closes right behind orphaned, whoever calls next gets a fault."""
-
-    upset = False
-
-    def __init__(self, *rest: Any) -> None:
-        super().__init__(*rest)
-        self.left: set[ConnectionInfo] = set()
-
-    @override
-    def call(self, call: ServerCall) -> None:
-        self.left.discard(call.connection)
-        if self.upset:
-            self.upset = False
-            call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)
-        else:
-            super().call(call)
-
-    @override
-    def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
-        if orphaned:
-            self.left.add(call.connection)
-        super().cancelled(call, orphaned=orphaned)
-
-    @override
-    def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
-        self.upset |= connection in self.left
-        super().disconnected(connection, association)

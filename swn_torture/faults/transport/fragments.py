@@ -1,4 +1,4 @@
-"""Fragments and segments: octets that are cut or put together wrongly."""
+"""Fragments and TCP segments: octets that are split or joined wrongly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing_extensions import override
 from swn_torture.dcerpc.pdu.header import PduType, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
-from swn_torture.dcerpc.server.request_assembly import Incoming, Rejection, RequestAssembler
+from swn_torture.dcerpc.server.request_assembly import AssembledRequest, Rejection, RequestAssembler
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.faults.registry import violates, with_rpc
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @violates("RPC-FRAG-response")
 class ResponsesNotCut(ServerConnection):
-    """A response is one fragment, however long."""
+    """The server sends every response as one fragment, whatever its length."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -38,7 +38,7 @@ class ResponsesNotCut(ServerConnection):
 
 @violates("RPC-FRAG-response")
 class FragmentsALittleLong(ServerConnection):
-    """Fragments of a response exceed the agreed size by the verifier."""
+    """Response fragments exceed the negotiated size by 32 octets."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -48,37 +48,37 @@ class FragmentsALittleLong(ServerConnection):
         return octets
 
 
-class Flags(ServerConnection):
-    """A server that sends the fragments of a response with other flags."""
+class AlteredFragmentFlags(ServerConnection):
+    """A server that sends the fragments of a response with the flags from `fragment_flags`."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
-        """Build the fragments of a response."""
+        """Build the fragments of a response, with other flags."""
         parts = [unpack(octets) for octets in super().response(call, stub, None)]
-        flagged = [replace(part, flags=self.flags(n, len(parts))) for n, part in enumerate(parts)]
+        flagged = [replace(part, flags=self.fragment_flags(n, len(parts))) for n, part in enumerate(parts)]
         responses = [part for part in flagged if isinstance(part, Response)]
         return [part.pack() if entry is None else entry.protect(part) for part in responses]
 
-    def flags(self, index: int, count: int) -> int:
-        """The flags of a fragment."""
+    def fragment_flags(self, index: int, count: int) -> int:
+        """Return the flags of one of `count` fragments."""
         raise NotImplementedError
 
 
 @violates("RPC-FRAG-response")
-class EveryFragmentFirst(Flags):
-    """PFC_FIRST_FRAG is set on every fragment."""
+class EveryFragmentFirst(AlteredFragmentFlags):
+    """PFC_FIRST_FRAG is set on every response fragment."""
 
     @override
-    def flags(self, index: int, count: int) -> int:
+    def fragment_flags(self, index: int, count: int) -> int:
         return PfcFlags.FIRST | (PfcFlags.LAST if index == count - 1 else 0)
 
 
 @violates("RPC-FRAG-response")
-class LastFragmentNotMarked(Flags):
-    """PFC_LAST_FRAG is missing where a response has several fragments."""
+class LastFragmentNotMarked(AlteredFragmentFlags):
+    """PFC_LAST_FRAG is missing on a response of several fragments."""
 
     @override
-    def flags(self, index: int, count: int) -> int:
+    def fragment_flags(self, index: int, count: int) -> int:
         return (PfcFlags.FIRST if index == 0 else 0) | (PfcFlags.LAST if count == 1 else 0)
 
 
@@ -100,19 +100,19 @@ class OnlyFirstFragmentSigned(ServerConnection):
 
 @violates("RPC-FRAG-request")
 class OnlyFirstFragmentRead(RequestAssembler):
-    """A request ends with its first fragment."""
+    """The server processes a request after its first fragment."""
 
     @override
-    def add(self, pdu: Request) -> Incoming | None:
+    def add(self, pdu: Request) -> AssembledRequest | None:
         return super().add(replace(pdu, flags=pdu.flags | PfcFlags.LAST))
 
 
 @violates("RPC-FRAG-request")
 class FragmentsJoinedBackwards(RequestAssembler):
-    """The fragments of a request are put together in the reverse order."""
+    """The server joins the fragments of a request in reverse order."""
 
     @override
-    def add(self, pdu: Request) -> Incoming | None:
+    def add(self, pdu: Request) -> AssembledRequest | None:
         parts = [*self._parts, pdu]
         whole = super().add(pdu)
         return whole and replace(whole, stub=b"".join(part.stub for part in reversed(parts)))
@@ -120,19 +120,19 @@ class FragmentsJoinedBackwards(RequestAssembler):
 
 @violates("RPC-FRAG-request-too-large")
 def requests_without_limit(config: ClusterConfig) -> ClusterConfig:
-    """A request may have any number of octets."""
+    """The server accepts a request of any size."""
     return with_rpc(config, max_request=1 << 30)
 
 
 @violates("RPC-FRAG-request-too-large")
 def requests_of_64_kilobytes(config: ClusterConfig) -> ClusterConfig:
-    """A request of more than 64 kB is refused."""
+    """The server rejects a request of more than 64 kB."""
     return with_rpc(config, max_request=0x10000)
 
 
 @violates("RPC-FRAG-oversize")
 class FragmentsOfAnySize(ServerConnection):
-    """A fragment may be as long as its header can tell."""
+    """The server accepts a request fragment of any size, whatever was negotiated."""
 
     @override
     def fragment_limit(self, header: Header) -> int:
@@ -141,7 +141,7 @@ class FragmentsOfAnySize(ServerConnection):
 
 @violates("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error")
 class StrayFragmentsIgnored(RequestAssembler):
-    """A fragment that continues nothing is ignored."""
+    """The server ignores a fragment that continues no request."""
 
     @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
@@ -155,16 +155,16 @@ class StrayFragmentsIgnored(RequestAssembler):
 
 @violates("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error")
 class StrayFragmentsServed(RequestAssembler):
-    """A fragment that continues nothing is taken for a request."""
+    """The server processes a fragment that continues no request as a request."""
 
     @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
         return super().admit(replace(pdu, flags=pdu.flags | PfcFlags.FIRST), pending, may_start=may_start)
 
 
-@violates("RPC-CALLID-old-fragment")
+@violates("RPC-CALLID-old-fragment", seen_in="Samba 4.22")
 class OldFragmentsRefused(RequestAssembler):
-    """A late fragment of a call that is over is a protocol error."""
+    """The server answers a late fragment of a completed call with a protocol error."""
 
     @override
     def admit(self, pdu: Request, pending: Any, *, may_start: bool) -> bool:
@@ -179,7 +179,7 @@ class OldFragmentsRefused(RequestAssembler):
 
 @violates("RPC-FRAG-tcp-segmentation")
 class SegmentsArePdus(ServerConnection):
-    """A PDU that does not arrive whole at once is dropped, as is what arrives at once behind a request."""
+    """The server drops a PDU that arrives in parts, and octets that arrive together with a request."""
 
     @override
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
@@ -193,13 +193,13 @@ class SegmentsArePdus(ServerConnection):
 
 @violates("RPC-FRAG-short-header")
 class ShortHeadersHang(ServerConnection):
-    """A PDU whose length is less than that of a header is waited for without end."""
+    """After a PDU with a frag_length below 16 the server processes nothing more on the connection."""
 
-    _stuck = False
+    _ignores_input = False
 
     @override
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
         data = bytes(octets)
-        self._stuck |= len(data) >= 16 and int.from_bytes(data[8:10], "little") < 16
-        if not self._stuck:
+        self._ignores_input |= len(data) >= 16 and int.from_bytes(data[8:10], "little") < 16
+        if not self._ignores_input:
             super().receive_data(data)

@@ -1,4 +1,4 @@
-"""The endpoint mapper: endpoints that are missing, made up, or wrong."""
+"""The endpoint mapper: endpoints that are missing or wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OnlyFirstNodeRegistered(EndpointMapper):
 
 @violates("RPC-EPM-not-registered")
 class AnythingRegistered(EndpointMapper):
-    """The endpoint mapper names the witness endpoint for every interface."""
+    """The endpoint mapper returns the witness endpoint for every interface."""
 
     @override
     def find_towers(self, call: ServerCall, request: MapRequest) -> list[LookupEntry]:
@@ -48,7 +48,7 @@ class AnythingRegistered(EndpointMapper):
 
 @violates("RPC-EPM-not-registered")
 class NotRegisteredSucceeds(EndpointMapper):
-    """For an interface that is not registered the endpoint mapper succeeds without towers."""
+    """For an unregistered interface the endpoint mapper returns success without towers."""
 
     @override
     def page_of(self, call: ServerCall, found: Any, handle: bytes, most: int) -> Any:
@@ -58,7 +58,7 @@ class NotRegisteredSucceeds(EndpointMapper):
 
 @violates("RPC-EPM-not-registered")
 class NotRegisteredFaults(EndpointMapper):
-    """For an interface that is not registered the endpoint mapper sends a fault."""
+    """For an unregistered interface the endpoint mapper sends a fault."""
 
     @override
     def map_towers(self, call: ServerCall) -> bytes | int:

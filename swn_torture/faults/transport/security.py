@@ -1,4 +1,4 @@
-"""Authentication and protection: verifiers that are not checked, not made, or made wrongly."""
+"""Authentication and protection: verifiers that are missing, wrong, or not checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Opened = tuple["SecurityEntry | None", Request, "Rejection | None"]
 
 @violates("RPC-AUTH-bad-signature", "RPC-AUTH-header-signing-scope", near=("RPC-FAULT-early",))
 class SignaturesNotVerified(Authenticator):
-    """A verifier has to be there, and may be anything."""
+    """The server requires a verifier, but does not check it."""
 
     @override
     def open(self, pdu: Request, raw: bytes) -> Opened:
@@ -47,7 +47,7 @@ class SignaturesNotVerified(Authenticator):
 
 @violates("RPC-AUTH-missing-verifier")
 class VerifierNotRequired(Authenticator):
-    """A request without a verifier is served on a protected connection, as its user's."""
+    """On a protected connection the server serves a request without a verifier."""
 
     @override
     def open(self, pdu: Request, raw: bytes) -> Opened:
@@ -57,7 +57,7 @@ class VerifierNotRequired(Authenticator):
 
 @violates("RPC-AUTH-wrong-password")
 class WrongPasswordTaken(Authenticator):
-    """Who fails to log on is served without protection."""
+    """The server serves a client that fails to authenticate, without protection."""
 
     @override
     def auth3(self, pdu: Auth3) -> None:
@@ -80,12 +80,12 @@ class _AnswersInTheClear(ServerConnection):
         return super().response(call, stub, entry if entry and entry.context.complete else None)
 
 
-# Logging on
+# Authenticating
 
 
 @violates("RPC-AUTH-three-leg")
 class ThirdLegIgnored(Authenticator):
-    """auth3 is not looked at, so that no NTLM logon is ever complete."""
+    """The server ignores auth3, so that no NTLM authentication completes."""
 
     @override
     def auth3(self, pdu: Auth3) -> None:
@@ -94,7 +94,7 @@ class ThirdLegIgnored(Authenticator):
 
 @violates("RPC-AUTH-three-leg")
 class SecondTokenRefused(ServerConnection):
-    """An alter_context that carries the next token of a logon is refused."""
+    """The server rejects an alter_context that carries the next authentication token."""
 
     @override
     def on_alter_context(self, pdu: AlterContext) -> None:
@@ -107,7 +107,7 @@ class SecondTokenRefused(ServerConnection):
 
 @violates("RPC-AUTH-bind-levels")
 class PrivacyRefused(Authenticator):
-    """A bind at level privacy is refused."""
+    """The server rejects a bind at PKT_PRIVACY."""
 
     @override
     def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
@@ -118,7 +118,7 @@ class PrivacyRefused(Authenticator):
 
 @violates("RPC-AUTH-unknown-type")
 class UnknownServiceIsNtlm(Authenticator):
-    """An authentication service that nobody knows is taken for NTLM."""
+    """The server treats an unknown authentication service as NTLM."""
 
     @override
     def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
@@ -130,13 +130,13 @@ class UnknownServiceIsNtlm(Authenticator):
 
 @violates("RPC-AUTH-multiplexed-contexts")
 def one_security_context(config: ClusterConfig) -> ClusterConfig:
-    """A connection has room for one security context."""
+    """A connection can have only one security context."""
     return with_rpc(config, max_security_contexts=1)
 
 
 @violates("RPC-AUTH-header-signing")
 def header_signing_not_confirmed(config: ClusterConfig) -> ClusterConfig:
-    """PFC_SUPPORT_HEADER_SIGN is never confirmed."""
+    """The server never confirms PFC_SUPPORT_HEADER_SIGN."""
     return with_rpc(config, header_signing=False)
 
 
@@ -154,7 +154,7 @@ class ResponsesUnsigned(ServerConnection):
 
 @violates("RPC-AUTH-bind-levels")
 class SealedAsSigned(ServerConnection):
-    """At level privacy responses are only signed, and say so."""
+    """At PKT_PRIVACY responses are only signed, and declare PKT_INTEGRITY."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -167,8 +167,8 @@ class SealedAsSigned(ServerConnection):
 
 
 @violates("RPC-AUTH-level-of-response-to-pending")
-class PendingSignedWithOldNumber(ServerConnection):
-    """A response that comes late is signed one sequence number further than it should be."""
+class PendingSignedWithWrongNumber(ServerConnection):
+    """A late response is signed with a sequence number that is one too high."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -179,7 +179,7 @@ class PendingSignedWithOldNumber(ServerConnection):
 
 @violates("RPC-AUTH-multiplexed-contexts")
 class AnsweredInFirstContext(ServerConnection):
-    """Responses are protected in the connection's first security context."""
+    """Responses are protected with the first security context of the connection."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
@@ -187,106 +187,106 @@ class AnsweredInFirstContext(ServerConnection):
         return super().response(call, stub, first if entry is not None else None)
 
 
-class Padding(ServerConnection):
-    """A server that pads responses otherwise."""
+class AlteredPadding(ServerConnection):
+    """A server that pads protected responses of up to 1024 octets with `padding_octets`."""
 
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
-        """Build the fragments of a response."""
+        """Build the fragments of a response, with other authentication padding."""
         if entry is None or not entry.protects or len(stub) > 1024:
             return super().response(call, stub, entry)
         (plain,) = super().response(call, stub, None)
         whole = unpack(plain)
-        pad = self.padding(len(stub))
+        pad = self.padding_octets(len(stub))
         trailer = SecTrailer(entry.auth_type, entry.level, len(pad), entry.id)
         padded = replace(whole, padding=pad, trailer=trailer)
         header, body, tail = padded.segments(entry.token_size)
         body, token = entry.context.protect(entry.level, header, body, tail)
         return [header + body + tail + token]
 
-    def padding(self, length: int) -> bytes:
-        """The octets between a stub and the trailer."""
+    def padding_octets(self, length: int) -> bytes:
+        """Return the octets between a stub of `length` octets and the sec_trailer."""
         raise NotImplementedError
 
 
 @violates("RPC-AUTH-padding")
-class PaddedToFour(Padding):
-    """The trailer of a response is aligned to 4 octets."""
+class PaddedToFour(AlteredPadding):
+    """The sec_trailer of a response is aligned to 4 octets."""
 
     @override
-    def padding(self, length: int) -> bytes:
+    def padding_octets(self, length: int) -> bytes:
         return bytes(-length % 4)
 
 
 @violates("RPC-AUTH-padding")
-class PaddedTwice(Padding):
-    """A response is padded by 16 octets more than it needs."""
+class PaddedTwice(AlteredPadding):
+    """A response has 16 more octets of authentication padding than it needs."""
 
     @override
-    def padding(self, length: int) -> bytes:
+    def padding_octets(self, length: int) -> bytes:
         return bytes(-length % 16 + 16)
 
 
 @violates("RPC-AUTH-padding")
-class NotPadded(Padding):
-    """The trailer of a response follows the stub without padding."""
+class NotPadded(AlteredPadding):
+    """The sec_trailer of a response follows the stub without padding."""
 
     @override
-    def padding(self, length: int) -> bytes:
+    def padding_octets(self, length: int) -> bytes:
         return b""
 
 
 # The verification trailer
 
 
-class Trailers(ServerConnection):
-    """A server that looks at verification trailers in another way."""
+class AlteredTrailerChecks(ServerConnection):
+    """A server that checks verification trailers with `check_trailer` alone."""
 
     @override
     def strip_verification_trailer(self, whole: Any, negotiated: Negotiated) -> bytes:
         found = verification.find(whole.stub)
         if found is None:
             return bytes(whole.stub)
-        self.look(*found)
+        self.check_trailer(*found)
         return bytes(whole.stub[: found[0]])
 
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
-        """Judge the trailer that begins at an octet."""
+    def check_trailer(self, at: int, found: verification.VerificationTrailer) -> None:
+        """Reject the request, or return to accept the trailer that begins at octet `at` of the stub."""
 
-    def refuse(self) -> None:
-        """Refuse the request."""
+    def reject(self) -> None:
+        """Reject the request."""
         raise Rejection(FaultStatus.RPC_X_BAD_STUB_DATA, "a verification trailer")
 
 
 @violates("RPC-VT-accepted")
-class TrailersRefused(Trailers):
-    """A request with a verification trailer is refused."""
+class TrailersRefused(AlteredTrailerChecks):
+    """The server rejects a request with a verification trailer."""
 
     @override
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
-        self.refuse()
+    def check_trailer(self, at: int, found: verification.VerificationTrailer) -> None:
+        self.reject()
 
 
 @violates("RPC-VT-unknown-optional")
-class UnknownTrailerCommandRefused(Trailers):
-    """A command of a trailer that is not known makes the request invalid."""
+class UnknownTrailerCommandRefused(AlteredTrailerChecks):
+    """The server rejects a request with an unknown command in its verification trailer."""
 
     @override
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+    def check_trailer(self, at: int, found: verification.VerificationTrailer) -> None:
         if any(command.type not in {1, 2, 3} for command in found.commands):
-            self.refuse()
+            self.reject()
 
 
 @violates("RPC-VT-must-process")
-class MustProcessNotLookedAt(Trailers):
-    """A command that has to be processed is skipped when it is not known."""
+class MustProcessIgnored(AlteredTrailerChecks):
+    """The server skips an unknown verification trailer command that must be processed."""
 
 
 @violates("RPC-VT-search")
-class TrailerExpectedAtOnce(Trailers):
-    """A verification trailer is refused when anything stands between it and the stub."""
+class TrailerExpectedAtStart(AlteredTrailerChecks):
+    """The server rejects a verification trailer that does not begin at the first stub octet."""
 
     @override
-    def look(self, at: int, found: verification.VerificationTrailer) -> None:
+    def check_trailer(self, at: int, found: verification.VerificationTrailer) -> None:
         if at > 0:
-            self.refuse()
+            self.reject()

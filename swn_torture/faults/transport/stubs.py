@@ -1,4 +1,4 @@
-"""Requests: operation numbers and stub data that are taken for something else."""
+"""Requests: opnums and stub data that the server reads wrongly."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.server.interface import ServerCall
     from swn_torture.witness.messages import AnyRequest
 
-# Operation numbers
+# Opnums
 
 
+# The witness client of jcifs numbers its opnums like this.
 @violates("SWN-3.1.4-opnum-0")
-class OpnumsWithoutList(WitnessEndpoint):
-    """Register is operation 0, UnRegister 1, AsyncNotify 2, as in jcifs."""
+class OpnumsStartAtRegister(WitnessEndpoint):
+    """The opnums lack GetInterfaceList: Register is 0, UnRegister 1, AsyncNotify 2."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -38,7 +39,7 @@ class OpnumsWithoutList(WitnessEndpoint):
 
 @violates("SWN-3.1.4-opnum-0")
 class OpnumsFromOne(WitnessEndpoint):
-    """Operations are numbered from 1."""
+    """Opnums start at 1."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -48,7 +49,7 @@ class OpnumsFromOne(WitnessEndpoint):
 
 @violates("SWN-3.1.4-opnum-2")
 class UnregisterAndNotifySwapped(WitnessEndpoint):
-    """UnRegister and AsyncNotify have each other's numbers."""
+    """The opnums of UnRegister and AsyncNotify are swapped."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -58,7 +59,7 @@ class UnregisterAndNotifySwapped(WitnessEndpoint):
 
 @violates("SWN-3.1.4-opnum-1")
 class RegistersSwapped(WitnessEndpoint):
-    """Register and RegisterEx have each other's numbers."""
+    """The opnums of Register and RegisterEx are swapped."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -68,7 +69,7 @@ class RegistersSwapped(WitnessEndpoint):
 
 @violates("SWN-3.1.4-opnum-3")
 class NotifyMissing(WitnessService):
-    """There is no AsyncNotify."""
+    """The server has no AsyncNotify."""
 
     @override
     def supports(self, opnum: int) -> bool:
@@ -104,7 +105,7 @@ class UnregisterExOnVersion1(WitnessService):
 
 @violates("SWN-V14-3.1.4.6-opnum-5")
 class UnregisterExIsUnregister(WitnessEndpoint):
-    """Operation 5 is answered in the form of UnRegister, without a handle."""
+    """Opnum 5 is answered as UnRegister, without a handle."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -115,7 +116,7 @@ class UnregisterExIsUnregister(WitnessEndpoint):
 
 @violates("RPC-OPNUM-unknown")
 class UnknownOpnumIsBadStub(WitnessEndpoint):
-    """An operation that is not there ends in RPC_X_BAD_STUB_DATA (0x6F7)."""
+    """The server answers an unknown opnum with the fault RPC_X_BAD_STUB_DATA (0x6F7)."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -127,7 +128,7 @@ class UnknownOpnumIsBadStub(WitnessEndpoint):
 
 @violates("RPC-OPNUM-unknown")
 class UnknownOpnumReturns(WitnessEndpoint):
-    """An operation that is not there returns ERROR_CALL_NOT_IMPLEMENTED (0x78)."""
+    """An unknown opnum returns ERROR_CALL_NOT_IMPLEMENTED (0x78) instead of a fault."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -139,7 +140,7 @@ class UnknownOpnumReturns(WitnessEndpoint):
 
 @violates("RPC-OPNUM-unknown")
 class OpnumsModulo256(WitnessEndpoint):
-    """Of an operation number only the lower octet counts."""
+    """The server reads only the low octet of the opnum."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -152,7 +153,7 @@ class OpnumsModulo256(WitnessEndpoint):
 
 @violates("RPC-STUB-truncated", "RPC-STUB-empty-for-params")
 class ShortStubsFilledUp(WitnessEndpoint):
-    """What a stub lacks is read as zeros."""
+    """The server reads missing stub data as zeros."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -162,7 +163,7 @@ class ShortStubsFilledUp(WitnessEndpoint):
 
 @violates("RPC-STUB-empty-for-params")
 class EmptyStubIsNull(WitnessEndpoint):
-    """Parameters that are not there at all are read as nulls."""
+    """The server reads an empty stub as null parameters."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -172,7 +173,7 @@ class EmptyStubIsNull(WitnessEndpoint):
 
 @violates("RPC-STUB-truncated")
 class ShortStubReturnsInvalidParameter(WitnessEndpoint):
-    """A stub that is cut short is a request with NULL for parameters."""
+    """The server processes a truncated Register stub with NULL parameters instead of sending a fault."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -186,7 +187,7 @@ class ShortStubReturnsInvalidParameter(WitnessEndpoint):
 
 @violates("RPC-STUB-extra-bytes")
 class SurplusOctetsRefused(WitnessEndpoint):
-    """Octets behind the last parameter make a stub bad."""
+    """The server rejects a stub with octets after the last parameter."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -195,7 +196,7 @@ class SurplusOctetsRefused(WitnessEndpoint):
 
 @violates("RPC-NDR-drep")
 class RequestsReadLittleEndian(WitnessEndpoint):
-    """Stubs are read as little-endian, whatever the caller declares."""
+    """The server reads stubs as little-endian, whatever the data representation says."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -204,7 +205,7 @@ class RequestsReadLittleEndian(WitnessEndpoint):
 
 @violates("RPC-STUB-null-unique", "SWN-6-idl-unique-strings")
 class NullPointersRefused(WitnessEndpoint):
-    """The strings are [ref]: a null pointer makes a stub bad."""
+    """The server rejects a stub with a null pointer to a string, as if the strings were [ref]."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -220,7 +221,7 @@ class NullPointersRefused(WitnessEndpoint):
 
 @violates("RPC-STUB-string-bounds")
 class StringBoundsNotChecked(WitnessEndpoint):
-    """A string whose counts contradict each other is taken for an empty one."""
+    """The server reads a string with contradictory counts as an empty string."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -234,17 +235,17 @@ class StringBoundsNotChecked(WitnessEndpoint):
             return RegisterExRequest(ProtocolVersion.V2, "", None, "", "", 0, 120)
 
 
-def counts_of(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int, int, int]]:
-    """What stands before each string of a registration: its referent, max_count, offset and actual_count.
+def string_counts(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int, int, int]]:
+    """For each string of a registration, the four words before it: referent, max_count, offset, actual_count.
 
-    The referent does so in NDR64 only.
+    Use the referent in NDR64 only.
     """
     if not isinstance(request, RegisterRequest | RegisterExRequest):
         return
     size = 8 if call.syntax == NDR64 else 4
     share = request.share_name if isinstance(request, RegisterExRequest) else None
     end = 0
-    # In their order in the stub, for one may be the end of another.
+    # In their order in the stub, since one string can be the end of another.
     for text in filter(None, (request.net_name, share, request.ip_address, request.client_computer_name)):
         units = f"{text}\0".encode(
             "utf-16-le" if call.byte_order == "little" else "utf-16-be", "surrogatepass"
@@ -252,39 +253,39 @@ def counts_of(call: ServerCall, request: AnyRequest) -> Iterator[tuple[int, int,
         begin = call.stub.find(units, end)
         end = begin + len(units)
         words = call.stub[:begin][-4 * size :]
-        referent, room, offset, count = (
+        referent, max_count, offset, actual_count = (
             int.from_bytes(words[at : at + size], call.byte_order) for at in range(0, 4 * size, size)
         )
-        yield referent, room, offset, count
+        yield referent, max_count, offset, actual_count
 
 
 @violates("RPC-STUB-string-bounds")
-class RoomyCountsRefused(WitnessEndpoint):
-    """A string has to fill the array that it is in."""
+class LargeMaxCountRefused(WitnessEndpoint):
+    """The server rejects a string with a max_count that differs from its actual_count."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
-        if any(room != count for _, room, _, count in counts_of(call, request)):
+        if any(max_count != actual_count for _, max_count, _, actual_count in string_counts(call, request)):
             raise DecodeError("NetName.max_count", 0, "more than actual_count")
         return request
 
 
-@violates("SWN-6-idl-unique-strings")
+@violates("SWN-6-idl-unique-strings", seen_in="Samba 4.22")
 class ReferentsOf32Bits(WitnessEndpoint):
-    """A referent of NDR64 has to fit into 32 bits, as it has to for Samba."""
+    """The server rejects an NDR64 referent that does not fit into 32 bits."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
         request = super().decode(call)
-        if call.syntax == NDR64 and any(words[0] >> 32 for words in counts_of(call, request)):
+        if call.syntax == NDR64 and any(words[0] >> 32 for words in string_counts(call, request)):
             raise DecodeError("NetName.referent", 0, "the upper 32 bits are not 0")
         return request
 
 
 @violates("SWN-6-idl-keepalive-dword")
 class KeepAliveOfSixteenBits(WitnessEndpoint):
-    """Of KeepAliveTimeout only the lower 16 bits are read."""
+    """The server reads only the low 16 bits of KeepAliveTimeout."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
@@ -295,22 +296,11 @@ class KeepAliveOfSixteenBits(WitnessEndpoint):
 
 
 @violates("SWN-3.1.4.1-returns-success")
-class ListWantsBindingHandle(WitnessEndpoint):
-    """GetInterfaceList demands four octets for its binding handle."""
+class ListNeedsBindingHandle(WitnessEndpoint):
+    """GetInterfaceList rejects a stub without four octets for its binding handle."""
 
     @override
     def decode(self, call: ServerCall) -> AnyRequest:
         if call.opnum == Opnum.GET_INTERFACE_LIST and len(call.stub) < 4:
             raise DecodeError("Handle", 0, "needs 4 octets")
-        return super().decode(call)
-
-
-@violates("SWN-6-idl-no-handle-on-wire")
-class HandlesCutShort(WitnessEndpoint):
-    """A context handle that lacks its last octet is filled up."""
-
-    @override
-    def decode(self, call: ServerCall) -> AnyRequest:
-        if len(call.stub) == 19:
-            call.stub += b"\0"
         return super().decode(call)

@@ -1,4 +1,4 @@
-"""Who may call: too many, too few, and what a refused call does."""
+"""Access checks: who can call, and what a denied call does."""
 
 from __future__ import annotations
 
@@ -21,45 +21,49 @@ if TYPE_CHECKING:
 
 @violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")
 def security_not_enforced(config: ClusterConfig) -> ClusterConfig:
-    """Every method serves everybody, with or without authentication."""
+    """Every method serves every caller, with or without authentication."""
     return with_options(config, enforce_security=False)
 
 
-class Methods(WitnessEndpoint):
-    """A server that lets everybody call some of its methods."""
+class OpenMethods(WitnessEndpoint):
+    """A server with some methods that need no access check.
 
-    open: frozenset[int] = frozenset()
+    Attributes:
+        open_opnums: the opnums of these methods.
+    """
+
+    open_opnums: frozenset[int] = frozenset()
     _opnum = -1
 
     @override
     def call(self, call: ServerCall) -> None:
-        """Take a request in."""
+        """Remember the opnum for `denied`, and process the request."""
         self._opnum = call.opnum
         super().call(call)
 
     @override
     def denied(self, caller: Caller) -> Win32:
-        """The code by which a caller is refused."""
-        return Win32.ERROR_SUCCESS if self._opnum in self.open else super().denied(caller)
+        """The code that a denied caller gets; ERROR_SUCCESS for one that is not denied."""
+        return Win32.ERROR_SUCCESS if self._opnum in self.open_opnums else super().denied(caller)
 
 
 @violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")
-class ListOpenToAll(Methods):
-    """GetInterfaceList serves everybody."""
+class ListOpenToAll(OpenMethods):
+    """GetInterfaceList serves every caller, with or without authentication."""
 
-    open = frozenset({Opnum.GET_INTERFACE_LIST})
+    open_opnums = frozenset({Opnum.GET_INTERFACE_LIST})
 
 
 @violates("SWN-3.1.4-enforce-security", "SWN-5.1-enforce-per-method")
-class NotifyOpenToAll(Methods):
-    """AsyncNotify serves everybody."""
+class NotifyOpenToAll(OpenMethods):
+    """AsyncNotify serves every caller, with or without authentication."""
 
-    open = frozenset({Opnum.ASYNC_NOTIFY})
+    open_opnums = frozenset({Opnum.ASYNC_NOTIFY})
 
 
 @violates("SWN-2.1-method-access-check")
 class AccountsNotChecked(WitnessEndpoint):
-    """Any account will do, whatever the policy says."""
+    """Every account can call, whatever the access policy says."""
 
     @override
     def denied(self, caller: Caller) -> Win32:
@@ -67,8 +71,8 @@ class AccountsNotChecked(WitnessEndpoint):
 
 
 @violates("SWN-2.1-method-access-check")
-class AccountsCheckedForRegisterOnly(Methods):
-    """The policy on accounts is looked at by Register and RegisterEx alone."""
+class AccountsCheckedForRegisterOnly(OpenMethods):
+    """Only Register and RegisterEx check the account against the access policy."""
 
     @override
     def denied(self, caller: Caller) -> Win32:
@@ -78,8 +82,8 @@ class AccountsCheckedForRegisterOnly(Methods):
 
 
 @violates("SWN-3.1.4-denied-no-effect")
-class DeniedButDone(WitnessEndpoint):
-    """A call is carried out first, and refused afterwards."""
+class DeniedAfterExecution(WitnessEndpoint):
+    """The server executes a denied Register or RegisterEx before it rejects the call."""
 
     @override
     def call(self, call: ServerCall) -> None:
@@ -90,7 +94,7 @@ class DeniedButDone(WitnessEndpoint):
 
 @violates("SWN-3.1.4-access-denied")
 class DeniedAsInvalidParameter(WitnessEndpoint):
-    """Who is not let in hears ERROR_INVALID_PARAMETER (0x57)."""
+    """A denied call returns ERROR_INVALID_PARAMETER (0x57)."""
 
     @override
     def denied(self, caller: Caller) -> Win32:
@@ -99,7 +103,7 @@ class DeniedAsInvalidParameter(WitnessEndpoint):
 
 @violates("SWN-2.1-any-user-connect")
 class OnlyAdministratorsConnect(Acceptor):
-    """Only an account called Administrator can log on."""
+    """Only the account Administrator can authenticate."""
 
     @override
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:

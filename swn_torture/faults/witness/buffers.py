@@ -1,4 +1,4 @@
-"""MessageBuffer: lengths, counts, flags and octets of notifications written wrongly."""
+"""MessageBuffer of notifications: wrong lengths, counts, flags and octets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from swn_torture.faults.registry import violates
-from swn_torture.faults.witness.answers import Buffers, Changes, Lists, entries_of, rewritten, with_entries
+from swn_torture.faults.witness.altered_responses import (
+    AlteredAddressLists,
+    AlteredChanges,
+    AlteredNotifications,
+    addresses_of,
+    with_addresses,
+    with_wrong_fields,
+)
 from swn_torture.faults.witness.lists import units_swapped
 from swn_torture.server.state.responses import Responder
 from swn_torture.witness.constants import AddressFlags, InterfaceState, MessageType, ProtocolVersion
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def each_move(suffix: str) -> tuple[str, str, str]:
-    """The requirement that is written for client moves, share moves and IP changes alike."""
+    """Return the ids of a requirement that stands alike for client moves, share moves and IP changes."""
     return (f"SWN-3.1.4.4-move-{suffix}", f"SWN-3.1.4.4-share-{suffix}", f"SWN-3.1.4.4-ip-{suffix}")
 
 
@@ -29,179 +36,190 @@ def each_move(suffix: str) -> tuple[str, str, str]:
 
 
 @violates("SWN-2.2.2.4-type-defined", "SWN-3.1.4.4-change-type", near=("SWN-3.1.4.3-no-more-notifications",))
-class TypesCountFromZero(Buffers):
-    """MessageType counts from 0."""
+class TypesCountFromZero(AlteredNotifications):
+    """The server numbers MessageType from 0, so that every value is one too low."""
 
     @override
-    def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return replace(notified, message_type=notified.message_type - 1)
+    def alter_notification(self, kind: PendingKind, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return replace(notification, message_type=notification.message_type - 1)
 
 
 @violates("SWN-3.1.4.4-move-type", near=("SWN-3.1.4.3-no-more-notifications",))
-class ClientMoveTypedShareMove(Lists):
-    """A client move is called SHARE_MOVE_NOTIFICATION (3)."""
+class ClientMoveTypedShareMove(AlteredAddressLists):
+    """A client move is sent with MessageType SHARE_MOVE_NOTIFICATION (3)."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        moved = notified.message_type == MessageType.CLIENT_MOVE
-        return replace(notified, message_type=MessageType.SHARE_MOVE) if moved else notified
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        moved = notification.message_type == MessageType.CLIENT_MOVE
+        return replace(notification, message_type=MessageType.SHARE_MOVE) if moved else notification
 
 
 @violates("SWN-3.1.4.4-share-type", "SWN-3.1.4.4-ip-type")
-class MovesAllTypedClientMove(Lists):
-    """Share moves and IP changes are called CLIENT_MOVE_NOTIFICATION (2)."""
+class MovesAllTypedClientMove(AlteredAddressLists):
+    """Share moves and IP changes are sent with MessageType CLIENT_MOVE_NOTIFICATION (2)."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return replace(notified, message_type=MessageType.CLIENT_MOVE)
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return replace(notification, message_type=MessageType.CLIENT_MOVE)
 
 
 @violates("SWN-2.2.2.4-buffer-type", *each_move("buffer"))
-class MovesHoldResourceChanges(Lists):
-    """The buffer of a move holds a RESOURCE_CHANGE with the destination's address."""
+class MovesHoldResourceChanges(AlteredAddressLists):
+    """MessageBuffer of a move or IP change holds a RESOURCE_CHANGE named after the first address."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        name = next((str(entry.ipv4) for entry in entries_of(notified)), "")
-        return replace(notified, message_buffer=encode_buffer([ResourceChange(1, name)]))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        name = next((str(entry.ipv4) for entry in addresses_of(notification)), "")
+        return replace(notification, message_buffer=encode_buffer([ResourceChange(1, name)]))
 
 
 @violates("SWN-3.1.4.4-change-buffer")
-class ChangesHoldNameOnly(Changes):
-    """The buffer of a state change holds nothing but the name."""
+class ChangesHoldNameOnly(AlteredChanges):
+    """MessageBuffer of a resource change holds only the name."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        names = [item.resource_name for item in notified.decode().items if isinstance(item, ResourceChange)]
-        return replace(notified, message_buffer="".join(f"{name}\0" for name in names).encode("utf-16-le"))
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        names = [
+            item.resource_name for item in notification.decode().items if isinstance(item, ResourceChange)
+        ]
+        return replace(
+            notification, message_buffer="".join(f"{name}\0" for name in names).encode("utf-16-le")
+        )
 
 
 @violates("SWN-2.2.2.4-count", "SWN-3.1.4.4-change-count")
-class ChangeCountIsZero(Changes):
-    """NumberOfMessages of state changes is 0."""
+class ChangeCountIsZero(AlteredChanges):
+    """NumberOfMessages of a resource change notification is 0."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return replace(notified, number_of_messages=0)
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return replace(notification, number_of_messages=0)
 
 
 @violates("SWN-3.1.4.4-change-count")
-class ChangeCountIsOne(Changes):
-    """NumberOfMessages is 1, however many changes are in the buffer."""
+class ChangeCountIsOne(AlteredChanges):
+    """NumberOfMessages is 1, however many resource changes are in MessageBuffer."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return replace(notified, number_of_messages=1)
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return replace(notification, number_of_messages=1)
 
 
 @violates("SWN-2.2.2.4-count", *each_move("one-message"))
-class MessagesCountAddresses(Lists):
-    """NumberOfMessages of a move counts its addresses, and one more."""
+class MessagesCountAddresses(AlteredAddressLists):
+    """NumberOfMessages of a move or IP change is its number of addresses plus one."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return replace(notified, number_of_messages=1 + len(entries_of(notified)))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return replace(notification, number_of_messages=1 + len(addresses_of(notification)))
 
 
-@violates("SWN-2.2.2.4-buffer-type", *each_move("buffer"), "SWN-3.1.4.4-change-buffer")
-class BufferLongerThanContent(Buffers):
-    """Length and buffer are longer than what is in them, as with Samba in NDR64."""
+# Samba adds 12 octets, and only in NDR64.
+@violates("SWN-2.2.2.4-buffer-type", *each_move("buffer"), "SWN-3.1.4.4-change-buffer", seen_in="Samba 4.22")
+class BufferLongerThanContent(AlteredNotifications):
+    """Length and MessageBuffer are 8 octets longer than their content."""
 
     @override
-    def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return replace(notified, message_buffer=(notified.message_buffer or b"") + bytes(8))
+    def alter_notification(self, kind: PendingKind, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return replace(notification, message_buffer=(notification.message_buffer or b"") + bytes(8))
 
 
 @violates("SWN-2.2.2-little-endian")
-class BuffersBigEndian(Buffers):
+class BuffersBigEndian(AlteredNotifications):
     """The integers in MessageBuffer are big-endian."""
 
     @override
-    def other(self, kind: PendingKind, notified: RespAsyncNotify) -> RespAsyncNotify:
-        buffer = notified.message_buffer or b""
+    def alter_notification(self, kind: PendingKind, notification: RespAsyncNotify) -> RespAsyncNotify:
+        buffer = notification.message_buffer or b""
         header = 8 if kind == "change" else 12
         swapped = b"".join(buffer[at : at + 4][::-1] for at in range(0, header, 4))
-        return replace(notified, message_buffer=swapped + buffer[header:])
+        return replace(notification, message_buffer=swapped + buffer[header:])
 
 
 @violates("SWN-2.2.2-buffer-packed")
-class ChangesAligned(Changes):
-    """RESOURCE_CHANGE structures are filled up to a multiple of 8 octets, and their Length says so."""
+class ChangesAligned(AlteredChanges):
+    """Each RESOURCE_CHANGE is padded to a multiple of 8 octets, and its Length counts the padding."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        parts = [encode_buffer([item]) for item in notified.decode().items]
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        parts = [encode_buffer([item]) for item in notification.decode().items]
         filled = [part + bytes(-len(part) % 8) for part in parts]
         sized = [len(part).to_bytes(4, "little") + part[4:] for part in filled]
-        return replace(notified, message_buffer=b"".join(sized))
+        return replace(notification, message_buffer=b"".join(sized))
 
 
 @violates("SWN-2.2.2-buffer-packed", "SWN-2.2.2.1-size-24")
-class AddressesAligned(Lists):
-    """Each IPADDR_INFO is filled up to 32 octets."""
+class AddressesAligned(AlteredAddressLists):
+    """Each IPADDR_INFO is padded to 32 octets."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        buffer = notified.message_buffer or b""
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        buffer = notification.message_buffer or b""
         entries = b"".join(buffer[at : at + 24] + bytes(8) for at in range(12, len(buffer), 24))
         length = (12 + len(entries)).to_bytes(4, "little")
-        return replace(notified, message_buffer=length + buffer[4:12] + entries)
+        return replace(notification, message_buffer=length + buffer[4:12] + entries)
 
 
 # RESOURCE_CHANGE
 
 
 @violates("SWN-2.2.2.3-length", "SWN-3.1.4.4-change-length")
-class ChangeLengthWithoutTerminator(Changes):
-    """Length of a RESOURCE_CHANGE leaves the terminator of the name out."""
+class ChangeLengthWithoutTerminator(AlteredChanges):
+    """Length of a RESOURCE_CHANGE does not count the terminator of the name."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        sizes = [len(encode_buffer([item])) - 2 for item in notified.decode().items]
-        return rewritten(notified, lambda n: {f"[{n}].Length": sizes[n]})
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        sizes = [len(encode_buffer([item])) - 2 for item in notification.decode().items]
+        return with_wrong_fields(notification, lambda n: {f"[{n}].Length": sizes[n]})
 
 
 @violates("SWN-2.2.2.3-length", "SWN-3.1.4.4-change-length")
-class ChangeLengthWithoutHeader(Changes):
-    """Length of a RESOURCE_CHANGE is that of the name alone."""
+class ChangeLengthWithoutHeader(AlteredChanges):
+    """Length of a RESOURCE_CHANGE counts only the name."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        sizes = [len(encode_buffer([item])) - 8 for item in notified.decode().items]
-        return rewritten(notified, lambda n: {f"[{n}].Length": sizes[n]})
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        sizes = [len(encode_buffer([item])) - 8 for item in notification.decode().items]
+        return with_wrong_fields(notification, lambda n: {f"[{n}].Length": sizes[n]})
 
 
 @violates("SWN-2.2.2.3-name-terminated")
-class ChangeNameUnterminated(Changes):
+class ChangeNameUnterminated(AlteredChanges):
     """ResourceName has no terminator."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        sizes = [len(encode_buffer([item])) - 2 for item in notified.decode().items]
-        return rewritten(
-            notified, lambda n: {f"[{n}].ResourceName.terminator": b"", f"[{n}].Length": sizes[n]}
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        sizes = [len(encode_buffer([item])) - 2 for item in notification.decode().items]
+        return with_wrong_fields(
+            notification, lambda n: {f"[{n}].ResourceName.terminator": b"", f"[{n}].Length": sizes[n]}
         )
 
 
 @violates("SWN-2.2.2.3-name-utf16")
-class ChangeNameBigEndian(Changes):
+class ChangeNameBigEndian(AlteredChanges):
     """ResourceName is UTF-16BE."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        names = [item.resource_name for item in notified.decode().items if isinstance(item, ResourceChange)]
-        return rewritten(notified, lambda n: {f"[{n}].ResourceName": names[n].encode("utf-16-be")})
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        names = [
+            item.resource_name for item in notification.decode().items if isinstance(item, ResourceChange)
+        ]
+        return with_wrong_fields(
+            notification, lambda n: {f"[{n}].ResourceName": names[n].encode("utf-16-be")}
+        )
 
 
 @violates("SWN-2.2.2.3-name-utf16")
-class ChangeNameAscii(Changes):
-    """ResourceName has one octet a character."""
+class ChangeNameAscii(AlteredChanges):
+    """ResourceName has one octet per character."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        names = [item.resource_name for item in notified.decode().items if isinstance(item, ResourceChange)]
-        return rewritten(
-            notified,
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        names = [
+            item.resource_name for item in notification.decode().items if isinstance(item, ResourceChange)
+        ]
+        return with_wrong_fields(
+            notification,
             lambda n: {f"[{n}].ResourceName": names[n].encode(), f"[{n}].Length": 10 + len(names[n])},
         )
 
@@ -210,152 +228,171 @@ class ChangeNameAscii(Changes):
 
 
 @violates("SWN-2.2.2.2-reserved-zero", "SWN-2.2.2.2-reserved-unused", *each_move("reserved"))
-class ReservedNotZero(Lists):
-    """Reserved holds what was in memory."""
+class ReservedNotZero(AlteredAddressLists):
+    """Reserved of an IPADDR_INFO_LIST holds old memory contents (0xCDCDCDCD)."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return rewritten(notified, lambda n: {f"[{n}].Reserved": 0xCDCDCDCD})
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_wrong_fields(notification, lambda n: {f"[{n}].Reserved": 0xCDCDCDCD})
 
 
 @violates("SWN-2.2.2.2-length", *each_move("list-length"))
-class ListLengthWithoutHeader(Lists):
-    """Length of an IPADDR_INFO_LIST is that of its addresses alone."""
+class ListLengthWithoutHeader(AlteredAddressLists):
+    """Length of an IPADDR_INFO_LIST counts only its addresses."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return rewritten(notified, lambda n: {f"[{n}].Length": 24 * len(entries_of(notified))})
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_wrong_fields(
+            notification, lambda n: {f"[{n}].Length": 24 * len(addresses_of(notification))}
+        )
 
 
 @violates("SWN-2.2.2.2-length", *each_move("list-length"))
-class ListLengthOneMore(Lists):
-    """Length of an IPADDR_INFO_LIST counts one octet too many."""
+class ListLengthOneMore(AlteredAddressLists):
+    """Length of an IPADDR_INFO_LIST is one octet too large."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return rewritten(notified, lambda n: {f"[{n}].Length": 13 + 24 * len(entries_of(notified))})
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_wrong_fields(
+            notification, lambda n: {f"[{n}].Length": 13 + 24 * len(addresses_of(notification))}
+        )
 
 
 @violates("SWN-2.2.2.2-instances", *each_move("instances"))
-class InstancesOneMore(Lists):
-    """IPAddrInstances counts one address too many."""
+class InstancesOneMore(AlteredAddressLists):
+    """IPAddrInstances is one too large."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return rewritten(notified, lambda n: {f"[{n}].IPAddrInstances": 1 + len(entries_of(notified))})
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_wrong_fields(
+            notification, lambda n: {f"[{n}].IPAddrInstances": 1 + len(addresses_of(notification))}
+        )
 
 
 @violates("SWN-2.2.2.2-instances", *each_move("instances"))
-class InstancesOneLess(Lists):
-    """IPAddrInstances counts one address too few."""
+class InstancesOneLess(AlteredAddressLists):
+    """IPAddrInstances is one too small."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return rewritten(notified, lambda n: {f"[{n}].IPAddrInstances": len(entries_of(notified)) - 1})
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_wrong_fields(
+            notification, lambda n: {f"[{n}].IPAddrInstances": len(addresses_of(notification)) - 1}
+        )
 
 
 @violates("SWN-2.2.2.2-at-least-one")
-class MovesWithoutAddresses(Lists):
-    """The list of a move is empty."""
+class MovesWithoutAddresses(AlteredAddressLists):
+    """The IPADDR_INFO_LIST of a move or IP change is empty."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, ())
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(notification, ())
 
 
 @violates(*each_move("info-copied"))
-class OnlyFirstAddressTold(Lists):
-    """Of several addresses of a destination only the first is told."""
+class OnlyFirstAddressSent(AlteredAddressLists):
+    """A move or IP change names only the first of several addresses."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, entries_of(notified)[:1])
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(notification, addresses_of(notification)[:1])
 
 
 # IPADDR_INFO
 
 
 @violates(*each_move("ipv4-flag"))
-class Ipv4FlagMissing(Lists):
-    """An IPv4 address is told without IPADDR_V4."""
+class Ipv4FlagMissing(AlteredAddressLists):
+    """IPADDR_INFO of an IPv4 address lacks IPADDR_V4."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(
-            notified, (replace(e, flags=e.flags & ~AddressFlags.V4) for e in entries_of(notified))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, flags=e.flags & ~AddressFlags.V4) for e in addresses_of(notification))
         )
 
 
 @violates("SWN-2.2.2.1-v6-valid", *each_move("ipv6-flag"))
-class Ipv6FlagMissing(Lists):
-    """An IPv6 address is told without IPADDR_V6."""
+class Ipv6FlagMissing(AlteredAddressLists):
+    """IPADDR_INFO of an IPv6 address lacks IPADDR_V6."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(
-            notified, (replace(e, flags=e.flags & ~AddressFlags.V6) for e in entries_of(notified))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, flags=e.flags & ~AddressFlags.V6) for e in addresses_of(notification))
         )
 
 
 @violates("SWN-2.2.2.1-v4-excludes-v6", "SWN-2.2.2.1-v6-excludes-v4")
-class BothAddressFlags(Lists):
-    """IPADDR_V4 and IPADDR_V6 are set on every address."""
+class BothAddressFlags(AlteredAddressLists):
+    """Every IPADDR_INFO has both IPADDR_V4 and IPADDR_V6 set."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, (replace(e, flags=e.flags | 3) for e in entries_of(notified)))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, flags=e.flags | 3) for e in addresses_of(notification))
+        )
 
 
 @violates("SWN-2.2.2.1-ipv4-content", "SWN-2.2.2.1-v4-valid", *each_move("ipv4-value"))
-class Ipv4FieldEmpty(Lists):
-    """The IPV4 field is always zero."""
+class Ipv4FieldEmpty(AlteredAddressLists):
+    """IPV4 of an IPADDR_INFO is always zero."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, (replace(e, ipv4=IPv4Address(0)) for e in entries_of(notified)))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, ipv4=IPv4Address(0)) for e in addresses_of(notification))
+        )
 
 
 @violates("SWN-2.2.2.1-ipv6-content", *each_move("ipv6-value"))
-class Ipv6FieldEmpty(Lists):
-    """The IPV6 field is always zero."""
+class Ipv6FieldEmpty(AlteredAddressLists):
+    """IPV6 of an IPADDR_INFO is always zero."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, (replace(e, ipv6=IPv6Address(0)) for e in entries_of(notified)))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, ipv6=IPv6Address(0)) for e in addresses_of(notification))
+        )
 
 
 @violates("SWN-2.2.2.1-address-byte-order")
-class ToldIpv4Reversed(Lists):
-    """IPV4 is in the byte order of the host."""
+class SentIpv4Reversed(AlteredAddressLists):
+    """IPV4 of an IPADDR_INFO is in host byte order."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(
-            notified, (replace(e, ipv4=IPv4Address(e.ipv4.packed[::-1])) for e in entries_of(notified))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification,
+            (replace(e, ipv4=IPv4Address(e.ipv4.packed[::-1])) for e in addresses_of(notification)),
         )
 
 
 @violates("SWN-2.2.2.1-ipv6-content")
-class ToldIpv6UnitsSwapped(Lists):
-    """The 16-bit units of IPV6 are in the byte order of the host."""
+class SentIpv6UnitsSwapped(AlteredAddressLists):
+    """The 16-bit units of IPV6 of an IPADDR_INFO are in host byte order."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, (replace(e, ipv6=units_swapped(e.ipv6)) for e in entries_of(notified)))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, ipv6=units_swapped(e.ipv6)) for e in addresses_of(notification))
+        )
 
 
 @violates("SWN-2.2.2.1-flags-defined")
-class UndefinedAddressFlag(Lists):
-    """Flags carry an undefined bit (0x20)."""
+class UndefinedAddressFlag(AlteredAddressLists):
+    """Flags of an IPADDR_INFO have the undefined bit 0x20 set."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, (replace(e, flags=e.flags | 0x20) for e in entries_of(notified)))
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, (replace(e, flags=e.flags | 0x20) for e in addresses_of(notification))
+        )
 
 
 @violates("SWN-2.2.2.1-online-offline-exclusive")
 class OnlineAndOffline(Responder):
-    """An address of a client move is online and offline at once."""
+    """An address in a client move is marked online and offline at once."""
 
     @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
@@ -365,7 +402,7 @@ class OnlineAndOffline(Responder):
 
 @violates("SWN-3.1.4.4-move-online", "SWN-2.2.2.1-online")
 class OnlineNeverSet(Responder):
-    """The addresses of a client move are never marked online."""
+    """Addresses in a client move are never marked online."""
 
     @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
@@ -374,7 +411,7 @@ class OnlineNeverSet(Responder):
 
 @violates("SWN-3.1.4.4-move-offline", "SWN-2.2.2.1-offline")
 class OfflineMarkedOnline(Responder):
-    """An address that is not available is marked online all the same."""
+    """An address of an interface that is not AVAILABLE is marked online."""
 
     @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
@@ -383,7 +420,7 @@ class OfflineMarkedOnline(Responder):
 
 @violates("SWN-2.2.2.1-online")
 class OnlineOnVersion1(Responder):
-    """A server of version 1 marks addresses online, too."""
+    """A server of version 1 marks addresses online."""
 
     @override
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:

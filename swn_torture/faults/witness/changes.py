@@ -1,16 +1,15 @@
-"""Interfaces that come, go and change: what is queued, for whom, and what is told of it."""
+"""Interface events: which changes are queued, for which registrations, and what is sent."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from swn_torture.faults.registry import violates, with_options
-from swn_torture.faults.witness.answers import Changes
+from swn_torture.faults.witness.altered_responses import AlteredChanges
 from swn_torture.server.state.names import same_name
 from swn_torture.server.state.registrations import PendingChange, Registration
 from swn_torture.server.state.responses import QueuedNotification, Responder
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 @violates("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state")
 class EventSetsNoState(WitnessService):
-    """An interface event is told on, but the interface keeps its state."""
+    """The server notifies clients of an interface event, but the interface keeps its old state."""
 
     @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
@@ -46,7 +45,7 @@ class EventSetsNoState(WitnessService):
 
 @violates("SWN-3.1.6.1-lookup")
 class EventMatchedByGroupOnly(WitnessService):
-    """An interface event is taken for the first interface of its group, whatever the address."""
+    """An interface event applies to the first interface of its group, whatever its address."""
 
     @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
@@ -58,7 +57,7 @@ class EventMatchedByGroupOnly(WitnessService):
 
 @violates("SWN-3.1.6.1-new-interface")
 class NewInterfaceIgnored(WitnessService):
-    """An event for an interface that is not known is ignored."""
+    """The server ignores an event for an unknown interface."""
 
     @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
@@ -67,12 +66,12 @@ class NewInterfaceIgnored(WitnessService):
         return super().interface_event(group_name, state, **where)
 
 
-class NewInterfaces(WitnessService):
-    """A server whose new interfaces pass through `other` before they are added."""
+class AlteredNewInterfaces(WitnessService):
+    """A server that adds what `alter_new_interface` makes of each new interface."""
 
     @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
-        """An interface event."""
+        """Process an interface event, then replace an interface that it added."""
         known = self.interfaces.find(group_name, where.get("ipv4"), where.get("ipv6"))
         replies = super().interface_event(group_name, state, **where)
         new = self.interfaces.find(group_name, where.get("ipv4"), where.get("ipv6"))
@@ -80,75 +79,56 @@ class NewInterfaces(WitnessService):
             for address in new.addresses:
                 if (rest := self.interfaces.find(group_name, new.ipv4, new.ipv6)) is not None:
                     self.interfaces.remove_address(rest, address)
-            self.interfaces.add(self.other(new))
+            self.interfaces.add(self.alter_new_interface(new))
         return replies
 
-    def other(self, new: Interface) -> Interface:
-        """The interface to add instead."""
+    def alter_new_interface(self, new: Interface) -> Interface:
+        """Return the interface to add instead."""
         return new
 
 
 @violates("SWN-3.1.6.1-new-name", near=("SWN-3.1.4.1-groupname",))
-class NewInterfaceNamedForItsAddress(NewInterfaces):
-    """A new interface is called by its address instead of its group."""
+class NewInterfaceNamedForItsAddress(AlteredNewInterfaces):
+    """The server adds a new interface with a group name made from its address."""
 
     @override
-    def other(self, new: Interface) -> Interface:
+    def alter_new_interface(self, new: Interface) -> Interface:
         return replace(new, group_name=f"IF-{int(new.addresses[0]) & 0xFFFF:04X}")
 
 
 @violates("SWN-3.1.6.1-new-state")
-class NewInterfaceUnknown(NewInterfaces):
-    """A new interface is UNKNOWN, whatever its event says."""
+class NewInterfaceUnknown(AlteredNewInterfaces):
+    """The server adds a new interface with the state UNKNOWN, whatever its event says."""
 
     @override
-    def other(self, new: Interface) -> Interface:
+    def alter_new_interface(self, new: Interface) -> Interface:
         return replace(new, state=InterfaceState.UNKNOWN)
 
 
-# The list is wrong from then on.
-@violates("SWN-3.1.6.1-new-ipv4", near=("SWN-3.1.4.1-groupname",))
-class NewInterfaceGainsIpv4(NewInterfaces):
-    """A new interface with an IPv6 address alone is added with an IPv4 address as well."""
-
-    @override
-    def other(self, new: Interface) -> Interface:
-        return new if new.ipv4 else replace(new, ipv4=IPv4Address("192.0.2.77"))
-
-
-@violates("SWN-3.1.6.1-new-ipv6", near=("SWN-3.1.4.1-groupname",))
-class NewInterfaceGainsIpv6(NewInterfaces):
-    """A new interface with an IPv4 address alone is added with an IPv6 address as well."""
-
-    @override
-    def other(self, new: Interface) -> Interface:
-        return new if new.ipv6 else replace(new, ipv6=IPv6Address("2001:db8::77"))
-
-
-# Who hears
+# Which registrations are notified
 
 
 @violates("SWN-3.1.6.1-queues-change", "SWN-V14-3.1.6.1-network-name")
 class ChangesReachNobody(WitnessService):
-    """A change of an interface is noted, and nobody is told."""
+    """The server notifies no client of an interface change."""
 
     @override
-    def concerned(self, *event: Any) -> list[Registration]:
+    def affected(self, *event: Any) -> list[Registration]:
         return []
 
 
 @violates("SWN-3.1.6.1-other-ip-untouched")
 class ChangesReachEverybody(WitnessService):
-    """A change of an interface is told to all registrations, whatever their address."""
+    """The server notifies every registration of an interface change, whatever its address."""
 
     @override
-    def concerned(self, *event: Any) -> list[Registration]:
+    def affected(self, *event: Any) -> list[Registration]:
         return list(self.registrations)
 
 
 @violates("SWN-V14-3.1.6.1-network-name")
 class ChangesMatchGroupName(WitnessService):
-    """A change is told to those whose NetName is the name of the interface group, as revision 11.0 read."""
+    """A change is queued only if NetName is the interface group name (the rule of revision 11.0)."""
 
     @override
     def name_matches(self, registration: Registration, interface: Interface, net_name: str) -> bool:
@@ -156,17 +136,17 @@ class ChangesMatchGroupName(WitnessService):
 
 
 @violates("SWN-3.1.6.1-queues-change")
-class OnlyFirstRegistrationHears(WitnessService):
-    """Of several registrations for an address only the oldest hears of its changes."""
+class OnlyFirstRegistrationNotified(WitnessService):
+    """Only the oldest of several registrations for an address is notified of its changes."""
 
     @override
-    def concerned(self, *event: Any) -> list[Registration]:
-        return super().concerned(*event)[:1]
+    def affected(self, *event: Any) -> list[Registration]:
+        return super().affected(*event)[:1]
 
 
 @violates("SWN-3.1.6.1-queues-change")
-class OnlyUnavailableTold(WitnessService):
-    """That an interface is AVAILABLE again is not told."""
+class OnlyUnavailableNotified(WitnessService):
+    """The server does not notify a change to AVAILABLE."""
 
     @override
     def queue_change(
@@ -178,7 +158,7 @@ class OnlyUnavailableTold(WitnessService):
 
 @violates("SWN-3.1.6.1-wake-async")
 class ChangesWakeNobody(WitnessService):
-    """A change is queued, but a call that is waiting goes on waiting."""
+    """The server queues a change, but a pending AsyncNotify stays pending."""
 
     @override
     def interface_event(self, group_name: str, state: InterfaceState, **where: Any) -> list[Reply]:
@@ -193,7 +173,7 @@ class ChangesWakeNobody(WitnessService):
 
 @violates("SWN-3.1.6.1-wake-spurious")
 class EventsWakeEverybody(WitnessService):
-    """Every event ends all calls that wait, with nothing to tell."""
+    """Every event completes every pending AsyncNotify with a change to UNKNOWN."""
 
     @override
     def wake(self) -> list[Reply]:
@@ -207,7 +187,7 @@ class EventsWakeEverybody(WitnessService):
 
 @violates("SWN-3.1.4.4-immediate-if-pending")
 class PendingWaitsForNextEvent(WitnessService):
-    """What was pending before the call is told only when something else happens."""
+    """AsyncNotify returns what is already pending only after the next event."""
 
     @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
@@ -223,39 +203,39 @@ class PendingWaitsForNextEvent(WitnessService):
         return replies
 
 
-# What is told
+# What is sent
 
 
 @violates("SWN-3.1.4.4-change-all-drained")
 class LaterChangesLost(Responder):
-    """Of several changes the first is told, and the others are dropped."""
+    """Of several queued changes the server sends the first and drops the others."""
 
     @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
         return super().resource_changes(tuple(changes)[:1])
 
 
-@violates("SWN-3.1.4.4-change-all-drained")
+@violates("SWN-3.1.4.4-change-all-drained", seen_in="Samba 4.22")
 class OneChangeAtATime(Responder):
-    """Each response tells one change, as with Samba."""
+    """Each response carries one change, even if several are queued."""
 
     @override
-    def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
+    def take_kind(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
         rest = deque(registration.changes)
         if kind == "change":
             registration.changes = deque([rest.popleft()])
-        queued = super().tell(registration, kind)
+        queued = super().take_kind(registration, kind)
         registration.changes = rest
         return queued
 
 
 @violates("SWN-3.1.1.3-pending-changes-list")
 class OnlyLastChangeKept(WitnessService):
-    """There is room for one change, and the next one takes its place."""
+    """A new change replaces the changes that are already queued."""
 
     @override
-    def concerned(self, *event: Any) -> list[Registration]:
-        found = super().concerned(*event)
+    def affected(self, *event: Any) -> list[Registration]:
+        found = super().affected(*event)
         for registration in found:
             registration.changes.clear()
         return found
@@ -263,7 +243,7 @@ class OnlyLastChangeKept(WitnessService):
 
 @violates("SWN-3.1.4.4-change-order")
 class ChangesNewestFirst(Responder):
-    """Changes are told in the reverse order."""
+    """The server sends queued changes in reverse order."""
 
     @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
@@ -271,8 +251,8 @@ class ChangesNewestFirst(Responder):
 
 
 @violates("SWN-3.1.1.4-newstate-kept")
-class StateLookedUpWhenTold(Responder):
-    """A queued change tells the state that the interface has when the client asks."""
+class StateLookedUpWhenSent(Responder):
+    """The server sends a queued change with the interface's present state, not the queued state."""
 
     @override
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
@@ -285,7 +265,7 @@ class StateLookedUpWhenTold(Responder):
 
 @violates("SWN-3.1.4.4-change-unavailable", "SWN-2.2.2.3-changetype-values")
 class UnavailableChangeIsTwo(Responder):
-    """ChangeType UNAVAILABLE is 2."""
+    """ChangeType for UNAVAILABLE is 2."""
 
     @override
     def change_type(self, state: InterfaceState) -> ChangeType:
@@ -294,7 +274,7 @@ class UnavailableChangeIsTwo(Responder):
 
 @violates("SWN-3.1.4.4-change-unavailable", "SWN-3.1.4.4-change-otherwise-available")
 class ChangeTypesSwapped(Responder):
-    """What has become AVAILABLE is told to be UNAVAILABLE, and the other way round."""
+    """The server swaps ChangeType AVAILABLE and UNAVAILABLE."""
 
     @override
     def change_type(self, state: InterfaceState) -> ChangeType:
@@ -303,8 +283,8 @@ class ChangeTypesSwapped(Responder):
 
 
 @violates("SWN-3.1.4.4-change-otherwise-available")
-class AvailableToldUnknown(Responder):
-    """What has become AVAILABLE is told to be UNKNOWN (0)."""
+class AvailableSentAsUnknown(Responder):
+    """The server sends a change to AVAILABLE with ChangeType UNKNOWN (0)."""
 
     @override
     def change_type(self, state: InterfaceState) -> ChangeType:
@@ -312,8 +292,8 @@ class AvailableToldUnknown(Responder):
 
 
 @violates("SWN-3.1.6.1-change-state")
-class ChangeTellsOldState(WitnessService):
-    """A change tells the state before it."""
+class ChangeHasOldState(WitnessService):
+    """A change carries the state before the event."""
 
     @override
     def queue_change(
@@ -342,31 +322,31 @@ class ChangeNameEmpty(WitnessService):
 
 @violates("SWN-3.1.6.1-change-name")
 def change_named_for_net_name(config: ClusterConfig) -> ClusterConfig:
-    """ResourceName is the registered NetName, as in the example of the specification."""
+    """ResourceName is the registered NetName, as in the example of MS-SWN 4.1."""
     return with_options(config, resource_name="net-name")
 
 
-@violates("SWN-3.1.6.1-change-name")
+@violates("SWN-3.1.6.1-change-name", seen_in="Samba 4.22")
 def change_named_for_address(config: ClusterConfig) -> ClusterConfig:
-    """ResourceName is the registered address, as with Samba."""
+    """ResourceName is the registered IpAddress."""
     return with_options(config, resource_name="address")
 
 
 @violates("SWN-3.1.4.4-processed-removed-changes")
-class ChangesToldAgain(Responder):
-    """A change that was told stays pending."""
+class ChangesSentAgain(Responder):
+    """A change that was sent stays pending."""
 
     @override
-    def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
+    def take_kind(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
         kept = deque(registration.changes)
-        queued = super().tell(registration, kind)
+        queued = super().take_kind(registration, kind)
         registration.changes = kept
         return queued
 
 
 @violates("SWN-3.1.4.4-waits")
 class NotifyNeverWaits(WitnessService):
-    """AsyncNotify tells the present state of the address when there is no news."""
+    """AsyncNotify with nothing pending returns a change to AVAILABLE at once."""
 
     @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
@@ -377,12 +357,12 @@ class NotifyNeverWaits(WitnessService):
 
 
 @violates("SWN-3.1.4.4-change-name")
-class ChangeNameCutShort(Changes):
-    """The last character of ResourceName is lost."""
+class ChangeNameCutShort(AlteredChanges):
+    """ResourceName lacks its last character."""
 
     @override
-    def change(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        items = notified.decode().items
+    def alter_change(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        items = notification.decode().items
         return RespAsyncNotify.of(
             *(replace(i, resource_name=i.resource_name[:-1]) for i in items if isinstance(i, ResourceChange))
         )

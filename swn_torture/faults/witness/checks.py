@@ -1,4 +1,4 @@
-"""Who is let in: checks of Register and RegisterEx that are missing, too strict, or in the wrong order."""
+"""Checks of Register and RegisterEx: missing, too strict, or in the wrong order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AnyRegister = RegisterRequest | RegisterExRequest
 
 @violates("SWN-3.1.4.2-returns-success")
 class LongClientNamesRefused(RegistrationChecks):
-    """Register refuses a ClientComputerName of more than 128 characters by ERROR_INVALID_PARAMETER (0x57)."""
+    """Register rejects a ClientComputerName of over 128 characters: ERROR_INVALID_PARAMETER (0x57)."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -39,7 +39,7 @@ class LongClientNamesRefused(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-version-mismatch")
 class RegisterTakesVersion2(RegistrationChecks):
-    """Register takes Version 0x00020000, too."""
+    """Register also accepts Version 0x00020000."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -50,7 +50,7 @@ class RegisterTakesVersion2(RegistrationChecks):
 
 @violates("SWN-3.1.4.5-version-mismatch")
 class RegisterExTakesVersion1(RegistrationChecks):
-    """RegisterEx takes Version 0x00010001, too."""
+    """RegisterEx also accepts Version 0x00010001."""
 
     @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
@@ -61,7 +61,7 @@ class RegisterExTakesVersion1(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-version-mismatch", "SWN-3.1.4.5-version-mismatch")
 class OnlyMajorVersionChecked(RegistrationChecks):
-    """Of Version only the upper half is looked at."""
+    """Register and RegisterEx check only the upper 16 bits of Version."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -73,8 +73,8 @@ class OnlyMajorVersionChecked(RegistrationChecks):
 
 
 @violates("SWN-1.7-version-1", "SWN-1.7-version-2")
-class VersionsNumberedPlainly(RegistrationChecks):
-    """The versions of the protocol are the numbers 1 and 2."""
+class VersionsAreOneAndTwo(RegistrationChecks):
+    """Register accepts only Version 1, and RegisterEx only Version 2."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -87,7 +87,7 @@ class VersionsNumberedPlainly(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-version-first")
 class RegisterChecksVersionLast(RegistrationChecks):
-    """Register looks at Version when everything else is right."""
+    """Register checks Version after all other parameters."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -96,7 +96,7 @@ class RegisterChecksVersionLast(RegistrationChecks):
 
 @violates("SWN-3.1.4.5-version-first")
 class RegisterExChecksVersionLast(RegistrationChecks):
-    """RegisterEx looks at Version when everything else is right."""
+    """RegisterEx checks Version after all other parameters."""
 
     @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
@@ -110,7 +110,7 @@ class RegisterExChecksVersionLast(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-null-netname")
 class RegisterTakesNullNetName(RegistrationChecks):
-    """Register takes a NULL NetName for the server's own."""
+    """Register accepts a NULL NetName."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -119,7 +119,7 @@ class RegisterTakesNullNetName(RegistrationChecks):
 
 @violates("SWN-3.1.4.5-null-netname")
 class RegisterExTakesNullNetName(RegistrationChecks):
-    """RegisterEx takes a NULL NetName for the server's own."""
+    """RegisterEx accepts a NULL NetName."""
 
     @override
     def register_ex(self, request: RegisterExRequest) -> Win32:
@@ -128,7 +128,7 @@ class RegisterExTakesNullNetName(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-null-ipaddress", "SWN-3.1.4.5-null-ipaddress")
 class NullAddressTaken(RegistrationChecks):
-    """A NULL IpAddress is taken for any address."""
+    """Register and RegisterEx accept a NULL IpAddress."""
 
     @override
     def names(self, request: AnyRegister) -> Win32:
@@ -141,7 +141,7 @@ class NullAddressTaken(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-null-ipaddress", "SWN-3.1.4.5-null-ipaddress")
 class NullAddressInvalidState(RegistrationChecks):
-    """A NULL IpAddress is refused by ERROR_INVALID_STATE (0x139F), like an address without interface."""
+    """Registering with a NULL IpAddress returns ERROR_INVALID_STATE (0x139F), as for an unknown one."""
 
     @override
     def names(self, request: AnyRegister) -> Win32:
@@ -150,7 +150,7 @@ class NullAddressInvalidState(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-null-clientname", "SWN-3.1.4.5-null-clientname")
 class NullClientNameTaken(RegistrationChecks):
-    """A NULL ClientComputerName is taken for a client without a name."""
+    """Register and RegisterEx accept a NULL ClientComputerName."""
 
     @override
     def names(self, request: AnyRegister) -> Win32:
@@ -159,7 +159,7 @@ class NullClientNameTaken(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-netname-mismatch", "SWN-3.1.4.5-netname-mismatch")
 class AnyNetNameTaken(RegistrationChecks):
-    """NetName is not compared with anything."""
+    """The server accepts any NetName."""
 
     @override
     def is_our_name(self, name: str) -> bool:
@@ -168,7 +168,7 @@ class AnyNetNameTaken(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-netname-mismatch", "SWN-3.1.4.5-netname-mismatch")
 class NetNamePrefixTaken(RegistrationChecks):
-    """A NetName that begins with the server's name is taken for it."""
+    """The server accepts any NetName that begins with its own name."""
 
     @override
     def is_our_name(self, name: str) -> bool:
@@ -180,13 +180,13 @@ class NetNamePrefixTaken(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-sofs-ip-unknown", "SWN-3.1.4.5-sofs-ip-unknown")
 def addresses_never_checked(config: ClusterConfig) -> ClusterConfig:
-    """An address without an interface is as good as any."""
+    """Register and RegisterEx accept an IpAddress that no interface has."""
     return with_options(config, address_check="never")
 
 
 @violates("SWN-3.1.4.2-sofs-ip-unknown")
 class RegisterChecksNoAddress(RegistrationChecks):
-    """Register does not look for the address, whatever shares there are."""
+    """Register accepts an IpAddress that no interface has, even if the server has scale-out shares."""
 
     @override
     def register(self, request: RegisterRequest) -> Win32:
@@ -196,28 +196,28 @@ class RegisterChecksNoAddress(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-ip-of-any-node", "SWN-3.1.4.2-sofs-ip-search", "SWN-3.1.4.5-sofs-ip-search")
 class OnlyOwnAddresses(WitnessService):
-    """Only addresses of the node that is asked can be registered for."""
+    """The server treats the addresses of other nodes as unknown."""
 
     @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
-        if self.is_elsewhere(request.ip_address):
+        if self.is_on_other_node(request.ip_address):
             request = replace(request, ip_address="192.0.2.99")
         return super().register(owner, request)
 
     @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
-        if self.is_elsewhere(request.ip_address):
+        if self.is_on_other_node(request.ip_address):
             request = replace(request, ip_address="192.0.2.99")
         return super().register_ex(owner, request)
 
-    def is_elsewhere(self, address: str | None) -> bool:
+    def is_on_other_node(self, address: str | None) -> bool:
         interface = self.interfaces.by_address(address or "")
         return interface is not None and not self.is_local(interface)
 
 
 @violates("SWN-3.1.4.2-ip-format")
 class Ipv6AddressRefused(RegistrationChecks):
-    """An IPv6 address is an address without an interface."""
+    """The server treats every IPv6 address as unknown."""
 
     @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
@@ -228,7 +228,7 @@ class Ipv6AddressRefused(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-sofs-ip-search")
 class UnavailableAddressRefused(RegistrationChecks):
-    """An address is found only while its interface is AVAILABLE."""
+    """The server treats an address as unknown while its interface is not AVAILABLE."""
 
     @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
@@ -240,7 +240,7 @@ class UnavailableAddressRefused(RegistrationChecks):
 
 @violates("SWN-3.1.4.2-sofs-ip-search", "SWN-3.1.4.5-sofs-ip-search")
 class FirstAddressesSearched(RegistrationChecks):
-    """Of an interface with two addresses only the IPv4 address is looked for."""
+    """Of an interface with both families the server searches only the IPv4 address."""
 
     @override
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
@@ -253,21 +253,21 @@ class FirstAddressesSearched(RegistrationChecks):
 # Shares
 
 
-@violates("SWN-3.1.4.5-share-unknown")
+@violates("SWN-3.1.4.5-share-unknown", seen_in="Samba 4.22")
 def unknown_share_taken(config: ClusterConfig) -> ClusterConfig:
-    """RegisterEx takes any ShareName, as Samba does."""
+    """RegisterEx accepts any ShareName."""
     return with_options(config, unknown_share="accept")
 
 
 @violates("SWN-3.1.4.5-no-sofs-ignore-share")
-def share_looked_for_without_sofs(config: ClusterConfig) -> ClusterConfig:
-    """A ShareName that is no share is refused even if no share is scale-out."""
+def share_checked_without_sofs(config: ClusterConfig) -> ClusterConfig:
+    """RegisterEx rejects an unknown ShareName even if the server has no scale-out share."""
     return with_options(config, unknown_share="refuse")
 
 
 @violates("SWN-3.1.4.5-null-sharename-ok")
 class NullShareRefused(RegistrationChecks):
-    """RegisterEx demands a ShareName."""
+    """RegisterEx with a NULL ShareName returns ERROR_INVALID_PARAMETER (0x57)."""
 
     @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
@@ -278,7 +278,7 @@ class NullShareRefused(RegistrationChecks):
 
 @violates("SWN-3.1.4.5-share-enum-fails")
 class EnumerationFailureIgnored(RegistrationChecks):
-    """RegisterEx goes on when the shares cannot be enumerated."""
+    """RegisterEx ignores ShareName when the shares cannot be enumerated."""
 
     @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
@@ -287,7 +287,7 @@ class EnumerationFailureIgnored(RegistrationChecks):
 
 @violates("SWN-3.1.4.5-share-enum-empty")
 class NoSharesIgnored(RegistrationChecks):
-    """RegisterEx for a share goes on where there is none at all."""
+    """RegisterEx ignores ShareName when the server has no shares."""
 
     @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
@@ -296,8 +296,8 @@ class NoSharesIgnored(RegistrationChecks):
 
 
 @violates("SWN-3.1.4.5-sofs-ip-unknown")
-class NamedShareNotLookedAt(RegistrationChecks):
-    """RegisterEx checks the address for no share but checks that the share is there."""
+class AddressNotCheckedForShare(RegistrationChecks):
+    """RegisterEx checks that the named share exists, but does not check IpAddress for it."""
 
     @override
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
@@ -305,31 +305,31 @@ class NamedShareNotLookedAt(RegistrationChecks):
         return super().share(share_name, interface)
 
 
-# What else is refused or taken
+# What else is rejected or accepted
 
 
 @violates("SWN-3.1.4.2-failure-creates-nothing", "SWN-3.1.4.5-failure-creates-nothing")
 class RefusedButRegistered(WitnessService):
-    """A refused request leaves a registration behind."""
+    """The server inserts a registration although it rejects the request."""
 
     @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
         response = super().register(owner, request)
         if response.context == NULL_HANDLE:
-            self.enter(self.new_registration(owner, request))
+            self.insert(self.new_registration(owner, request))
         return response
 
     @override
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
         response = super().register_ex(owner, request)
         if response.context == NULL_HANDLE:
-            self.enter(self.new_registration(owner, request))
+            self.insert(self.new_registration(owner, request))
         return response
 
 
 @violates("SWN-3.1.4.2-duplicates-allowed")
 class DuplicateRefused(WitnessService):
-    """A client that is registered for an address cannot register for it again."""
+    """Register rejects a client that is already registered for the same address."""
 
     @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
@@ -347,7 +347,7 @@ class DuplicateRefused(WitnessService):
 
 @violates("SWN-3.1.4.2-duplicates-allowed")
 class DuplicateReplaces(WitnessService):
-    """A registration ends when its client registers for the same address again."""
+    """Register removes an earlier registration of the same client for the same address."""
 
     @override
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
@@ -361,7 +361,7 @@ class DuplicateReplaces(WitnessService):
 
 @violates("SWN-3.1.4.5-returns-success", near=("SWN-3.1.4.5-keepalive-zero",))
 class KeepAliveZeroRefused(RegistrationChecks):
-    """RegisterEx refuses KeepAliveTimeout 0 by ERROR_INVALID_PARAMETER (0x57)."""
+    """RegisterEx with KeepAliveTimeout 0 returns ERROR_INVALID_PARAMETER (0x57)."""
 
     @override
     def register_ex(self, request: RegisterExRequest) -> Win32:

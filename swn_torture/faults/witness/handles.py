@@ -1,4 +1,4 @@
-"""Context handles: made badly, found too easily, or not where they should be."""
+"""Context handles: how the server makes them, finds them, and where they are valid."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from swn_torture.server.state.registrations import Owner, Registration
 
-# Made
+# Making handles
 
 
 @violates("SWN-3.1.1.3-key-unique")
 class HandlePerAddress(WitnessService):
-    """Whoever registers for the same address gets the same handle."""
+    """All registrations for the same address get the same handle."""
 
     @override
     def new_registration(self, owner: Owner, request: Any) -> Registration:
@@ -42,16 +42,16 @@ class HandlePerAddress(WitnessService):
         return registration
 
     @override
-    def enter(self, registration: Registration) -> Registration:
+    def insert(self, registration: Registration) -> Registration:
         twin = self.registrations.find(registration.key)
         if twin is not None:
             self.registrations.remove(twin)
-        return super().enter(registration)
+        return super().insert(registration)
 
 
 @violates("SWN-3.1.4.5-entry-key-uuid", "SWN-3.1.4.2-entry-key-uuid")
 class HandleUsedAgain(WitnessService):
-    """The handle of a registration that has ended goes to the next one."""
+    """A new registration gets the handle of one that has ended."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
@@ -69,7 +69,7 @@ class HandleUsedAgain(WitnessService):
 
 @violates("SWN-3.1.4.2-returns-success")
 class RegisterReturnsNullHandle(WitnessService):
-    """Register succeeds with a null handle."""
+    """Register succeeds and returns a null handle."""
 
     @override
     def register(self, owner: Owner, request: Any) -> RegisterResponse:
@@ -78,7 +78,7 @@ class RegisterReturnsNullHandle(WitnessService):
 
 @violates("SWN-3.1.4.5-returns-success")
 class RegisterExReturnsNullHandle(WitnessService):
-    """RegisterEx succeeds with a null handle."""
+    """RegisterEx succeeds and returns a null handle."""
 
     @override
     def register_ex(self, owner: Owner, request: Any) -> RegisterExResponse:
@@ -87,7 +87,7 @@ class RegisterExReturnsNullHandle(WitnessService):
 
 @violates("SWN-3.1.4.2-key-in-ppcontext", "SWN-3.1.4.5-key-in-ppcontext")
 class AnotherHandleReturned(WitnessService):
-    """The handle that is returned is not the one under which the registration is kept."""
+    """The server returns a handle that is not the key of the registration."""
 
     @override
     def register(self, owner: Owner, request: Any) -> RegisterResponse:
@@ -101,8 +101,8 @@ class AnotherHandleReturned(WitnessService):
 
 
 @violates("RPC-CTXH-null-out-on-error")
-class HandleBesideError(WitnessService):
-    """A refused registration returns a handle beside the error."""
+class HandleReturnedWithError(WitnessService):
+    """A rejected registration returns a handle together with its error code."""
 
     @override
     def register(self, owner: Owner, request: Any) -> RegisterResponse:
@@ -115,12 +115,12 @@ class HandleBesideError(WitnessService):
         return replace(response, context=self.new_key()) if response.result else response
 
 
-# Found
+# Finding registrations
 
 
 @violates("RPC-CTXH-attributes")
 class AttributesNotCompared(WitnessService):
-    """Of a handle only the UUID is looked at."""
+    """The server compares only the UUID of a handle, not its attributes."""
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
@@ -129,7 +129,7 @@ class AttributesNotCompared(WitnessService):
 
 @violates("RPC-CTXH-mismatch", "SWN-3.1.4.3-never-issued-handle", "SWN-3.1.4.4-never-issued-handle")
 class OnlyFirstOctetsCompared(WitnessService):
-    """Of a handle only the first eight octets are looked at."""
+    """The server compares only the first eight octets of a handle."""
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
@@ -139,8 +139,8 @@ class OnlyFirstOctetsCompared(WitnessService):
 
 
 @violates("SWN-3.1.4.4-search-by-key", "SWN-3.1.4.3-search-by-key")
-class HandlesNotLookedAt(WitnessService):
-    """A caller's first registration serves every handle that it presents."""
+class HandlesNotCompared(WitnessService):
+    """Every handle finds the caller's first registration."""
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
@@ -149,8 +149,8 @@ class HandlesNotLookedAt(WitnessService):
 
 
 @violates("RPC-CTXH-null-in")
-class NullHandleMeansMine(WitnessService):
-    """A null handle stands for the caller's last registration."""
+class NullHandleFindsLastRegistration(WitnessService):
+    """A null handle finds the caller's last registration."""
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
@@ -160,7 +160,7 @@ class NullHandleMeansMine(WitnessService):
 
 @violates("SWN-3.1.4.4-unknown-handle", "SWN-3.1.4.4-never-issued-handle")
 class UnknownHandleWaits(WitnessService):
-    """AsyncNotify with a handle that stands for nothing waits as if it did."""
+    """AsyncNotify with the handle of no registration stays pending."""
 
     @override
     def async_notify(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
@@ -170,7 +170,7 @@ class UnknownHandleWaits(WitnessService):
 
 @violates("SWN-V14-3.1.4.3-unknown-handle")
 class SecondUnregisterSucceeds(WitnessService):
-    """UnRegister of a handle that was unregistered before is a success again."""
+    """A second UnRegister with the same handle returns ERROR_SUCCESS (0x0)."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
@@ -184,12 +184,12 @@ class SecondUnregisterSucceeds(WitnessService):
         return super().unregister(token, owner, request)
 
 
-# Where
+# Where handles are valid
 
 
 @violates("RPC-CTXH-scope-association")
 class HandlesWorkEverywhere(WitnessService):
-    """A handle works in every association, for whoever has learned it."""
+    """A handle is valid in every association."""
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
@@ -198,7 +198,7 @@ class HandlesWorkEverywhere(WitnessService):
 
 @violates("RPC-CTXH-scope-association")
 class HandlesWorkOnEveryNode(WitnessService):
-    """A handle works on every node of the cluster."""
+    """A handle is valid on every node of the cluster."""
 
     nodes: ClassVar[WeakSet[WitnessService]] = WeakSet()
 
@@ -211,13 +211,13 @@ class HandlesWorkOnEveryNode(WitnessService):
         here = self.registrations.find(handle)
         there = [found for node in self.nodes if (found := node.registrations.find(handle))]
         if here is None and there:
-            self.enter(replace(there[0], owner=owner, changes=deque(), forced=deque(), waiting=deque()))
+            self.insert(replace(there[0], owner=owner, changes=deque(), forced=deque(), waiting=deque()))
         return super().find(owner, handle)
 
 
 @violates("RPC-CTXH-shared-in-association")
 class HandlesBoundToConnection(WitnessService):
-    """A handle works only on the connection on which it was made."""
+    """A handle is valid only on the connection that made it."""
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:

@@ -1,4 +1,4 @@
-"""GetInterfaceList: interfaces that are missing, told wrongly, or at the wrong time."""
+"""GetInterfaceList: when it completes, which interfaces it lists, and what it says of them."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
     from swn_torture.server.state.registrations import Owner
 
 
-class Listing(WitnessService):
-    """A server whose interface lists pass through `other` before they go out."""
+class AlteredInterfaceList(WitnessService):
+    """A server that sends what `alter_list` makes of each interface list."""
 
     @override
     def interface_list(self) -> GetInterfaceListResponse:
-        """The list as it is now."""
+        """Build and alter the present interface list."""
         listed = super().interface_list()
         infos = listed.interface_list and listed.interface_list.interfaces
-        return replace(listed, interface_list=InterfaceList(self.other(infos or ())))
+        return replace(listed, interface_list=InterfaceList(self.alter_list(infos or ())))
 
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
-        """The elements to tell instead."""
-        return tuple(map(self.element, infos))
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+        """Return the elements to list instead."""
+        return tuple(map(self.alter_interface, infos))
 
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
-        """The element to tell instead of one."""
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
+        """Return the element to list instead of one."""
         return info
 
 
-# When
+# When the call completes
 
 
-@violates("SWN-3.1.4.1-wait-available")
+@violates("SWN-3.1.4.1-wait-available", seen_in="Samba 4.22")
 def list_never_waits(config: ClusterConfig) -> ClusterConfig:
-    """The list is told even if no interface is AVAILABLE, as with Samba."""
+    """GetInterfaceList returns the list even if no interface is AVAILABLE."""
     return with_options(config, interface_list_waits="never")
 
 
 @violates("SWN-3.1.4.1-waiting-woken", "SWN-3.1.6.1-wake-interface-list")
 class WaitingListForgotten(WitnessService):
-    """A GetInterfaceList that has to wait is never answered."""
+    """A GetInterfaceList that waits for an AVAILABLE interface never completes."""
 
     @override
     def wake(self) -> list[Reply]:
@@ -63,7 +63,7 @@ class WaitingListForgotten(WitnessService):
 
 @violates("SWN-3.1.4.1-wait-available")
 class NoneAvailableIsAnError(WitnessService):
-    """Without an AVAILABLE interface the call fails with ERROR_NO_MORE_ITEMS (0x103)."""
+    """GetInterfaceList returns ERROR_NO_MORE_ITEMS (0x103) while no interface is AVAILABLE."""
 
     @override
     def get_interface_list(self, token: Hashable, owner: Owner) -> list[Reply]:
@@ -74,7 +74,7 @@ class NoneAvailableIsAnError(WitnessService):
 
 @violates("SWN-3.1.4.1-no-registration-needed")
 class ListNeedsRegistration(WitnessService):
-    """Only those who have registered are told the list."""
+    """GetInterfaceList returns ERROR_ACCESS_DENIED (0x5) to a client without a registration."""
 
     @override
     def get_interface_list(self, token: Hashable, owner: Owner) -> list[Reply]:
@@ -83,48 +83,48 @@ class ListNeedsRegistration(WitnessService):
         return super().get_interface_list(token, owner)
 
 
-# Which
+# Which interfaces
 
 
 @violates("SWN-3.1.4.1-one-info-per-interface")
-class OnlyAvailableListed(Listing):
-    """Interfaces that are not AVAILABLE are left out."""
+class OnlyAvailableListed(AlteredInterfaceList):
+    """The interface list omits interfaces that are not AVAILABLE."""
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return tuple(info for info in infos if info.state == InterfaceState.AVAILABLE)
 
 
 @violates("SWN-3.1.4.1-one-info-per-interface", "SWN-3.1.4.1-all-copied")
-class OnlyWitnessInterfacesListed(Listing):
-    """A node leaves its own interfaces out."""
+class OnlyWitnessInterfacesListed(AlteredInterfaceList):
+    """The interface list of a node omits the node's own interfaces."""
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return tuple(info for info in infos if info.flags & InterfaceFlags.WITNESS)
 
 
 @violates("SWN-3.1.3-interfaces-from-config", "SWN-3.1.4.1-all-copied", near=("SWN-3.1.6.1-new-name",))
-class LastInterfaceMissing(Listing):
-    """The loop over the interfaces ends one too early."""
+class LastInterfaceMissing(AlteredInterfaceList):
+    """The interface list omits the last interface (a loop that ends one too early)."""
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return infos[: max(1, len(infos) - 1)]
 
 
 @violates("SWN-3.1.4.1-all-copied")
-class FirstInterfaceTwice(Listing):
-    """The first interface is listed twice."""
+class FirstInterfaceTwice(AlteredInterfaceList):
+    """The interface list has the first interface twice."""
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return (*infos[:1], *infos)
 
 
 @violates("SWN-3.1.4.1-out-param", near=("RPC-FRAG-response",))
-class ListIsNull(Listing):
-    """The method succeeds and returns no list."""
+class ListIsNull(AlteredInterfaceList):
+    """GetInterfaceList returns ERROR_SUCCESS (0x0) and a NULL list."""
 
     @override
     def interface_list(self) -> GetInterfaceListResponse:
@@ -135,29 +135,29 @@ class ListIsNull(Listing):
 
 
 @violates("SWN-2.2.2.5-groupname-nonempty")
-class GroupNameEmpty(Listing):
-    """InterfaceGroupName is left empty."""
+class GroupNameEmpty(AlteredInterfaceList):
+    """InterfaceGroupName in the interface list is empty."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, group_name="")
 
 
 @violates("SWN-3.1.1.2-groupname-netbios")
-class GroupNameIsLong(Listing):
-    """InterfaceGroupName is a qualified name of more than 15 characters."""
+class GroupNameIsLong(AlteredInterfaceList):
+    """InterfaceGroupName is a fully qualified name of more than 15 characters."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, group_name=f"{info.group_name}.cluster.example.org")
 
 
 @violates("SWN-3.1.4.1-groupname", near=("SWN-3.1.6.1-new-name",))
-class GroupNamesRotated(Listing):
-    """Each interface is told under the group name of the next."""
+class GroupNamesRotated(AlteredInterfaceList):
+    """The interface list gives each interface the group name of the next one."""
 
     @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         names = [info.group_name for info in infos]
         return tuple(
             replace(i, group_name=name) for i, name in zip(infos, names[1:] + names[:1], strict=True)
@@ -170,65 +170,65 @@ class GroupNamesRotated(Listing):
     "SWN-3.1.1.1-service-version-listed",
     near=("SWN-3.1.4.4-unreported-kept",),
 )
-class VersionIsInterfaceVersion(Listing):
-    """Version is that of the RPC interface, 1.1 as a single number (0x00010001 shifted to 0x0101)."""
+class VersionIsInterfaceVersion(AlteredInterfaceList):
+    """Version in the interface list is the RPC interface version 1.1, written as 0x0101."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=0x0101)
 
 
 @violates("SWN-3.1.3-version-highest")
-class Version2CallsItself1(Listing):
-    """A server of version 2 announces version 1."""
+class Version2ListsVersion1(AlteredInterfaceList):
+    """A server of version 2 lists Version 0x00010001."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=ProtocolVersion.V1)
 
 
 @violates("SWN-3.1.3-version-highest")
-class Version1CallsItself2(Listing):
-    """A server of version 1 announces version 2."""
+class Version1ListsVersion2(AlteredInterfaceList):
+    """A server of version 1 lists Version 0x00020000."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=ProtocolVersion.V2)
 
 
 @violates("SWN-3.1.4.1-version")
-class VersionOfOwnInterfacesOnly(Listing):
-    """Only the node's own interfaces carry the server's version, the others 0x00010001."""
+class VersionOfOwnInterfacesOnly(AlteredInterfaceList):
+    """The interface list gives Version 0x00010001 for the interfaces of other nodes."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, version=ProtocolVersion.V1) if info.flags & InterfaceFlags.WITNESS else info
 
 
 @violates("SWN-2.2.2.5-state-values", "SWN-3.1.1.2-state-values", "SWN-3.1.4.1-state")
-class UnavailableIsTwo(Listing):
-    """States are numbered 0, 1, 2, so that UNAVAILABLE is 2."""
+class UnavailableIsTwo(AlteredInterfaceList):
+    """State UNAVAILABLE is 2 in the interface list (states numbered 0, 1, 2)."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, state=2) if info.state == InterfaceState.UNAVAILABLE else info
 
 
 @violates("SWN-3.1.4.1-state", "SWN-3.1.6.1-sets-state")
-class StatesAlwaysAvailable(Listing):
-    """Every interface is told to be AVAILABLE."""
+class StatesAlwaysAvailable(AlteredInterfaceList):
+    """The interface list gives every interface the state AVAILABLE."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, state=InterfaceState.AVAILABLE)
 
 
 @violates("SWN-3.1.4.1-state")
-class UnavailableToldUnknown(Listing):
-    """An UNAVAILABLE interface is told to be UNKNOWN (0)."""
+class UnavailableListedUnknown(AlteredInterfaceList):
+    """The interface list gives an UNAVAILABLE interface the state UNKNOWN (0)."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, state=0) if info.state == InterfaceState.UNAVAILABLE else info
 
 
@@ -236,118 +236,73 @@ class UnavailableToldUnknown(Listing):
 
 
 @violates("SWN-3.1.4.1-ipv4-value", "SWN-2.2.2.5-ipv4-if-flag")
-class ListedIpv4Reversed(Listing):
-    """IPV4 is in the byte order of the host (192.168.3.45 as 2d 03 a8 c0)."""
+class ListedIpv4Reversed(AlteredInterfaceList):
+    """IPV4 in the interface list is in host byte order (192.168.3.45 as 2d 03 a8 c0)."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
 
 
 @violates("SWN-3.1.4.1-ipv6-value", "SWN-2.2.2.5-ipv6-if-flag")
-class ListedIpv6UnitsSwapped(Listing):
-    """The USHORTs of IPV6 are in the byte order of the host."""
+class ListedIpv6UnitsSwapped(AlteredInterfaceList):
+    """The 16-bit units of IPV6 in the interface list are in host byte order."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv6=units_swapped(info.ipv6))
 
 
 @violates("SWN-3.1.4.1-ipv4-flag")
-class ListedIpv4FlagMissing(Listing):
-    """An interface with both families is announced with IPv6 alone."""
+class ListedIpv4FlagMissing(AlteredInterfaceList):
+    """The interface list omits the IPv4 flag of an interface with both families."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         dual = info.flags & 3 == 3
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV4) if dual else info
 
 
 @violates("SWN-3.1.4.1-ipv6-flag")
-class ListedIpv6FlagMissing(Listing):
-    """An interface with both families is announced with IPv4 alone."""
+class ListedIpv6FlagMissing(AlteredInterfaceList):
+    """The interface list omits the IPv6 flag of an interface with both families."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         dual = info.flags & 3 == 3
         return replace(info, flags=info.flags & ~InterfaceFlags.IPV6) if dual else info
 
 
-class LastListed(Listing):
-    """A server that has the last interface with both families pass through `element`, and no other."""
-
-    @override
-    def other(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
-        last = max((n for n, info in enumerate(infos) if info.flags & 3 == 3), default=None)
-        return tuple(self.element(info) if n == last else info for n, info in enumerate(infos))
-
-
-@violates("SWN-3.1.4.1-ipv4-flag")
-class LastIpv4FlagMissing(LastListed):
-    """The last interface is announced with IPv6 alone, though it has both families."""
-
-    @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
-        return replace(info, flags=info.flags & ~InterfaceFlags.IPV4)
-
-
-@violates("SWN-3.1.4.1-ipv6-flag")
-class LastIpv6FlagMissing(LastListed):
-    """The last interface is announced with IPv4 alone, though it has both families."""
-
-    @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
-        return replace(info, flags=info.flags & ~InterfaceFlags.IPV6)
-
-
-@violates("SWN-3.1.4.1-ipv4-value")
-class LastIpv4Reversed(LastListed):
-    """IPV4 of the last interface is in the byte order of the host."""
-
-    @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
-        return replace(info, ipv4=IPv4Address(info.ipv4.packed[::-1]))
-
-
-@violates("SWN-3.1.4.1-ipv6-value")
-class LastIpv6UnitsSwapped(LastListed):
-    """The USHORTs of IPV6 of the last interface are in the byte order of the host."""
-
-    @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
-        return replace(info, ipv6=units_swapped(info.ipv6))
-
-
 @violates("SWN-3.1.4.1-no-address-no-flag")
-class BothFamiliesAnnounced(Listing):
-    """Both address flags are set, whichever addresses there are."""
+class BothFamiliesAnnounced(AlteredInterfaceList):
+    """The interface list sets both address flags on every interface."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags | InterfaceFlags.IPV4 | InterfaceFlags.IPV6)
 
 
 @violates("SWN-3.1.4.1-ipv6-value", "SWN-2.2.2.5-ipv6-if-flag")
-class ListedIpv6IsMapped(Listing):
-    """IPV6 holds the IPv4-mapped form of the IPv4 address."""
+class ListedIpv6IsMapped(AlteredInterfaceList):
+    """IPV6 in the interface list is the IPv4-mapped form of the IPv4 address."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, ipv6=IPv6Address(f"::ffff:{info.ipv4}"))
 
 
 @violates("SWN-2.2.2.5-flags-defined")
-class UndefinedInterfaceFlag(Listing):
-    """Flags carry a bit 0x8 that means something to the server alone."""
+class UndefinedInterfaceFlag(AlteredInterfaceList):
+    """Flags in the interface list have the undefined bit 0x8 set."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags | 8)
 
 
 @violates("SWN-3.1.4.1-witness-flag-local", "SWN-3.1.4.1-determine-local")
 class WitnessFlagEverywhere(WitnessService):
-    """INTERFACE_WITNESS is set on a node's own interfaces, too."""
+    """INTERFACE_WITNESS is set on the node's own interfaces as well."""
 
     @override
     def is_local(self, interface: Interface) -> bool:
@@ -355,17 +310,17 @@ class WitnessFlagEverywhere(WitnessService):
 
 
 @violates("SWN-3.1.4.1-witness-flag-remote", "SWN-3.1.4.1-determine-local")
-class WitnessFlagNowhere(Listing):
+class WitnessFlagNowhere(AlteredInterfaceList):
     """INTERFACE_WITNESS is never set."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         return replace(info, flags=info.flags & ~InterfaceFlags.WITNESS)
 
 
 @violates("SWN-3.1.4.1-witness-flag-remote", "SWN-3.1.4.1-witness-flag-local", "SWN-3.1.4.1-determine-local")
 class WitnessFlagInverted(WitnessService):
-    """INTERFACE_WITNESS is set on a node's own interfaces, and on no others."""
+    """INTERFACE_WITNESS is set on the node's own interfaces and on no others."""
 
     @override
     def is_local(self, interface: Interface) -> bool:
@@ -373,16 +328,16 @@ class WitnessFlagInverted(WitnessService):
 
 
 @violates("SWN-3.1.4.1-witness-flag-remote")
-class WitnessFlagOnlyWhileAvailable(Listing):
-    """INTERFACE_WITNESS is set only where the interface is AVAILABLE."""
+class WitnessFlagOnlyWhileAvailable(AlteredInterfaceList):
+    """INTERFACE_WITNESS is set only on interfaces that are AVAILABLE."""
 
     @override
-    def element(self, info: InterfaceInfo) -> InterfaceInfo:
+    def alter_interface(self, info: InterfaceInfo) -> InterfaceInfo:
         down = info.state != InterfaceState.AVAILABLE
         return replace(info, flags=info.flags & ~InterfaceFlags.WITNESS) if down else info
 
 
 def units_swapped(address: IPv6Address) -> IPv6Address:
-    """An IPv6 address with the octets of each 16-bit unit swapped."""
+    """Return an IPv6 address with the octets of each 16-bit unit swapped."""
     packed = address.packed
     return IPv6Address(b"".join(packed[at : at + 2][::-1] for at in range(0, 16, 2)))

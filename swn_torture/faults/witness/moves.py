@@ -1,4 +1,4 @@
-"""Client moves, share moves and IP changes: who is told, of what, and how often."""
+"""Client moves, share moves and IP changes: which registrations, when, and what is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from swn_torture.faults.registry import violates, with_options
-from swn_torture.faults.witness.answers import Lists, entries_of, with_entries
+from swn_torture.faults.witness.altered_responses import AlteredAddressLists, addresses_of, with_addresses
 from swn_torture.server.state.names import same_name
 from swn_torture.server.state.registrations import Selection
 from swn_torture.server.state.responses import Responder
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from swn_torture.server.state.responses import QueuedNotification
     from swn_torture.witness.messages import RespAsyncNotify
 
-# Who
+# Which registrations
 
 
 @violates("SWN-3.1.6.2-match-client")
 class MoveReachesOthers(WitnessService):
-    """A client is moved, and all others with it."""
+    """The server sends the move of one client to all clients."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -38,8 +38,8 @@ class MoveReachesOthers(WitnessService):
 
 
 @violates("SWN-3.1.6.2-match-client")
-class MoveReachesNamesakes(WitnessService):
-    """A move is told to all clients whose names begin like that of the client."""
+class MoveMatchesNamePrefix(WitnessService):
+    """The server sends a move to all clients whose names begin with the name of the moved client."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -52,7 +52,7 @@ class MoveReachesNamesakes(WitnessService):
 
 @violates("SWN-3.1.6.2-match-client")
 class MoveReachesOneRegistration(WitnessService):
-    """Of several registrations of a client only one is told to move."""
+    """Only one of several registrations of a moved client is notified."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -63,7 +63,7 @@ class MoveReachesOneRegistration(WitnessService):
 
 @violates("SWN-3.1.4.4-move-both-versions")
 class MoveSkipsVersion1(WitnessService):
-    """Registrations of version 1 are not told to move."""
+    """The server does not notify registrations of version 1 of a client move."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -74,7 +74,7 @@ class MoveSkipsVersion1(WitnessService):
 
 @violates("SWN-3.1.6.3-match", "SWN-3.1.4.5-share-flag-false")
 class ShareMoveReachesWholeClient(WitnessService):
-    """A share move is told to all registrations of the client, whatever their share."""
+    """The server sends a share move to all registrations of the client, whatever their share."""
 
     @override
     def selected(
@@ -90,7 +90,7 @@ class ShareMoveReachesWholeClient(WitnessService):
 
 @violates("SWN-3.1.6.3-match")
 class ShareMoveReachesOtherClients(WitnessService):
-    """A share move that names a client is told to all who watch the share."""
+    """The server sends a share move for one client to every client registered for the share."""
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -98,8 +98,8 @@ class ShareMoveReachesOtherClients(WitnessService):
 
 
 @violates("SWN-3.1.6.4-match", "SWN-3.1.4.5-ip-flag-false")
-class IpChangeWithoutBeingAsked(WitnessService):
-    """IP changes are told to those who have not asked for them, too."""
+class IpChangeWithoutFlag(WitnessService):
+    """The server sends IP changes to registrations without WITNESS_REGISTER_IP_NOTIFICATION."""
 
     @override
     def register_ex(self, owner: Any, request: Any) -> Any:
@@ -112,7 +112,7 @@ class IpChangeWithoutBeingAsked(WitnessService):
 
 @violates("SWN-3.1.4.5-ip-flag-true", "SWN-3.1.6.4-match")
 class IpFlagIsAnotherBit(WitnessService):
-    """WITNESS_REGISTER_IP_NOTIFICATION is looked for in bit 1 instead of bit 0."""
+    """The server reads WITNESS_REGISTER_IP_NOTIFICATION from bit 1 instead of bit 0."""
 
     @override
     def register_ex(self, owner: Any, request: Any) -> Any:
@@ -123,18 +123,18 @@ class IpFlagIsAnotherBit(WitnessService):
         return response
 
 
-@violates("SWN-3.1.6.4-all-causes")
-def ip_changes_never_told(config: ClusterConfig) -> ClusterConfig:
-    """No change of an address is told as IP_CHANGE, as with Samba."""
+@violates("SWN-3.1.6.4-all-causes", seen_in="Samba 4.22")
+def ip_changes_never_sent(config: ClusterConfig) -> ClusterConfig:
+    """The server never sends IP_CHANGE."""
     return with_options(config, ip_change_causes=())
 
 
-class TellsVersion1(Responder):
-    """Tells share moves and IP changes whatever the versions of server and client."""
+class NotifiesVersion1(Responder):
+    """Sends share moves and IP changes whatever the versions of server and client."""
 
     @override
     def deliverable(self, registration: Registration) -> list[PendingKind]:
-        """The pending kinds that may be told now."""
+        """Return the pending kinds that can be sent now."""
         pending = registration.pending_kinds()
         return [kind for kind in self.options.pending_order if kind in pending]
 
@@ -145,9 +145,9 @@ class TellsVersion1(Responder):
     "SWN-3.1.4.2-v2-client-version",
 )
 class ShareMoveReachesVersion1(WitnessService):
-    """A registration of version 1 is told of share moves of any share."""
+    """The server notifies registrations of version 1 of the moves of any share."""
 
-    responder = TellsVersion1
+    responder = NotifiesVersion1
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -159,9 +159,9 @@ class ShareMoveReachesVersion1(WitnessService):
 
 @violates("SWN-3.1.4.4-ip-needs-v2-client", "SWN-3.1.4.2-v2-no-ip-notification")
 class IpChangeReachesVersion1(WitnessService):
-    """A registration of version 1 is told of changed addresses."""
+    """The server notifies registrations of version 1 of IP changes."""
 
-    responder = TellsVersion1
+    responder = NotifiesVersion1
 
     @override
     def register(self, owner: Any, request: Any) -> Any:
@@ -174,9 +174,9 @@ class IpChangeReachesVersion1(WitnessService):
 
 @violates("SWN-3.1.4.4-share-needs-v2-server", "SWN-3.1.6.3-v2-only", "SWN-2.2.2.4-share-move-v2-only")
 class ShareMoveFromVersion1(WitnessService):
-    """A server of version 1 tells share moves."""
+    """A server of version 1 sends share moves."""
 
-    responder = TellsVersion1
+    responder = NotifiesVersion1
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -187,12 +187,12 @@ class ShareMoveFromVersion1(WitnessService):
 
 @violates("SWN-3.1.4.4-ip-needs-v2-server", "SWN-3.1.6.4-v2-only", "SWN-2.2.2.4-ip-change-v2-only")
 class IpChangeFromVersion1(WitnessService):
-    """A server of version 1 tells changed addresses."""
+    """A server of version 1 sends IP changes."""
 
-    responder = TellsVersion1
+    responder = NotifiesVersion1
 
     @override
-    def clients_watching_addresses(self) -> list[str]:
+    def clients_with_ip_notifications(self) -> list[str]:
         return list(dict.fromkeys(r.client_name for r in self.registrations))
 
     @override
@@ -207,7 +207,7 @@ class IpChangeFromVersion1(WitnessService):
 
 @violates("SWN-3.1.6.2-wake")
 class ClientMoveWakesNobody(WitnessService):
-    """A move is noted, but a call that is waiting goes on waiting."""
+    """The server queues a client move, but a pending AsyncNotify stays pending."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -217,8 +217,8 @@ class ClientMoveWakesNobody(WitnessService):
 
 
 @violates("SWN-3.1.6.3-wake", "SWN-3.1.4.4-wakes-on-share-move", "SWN-3.1.4.4-share-type")
-class ShareMovesNeverTold(WitnessService):
-    """A share move is noted, and never told."""
+class ShareMovesNeverSent(WitnessService):
+    """The server never sends a share move."""
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -227,19 +227,19 @@ class ShareMovesNeverTold(WitnessService):
 
 @violates("SWN-3.1.6.4-wake", "SWN-3.1.4.4-wakes-on-ip-change")
 class IpChangesForgotten(WitnessService):
-    """A changed address is noted, and never told."""
+    """The server drops IP changes instead of queuing them."""
 
     @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
         return []
 
 
-# What
+# What is sent
 
 
 @violates("SWN-3.1.6.2-set-move", "SWN-3.1.1.3-pending-move-latest")
 class FirstMoveKept(WitnessService):
-    """A move that has not been told is not replaced by a later one."""
+    """A later client move does not replace one that is still pending."""
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -250,7 +250,7 @@ class FirstMoveKept(WitnessService):
 
 @violates("SWN-3.1.6.3-set")
 class FirstShareMoveKept(WitnessService):
-    """A share move that has not been told is not replaced by a later one."""
+    """A later share move does not replace one that is still pending."""
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
@@ -262,7 +262,7 @@ class FirstShareMoveKept(WitnessService):
 
 @violates("SWN-3.1.6.4-set")
 class FirstIpChangeKept(WitnessService):
-    """An IP change that has not been told is not replaced by a later one."""
+    """A later IP change does not replace one that is still pending."""
 
     @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
@@ -272,51 +272,55 @@ class FirstIpChangeKept(WitnessService):
         return self.wake()
 
 
-class KeepsTold(Responder):
-    """A server that keeps what it has told of one kind."""
+class KeepsSentNotification(Responder):
+    """A server that keeps what it has sent of one kind pending.
 
-    kept: PendingKind
+    Attributes:
+        kept_kind: the kind.
+    """
+
+    kept_kind: PendingKind
 
     @override
-    def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
-        """The response for one pending kind."""
+    def take_kind(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
+        """Build the response for one pending kind, and restore what was pending."""
         before = registration.client_move, registration.share_move, registration.ip_change
-        queued = super().tell(registration, kind)
-        if kind == self.kept:
+        queued = super().take_kind(registration, kind)
+        if kind == self.kept_kind:
             registration.client_move, registration.share_move, registration.ip_change = before
         return queued
 
 
 @violates("SWN-3.1.4.4-processed-removed-move")
-class ClientMoveToldAgain(KeepsTold):
-    """A move that was told stays pending."""
+class ClientMoveSentAgain(KeepsSentNotification):
+    """A client move that was sent stays pending."""
 
-    kept = "client-move"
+    kept_kind = "client-move"
 
 
 @violates("SWN-3.1.4.4-processed-removed-share")
-class ShareMoveToldAgain(KeepsTold):
-    """A share move that was told stays pending."""
+class ShareMoveSentAgain(KeepsSentNotification):
+    """A share move that was sent stays pending."""
 
-    kept = "share-move"
+    kept_kind = "share-move"
 
 
 @violates("SWN-3.1.4.4-processed-removed-ip")
-class IpChangeToldAgain(KeepsTold):
-    """An IP change that was told stays pending."""
+class IpChangeSentAgain(KeepsSentNotification):
+    """An IP change that was sent stays pending."""
 
-    kept = "ip-change"
+    kept_kind = "ip-change"
 
 
 @violates("SWN-3.1.4.4-unreported-kept")
 class OtherKindsForgotten(Responder):
-    """What is pending of other kinds is forgotten with each response."""
+    """Each response drops what is pending of the other kinds."""
 
     @override
-    def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
-        queued = super().tell(registration, kind)
-        for other in registration.pending_kinds():
-            registration.forget(other)
+    def take_kind(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
+        queued = super().take_kind(registration, kind)
+        for other_kind in registration.pending_kinds():
+            registration.clear_pending(other_kind)
         return queued
 
 
@@ -331,18 +335,20 @@ class MoveNamesAllInterfaces(Responder):
 
 @violates("SWN-2.2.2.2-destination-addresses")
 class MoveNamesOthers(Responder):
-    """A move names the addresses of every node but the destination."""
+    """A move names the addresses of every node except the destination."""
 
     @override
     def destination(self, name: str) -> tuple[Interface, ...]:
-        wanted = super().destination(name)
-        return tuple(i for i in self.interfaces if i not in wanted)
+        right = super().destination(name)
+        return tuple(i for i in self.interfaces if i not in right)
 
 
 @violates("SWN-3.1.4.4-move-ipv6-value", "SWN-3.1.4.4-share-ipv6-value")
-class MoveNamesIpv4Only(Lists):
-    """The IPv6 addresses of a destination are left out."""
+class MoveNamesIpv4Only(AlteredAddressLists):
+    """A move omits the IPv6 addresses of its destination."""
 
     @override
-    def addresses_told(self, notified: RespAsyncNotify) -> RespAsyncNotify:
-        return with_entries(notified, [entry for entry in entries_of(notified) if entry.flags & 1])
+    def alter_addresses(self, notification: RespAsyncNotify) -> RespAsyncNotify:
+        return with_addresses(
+            notification, [entry for entry in addresses_of(notification) if entry.flags & 1]
+        )

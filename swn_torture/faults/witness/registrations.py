@@ -1,4 +1,4 @@
-"""What a registration is made of, and when it ends."""
+"""Registrations: what they hold from the start, and when they end."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import ContextHandle
 
 
-class Entering(WitnessService):
-    """A server whose registrations pass through `other` before they are entered."""
+class AlteredRegistrations(WitnessService):
+    """A server that lets `alter_registration` change each registration before it inserts it."""
 
     @override
-    def enter(self, registration: Registration) -> Registration:
-        """Insert a registration."""
-        self.other(registration)
-        return super().enter(registration)
+    def insert(self, registration: Registration) -> Registration:
+        """Alter and insert a registration."""
+        self.alter_registration(registration)
+        return super().insert(registration)
 
-    def other(self, registration: Registration) -> None:
-        """What to change."""
+    def alter_registration(self, registration: Registration) -> None:
+        """Change the new registration."""
 
 
-# Entered or not
+# Inserted or not
 
 
 @violates(
@@ -53,31 +53,31 @@ class Entering(WitnessService):
     "SWN-4.1-example-sequence",
 )
 class RegisteredButForgotten(WitnessService):
-    """Registering gives a handle, and no registration stands behind it."""
+    """Registering returns a handle, but the server inserts no registration."""
 
     @override
-    def enter(self, registration: Registration) -> Registration:
+    def insert(self, registration: Registration) -> Registration:
         return registration
 
 
 @violates("SWN-3.1.4.5-creates-entry", "SWN-2.2.1.1-registerex-handle")
 class RegisterExForgotten(WitnessService):
-    """RegisterEx gives a handle, and no registration stands behind it."""
+    """RegisterEx returns a handle, but the server inserts no registration."""
 
     @override
-    def enter(self, registration: Registration) -> Registration:
-        return registration if registration.timeout is not None else super().enter(registration)
+    def insert(self, registration: Registration) -> Registration:
+        return registration if registration.timeout is not None else super().insert(registration)
 
 
-# What it is made of
+# What a registration holds
 
 
 @violates("SWN-3.1.4.2-entry-clientname", "SWN-3.1.4.5-entry-clientname")
-class ClientNameOfAddress(Entering):
-    """All registrations for an address have the client name of the first one."""
+class ClientNameOfFirstRegistration(AlteredRegistrations):
+    """All registrations for an address get the client name of the first one."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         for earlier in self.registrations:
             if earlier.ip_address == registration.ip_address:
                 registration.client_name = earlier.client_name
@@ -85,81 +85,81 @@ class ClientNameOfAddress(Entering):
 
 
 @violates("SWN-3.1.4.2-entry-netname", "SWN-3.1.4.5-entry-netname")
-class NetNameIsClientName(Entering):
-    """The network name of a registration is that of the client."""
+class NetNameIsClientName(AlteredRegistrations):
+    """The server stores the client name as the NetName of a registration."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         registration.net_name = registration.client_name
 
 
-class FirstAddress(Entering):
-    """A server that enters some registrations for the first address of the list."""
+class StoresFirstAddress(AlteredRegistrations):
+    """A server that stores the first address of the interface list in some registrations."""
 
-    def concerns(self, registration: Registration) -> bool:
-        """Whether to change a registration."""
+    def applies_to(self, registration: Registration) -> bool:
+        """Whether to change this registration."""
         raise NotImplementedError
 
     @override
-    def other(self, registration: Registration) -> None:
-        """Give it another address."""
+    def alter_registration(self, registration: Registration) -> None:
+        """Replace the address of a registration that `applies_to` selects."""
         first = next(iter(self.interfaces), None)
-        if first is not None and self.concerns(registration):
+        if first is not None and self.applies_to(registration):
             registration.ip_address = str(first.addresses[0])
 
 
 @violates("SWN-3.1.4.2-entry-ipaddress")
-class RegisterTakesFirstAddress(FirstAddress):
-    """Every registration by Register is for the first address of the list."""
+class RegisterTakesFirstAddress(StoresFirstAddress):
+    """Register stores the first address of the interface list instead of IpAddress."""
 
     @override
-    def concerns(self, registration: Registration) -> bool:
+    def applies_to(self, registration: Registration) -> bool:
         return registration.timeout is None
 
 
 @violates("SWN-3.1.4.5-entry-ipaddress")
-class RegisterExTakesFirstAddress(FirstAddress):
-    """Every registration by RegisterEx is for the first address of the list."""
+class RegisterExTakesFirstAddress(StoresFirstAddress):
+    """RegisterEx stores the first address of the interface list instead of IpAddress."""
 
     @override
-    def concerns(self, registration: Registration) -> bool:
+    def applies_to(self, registration: Registration) -> bool:
         return registration.timeout is not None
 
 
 @violates("SWN-3.1.4.5-entry-client-version")
-class Version2EnteredAs1(Entering):
-    """A registration by RegisterEx counts as one of version 1."""
+class Version2EnteredAs1(AlteredRegistrations):
+    """RegisterEx makes a registration of version 1."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         registration.version = ProtocolVersion.V1
 
 
 @violates("SWN-3.1.4.5-entry-sharename", "SWN-3.1.4.5-share-flag-true")
-class ShareNameForgotten(Entering):
-    """ShareName is checked, but not kept."""
+class ShareNameForgotten(AlteredRegistrations):
+    """RegisterEx checks ShareName but does not store it."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         registration.share_name, registration.share_notifications = None, False
 
 
 @violates("SWN-3.1.4.5-share-flag-true")
-class ShareNotificationsNeedIpFlag(Entering):
-    """Share moves are told only to those who have asked for IP changes, too."""
+class ShareNotificationsNeedIpFlag(AlteredRegistrations):
+    """The server sends share moves only to registrations that also ask for IP notifications."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         registration.share_notifications &= registration.ip_notifications
 
 
 @violates("SWN-3.1.4.2-v2-sharename-empty")
-class Version1WatchesFirstShare(Entering):
-    """A registration by Register is one for the first share of the server."""
+class Version1WatchesFirstShare(AlteredRegistrations):
+    """Register stores the first share of the server as ShareName."""
 
     @override
-    def other(self, registration: Registration) -> None:
-        if registration.timeout is None and (shares := self._registration_checks.visible_shares()):
+    def alter_registration(self, registration: Registration) -> None:
+        if registration.timeout is None and (shares := self.checks.visible_shares()):
             registration.share_name = shares[0].name
 
 
@@ -167,28 +167,39 @@ class Version1WatchesFirstShare(Entering):
 
 
 @violates("SWN-3.1.4.2-no-initial-changes", "SWN-3.1.4.5-no-initial-changes")
-class PresentStateToldFirst(Entering):
-    """The first notification of a registration is the present state of its interface."""
+class PresentStateSentFirst(AlteredRegistrations):
+    """A new registration has the present state of its interface pending."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         interface = self.interfaces.by_address(registration.ip_address)
         if interface is not None:
             registration.changes.append(PendingChange(interface.group_name, interface.state))
 
 
-@violates("SWN-3.1.4.2-no-initial-move", "SWN-3.1.4.5-no-initial-move")
-class MovedAtOnce(Entering):
-    """Every client is told to move as soon as it has registered."""
+@violates("SWN-3.1.4.2-no-initial-changes", "SWN-3.1.4.5-no-initial-changes")
+class UnavailableSentFirst(AlteredRegistrations):
+    """A new registration for an address that is UNAVAILABLE has that state pending as a change."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
+        interface = self.interfaces.by_address(registration.ip_address)
+        if interface is not None and interface.state is InterfaceState.UNAVAILABLE:
+            registration.changes.append(PendingChange(interface.group_name, interface.state))
+
+
+@violates("SWN-3.1.4.2-no-initial-move", "SWN-3.1.4.5-no-initial-move")
+class MovedAtOnce(AlteredRegistrations):
+    """A new registration has a client move pending."""
+
+    @override
+    def alter_registration(self, registration: Registration) -> None:
         registration.client_move = self.node
 
 
 @violates("SWN-3.1.4.5-no-initial-share")
-class OldShareMoveInherited(Entering):
-    """A new registration for a share inherits the last move of it."""
+class OldShareMoveInherited(AlteredRegistrations):
+    """A new registration for a share has the last share move pending."""
 
     _last: str | None = None
 
@@ -198,24 +209,24 @@ class OldShareMoveInherited(Entering):
         return super().share_move(selection, destination)
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         if registration.share_notifications:
             registration.share_move = self._last
 
 
 @violates("SWN-3.1.4.5-no-initial-ip")
-class AddressesChangedAtOnce(Entering):
-    """Who watches addresses is told that they change as soon as it has registered."""
+class AddressesChangedAtOnce(AlteredRegistrations):
+    """A new registration that asks for IP notifications has an IP change pending."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         if registration.ip_notifications:
             registration.ip_change = self.node
 
 
 @violates("SWN-3.1.4.2-no-initial-changes", "SWN-3.1.4.5-no-initial-changes")
-class OldNewsInherited(Entering):
-    """A new registration inherits the last change that its address has seen."""
+class LastChangeInherited(AlteredRegistrations):
+    """A new registration has the last interface change pending."""
 
     _last: PendingChange | None = None
 
@@ -225,34 +236,56 @@ class OldNewsInherited(Entering):
         return super().interface_event(group_name, state, **where)
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         if self._last is not None:
             registration.changes.append(self._last)
 
 
 @violates("SWN-3.1.4.2-v2-pending-share-empty", "SWN-3.1.4.2-v2-pending-ip-empty")
-class Version1PendingFromTheStart(Entering):
-    """A registration by Register has a share move and an IP change pending."""
+class Version1PendingFromTheStart(AlteredRegistrations):
+    """A registration made by Register has a share move and an IP change pending."""
 
     @override
-    def other(self, registration: Registration) -> None:
+    def alter_registration(self, registration: Registration) -> None:
         if registration.timeout is None:
             registration.version = ProtocolVersion.V2
             registration.share_move = registration.ip_change = self.node
 
 
-# The end
+# When it ends
 
 
 @violates("SWN-3.1.4.3-removes-entry", "SWN-3.1.4.3-no-more-notifications")
 class UnregisterRemovesNothing(WitnessService):
-    """UnRegister says success and does nothing."""
+    """UnRegister returns success and removes nothing."""
 
     @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
         if self.find(owner, request.context) is None:
             return super().unregister(token, owner, request)
         return [Reply(token, UnRegisterResponse(Win32.ERROR_SUCCESS))]
+
+
+@violates("SWN-3.1.4.3-removes-entry")
+class UnregisterRemovesHandleOnly(WitnessService):
+    """UnRegister invalidates the handle, but keeps the registration."""
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._invalid_handles: set[ContextHandle] = set()
+
+    @override
+    def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
+        return None if handle in self._invalid_handles else super().find(owner, handle)
+
+    @override
+    def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
+        registration = self.find(owner, request.context)
+        replies = super().unregister(token, owner, request)
+        if registration is not None:
+            self._invalid_handles.add(registration.key)
+            self.registrations.add(registration)
+        return replies
 
 
 @violates("SWN-3.1.4.3-search-by-key")
@@ -267,7 +300,7 @@ class UnregisterRemovesTheOldest(WitnessService):
 
 @violates("SWN-3.1.4.3-search-by-key")
 class UnregisterRemovesAll(WitnessService):
-    """UnRegister removes all registrations of the same client."""
+    """UnRegister removes all registrations of the caller's association."""
 
     @override
     def unregister(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
@@ -279,7 +312,7 @@ class UnregisterRemovesAll(WitnessService):
 
 @violates("SWN-V14-3.1.4.6-removes")
 class UnregisterExRemovesNothing(WitnessService):
-    """UnRegisterEx says success, takes the handle away and keeps the registration."""
+    """UnRegisterEx returns success and a null handle, but keeps the registration."""
 
     @override
     def unregister_ex(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
@@ -303,7 +336,7 @@ class UnregisterExRemovesTheNewest(WitnessService):
 
 @violates("SWN-V14-3.1.4.6-null-handle")
 class UnregisterExKeepsHandle(WitnessService):
-    """UnRegisterEx gives the handle back instead of a null one."""
+    """UnRegisterEx returns the handle instead of a null handle."""
 
     @override
     def unregister_ex(self, token: Hashable, owner: Owner, request: Any) -> list[Reply]:
@@ -315,7 +348,7 @@ class UnregisterExKeepsHandle(WitnessService):
 
 @violates("SWN-3.1.6.5-delete-on-timeout", "RPC-CTXH-rundown")
 class RegistrationsOutliveClients(WitnessService):
-    """A registration stays when its client has gone."""
+    """Registrations stay after the client's association has ended."""
 
     @override
     def rundown(self, association: Hashable) -> None:
@@ -324,7 +357,7 @@ class RegistrationsOutliveClients(WitnessService):
 
 @violates("RPC-CTXH-rundown-pending")
 class PendingOutlivesClients(WitnessService):
-    """A registration for which a call is outstanding stays when its client has gone."""
+    """A registration with a pending AsyncNotify stays after the client's association has ended."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
@@ -343,17 +376,17 @@ class PendingOutlivesClients(WitnessService):
                 self.remove(registration)
 
 
-_KEPT: WeakKeyDictionary[ShareTable, dict[str, RegistrationList]] = WeakKeyDictionary()
-"""Registrations by node, by the shares of the cluster, which live as long as that."""
+_KEPT_LISTS: WeakKeyDictionary[ShareTable, dict[str, RegistrationList]] = WeakKeyDictionary()
+"""Registrations by node, for each cluster. The key is its share table, which lives as long as the cluster."""
 
 
 @violates("SWN-3.1.3-registrations-empty")
 class RegistrationsSurviveRestart(WitnessService):
-    """The registrations of a node are still there after it was restarted."""
+    """The registrations of a node are still there after the node restarts."""
 
     def __init__(self, node: str, *rest: Any) -> None:
         super().__init__(node, *rest)
-        nodes = _KEPT.setdefault(self.view.shares, {})
+        nodes = _KEPT_LISTS.setdefault(self.view.shares, {})
         self.registrations = nodes.setdefault(node, self.registrations)
 
     @override
@@ -367,42 +400,42 @@ class RegistrationsSurviveRestart(WitnessService):
 
 @violates("SWN-3.1.3-global-name-admin")
 class NetNameBuiltIn(WitnessService):
-    """Only the name SWNCLUSTER is known, whatever the administrator has set."""
+    """The server accepts only the NetName SWNCLUSTER, whatever the administrator has configured."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self._registration_checks.net_names = replace(self.view.net_names, name="SWNCLUSTER", aliases=())
+        self.checks.net_names = replace(self.view.net_names, name="SWNCLUSTER", aliases=())
 
 
 @violates("SWN-3.1.1.1-global-name", "SWN-2.2.2.5-witness-flag-meaning")
 class NetNameUnknownElsewhere(WitnessService):
-    """The cluster's name is known to the first node only; the others know their own."""
+    """Only the first node accepts the cluster's NetName; every other node accepts its own name."""
 
     def __init__(self, node: str, *rest: Any) -> None:
         super().__init__(node, *rest)
         if not node.endswith("1"):
-            self._registration_checks.net_names = replace(self.view.net_names, name=node, aliases=())
+            self.checks.net_names = replace(self.view.net_names, name=node, aliases=())
 
 
 @violates("SWN-3.1.4.3-no-more-notifications")
-class UnregisteredStillTold(WitnessService):
-    """A call that was outstanding when its registration ended waits on, and is told of the next event."""
+class UnregisteredStillNotified(WitnessService):
+    """A call that is pending when its registration is removed stays pending and gets the next event."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self._gone: list[Registration] = []
+        self._removed: list[Registration] = []
 
     @override
     def remove(self, registration: Registration) -> list[Reply]:
         self.registrations.remove(registration)
-        self._gone.append(registration)
+        self._removed.append(registration)
         return []
 
     @override
     def selected(self, selection: Selection, *wants: Any) -> list[Registration]:
-        also = [r for r in self._gone if selection.matches(r, self.options)]
-        return super().selected(selection, *wants) + also
+        removed = [r for r in self._removed if selection.matches(r, self.options)]
+        return super().selected(selection, *wants) + removed
 
     @override
     def wake(self) -> list[Reply]:
-        return [*super().wake(), *(reply for gone in self._gone for reply in self.deliver(gone))]
+        return [*super().wake(), *(reply for removed in self._removed for reply in self.deliver(removed))]

@@ -1,4 +1,4 @@
-"""The two timers: too early, too late, never, or by the wrong measure."""
+"""The keep-alive and unused-registration timers: too early, too late, never, or in another unit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "SWN-3.1.5.1-removes-stale",
 )
 class UnusedNeverRemoved(WitnessService):
-    """A registration that nobody uses stays for ever."""
+    """The server never removes an unused registration."""
 
     @override
     def is_unused(self, registration: Registration, now: float) -> bool:
@@ -37,61 +37,61 @@ class UnusedNeverRemoved(WitnessService):
 
 
 @violates("SWN-3.1.6.5-delete-on-timeout")
-def dead_clients_not_noticed(config: ClusterConfig) -> ClusterConfig:
-    """The transport never probes a client that says nothing."""
+def silent_clients_not_probed(config: ClusterConfig) -> ClusterConfig:
+    """The transport never probes a client that sends nothing."""
     return with_rpc(config, keep_alive=0.0)
 
 
 @violates("SWN-3.1.6.5-silent-death")
-def dead_clients_kept(config: ClusterConfig) -> ClusterConfig:
-    """Neither the transport nor a timer notices that a client has died without a word."""
+def silent_clients_kept(config: ClusterConfig) -> ClusterConfig:
+    """The server keeps a client that disappears without closing its connection."""
     return with_rpc(config, keep_alive=0.0)
 
 
-@part_of(dead_clients_kept)
+@part_of(silent_clients_kept)
 class NothingIsUnused(WitnessService):
-    """Takes every registration for one in use."""
+    """Treats every registration as in use."""
 
     @override
     def is_unused(self, registration: Registration, now: float) -> bool:
         return False
 
 
-class Overlooks(WitnessService):
-    """A server that overlooks every other registration when it scans."""
+class SkipsEveryOther(WitnessService):
+    """A server that skips every other registration when it scans."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self.overlooked: set[ContextHandle] = set()
+        self.skipped: set[ContextHandle] = set()
         self._made = 0
 
     @override
-    def enter(self, registration: Registration) -> Registration:
-        """Insert a registration."""
+    def insert(self, registration: Registration) -> Registration:
+        """Insert a registration, and mark every other one to be skipped."""
         self._made += 1
         if self._made % 2:
-            self.overlooked.add(registration.key)
-        return super().enter(registration)
+            self.skipped.add(registration.key)
+        return super().insert(registration)
 
 
 @violates("SWN-3.1.5.1-scans-list")
-class EveryOtherScannedForUse(Overlooks):
-    """The scan for unused registrations skips every other one."""
+class EveryOtherScannedForUse(SkipsEveryOther):
+    """The scan for unused registrations skips every other registration."""
 
     @override
     def is_unused(self, registration: Registration, now: float) -> bool:
-        return registration.key not in self.overlooked and super().is_unused(registration, now)
+        return registration.key not in self.skipped and super().is_unused(registration, now)
 
 
 @violates("SWN-3.1.5.1-keeps-fresh")
 def unused_removed_early(config: ClusterConfig) -> ClusterConfig:
-    """An unused registration is removed after a third of its time."""
+    """The server removes an unused registration after a third of the time."""
     return with_options(config, unused_timeout=config.options.unused_timeout / 3)
 
 
 @violates("SWN-3.1.5.1-keeps-outstanding", "SWN-3.1.4.4-v2-async-registered-on-entry")
-class OutstandingCallIsNoUse(WitnessService):
-    """A registration is removed even if a call is outstanding for it."""
+class OutstandingCallDoesNotCountAsUse(WitnessService):
+    """The server removes a registration as unused although an AsyncNotify is pending on it."""
 
     @override
     def is_unused(self, registration: Registration, now: float) -> bool:
@@ -101,7 +101,7 @@ class OutstandingCallIsNoUse(WitnessService):
 
 @violates("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse")
 class LastUseStartsAtZero(WitnessService):
-    """A new registration has not been used since the server started."""
+    """LastUseTime of a new registration is far in the past."""
 
     @override
     def new_registration(self, owner: Any, request: Any) -> Registration:
@@ -111,8 +111,8 @@ class LastUseStartsAtZero(WitnessService):
 
 
 @violates("SWN-3.1.4.4-v2-lastuse-on-entry")
-class CallsAreNoUse(WitnessService):
-    """Only notifications that are sent count as use; that a call comes in, or is given up, does not."""
+class CallsDoNotCountAsUse(WitnessService):
+    """LastUseTime changes when a notification is sent, not when AsyncNotify arrives or is cancelled."""
 
     @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
@@ -133,8 +133,8 @@ class CallsAreNoUse(WitnessService):
 
 
 @violates("SWN-3.1.4.4-v2-lastuse-on-response", "SWN-3.1.1.3-lastuse-updates")
-class ResponsesAreNoUse(WitnessService):
-    """That a notification was sent does not count as use of a registration."""
+class ResponsesDoNotCountAsUse(WitnessService):
+    """Sending a notification does not update LastUseTime."""
 
     @override
     def answer(self, registration: Registration, queued: QueuedNotification) -> list[Reply]:
@@ -146,38 +146,38 @@ class ResponsesAreNoUse(WitnessService):
 
 @violates("SWN-3.1.1.3-lastuse-updates")
 class UnusedCountsFromRegistration(WitnessService):
-    """A registration lives for the unused time-out from its making, used or not."""
+    """LastUseTime is never updated: a registration expires a fixed time after it was made."""
 
     @override
-    def touch(self, registration: Registration) -> None:
-        """Nothing is noted."""
+    def update_last_use(self, registration: Registration) -> None:
+        """Do nothing."""
 
 
 @violates("SWN-3.1.4.4-v2-async-cleared-on-response")
 class RespondedCallsStayOutstanding(WitnessService):
-    """A registration that has once had a call outstanding counts as having one for ever."""
+    """A registration that once had a pending AsyncNotify is never removed as unused."""
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        self.asked: set[ContextHandle] = set()
+        self.called: set[ContextHandle] = set()
 
     @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
-        self.asked.add(request.context)
+        self.called.add(request.context)
         return super().async_notify(token, owner, request)
 
     @override
     def is_unused(self, registration: Registration, now: float) -> bool:
-        return registration.key not in self.asked and super().is_unused(registration, now)
+        return registration.key not in self.called and super().is_unused(registration, now)
 
 
 @violates("SWN-3.1.4.5-entry-async-false")
 class OutstandingFromTheStart(RespondedCallsStayOutstanding):
-    """A new registration counts as having a call outstanding until its first one is answered."""
+    """The server does not remove an unused registration before its first AsyncNotify."""
 
     @override
     def is_unused(self, registration: Registration, now: float) -> bool:
-        return registration.key in self.asked and WitnessService.is_unused(self, registration, now)
+        return registration.key in self.called and WitnessService.is_unused(self, registration, now)
 
 
 # Keep-alive
@@ -185,13 +185,13 @@ class OutstandingFromTheStart(RespondedCallsStayOutstanding):
 
 @violates("SWN-3.1.1.3-keepalive-seconds", "SWN-3.1.4.5-keepalive-meaning", "SWN-3.1.5.2-not-early")
 def keep_alive_in_milliseconds(config: ClusterConfig) -> ClusterConfig:
-    """KeepAliveTimeout is taken for milliseconds."""
+    """The server reads KeepAliveTimeout as milliseconds."""
     return with_options(config, keepalive_unit=0.001)
 
 
 @violates("SWN-3.1.4.5-keepalive-zero")
 class KeepAliveZeroIsAnError(WitnessService):
-    """AsyncNotify for a registration with KeepAliveTimeout 0 ends in ERROR_INVALID_PARAMETER (0x57)."""
+    """AsyncNotify on a registration with KeepAliveTimeout 0 returns ERROR_INVALID_PARAMETER (0x57)."""
 
     @override
     def async_notify(self, token: Any, owner: Any, request: Any) -> list[Reply]:
@@ -203,7 +203,7 @@ class KeepAliveZeroIsAnError(WitnessService):
 
 @violates("SWN-3.1.5.2-timeout-error", "SWN-3.1.4.5-keepalive-meaning")
 def keep_alive_in_minutes(config: ClusterConfig) -> ClusterConfig:
-    """KeepAliveTimeout is taken for minutes."""
+    """The server reads KeepAliveTimeout as minutes."""
     return with_options(config, keepalive_unit=60.0)
 
 
@@ -214,7 +214,7 @@ def keep_alive_in_minutes(config: ClusterConfig) -> ClusterConfig:
     "SWN-3.1.5.2-timeout-error",
 )
 class CallsNeverTimeOut(WitnessService):
-    """A call waits until there is news, however long that takes."""
+    """A pending AsyncNotify never times out."""
 
     @override
     def keepalive(self, timeout: int) -> float | None:
@@ -223,7 +223,7 @@ class CallsNeverTimeOut(WitnessService):
 
 @violates("SWN-3.1.2.2-based-on-keepalive", "SWN-3.1.4.5-entry-keepalive")
 class KeepAliveIsFixed(WitnessService):
-    """All calls time out after one second, whatever the client has asked for."""
+    """Every AsyncNotify times out after one second, whatever its KeepAliveTimeout."""
 
     @override
     def keepalive(self, timeout: int) -> float | None:
@@ -232,7 +232,7 @@ class KeepAliveIsFixed(WitnessService):
 
 @violates("SWN-3.1.5.2-not-early")
 class CallsTimeOutEarly(WitnessService):
-    """A call times out after half of its time."""
+    """AsyncNotify times out after half of its KeepAliveTimeout."""
 
     @override
     def keepalive(self, timeout: int) -> float | None:
@@ -255,17 +255,17 @@ class KeepAliveCountsFromLastUse(WitnessService):
 
 
 @violates("SWN-3.1.5.2-scans-list")
-class EveryOtherScannedForCalls(Overlooks):
-    """The scan for calls that have waited too long skips every other registration."""
+class EveryOtherScannedForCalls(SkipsEveryOther):
+    """The scan for calls that time out skips every other registration."""
 
     @override
     def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
-        return [] if registration.key in self.overlooked else super().expire_calls(registration, now)
+        return [] if registration.key in self.skipped else super().expire_calls(registration, now)
 
 
 @violates("SWN-3.1.5.2-registration-survives")
 class TimeoutRemovesRegistration(WitnessService):
-    """A call that times out takes its registration along."""
+    """When an AsyncNotify times out, the server removes its registration."""
 
     @override
     def expire_calls(self, registration: Registration, now: float) -> list[Reply]:

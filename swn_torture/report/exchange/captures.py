@@ -1,10 +1,10 @@
-"""Packet captures written from recorded octets: no privilege, no sniffer, no lost packets.
+"""Packet captures made from recorded octets: they need no privileges and no sniffer, and lose no packets.
 
-The transport below the octets is synthesised: a TCP handshake when a connection opens, segments with the
-right sequence numbers and checksums, acknowledgements, and the end as it was recorded (FIN or RST, by whom).
-Times are those of the records. What cannot be read off such a capture is what TCP itself did:
-retransmissions, delays, and where one segment ended and the next began. Here every PDU begins a segment of
-its own, because a dissector that recognises DCE/RPC by its looks needs to see the beginning of one.
+The TCP layer is synthesised: a handshake when a connection opens, segments with correct sequence numbers and
+checksums, acknowledgements, and the end as it was recorded (FIN or RST, and from which side). The times are
+those of the records. Such a capture does not show what TCP really did: retransmissions, delays, and the
+boundaries of segments. Every PDU starts a new segment, because heuristic DCE/RPC dissectors look at the start
+of a segment.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-#: Octets in one synthesised segment; what Ethernet would carry.
+#: Octets in one synthesised segment: the payload of an Ethernet frame.
 SEGMENT = 1448
 
-_LINKTYPE_RAW = 101  # IPv4 or IPv6 without a link layer: both fit into one capture
+_LINKTYPE_RAW = 101  # IPv4 or IPv6 without a link layer, so that one capture can hold both
 _WINDOW = 65535
 
 
 def write_capture(path: Path, transcript: Iterable[Mapping[str, Any]]) -> None:
     """Write the exchange of a case as pcapng.
 
-    Wireshark and tshark find DCE/RPC on any port by its looks; for what does not look right, tell them:
+    Wireshark and tshark recognise DCE/RPC on any port heuristically. For malformed PDUs name the protocol:
     ``tshark -d tcp.port==PORT,dcerpc``.
 
     Args:
@@ -39,7 +39,7 @@ def write_capture(path: Path, transcript: Iterable[Mapping[str, Any]]) -> None:
 
     Raises:
         OSError: the file cannot be written.
-        KeyError, ValueError: a record is not what it should be.
+        KeyError, ValueError: a record is malformed.
     """
     from scapy.utils import PcapNgWriter
 
@@ -55,7 +55,7 @@ def write_capture(path: Path, transcript: Iterable[Mapping[str, Any]]) -> None:
 
 
 def synthesise(records: Sequence[Record]) -> Iterator[tuple[float, bytes]]:
-    """The IP packets of these records, with the time of each (seconds since the epoch)."""
+    """The IP packets of these records, each with its time in seconds since the epoch."""
     connections: dict[int, _Connection] = {}
     for record in records:
         connection = connections.get(record.connection)
@@ -68,11 +68,11 @@ def synthesise(records: Sequence[Record]) -> Iterator[tuple[float, bytes]]:
 
 
 class _Connection:
-    """One TCP connection, both ends of it."""
+    """Both ends of one TCP connection."""
 
     def __init__(self, first: Record) -> None:
         self.local, self.remote = _usable(first.local, first.remote)
-        # Any start will do; these differ, so that a mix-up of the two directions would be seen.
+        # The first sequence numbers differ, so that a mix-up of the two directions is visible.
         self.next = {
             True: 1_000_000 + first.connection * 65_536,
             False: 2_000_000 + first.connection * 65_536,
@@ -104,7 +104,7 @@ class _Connection:
                 yield record.time, self._segment("A", ours=not ours)
 
     def flush(self, at: float) -> Iterator[tuple[float, bytes]]:
-        """What was held back because it is no whole PDU."""
+        """Send the octets that were held back because they are not a complete PDU."""
         for ours in (True, False):
             rest, self.unfinished[ours] = self.unfinished[ours], b""
             yield from self._carry(at, rest, ours=ours)
@@ -145,10 +145,10 @@ class _Connection:
 
 
 def _usable(local: tuple[str, int], remote: tuple[str, int]) -> tuple[tuple[str, int], tuple[str, int]]:
-    """Both ends, with addresses that can stand in an IP header of the same family."""
+    """Both ends, with addresses of one family that fit into an IP header."""
     ends = [(host.split("%", 1)[0], port) for host, port in (local, remote)]
     for host, _ in ends:
         ipaddress.ip_address(host)
     if len({":" in host for host, _ in ends}) > 1:
-        raise ValueError(f"a connection from {local[0]} to {remote[0]} is of two address families")
+        raise ValueError(f"the connection from {local[0]} to {remote[0]} mixes two address families")
     return ends[0], ends[1]

@@ -1,4 +1,4 @@
-"""Octets for reading: offset, hexadecimal, text."""
+"""Hex dumps: octets as lines of offset, hexadecimal and text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ WIDTH = 16  #: octets in a line
 def dump(octets: bytes, fields: Sequence[Field] = ()) -> tuple[tuple[str, str], ...]:
     """The octets by field: pairs of a label and the lines of its octets.
 
-    Fields that begin behind the end of the octets are left out (they were cut off), and octets that no field
-    claims get an empty label.
+    Fields that begin after the last octet are omitted (they were cut off). Octets outside every field get an
+    empty label.
     """
     parts: list[tuple[str, str]] = []
     at = 0
@@ -33,7 +33,7 @@ def dump(octets: bytes, fields: Sequence[Field] = ()) -> tuple[tuple[str, str], 
 
 
 def hex_lines(octets: bytes, offset: int = 0) -> str:
-    """Lines of up to sixteen octets; ``offset`` is that of the first one within its PDU."""
+    """Lines of up to 16 octets; ``offset`` is the offset of the first octet in its PDU."""
     lines = []
     for start in range(0, len(octets), WIDTH):
         piece = octets[start : start + WIDTH]

@@ -1,8 +1,8 @@
-"""The octets of a DCE/RPC PDU, named field by field, for people who read a hex dump.
+"""The octets of a DCE/RPC PDU, named field by field, for readers of a hex dump.
 
-This reads what a *torture* test put on the wire, so it never raises and never trusts a length: what does not
-fit is shown as plain octets. It is a lens for reports, not the parser of the suite, which is strict and is
-in :mod:`swn_torture.dcerpc`. Layouts: C706 chapter 12.6 and MS-RPCE 2.2.2.
+The input is what a torture test sent or received, so this reader never raises and never trusts a length:
+octets that do not fit are shown without names. It serves reports only. The strict parser of the suite is in
+:mod:`swn_torture.dcerpc`. Layouts: C706 chapter 12.6 and MS-RPCE 2.2.2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WITNESS_OPNUMS = (
     "WitnessrRegisterEx", "WitnessrUnRegisterEx",
 )  # fmt: skip
 
-#: How a PDU is called that is not both the first and the last fragment of its message.
+#: What the title adds to a PDU that is not the only fragment of its message, by its two lowest flags.
 _PARTS = {0: " (middle fragment)", 1: " (first fragment)", 2: " (last fragment)"}
 
 RESULTS = ("acceptance", "user rejection", "provider rejection", "negotiate_ack")
@@ -54,12 +54,12 @@ RESULT_REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Some octets of a PDU and what they say.
+    """Some octets of a PDU and their meaning.
 
     Attributes:
-        offset: of the first octet.
-        length: in octets.
-        label: what it is, with its value: ``fragment length 152``.
+        offset: offset of the first octet.
+        length: number of octets.
+        label: name and value: ``fragment length 152``.
     """
 
     offset: int
@@ -69,14 +69,14 @@ class Field:
 
 @dataclass(slots=True)
 class Association:
-    """What of a connection must be remembered to name what follows: its contexts and its calls."""
+    """The presentation contexts and the calls of a connection, which its later PDUs refer to."""
 
-    offered: dict[int, str] = field(default_factory=dict)  #: context id -> abstract syntax
-    opnums: dict[int, str] = field(default_factory=dict)  #: call id -> what was called
+    offered: dict[int, str] = field(default_factory=dict)  #: abstract syntax by presentation context
+    opnums: dict[int, str] = field(default_factory=dict)  #: opnum and method by call_id
 
 
 def pdu_length(octets: bytes) -> int | None:
-    """The length of the PDU that starts here; None while its header is not whole, 0 when it is none."""
+    """The length of the PDU that starts here; None while its header is incomplete, 0 when it is not a PDU."""
     if octets[:1] not in {b"", b"\x05"}:
         return 0
     if len(octets) < HEADER:
@@ -86,7 +86,7 @@ def pdu_length(octets: bytes) -> int | None:
 
 
 def describe_pdu(octets: bytes, association: Association) -> tuple[str, tuple[Field, ...]]:
-    """A title for this PDU and its octets by field. At least a whole common header is needed."""
+    """A title for this PDU, and its octets by field. Its common header must be complete."""
     reader = _Reader(octets, _order(octets))
     kind = PDU_NAMES.get(octets[2], f"PDU type {octets[2]}")
     flags = octets[3]
@@ -96,7 +96,7 @@ def describe_pdu(octets: bytes, association: Association) -> tuple[str, tuple[Fi
     length, auth_length = reader.peek("HH")
     reader.skip(4, f"fragment length {length}, authentication length {auth_length}")
     call_id = reader.peek("I")[0]
-    reader.skip(4, f"call id {call_id}")
+    reader.skip(4, f"call_id {call_id}")
     if auth_length and HEADER + 8 + auth_length <= len(octets):
         reader.end = len(octets) - auth_length - 8
         _, level, reader.pad = octets[reader.end : reader.end + 3]
@@ -104,17 +104,17 @@ def describe_pdu(octets: bytes, association: Association) -> tuple[str, tuple[Fi
     try:
         detail = _BODIES.get(kind, _no_body)(reader, association, call_id, flags)
     except (struct.error, IndexError):
-        detail = "cut short"
+        detail = "truncated"
     if reader.end < len(octets):
         protection = _trailer(reader)
         detail = f"{detail}, {protection}" if detail else protection
-    reader.rest("more octets than its fields account for" if kind != "shutdown" else "octets")
+    reader.rest("octets after the last field" if kind != "shutdown" else "octets")
     title = f"{kind}{_PARTS.get(flags & 3, '')}, call {call_id}" + (f", {detail}" if detail else "")
     return title, tuple(reader.fields)
 
 
 def _order(octets: bytes) -> str:
-    """The byte order that the data representation label names."""
+    """The byte order in the data representation label."""
     return "<" if octets[4] & 0x10 else ">"
 
 
@@ -123,7 +123,7 @@ def _flags(flags: int) -> str:
 
 
 class _Reader:
-    """Walks over the octets of a PDU and names what it passes."""
+    """Reads the octets of a PDU in order and names them."""
 
     def __init__(self, octets: bytes, order: str) -> None:
         self.octets, self.order = octets, order
@@ -147,7 +147,7 @@ class _Reader:
         self.skip(self.end - self.at, label)
 
     def stub(self) -> str:
-        """Pass stub data and what pads it to the security trailer; returns how much there is."""
+        """Read the stub data and the padding before the sec_trailer; return the stub data's size as text."""
         pad = self.pad if self.pad <= self.end - self.at else 0
         size = self.end - self.at - pad
         self.skip(size, "stub data, sealed" if self.sealed else "stub data")
@@ -155,7 +155,7 @@ class _Reader:
         return f"{size} octets of {'sealed ' if self.sealed else ''}stub data"
 
     def syntax(self, what: str) -> str:
-        """Pass a syntax identifier; returns the name a person would use."""
+        """Read a syntax identifier; return its name."""
         if self.at + 20 > self.end:
             raise IndexError(what)
         raw = self.octets[self.at : self.at + 16]
@@ -175,7 +175,7 @@ def _request(reader: _Reader, association: Association, call_id: int, flags: int
     interface = association.offered.get(context, "")
     name = ""
     if interface == "witness":
-        name = WITNESS_OPNUMS[opnum] if opnum < len(WITNESS_OPNUMS) else "not an opnum of witness"
+        name = WITNESS_OPNUMS[opnum] if opnum < len(WITNESS_OPNUMS) else "not a witness opnum"
     called = f"opnum {opnum}" + (f" {name}" if name else f" of {interface}" if interface else "")
     association.opnums[call_id] = called
     reader.skip(4, f"allocation hint {hint}")
@@ -189,7 +189,7 @@ def _response(reader: _Reader, association: Association, call_id: int, _flags: i
     hint, context, cancels, _ = reader.peek("IHBB")
     reader.skip(4, f"allocation hint {hint}")
     reader.skip(4, f"context {context}, cancel count {cancels}")
-    return f"to {association.opnums.get(call_id, 'a call we did not see')}, {reader.stub()}"
+    return f"to {association.opnums.get(call_id, 'a call that is not in the transcript')}, {reader.stub()}"
 
 
 def _fault(reader: _Reader, association: Association, call_id: int, _flags: int) -> str:
@@ -200,7 +200,7 @@ def _fault(reader: _Reader, association: Association, call_id: int, _flags: int)
     reader.skip(4, f"status {status}")
     reader.skip(min(4, reader.end - reader.at), "reserved")
     reader.rest("stub data")
-    return f"{status}, to {association.opnums.get(call_id, 'a call we did not see')}"
+    return f"{status}, to {association.opnums.get(call_id, 'a call that is not in the transcript')}"
 
 
 def _bind(reader: _Reader, association: Association, _call_id: int, _flags: int) -> str:
@@ -216,7 +216,7 @@ def _bind(reader: _Reader, association: Association, _call_id: int, _flags: int)
         interface = reader.syntax("abstract syntax")
         association.offered[context] = interface
         names = [reader.syntax("transfer syntax") for _ in range(transfers)]
-        offers.append(f"{interface} over {' or '.join(names) or 'nothing'}")
+        offers.append(f"{interface} over {' or '.join(names) or 'no transfer syntax'}")
     return "; ".join(offers)
 
 
@@ -226,7 +226,7 @@ def _bind_ack(reader: _Reader, _association: Association, _call_id: int, _flags:
     reader.skip(4, f"association group 0x{group:08X}")
     size = reader.peek("H")[0]
     address = bytes(reader.octets[reader.at + 2 : reader.at + 2 + size]).rstrip(b"\0")
-    reader.skip(2 + size, f"secondary address {address.decode('ascii', 'backslashreplace')!r}")
+    reader.skip(2 + size, f'secondary address "{address.decode("ascii", "backslashreplace")}"')
     reader.skip(-reader.at % 4, "padding")
     count = reader.peek("B")[0]
     reader.skip(4, f"{count} results")
@@ -257,8 +257,8 @@ def _auth3(reader: _Reader, _association: Association, _call_id: int, _flags: in
 
 
 def _trailer(reader: _Reader) -> str:
-    """Name the security trailer and what follows it."""
-    reader.rest("octets before the security trailer")
+    """Read the sec_trailer and the authentication value."""
+    reader.rest("octets before the sec_trailer")
     reader.end = len(reader.octets)
     kind, level, pad, _, context = reader.peek("BBBBI")
     type_name, level_name = _enum(AuthType.of(kind)), _enum(AuthLevel.of(level))

@@ -1,10 +1,9 @@
-"""The exchange of a case: octet records as they were taken, put together to PDUs.
+"""The exchange of a case: octet records of its transcript, and their assembly into PDUs.
 
-A record is what a transcript holds for one moment of one connection; its JSON form has the members ``time``
-(seconds since the epoch), ``connection`` (a number), ``kind`` (``open``, ``sent``, ``received``, ``fin``,
-``reset``, ``closed-by-peer``, ``reset-by-peer``), ``local`` and ``remote`` (address, port) and ``data``
-(base64). What a record holds is what one read or write moved, which need not be one PDU: :func:`frames` cuts
-and joins.
+A record is one event of one connection. Its JSON form has the members ``time`` (seconds since the epoch),
+``connection`` (a number), ``kind`` (``open``, ``sent``, ``received``, ``fin``, ``reset``, ``closed-by-peer``,
+``reset-by-peer``), ``local`` and ``remote`` (address, port) and ``data`` (base64). A record holds the octets
+of one read or write, which need not be one PDU; :func:`frames` splits and joins them.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
 
 Direction = Literal["sent", "received", ""]
 
-#: What kinds of record without octets mean to a reader.
+#: Titles of the kinds of record that have no octets.
 EVENTS = {
     "open": "connection opened",
-    "fin": "we closed the connection (FIN)",
-    "reset": "we reset the connection (RST)",
+    "fin": "the client closed the connection (FIN)",
+    "reset": "the client reset the connection (RST)",
     "closed-by-peer": "the target closed the connection (FIN)",
     "reset-by-peer": "the target reset the connection (RST)",
 }
@@ -32,7 +31,7 @@ EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing that happened on a connection; see the head of this module for the members."""
+    """One event of a connection; the docstring of this module explains the members."""
 
     time: float
     connection: int
@@ -46,7 +45,7 @@ class Record:
         """Read a record.
 
         Raises:
-            KeyError, ValueError: it lacks a member, or its octets are not base64.
+            KeyError, ValueError: a member is missing, or the octets are not base64.
         """
         local, remote = data.get("local") or ("", 0), data.get("remote") or ("", 0)
         return cls(
@@ -61,15 +60,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A PDU, or octets that are none, or something that happened to the connection.
+    """A PDU, octets that are not a PDU, or an event of the connection.
 
     Attributes:
-        time: seconds since the first record of the exchange, when its last octet passed.
-        connection: its number.
-        direction: who sent it, seen from us; empty for events.
-        title: ``request 3, opnum 1 WitnessrRegister``.
-        octets: what passed; empty for events.
-        fields: its octets, named, in order and without gaps.
+        time: seconds from the first record of the exchange to the last octet of the frame.
+        connection: number of the connection.
+        direction: whether the suite sent or received it; empty for events.
+        title: ``request, call 3, opnum 1 WitnessrRegister``.
+        octets: the octets; empty for events.
+        fields: the octets field by field, in order and without gaps.
     """
 
     time: float
@@ -81,12 +80,12 @@ class Frame:
 
 
 def read_records(transcript: Iterable[Mapping[str, Any]]) -> tuple[Record, ...]:
-    """The records of a case, in order of time (records of the same time keep their order)."""
+    """The records of a case in order of time; records with the same time keep their order."""
     return tuple(sorted((Record.from_json(item) for item in transcript), key=lambda record: record.time))
 
 
 def frames(records: Sequence[Record]) -> list[Frame]:
-    """What passed, PDU by PDU, in the order in which each was complete."""
+    """The exchange PDU by PDU, in the order in which the PDUs became complete."""
     found: list[Frame] = []
     pending: dict[tuple[int, str], bytes] = {}
     associations: dict[int, Association] = {}
@@ -105,12 +104,14 @@ def frames(records: Sequence[Record]) -> list[Frame]:
             found.append(Frame(at, record.connection, direction, title, octets[:length], fields))
             octets = octets[length:]
         if length == 0 and octets:
-            found.append(_stray(at, record.connection, direction, octets, "octets that are no DCE/RPC PDU"))
+            found.append(
+                _stray(at, record.connection, direction, octets, "octets that are not a DCE/RPC PDU")
+            )
         elif octets:
             pending[record.connection, direction] = octets
     for (connection, way), octets in pending.items():
         found.append(
-            _stray(last, connection, "sent" if way == "sent" else "received", octets, "an unfinished PDU")
+            _stray(last, connection, "sent" if way == "sent" else "received", octets, "an incomplete PDU")
         )
     return found
 

@@ -12,14 +12,14 @@
   }
 
   function apply() {
-    const want = state();
-    const words = want.q.toLowerCase().split(/\s+/).filter(Boolean);
-    const requirement = want.requirement.toLowerCase();
-    const active = names.some((name) => want[name]);
+    const filter = state();
+    const words = filter.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const requirement = filter.requirement.toLowerCase();
+    const active = names.some((name) => filter[name]);
     let shown = 0;
     for (const item of cases) {
       const data = item.dataset;
-      const fits = (!want.outcome || data.outcome === want.outcome) && (!want.suite || data.suite === want.suite)
+      const fits = (!filter.outcome || data.outcome === filter.outcome) && (!filter.suite || data.suite === filter.suite)
         && (!requirement || data.requirements.toLowerCase().split(" ").some((id) => id.startsWith(requirement)))
         && words.every((word) => data.text.includes(word));
       item.hidden = !fits;
@@ -41,7 +41,7 @@
     history.replaceState(null, "", `#${query}`);
   }
 
-  // A hash with "=" is a filter; any other is a place in the page, which may lie folded or filtered away.
+  // A hash with "=" is a filter. Any other is an element of the page, which may be folded or filtered out.
   function follow() {
     const hash = location.hash.slice(1);
     if (hash.includes("=")) {
@@ -50,14 +50,14 @@
       apply();
       return;
     }
-    const place = hash && document.getElementById(hash);
-    if (!place) return;
-    if (place.closest("[hidden]")) {
+    const element = hash && document.getElementById(hash);
+    if (!element) return;
+    if (element.closest("[hidden]")) {
       form.reset();
       apply();
     }
-    for (let node = place; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-    place.scrollIntoView();
+    for (let node = element; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    element.scrollIntoView();
   }
 
   let waiting = 0;

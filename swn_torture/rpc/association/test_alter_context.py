@@ -1,4 +1,4 @@
-"""Presentation contexts added to a connection, and requests that name them (C706 12.6.4.1, 12.6.4.9)."""
+"""alter_context, and the presentation context ids of requests and responses (C706 12.6.4.1, 12.6.4.9)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from swn_torture.casekit import Spec
     from swn_torture.casekit.witness import Witness
 
-_UNSUPPORTED = (ResultCode.PROVIDER_REJECTION, ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED)
-_UNKNOWN = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+_TRANSFER_SYNTAX_REJECTED = (ResultCode.PROVIDER_REJECTION, ProviderReason.TRANSFER_SYNTAXES_NOT_SUPPORTED)
+_ABSTRACT_SYNTAX_REJECTED = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
 
 
 @case("RPC-ALTER-new-context")
 @pytest.mark.parametrize(
-    ("added", "refusable"), [(NDR32, False), (NDR64, True)], ids=["ndr32-again", "ndr64"]
+    ("added", "may_be_rejected"), [(NDR32, False), (NDR64, True)], ids=["ndr32-again", "ndr64"]
 )
-async def test_context_is_added(witness: Witness, spec: Spec, added: SyntaxId, *, refusable: bool) -> None:
-    """alter_context adds a context to a connection bound in NDR, and every accepted id is usable."""
+async def test_context_is_added(
+    witness: Witness, spec: Spec, added: SyntaxId, *, may_be_rejected: bool
+) -> None:
+    """alter_context adds a presentation context; GetInterfaceList succeeds on every accepted context id."""
     client = await witness.connect(syntax=NDR32)
 
     altered = await outcome_of_bind(client.rpc.alter_context(contexts(added, first=7)))
@@ -33,8 +35,11 @@ async def test_context_is_added(witness: Witness, spec: Spec, added: SyntaxId, *
     rule = spec("RPC-ALTER-new-context")
     accepted = ContextResult(ResultCode.ACCEPTANCE)
     rule.holds(
-        altered.accepted == (7,) or (refusable and altered.codes == (_UNSUPPORTED,)),
-        expected=[str(accepted), *([str(ContextResult(*_UNSUPPORTED))] if refusable else [])],
+        altered.accepted == (7,) or (may_be_rejected and altered.codes == (_TRANSFER_SYNTAX_REJECTED,)),
+        expected=[
+            str(accepted),
+            *([str(ContextResult(*_TRANSFER_SYNTAX_REJECTED))] if may_be_rejected else []),
+        ],
         observed=altered,
     )
     for number, syntax in [(0, NDR32), *((each, added) for each in altered.accepted)]:
@@ -49,7 +54,7 @@ async def test_context_is_added(witness: Witness, spec: Spec, added: SyntaxId, *
 
 @case("RPC-ALTER-new-context")
 async def test_refused_context_leaves_the_others(witness: Witness, spec: Spec) -> None:
-    """alter_context for an unknown interface is refused inside its answer; the first context stays usable."""
+    """alter_context for an unknown interface is rejected in alter_context_resp; context 0 stays usable."""
     client = await witness.connect()
     unknown = contexts(NDR32, abstract=SyntaxId(uuid.uuid4(), 1, 0), first=7)
 
@@ -57,18 +62,22 @@ async def test_refused_context_leaves_the_others(witness: Witness, spec: Spec) -
     answer = await outcome_of(client.start(GetInterfaceListRequest()))
 
     rule = spec("RPC-ALTER-new-context")
-    rule.holds(altered.codes == (_UNKNOWN,), expected=str(ContextResult(*_UNKNOWN)), observed=altered)
+    rule.holds(
+        altered.codes == (_ABSTRACT_SYNTAX_REJECTED,),
+        expected=str(ContextResult(*_ABSTRACT_SYNTAX_REJECTED)),
+        observed=altered,
+    )
     rule.allows(answer, returns(Win32.ERROR_SUCCESS), note="GetInterfaceList on context 0")
 
 
 @case("RPC-CTX-unknown")
 @pytest.mark.parametrize("number", [99, 0xFFFF])
 async def test_unknown_context(witness: Witness, spec: Spec, number: int) -> None:
-    """A request on a context that was never accepted is refused."""
+    """A request on a presentation context that was never accepted gets a fault or a closed connection."""
     client = await witness.connect()
 
-    stray = WitnessClient(client.rpc, client.syntax, number)
-    answer = await outcome_of(stray.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
+    unaccepted = WitnessClient(client.rpc, client.syntax, number)
+    answer = await outcome_of(unaccepted.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
 
     rule = spec("RPC-CTX-unknown")
     rule.allows(
@@ -79,13 +88,13 @@ async def test_unknown_context(witness: Witness, spec: Spec, number: int) -> Non
         CLOSED,
     )
     if answer != CLOSED:
-        notified = [
+        fields = [
             f"p_cont_id {each.context_id}, pfc_flags 0x{each.flags:02X}"
             for each in faults_in(witness.transcript)
         ]
         after = await outcome_of(client.start(GetInterfaceListRequest()))
         rule.record(
-            f"{answer}: {'; '.join(notified)}; GetInterfaceList on the same connection afterwards: {after}"
+            f"{answer}: {'; '.join(fields)}; GetInterfaceList on the same connection afterwards: {after}"
         )
     await witness.check_still_serving(spec)
 
@@ -93,14 +102,17 @@ async def test_unknown_context(witness: Witness, spec: Spec, number: int) -> Non
 @case("RPC-CTXID-echo")
 @pytest.mark.parametrize("numbers", [(0, 5), (5, 0), (200, 17)], ids=["0-and-5", "5-and-0", "200-and-17"])
 async def test_context_id_is_echoed(witness: Witness, spec: Spec, numbers: tuple[int, int]) -> None:
-    """Responses carry the context id of their requests, with two contexts in use at once."""
+    """With two presentation contexts in use, each response carries the context id of its request."""
     rpc = await witness.rpc()
     bound = await outcome_of_bind(rpc.bind(contexts(NDR32, first=numbers[0]), **witness.logon()))
     altered = await outcome_of_bind(rpc.alter_context(contexts(NDR32, first=numbers[1])))
     usable = bound.accepted + altered.accepted
     if not usable:
         raise spec.precondition_failed(
-            "RPC-XFER-ndr20", expected="a context accepted", observed=f"{bound}; {altered}", note="stimulus"
+            "RPC-XFER-ndr20",
+            expected="an accepted presentation context",
+            observed=f"{bound}; {altered}",
+            note="bind and alter_context as a stimulus",
         )
     calls = [(each, WitnessClient(rpc, NDR32, each).start(GetInterfaceListRequest())) for each in usable]
 
@@ -117,10 +129,10 @@ async def test_context_id_is_echoed(witness: Witness, spec: Spec, numbers: tuple
 @case("RPC-REQ-object-uuid")
 @pytest.mark.parametrize("which", ["nil", "random"])
 async def test_object_uuid(witness: Witness, spec: Spec, which: str) -> None:
-    """A request with an object UUID is answered like one without."""
+    """GetInterfaceList with an object UUID in the request header returns ERROR_SUCCESS (0x0)."""
     client = await witness.connect()
-    target = uuid.UUID(int=0) if which == "nil" else uuid.uuid4()
+    object_uuid = uuid.UUID(int=0) if which == "nil" else uuid.uuid4()
 
-    answer = await outcome_of(client.start(GetInterfaceListRequest(), object_uuid=target))
+    answer = await outcome_of(client.start(GetInterfaceListRequest(), object_uuid=object_uuid))
 
     spec("RPC-REQ-object-uuid").allows(answer, returns(Win32.ERROR_SUCCESS))

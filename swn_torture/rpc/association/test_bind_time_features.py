@@ -1,4 +1,4 @@
-"""The context element by which client and server tell what else they can (MS-RPCE 3.3.1.5.3)."""
+"""Bind-time feature negotiation: the feature element of bind and its result (MS-RPCE 3.3.1.5.3)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 _DEFINED = 0x3
+"""SecurityContextMultiplexing (0x1) and KeepConnectionOnOrphan (0x2)."""
 
 
 async def _propose(witness: Witness, features: int) -> tuple[RpcClient, BindOutcome]:
-    """Bind with NDR as context 0 and the features as context 1."""
+    """Bind with NDR as context 0 and the feature element as context 1."""
     rpc = await witness.rpc()
     proposed = contexts(NDR32, bind_time_features(features))
     bound = await outcome_of_bind(rpc.bind(proposed, **witness.logon()))
@@ -36,12 +37,12 @@ async def _propose(witness: Witness, features: int) -> tuple[RpcClient, BindOutc
 
 @case("RPC-BTF-negotiate")
 async def test_features_are_negotiated(witness: Witness, spec: Spec) -> None:
-    """The feature element is answered by negotiate_ack and the supported bits, or as an unknown syntax."""
+    """bind_ack answers the feature element with negotiate_ack and the supported bits, or rejects it."""
     _, bound = await _propose(witness, _DEFINED)
 
     rule = spec("RPC-BTF-negotiate")
     if len(bound.results) == 2 and bound.results[1].result == ResultCode.PROVIDER_REJECTION:
-        rule.record(f"no bind-time features: {bound}")
+        rule.record(f"bind-time features are not supported: {bound}")
         return
     rule.holds(
         len(bound.results) == 2
@@ -69,23 +70,23 @@ _REQUESTED = {
 @case("RPC-BTF-subset")
 @pytest.mark.parametrize("which", _REQUESTED)
 async def test_features_are_a_subset(witness: Witness, spec: Spec, which: str) -> None:
-    """Only bits that are defined and were asked for are set in the answer."""
-    asked = _REQUESTED[which]
-    _, bound = await _propose(witness, asked)
+    """negotiate_ack sets only feature bits that are defined and were requested."""
+    requested = _REQUESTED[which]
+    _, bound = await _propose(witness, requested)
 
     if len(bound.results) == 2 and bound.results[1].result == ResultCode.PROVIDER_REJECTION:
-        raise NotTestable(f"the target has no bind-time features: {bound}")
+        raise NotTestable(f"the target does not support bind-time features: {bound}")
     spec("RPC-BTF-subset").holds(
-        len(bound.results) == 2 and not bound.results[1].reason & ~(asked & _DEFINED),
-        expected=f"no bit but those in 0x{asked & _DEFINED:X} in the reason of the second result",
+        len(bound.results) == 2 and not bound.results[1].reason & ~(requested & _DEFINED),
+        expected=f"reason of the second result has no bit outside 0x{requested & _DEFINED:X}",
         observed=bound,
-        note=f"asked for 0x{asked:016X}",
+        note=f"requested 0x{requested:016X}",
     )
 
 
 @case("RPC-BTF-no-request")
-async def test_features_are_not_volunteered(witness: Witness, spec: Spec) -> None:
-    """Without a feature element bind_ack has a result for each context and no negotiate_ack."""
+async def test_no_features_without_request(witness: Witness, spec: Spec) -> None:
+    """Without a feature element bind_ack has one result per context and no negotiate_ack."""
     rpc = await witness.rpc()
     bound = await outcome_of_bind(rpc.bind(contexts(NDR32), **witness.logon()))
 
@@ -97,12 +98,12 @@ async def test_features_are_not_volunteered(witness: Witness, spec: Spec) -> Non
     ):
         raise spec.stop()
     second = await outcome_of_bind(rpc.alter_context(**witness.logon()))
-    rule.record(f"a second security context, not announced: {second}")
+    rule.record(f"alter_context with a second security context, not negotiated: {second}")
 
 
 @case("RPC-BTF-not-a-context")
-async def test_features_are_no_context(witness: Witness, spec: Spec) -> None:
-    """A request on the id of the feature element is refused."""
+async def test_feature_element_is_not_a_context(witness: Witness, spec: Spec) -> None:
+    """A request on the context id of the feature element gets a fault or a closed connection."""
     rpc, bound = await _propose(witness, _DEFINED)
 
     call = WitnessClient(rpc, NDR32, context_id=1).start(GetInterfaceListRequest())

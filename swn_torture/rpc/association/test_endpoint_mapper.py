@@ -1,4 +1,7 @@
-"""Finding the witness endpoint through the endpoint mapper (MS-RPCE 2.1.1.1, 2.2.1.2.5; C706 Appendix O)."""
+"""The witness endpoint in the endpoint mapper (MS-RPCE 2.1.1.1, 2.2.1.2.5; C706 Appendix O).
+
+impacket, an independent client, is asked for a second result.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,17 @@ from swn_torture.casekit.endpoint_mapper import (
     MapResponse,
     Tower,
 )
-from swn_torture.casekit.protocol import WITNESS, GetInterfaceListRequest, SyntaxId, Win32, WitnessClient
+from swn_torture.casekit.impacket_view import ImpacketFailed, endpoint, served_interfaces
+from swn_torture.casekit.protocol import (
+    INTERFACE_UUID,
+    WITNESS,
+    GetInterfaceListRequest,
+    SyntaxId,
+    Win32,
+    WitnessClient,
+)
 from swn_torture.casekit.transport import ConnectionLost, connect_rpc
+from swn_torture.casekit.witness import NotTestable
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Outcome, Spec
@@ -31,26 +43,26 @@ _TCP = (FloorProtocol.NCACN, FloorProtocol.TCP, FloorProtocol.IP)
 
 
 async def _map(witness: Witness, interface: SyntaxId, node: int = 0) -> MapResponse:
-    """Ask a node's endpoint mapper for the TCP endpoints of an interface, anonymously as clients do."""
-    where = witness.nodes[node]
-    rpc = await connect_rpc(where.address, where.endpoint_mapper_port, transcript=witness.transcript)
+    """Send ept_map for the TCP endpoints of an interface to a node; without authentication, as clients do."""
+    target = witness.nodes[node]
+    rpc = await connect_rpc(target.address, target.endpoint_mapper_port, transcript=witness.transcript)
     async with rpc:
         await rpc.bind(EPM)
         request = MapRequest(Tower.of_tcp(interface).pack(), NIL)
         return MapResponse.unpack(await rpc.call(EpmOpnum.MAP, request.pack()).reply())
 
 
-async def _serves(witness: Witness, node: int, port: int) -> Outcome:
-    """Whether the witness service answers at this port of a node."""
-    where = witness.nodes[node]
-    rpc = await connect_rpc(where.address, port, transcript=witness.transcript)
+async def _get_interface_list(witness: Witness, node: int, port: int) -> Outcome:
+    """Bind to witness at a port of a node and call GetInterfaceList."""
+    target = witness.nodes[node]
+    rpc = await connect_rpc(target.address, port, transcript=witness.transcript)
     async with rpc:
         await rpc.bind(WITNESS, **witness.logon())
         return await outcome_of(WitnessClient(rpc).start(GetInterfaceListRequest()))
 
 
 def _ports(found: MapResponse) -> list[int]:
-    """The ports of its towers that lead to the witness interface over TCP."""
+    """The TCP ports in those towers of an ept_map response that name the witness interface."""
     towers = [Tower.unpack(octets) for octets in found.towers]
     return [
         tower.port
@@ -61,14 +73,14 @@ def _ports(found: MapResponse) -> list[int]:
 
 @case("RPC-EPM-lookup")
 async def test_lookup_leads_to_the_service(witness: Witness, spec: Spec) -> None:
-    """ept_map for the witness interface over TCP gives a port at which it can be bound."""
+    """ept_map for the witness interface returns a TCP port at which GetInterfaceList succeeds."""
     fixed = witness.nodes[0].port
     try:
         found = await _map(witness, WITNESS)
     except ConnectionLost as loss:
         if fixed is None:
             raise
-        spec("RPC-EPM-lookup").record(f"the target is reached by its fixed port {fixed}; port 135: {loss}")
+        spec("RPC-EPM-lookup").record(f"the profile gives the fixed port {fixed}; endpoint mapper: {loss}")
         return
     if fixed is not None and found.status == EptStatus.NOT_REGISTERED:
         spec("RPC-EPM-lookup").record(f"the fixed port {fixed} is not registered with the endpoint mapper")
@@ -83,7 +95,7 @@ async def test_lookup_leads_to_the_service(witness: Witness, spec: Spec) -> None
         raise spec.stop()
 
     spec("RPC-EPM-lookup").allows(
-        await _serves(witness, 0, ports[0]),
+        await _get_interface_list(witness, 0, ports[0]),
         returns(Win32.ERROR_SUCCESS),
         note=f"GetInterfaceList at port {ports[0]}",
     )
@@ -98,7 +110,7 @@ _UNREGISTERED = {
 @case("RPC-EPM-not-registered")
 @pytest.mark.parametrize("which", _UNREGISTERED)
 async def test_lookup_of_unregistered_interface(witness: Witness, spec: Spec, which: str) -> None:
-    """ept_map for an interface that nobody serves says so and gives no tower."""
+    """ept_map for an unregistered interface returns ept_s_not_registered (0x16C9A0D6) and no tower."""
     found = await _map(witness, _UNREGISTERED[which]())
 
     spec("RPC-EPM-not-registered").holds(
@@ -110,14 +122,14 @@ async def test_lookup_of_unregistered_interface(witness: Witness, spec: Spec, wh
 
 @case("RPC-EPM-each-node", needs=("two-nodes",))
 async def test_every_node_has_its_endpoint(witness: Witness, spec: Spec) -> None:
-    """ept_map at the address of each node gives a port of that node at which the service answers."""
+    """ept_map at the address of each node returns a port of that node; GetInterfaceList succeeds there."""
 
-    async def ask(node: int) -> tuple[MapResponse, Outcome | None]:
+    async def find_and_call(node: int) -> tuple[MapResponse, Outcome | None]:
         found = await _map(witness, WITNESS, node)
         ports = _ports(found)
-        return found, await _serves(witness, node, ports[0]) if ports else None
+        return found, await _get_interface_list(witness, node, ports[0]) if ports else None
 
-    answers = await asyncio.gather(*(ask(node) for node in range(len(witness.nodes))))
+    answers = await asyncio.gather(*(find_and_call(node) for node in range(len(witness.nodes))))
 
     for node, (found, answer) in zip(witness.nodes, answers, strict=True):
         spec("RPC-EPM-each-node").holds(
@@ -126,3 +138,36 @@ async def test_every_node_has_its_endpoint(witness: Witness, spec: Spec) -> None
             observed=f"status {EptStatus.describe(found.status)}, ports {_ports(found)}: {answer}",
             note=f"node {node.name}",
         )
+
+
+@case("RPC-EPM-lookup", "SWN-1.9-uuid")
+async def test_impacket_finds_the_same_endpoint(witness: Witness, spec: Spec) -> None:
+    """Call ept_map and inq_if_ids by impacket: the same TCP port, and the witness interface on it."""
+    node = witness.nodes[0]
+    if node.port is not None:
+        raise NotTestable(
+            "the profile gives the port of the witness endpoint: the endpoint mapper is not used"
+        )
+    port = await witness.port(0)
+
+    try:
+        found = await asyncio.to_thread(endpoint, node.address, node.endpoint_mapper_port)
+    except ImpacketFailed as problem:
+        spec("RPC-EPM-lookup").holds(
+            condition=False, expected=f"port {port}, as returned to this suite's client", observed=problem
+        )
+        raise spec.stop() from problem
+    spec("RPC-EPM-lookup").equal(
+        found, port, show=lambda number: f"port {number}", note="ept_map by impacket"
+    )
+
+    try:
+        served = await asyncio.to_thread(served_interfaces, node.address, port)
+    except ImpacketFailed:
+        return  # a server may reject inq_if_ids: no rule of MS-SWN requires it
+    spec("SWN-1.9-uuid").holds(
+        str(INTERFACE_UUID) in served,
+        expected=f"{INTERFACE_UUID} among the interfaces served",
+        observed=", ".join(served) or "none",
+        note="inq_if_ids by impacket",
+    )

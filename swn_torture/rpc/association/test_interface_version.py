@@ -1,4 +1,4 @@
-"""Which version of the interface a client may ask for when it binds (C706 6.1.2, 12.6.3.1)."""
+"""Interface versions that a client can bind to (C706 6.1.2, 12.6.3.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swn_torture.casekit import Spec
     from swn_torture.casekit.witness import Witness
 
-_REFUSED = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+_REJECTED = (ResultCode.PROVIDER_REJECTION, ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
 
 
 async def _bind(witness: Witness, major: int, minor: int) -> BindOutcome:
@@ -28,28 +28,28 @@ async def _bind(witness: Witness, major: int, minor: int) -> BindOutcome:
 @case("RPC-IF-major-mismatch")
 @pytest.mark.parametrize(("major", "minor"), [(0, 1), (2, 1), (0xFFFF, 1)], ids=["0.1", "2.1", "65535.1"])
 async def test_other_major_version(witness: Witness, spec: Spec, major: int, minor: int) -> None:
-    """A bind to another major version of the interface is refused inside bind_ack."""
+    """A bind to witness with another major version is rejected: abstract_syntax_not_supported (1)."""
     bound = await _bind(witness, major, minor)
 
     spec("RPC-IF-major-mismatch").holds(
-        bound.codes == (_REFUSED,), expected=str(ContextResult(*_REFUSED)), observed=bound
+        bound.codes == (_REJECTED,), expected=str(ContextResult(*_REJECTED)), observed=bound
     )
 
 
 @case("RPC-IF-minor-higher")
 @pytest.mark.parametrize("minor", [2, 0xFFFF], ids=["1.2", "1.65535"])
 async def test_higher_minor_version(witness: Witness, spec: Spec, minor: int) -> None:
-    """A bind to a minor version above the server's is refused inside bind_ack."""
+    """A bind to witness with a higher minor version is rejected: abstract_syntax_not_supported (1)."""
     bound = await _bind(witness, 1, minor)
 
     spec("RPC-IF-minor-higher").holds(
-        bound.codes == (_REFUSED,), expected=str(ContextResult(*_REFUSED)), observed=bound
+        bound.codes == (_REJECTED,), expected=str(ContextResult(*_REJECTED)), observed=bound
     )
 
 
 @case("RPC-IF-minor-lower")
 async def test_lower_minor_version(witness: Witness, spec: Spec) -> None:
-    """A bind to version 1.0 is accepted, and so is one to version 1.1."""
+    """Binds to witness version 1.1 and version 1.0 are both accepted."""
     same, lower = await _bind(witness, 1, 1), await _bind(witness, 1, 0)
 
     spec.choice("AMB-23", f"version 1.1: {same}; version 1.0: {lower}")

@@ -1,4 +1,4 @@
-"""Agreeing on NDR or NDR64, and speaking it (MS-RPCE 2.2.5, 3.3.1.5.6)."""
+"""Negotiation of NDR and NDR64, and calls in NDR64 (MS-RPCE 2.2.5, 3.3.1.5.6)."""
 
 from __future__ import annotations
 
@@ -39,14 +39,18 @@ _NO_COMMON_SYNTAX = (ResultCode.PROVIDER_REJECTION, ProviderReason.TRANSFER_SYNT
 async def _offer(
     witness: Witness, *transfers: SyntaxId, features: bool = False
 ) -> tuple[RpcClient, BindOutcome]:
-    """Bind with one context for each transfer syntax, and the bind-time features behind them if wanted."""
+    """Bind with one context for each transfer syntax, then the feature element if ``features``."""
     rpc = await witness.rpc()
     offered = contexts(*transfers, *([bind_time_features()] if features else []))
     return rpc, await outcome_of_bind(rpc.bind(offered, **witness.logon()))
 
 
 async def _ndr64(witness: Witness) -> WitnessClient:
-    """A connection that speaks NDR64, if the target does."""
+    """A connection bound in NDR64.
+
+    Raises:
+        NotTestable: the target does not support NDR64.
+    """
     rpc, bound = await _offer(witness, NDR64)
     if not bound.accepted:
         raise NotTestable(f"the target does not support NDR64: {bound}")
@@ -55,7 +59,7 @@ async def _ndr64(witness: Witness) -> WitnessClient:
 
 @case("RPC-XFER-ndr20")
 async def test_ndr_alone(witness: Witness, spec: Spec) -> None:
-    """A bind that offers NDR alone is accepted, and calls on it are answered."""
+    """A bind that offers only NDR is accepted; GetInterfaceList returns ERROR_SUCCESS (0x0)."""
     rpc, bound = await _offer(witness, NDR32)
 
     rule = spec("RPC-XFER-ndr20")
@@ -70,7 +74,7 @@ async def test_ndr_alone(witness: Witness, spec: Spec) -> None:
 @case("RPC-XFER-unknown")
 @pytest.mark.parametrize("count", [1, 3], ids=["one", "three"])
 async def test_unknown_transfer_syntax(witness: Witness, spec: Spec, count: int) -> None:
-    """A bind whose only context offers transfer syntaxes that nobody knows is refused inside bind_ack."""
+    """A bind that offers only unknown transfer syntaxes is rejected in bind_ack with reason 2."""
     rpc = await witness.rpc()
     unknown = tuple(SyntaxId(uuid4(), 1, 0) for _ in range(count))
 
@@ -83,7 +87,7 @@ async def test_unknown_transfer_syntax(witness: Witness, spec: Spec, count: int)
 
 @case("RPC-XFER-ndr64")
 async def test_ndr64_alone(witness: Witness, spec: Spec) -> None:
-    """A bind that offers NDR64 alone is accepted or refused inside bind_ack."""
+    """Bind with only NDR64 offered; record whether the server accepts it."""
     _, bound = await _offer(witness, NDR64)
 
     spec("RPC-XFER-ndr64").record(bound)
@@ -93,7 +97,7 @@ async def test_ndr64_alone(witness: Witness, spec: Spec) -> None:
 @case("RPC-XFER-ndr64-negotiation")
 @pytest.mark.parametrize("transfers", [(NDR32, NDR64), (NDR64, NDR32)], ids=["ndr32-ndr64", "ndr64-ndr32"])
 async def test_both_offered(witness: Witness, spec: Spec, transfers: tuple[SyntaxId, ...]) -> None:
-    """Of NDR and NDR64 in contexts of their own one is accepted, and calls on it are answered."""
+    """Offer NDR and NDR64 in two contexts: the server accepts one, and calls on it succeed."""
     rpc, bound = await _offer(witness, *transfers, features=True)
 
     rule = spec("RPC-XFER-ndr64-negotiation")
@@ -104,19 +108,19 @@ async def test_both_offered(witness: Witness, spec: Spec, transfers: tuple[Synta
         observed=bound,
     ):
         raise spec.stop()
-    (agreed,) = (number for number in bound.accepted if number < len(transfers))
-    client = WitnessClient(rpc, transfers[agreed], agreed)
+    (accepted,) = (number for number in bound.accepted if number < len(transfers))
+    client = WitnessClient(rpc, transfers[accepted], accepted)
     answer = await outcome_of(client.start(GetInterfaceListRequest()))
     rule.allows(
         answer,
         returns(Win32.ERROR_SUCCESS),
-        note=f"GetInterfaceList in {syntax_name(transfers[agreed])} on context {agreed}",
+        note=f"GetInterfaceList in {syntax_name(transfers[accepted])} on context {accepted}",
     )
 
 
 @case("RPC-XFER-ndr64-layout", "RPC-XFER-ndr64-drep")
 async def test_ndr64_stubs(witness: Witness, spec: Spec) -> None:
-    """GetInterfaceList over NDR64 tells in NDR64 what it tells over NDR."""
+    """GetInterfaceList over NDR64 returns the same list as over NDR, encoded in NDR64."""
     client = await _ndr64(witness)
     before = await witness.interfaces()
     call = client.start(GetInterfaceListRequest())
@@ -125,12 +129,12 @@ async def test_ndr64_stubs(witness: Witness, spec: Spec) -> None:
 
     if not spec("RPC-XFER-ndr64-layout").allows(answer, returns(Win32.ERROR_SUCCESS)):
         raise spec.stop()
-    notified = answer.response.interface_list
-    notified = tuple(notified.interfaces or ()) if notified else ()
+    received = answer.response.interface_list
+    interfaces = tuple(received.interfaces or ()) if received else ()
     spec("RPC-XFER-ndr64-layout").holds(
-        notified in (before, after),
-        expected=f"the list that NDR tells: {before}",
-        observed=notified,
+        interfaces in (before, after),
+        expected=f"the list as returned over NDR: {before}",
+        observed=interfaces,
     )
     assert call.call.response_meta is not None
     dreps = {pdu.drep for pdu in call.call.response_meta.pdus}
@@ -144,29 +148,29 @@ def _drep_text(dreps: object) -> str:
 
 @case("RPC-XFER-preferred")
 async def test_preferred_syntax(witness: Witness, spec: Spec) -> None:
-    """The server takes the syntax it prefers whatever the order, or else the first that it supports."""
+    """Offer NDR and NDR64 in both orders: the server accepts always the same one, or always the first."""
     orders = {"NDR, NDR64": (NDR32, NDR64), "NDR64, NDR": (NDR64, NDR32)}
-    taken: dict[str, set[SyntaxId]] = {}
+    accepted: dict[str, set[SyntaxId]] = {}
     shown: list[str] = []
     for name, transfers in [*orders.items()] * 2:
         _, bound = await _offer(witness, *transfers)
-        taken.setdefault(name, set()).update(transfers[number] for number in bound.accepted)
+        accepted.setdefault(name, set()).update(transfers[number] for number in bound.accepted)
         shown.append(f"{name}: {bound}")
 
-    always = [{NDR32}, {NDR64}]
+    same_each_time = [{NDR32}, {NDR64}]
     first = [{transfers[0]} for transfers in orders.values()]
     spec("RPC-XFER-preferred").holds(
-        [*taken.values()] in ([each, each] for each in always) or [*taken.values()] == first,
-        expected=["always the same transfer syntax", "always the first one offered"],
+        [*accepted.values()] in ([each, each] for each in same_each_time) or [*accepted.values()] == first,
+        expected=["always the same transfer syntax", "always the first transfer syntax offered"],
         observed="; ".join(shown),
     )
 
 
 @case("RPC-XFER-preferred")
 async def test_preferred_syntax_in_one_context(witness: Witness, spec: Spec) -> None:
-    """Of NDR and NDR64 in one context the server takes the one it prefers, or else the first, each time."""
+    """Offer NDR and NDR64 in one context: the server accepts always the same one, or always the first."""
     orders = ((NDR32, NDR64), (NDR64, NDR32))
-    taken: list[SyntaxId] = []
+    accepted: list[SyntaxId] = []
     for transfers in orders * 2:
         rpc = await witness.rpc()
         bind = rpc.bind([PresentationContext(0, WITNESS, transfers)], **witness.logon())
@@ -174,20 +178,20 @@ async def test_preferred_syntax_in_one_context(witness: Witness, spec: Spec) -> 
         if bound.accepted != (0,):
             spec("RPC-XFER-preferred").holds(False, expected="acceptance (0)", observed=bound)  # noqa: FBT003
             raise spec.stop()
-        taken.append(bound.results[0].transfer)
+        accepted.append(bound.results[0].transfer)
 
     first = [transfers[0] for transfers in orders * 2]
     spec("RPC-XFER-preferred").holds(
-        len(set(taken)) == 1 or taken == first,
-        expected=["always the same transfer syntax", "always the first one offered"],
-        observed=", ".join(map(syntax_name, taken)),
-        note="offered: NDR, NDR64; then NDR64, NDR; then both once more",
+        len(set(accepted)) == 1 or accepted == first,
+        expected=["always the same transfer syntax", "always the first transfer syntax offered"],
+        observed=", ".join(map(syntax_name, accepted)),
+        note="offered: NDR, NDR64; then NDR64, NDR; then both again",
     )
 
 
 @case("RPC-XFER-preferred")
 async def test_first_supported_syntax(witness: Witness, spec: Spec) -> None:
-    """Of an unknown transfer syntax and NDR in one context the server takes NDR."""
+    """Offer an unknown transfer syntax and NDR in one context: the server accepts NDR."""
     rpc = await witness.rpc()
     unknown = SyntaxId(uuid4(), 1, 0)
 

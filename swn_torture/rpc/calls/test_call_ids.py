@@ -1,4 +1,4 @@
-"""call_id: what tells the calls of a connection apart (C706 12.6.3.1; MS-RPCE 3.3.3.5.2, 3.3.3.5.6)."""
+"""call_id, which identifies a call on its connection (C706 12.6.3.1; MS-RPCE 3.3.3.5.2, 3.3.3.5.6)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swn_torture.casekit import CLOSED, SILENCE, case, faults, outcome_of
 from swn_torture.casekit.endpoint_mapper import MGMT, MgmtOpnum
 from swn_torture.casekit.protocol import NDR32, GetInterfaceListRequest
 from swn_torture.casekit.steps.listeners import SUCCESS, listen
-from swn_torture.casekit.steps.octets import answer_to, contexts, ending, outcome_of_bind
+from swn_torture.casekit.steps.octets import contexts, outcome_of_bind, outcome_of_raw_call, send_octets
 from swn_torture.casekit.transport import AuthLevel, FaultStatus, PfcFlags, Request
 from swn_torture.casekit.witness import NotTestable
 
@@ -21,27 +21,30 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
-IDS = (7, 8, 0x100, 0x12345678, 0x7FFFFFF0)
-NO_SUCH_OPNUM = 200
+CALL_IDS = (7, 8, 0x100, 0x12345678, 0x7FFFFFF0)
+UNKNOWN_OPNUM = 200
 
 
 @case("RPC-CALLID-echo")
 @pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda v: v.name.lower())
 async def test_answers_carry_the_id(witness: Witness, spec: Spec, level: AuthLevel) -> None:
-    """Responses and faults carry the call ids of the requests they answer, all sent at once."""
+    """Send seven requests at once: each response or fault carries the call_id of its request."""
     deadline = witness.expect.reply_deadline
     client = await witness.connect(level=level)
 
-    calls = [client.start(GetInterfaceListRequest(), call_id=call_id) for call_id in IDS]
-    wrong = {IDS[-1] + step: client.rpc.call(NO_SUCH_OPNUM, b"", call_id=IDS[-1] + step) for step in (1, 2)}
+    calls = [client.start(GetInterfaceListRequest(), call_id=call_id) for call_id in CALL_IDS]
+    unknown = {
+        CALL_IDS[-1] + step: client.rpc.call(UNKNOWN_OPNUM, b"", call_id=CALL_IDS[-1] + step)
+        for step in (1, 2)
+    }
     outcomes = await asyncio.gather(*(outcome_of(call, deadline) for call in calls))
-    refused = await asyncio.gather(*(ending(call, deadline) for call in wrong.values()))
+    refused = await asyncio.gather(*(outcome_of_raw_call(call, deadline) for call in unknown.values()))
 
-    for call_id, outcome in zip(IDS, outcomes, strict=True):
+    for call_id, outcome in zip(CALL_IDS, outcomes, strict=True):
         spec("RPC-CALLID-echo").allows(outcome, SUCCESS, note=f"GetInterfaceList with call_id 0x{call_id:X}")
-    for call_id, outcome in zip(wrong, refused, strict=True):
+    for call_id, outcome in zip(unknown, refused, strict=True):
         spec("RPC-CALLID-echo").allows(
-            outcome, faults(), note=f"opnum {NO_SUCH_OPNUM} with call_id 0x{call_id:X}"
+            outcome, faults(), note=f"opnum {UNKNOWN_OPNUM} with call_id 0x{call_id:X}"
         )
 
 
@@ -51,12 +54,12 @@ SEQUENCES = {"lower": (10, 9), "much-lower": (0x1000, 1), "zero": (10, 0), "wrap
 @case("RPC-CALLID-monotonic")
 @pytest.mark.parametrize("order", SEQUENCES)
 async def test_ids_that_do_not_increase(witness: Witness, spec: Spec, order: str) -> None:
-    """A request whose call_id is below that of the one before is a protocol error."""
+    """A decreasing call_id gets fault nca_s_proto_error (0x1C01000B) or a closed connection."""
     deadline = witness.expect.reply_deadline
     first, second = SEQUENCES[order]
     client = await witness.connect()
-    served = await outcome_of(client.start(GetInterfaceListRequest(), call_id=first), deadline)
-    if not spec("RPC-CALLID-monotonic").allows(served, SUCCESS, note=f"call_id {first}"):
+    first_outcome = await outcome_of(client.start(GetInterfaceListRequest(), call_id=first), deadline)
+    if not spec("RPC-CALLID-monotonic").allows(first_outcome, SUCCESS, note=f"call_id {first}"):
         raise spec.stop()
 
     outcome = await outcome_of(client.start(GetInterfaceListRequest(), call_id=second), deadline)
@@ -68,8 +71,8 @@ async def test_ids_that_do_not_increase(witness: Witness, spec: Spec, order: str
 
 
 @case("RPC-CALLID-monotonic")
-async def test_ids_of_no_rule(witness: Witness, spec: Spec) -> None:
-    """A call_id above 0x7FFFFFFF, or that of another call, answered or outstanding: whether it is served."""
+async def test_large_and_repeated_call_ids(witness: Witness, spec: Spec) -> None:
+    """Send call_id 0x80000000 and the call_id of a completed and of a pending call; record the results."""
     expect = witness.expect
     client = await witness.connect()
     await outcome_of(client.start(GetInterfaceListRequest(), call_id=10), expect.reply_deadline)
@@ -81,20 +84,20 @@ async def test_ids_of_no_rule(witness: Witness, spec: Spec) -> None:
     )
 
     listener = await listen(witness, version=1)
-    call_id = listener.ask().call.call_id
-    other_than = await outcome_of(
+    call_id = listener.async_notify().call.call_id
+    pending = await outcome_of(
         listener.client.start(GetInterfaceListRequest(), call_id=call_id), expect.quiet_time
     )
 
     rule = spec("RPC-CALLID-monotonic")
-    rule.record(again, "call_id of a call that was answered")
-    rule.record(other_than, "call_id of an AsyncNotify that is outstanding")
-    rule.record(large, "call_id 0x80000000, which Windows does not take (MS-RPCE note 123)")
+    rule.record(again, "call_id of a completed call")
+    rule.record(pending, "call_id of a pending AsyncNotify")
+    rule.record(large, "call_id 0x80000000, which Windows rejects (MS-RPCE note 123)")
     await witness.check_still_serving(spec)
 
 
-#: How far the call id of a late fragment lies below the current one, and whether it is to be ignored.
-LATE = {
+#: How far the call_id of a late fragment is below the current one, and whether the server has to ignore it.
+LATE_FRAGMENTS = {
     "by-1": (1, True),
     "by-100": (100, True),
     "by-149": (149, True),
@@ -104,27 +107,31 @@ LATE = {
 
 
 @case("RPC-CALLID-old-fragment")
-@pytest.mark.parametrize("below", LATE)
+@pytest.mark.parametrize("below", LATE_FRAGMENTS)
 async def test_late_fragment(witness: Witness, spec: Spec, below: str) -> None:
-    """A fragment that is no first one, for an old call, is ignored; for a very old one it is an error."""
+    """A non-first fragment less than 150 call ids late is ignored; a later one is a protocol error."""
     expect = witness.expect
-    distance, ignored = LATE[below]
-    # The management interface serves without protection, so that it does not matter whether a fragment that
-    # is ignored takes a sequence number, and nobody is refused for his lack of a name.
+    distance, ignored = LATE_FRAGMENTS[below]
+    # The management interface is served without authentication. So it does not matter whether an ignored
+    # fragment takes a sequence number, and no call is rejected for missing authentication.
     rpc = await witness.rpc()
     bound = await outcome_of_bind(rpc.bind(contexts(NDR32, abstract=MGMT)))
-    before = await ending(_ask(rpc, 200), expect.reply_deadline) if bound.accepted else bound
+    before = (
+        await outcome_of_raw_call(_is_server_listening(rpc, 200), expect.reply_deadline)
+        if bound.accepted
+        else bound
+    )
     if rpc.closed.is_set() or not str(before).startswith("response"):
-        raise NotTestable(f"no interface serves without authentication: {before}")
+        raise NotTestable(f"no interface is served without authentication: {before}")
     late = Request(call_id=200 - distance, flags=PfcFlags.LAST, opnum=MgmtOpnum.IS_SERVER_LISTENING)
 
-    outcome = await answer_to(rpc, late.pack(), timeout=expect.quiet_time)
+    outcome = await send_octets(rpc, late.pack(), timeout=expect.quiet_time)
 
     rule = spec("RPC-CALLID-old-fragment")
-    note = f"fragment of call {200 - distance} after call 200"
+    note = f"fragment with call_id {200 - distance} after call_id 200"
     if ignored:
         if rule.allows(outcome, SILENCE, note=note):
-            usable = await ending(_ask(rpc, 201), expect.reply_deadline)
+            usable = await outcome_of_raw_call(_is_server_listening(rpc, 201), expect.reply_deadline)
             rule.holds(
                 str(usable).startswith("response"),
                 expected="a response to the next call",
@@ -136,5 +143,5 @@ async def test_late_fragment(witness: Witness, spec: Spec, below: str) -> None:
     await witness.check_still_serving(spec)
 
 
-def _ask(rpc: RpcClient, call_id: int) -> Call:
+def _is_server_listening(rpc: RpcClient, call_id: int) -> Call:
     return rpc.call(MgmtOpnum.IS_SERVER_LISTENING, b"", call_id=call_id)

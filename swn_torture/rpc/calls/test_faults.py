@@ -1,4 +1,4 @@
-"""What a server says to requests it cannot serve (MS-RPCE 3.3.3.5; C706 12.6.4.7, Appendix E)."""
+"""Faults: answers to requests that cannot be executed (MS-RPCE 3.3.3.5; C706 12.6.4.7, Appendix E)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
 from swn_torture.casekit.protocol import GetInterfaceListRequest, Opnum, Win32
-from swn_torture.casekit.steps.octets import answer_to, ending, faults_in
+from swn_torture.casekit.steps.octets import faults_in, outcome_of_raw_call, send_octets
 from swn_torture.casekit.transport import (
     FORBIDDEN_STATUSES,
     FaultStatus,
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from swn_torture.casekit import Outcome, Spec
     from swn_torture.casekit.witness import Witness
 
-_OUT_OF_RANGE = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
+_OP_RNG_ERROR = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
 
 
 @case("RPC-OPNUM-unknown", "RPC-OPNUM-did-not-execute")
 @pytest.mark.parametrize("opnum", [6, 0x100, 0xFFFF])
 async def test_unknown_opnum(witness: Witness, spec: Spec, opnum: int) -> None:
-    """A request for an operation that no revision has ends in the fault for that."""
+    """A request with an undefined opnum gets fault nca_s_op_rng_error (0x1C010002)."""
     client = await witness.connect()
 
-    answer = await ending(client.rpc.call(opnum, b""), witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(client.rpc.call(opnum, b""), witness.expect.reply_deadline)
 
-    spec("RPC-OPNUM-unknown").allows(answer, _OUT_OF_RANGE)
+    spec("RPC-OPNUM-unknown").allows(answer, _OP_RNG_ERROR)
     flags = [f"0x{fault.flags:02X}" for fault in faults_in(witness.transcript)]
     spec("RPC-OPNUM-did-not-execute").record(
-        f"{answer}, pfc_flags {', '.join(flags) or 'of no fault'}; PFC_DID_NOT_EXECUTE is 0x20"
+        f"{answer}, pfc_flags {', '.join(flags) or 'none (no fault)'}; PFC_DID_NOT_EXECUTE is 0x20"
     )
 
 
 @case("RPC-OPNUM-unknown")
 async def test_opnum_of_revision_14(witness: Witness, spec: Spec) -> None:
-    """A request for opnum 5 ends in the fault for unknown operations, or shows that the server has it."""
+    """Call opnum 5 (UnRegisterEx) with a null handle; record whether the server implements it."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.UNREGISTER_EX, bytes(20))
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
-    absent = _OUT_OF_RANGE.matches(answer)
+    absent = _OP_RNG_ERROR.matches(answer)
     spec.choice("AMB-24", f"opnum 5 {'absent' if absent else 'present'}: {answer}")
     spec("RPC-OPNUM-unknown").record(f"opnum 5 with a null handle: {answer}")
 
@@ -60,12 +60,12 @@ async def test_opnum_of_revision_14(witness: Witness, spec: Spec) -> None:
 @case("RPC-FAULT-connection-survives", syntaxes="both")
 @pytest.mark.parametrize("what", ["unknown-opnum", "bad-stub"])
 async def test_connection_survives_fault(witness: Witness, spec: Spec, what: str) -> None:
-    """After a call that ended in a fault the connection serves the next one."""
+    """After a call that ends in a fault, GetInterfaceList on the same connection succeeds."""
     client = await witness.connect()
     deadline = witness.expect.reply_deadline
     opnum = 0xFFFF if what == "unknown-opnum" else Opnum.REGISTER
 
-    fault = await ending(client.rpc.call(opnum, bytes(4)), deadline)
+    fault = await outcome_of_raw_call(client.rpc.call(opnum, bytes(4)), deadline)
     after = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
 
     if fault.kind != "fault":
@@ -76,8 +76,8 @@ async def test_connection_survives_fault(witness: Witness, spec: Spec, what: str
     )
 
 
-def _flip_last_octet(octets: bytes) -> bytes:
-    """Make the verifier wrong."""
+def _with_wrong_verifier(octets: bytes) -> bytes:
+    """The octets of a PDU with a wrong verifier."""
     return octets[:-1] + bytes([octets[-1] ^ 0xFF])
 
 
@@ -89,43 +89,43 @@ async def test_error_in_first_fragment(witness: Witness, spec: Spec) -> None:
         Opnum.REGISTER_EX,
         bytes(96),
         chunk=32,
-        tamper=lambda index, octets: octets if index else _flip_last_octet(octets),
+        tamper=lambda index, octets: octets if index else _with_wrong_verifier(octets),
     )
     call = client.rpc.expect(number, Opnum.REGISTER_EX)
 
     for fragment in fragments[:-1]:
         client.rpc.write(fragment)
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
     spec("RPC-FAULT-early").allows(answer, faults(), CLOSED, note=f"{len(fragments) - 1} fragments sent")
     await witness.check_still_serving(spec)
 
 
-# -- requests that are wrong in different ways and places, each on a connection of its own
+# -- erroneous requests, each on its own connection
 # -----------------------------------------------------------------------------------------------------------
 
 
 async def _call(witness: Witness, opnum: int, stub: bytes, **options: object) -> Outcome:
     client = await witness.connect()
     call = client.rpc.call(opnum, stub, **options)
-    return await ending(call, witness.expect.reply_deadline)
+    return await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
 
-async def _before_bind(witness: Witness) -> Outcome:
+async def _request_before_bind(witness: Witness) -> Outcome:
     rpc = await witness.rpc()
     request = Request(call_id=1, opnum=Opnum.GET_INTERFACE_LIST)
-    return await answer_to(rpc, request.pack(), timeout=witness.expect.reply_deadline)
+    return await send_octets(rpc, request.pack(), timeout=witness.expect.reply_deadline)
 
 
-def _tampered(_: int, octets: bytes) -> bytes:
-    return _flip_last_octet(octets)
+def _wrong_verifier(_: int, octets: bytes) -> bytes:
+    return _with_wrong_verifier(octets)
 
 
-def _longer_token(_: int, octets: bytes) -> bytes:
+def _longer_auth_length(_: int, octets: bytes) -> bytes:
     return rewrite(octets, auth_length=0x7FFF)
 
 
-def _more_padding(_: int, octets: bytes) -> bytes:
+def _longer_auth_pad_length(_: int, octets: bytes) -> bytes:
     return rewrite(octets, auth_pad_length=0xFF)
 
 
@@ -136,44 +136,46 @@ def _version_4(_: int, request: Request) -> Request:
 _ERRONEOUS: dict[str, Callable[[Witness], Awaitable[Outcome]]] = {
     "unknown opnum": lambda w: _call(w, 0xFFFF, b""),
     "unknown presentation context": lambda w: _call(w, 0, b"", context_id=99),
-    "no stub where there are parameters": lambda w: _call(w, Opnum.REGISTER, b""),
-    "stub cut short": lambda w: _call(w, Opnum.REGISTER, bytes.fromhex("0100010000000200ff")),
-    "stub of 0xFF": lambda w: _call(w, Opnum.REGISTER_EX, b"\xff" * 256),
-    "stub of 0xFF for AsyncNotify": lambda w: _call(w, Opnum.ASYNC_NOTIFY, b"\xff" * 20),
-    "AsyncNotify without handle": lambda w: _call(w, Opnum.ASYNC_NOTIFY, b""),
+    "Register without stub data": lambda w: _call(w, Opnum.REGISTER, b""),
+    "truncated stub data of Register": lambda w: _call(
+        w, Opnum.REGISTER, bytes.fromhex("0100010000000200ff")
+    ),
+    "stub data 0xFF for RegisterEx": lambda w: _call(w, Opnum.REGISTER_EX, b"\xff" * 256),
+    "stub data 0xFF for AsyncNotify": lambda w: _call(w, Opnum.ASYNC_NOTIFY, b"\xff" * 20),
+    "AsyncNotify without stub data": lambda w: _call(w, Opnum.ASYNC_NOTIFY, b""),
     "UnRegister with a null handle": lambda w: _call(w, Opnum.UNREGISTER, bytes(20)),
-    "conformance of 4 billion": lambda w: _call(
+    "conformance (max_count) of 4 billion": lambda w: _call(
         w, Opnum.REGISTER, bytes.fromhex("0100010000000200ffffffff00000000ffffffff")
     ),
     "last fragment alone": lambda w: _call(w, 0, b"", flags=PfcFlags.LAST),
     "middle fragment alone": lambda w: _call(w, 0, b"", flags=PfcFlags.NONE),
-    "fragment of 64 kB": lambda w: _call(w, 0, bytes(65000), fragment_size=0xFFFF),
-    "wrong verifier": lambda w: _call(w, 0, b"", tamper=_tampered),
-    "auth_length beyond the PDU": lambda w: _call(w, 0, b"", tamper=_longer_token),
-    "auth_pad_length beyond the stub": lambda w: _call(w, 0, b"", tamper=_more_padding),
+    "fragment of 65 kB": lambda w: _call(w, 0, bytes(65000), fragment_size=0xFFFF),
+    "wrong verifier": lambda w: _call(w, 0, b"", tamper=_wrong_verifier),
+    "auth_length beyond the PDU": lambda w: _call(w, 0, b"", tamper=_longer_auth_length),
+    "auth_pad_length beyond the stub data": lambda w: _call(w, 0, b"", tamper=_longer_auth_pad_length),
     "alloc_hint of 4 GB": lambda w: _call(w, 0, b"", alloc_hint=0xFFFFFFFF),
     "no verifier": lambda w: _call(w, 0, b"", security="none"),
     "protocol version 4": lambda w: _call(w, 0, b"", prepare=_version_4),
-    "request before bind": _before_bind,
+    "request before bind": _request_before_bind,
 }
 
 
 @case("RPC-FAULT-or-close", "RPC-FAULT-status-forbidden")
 async def test_erroneous_requests(witness: Witness, spec: Spec) -> None:
-    """Requests wrong in many ways end in a PDU or a close each, and in no fault that is forbidden."""
-    answers = await asyncio.gather(*(attempt(witness) for attempt in _ERRONEOUS.values()))
+    """Erroneous requests get a PDU or a closed connection each, and no fault with a forbidden status."""
+    answers = await asyncio.gather(*(send(witness) for send in _ERRONEOUS.values()))
 
-    for what, answer in zip(_ERRONEOUS, answers, strict=True):
+    for error, answer in zip(_ERRONEOUS, answers, strict=True):
         spec("RPC-FAULT-or-close").holds(
             answer.kind not in {"silence", "malformed"},
-            expected="an answer, or the end of the connection",
+            expected=["a PDU", "connection closed"],
             observed=answer,
-            note=what,
+            note=error,
         )
     statuses = sorted({fault.status for fault in faults_in(witness.transcript)})
     spec("RPC-FAULT-status-forbidden").holds(
         not FORBIDDEN_STATUSES.intersection(statuses),
-        expected=f"no fault of status {', '.join(map(describe_status, sorted(FORBIDDEN_STATUSES)))}",
-        observed=f"faults of status {', '.join(map(describe_status, statuses)) or 'none'}",
+        expected=f"no fault with status {', '.join(map(describe_status, sorted(FORBIDDEN_STATUSES)))}",
+        observed=f"faults with status {', '.join(map(describe_status, statuses)) or 'none'}",
     )
     await witness.check_still_serving(spec)

@@ -1,4 +1,4 @@
-"""Requests and responses in several PDUs (C706 12.6.3.1, 12.6.4; MS-RPCE 3.3.3.5)."""
+"""Requests in fragments, and fragment sizes in bind and bind_ack (C706 12.6.3.1, 12.6.4; MS-RPCE 3.3.3.5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
 from swn_torture.casekit.protocol import NDR32, Opnum, Win32, encode
-from swn_torture.casekit.steps.octets import contexts, ending
+from swn_torture.casekit.steps.octets import contexts, outcome_of_raw_call
 from swn_torture.casekit.transport import FaultStatus, PfcFlags
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 _SMALLEST = 2048
-"""Octets of a fragment below which Windows and Samba do not go, whatever is proposed."""
+"""Windows and Samba agree to no smaller maximum fragment size than this, in octets."""
 
 _PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
 
@@ -27,7 +27,7 @@ _PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
     ("xmit", "recv"), [(4280, 4280), (2048, 2048), (4280, 2048), (2048, 4280), (5840, 5840), (0xFFFF, 0xFFFF)]
 )
 async def test_sizes_are_negotiated(witness: Witness, spec: Spec, xmit: int, recv: int) -> None:
-    """bind_ack names fragment sizes that do not exceed those proposed."""
+    """bind_ack carries fragment sizes that do not exceed the proposed ones."""
     rpc = await witness.rpc()
 
     bound = await rpc.bind(contexts(NDR32), max_xmit=xmit, max_recv=recv, **witness.logon())
@@ -42,7 +42,7 @@ async def test_sizes_are_negotiated(witness: Witness, spec: Spec, xmit: int, rec
 
 @case("RPC-FRAG-negotiate")
 async def test_tiny_sizes(witness: Witness, spec: Spec) -> None:
-    """A proposal of smaller fragments than Windows and Samba use is answered somehow."""
+    """Propose fragments of 1432 octets, fewer than Windows and Samba use; record the sizes in bind_ack."""
     rpc = await witness.rpc()
 
     bound = await rpc.bind(contexts(NDR32), max_xmit=1432, max_recv=1432, **witness.logon())
@@ -55,17 +55,17 @@ async def test_tiny_sizes(witness: Witness, spec: Spec) -> None:
 
 @case("RPC-FRAG-request", syntaxes="both")
 async def test_request_in_three_fragments(witness: Witness, spec: Spec) -> None:
-    """A registration sent in three fragments ends like one sent in one."""
+    """A registration request in three fragments succeeds like one in a single fragment."""
     client = await witness.connect()
     address = await witness.address_of(0)
     version = witness.expect.version
     make = witness.registration_ex if version >= 2 else witness.registration
-    whole, cut = make(ip_address=address), make(ip_address=address)
-    third = len(encode(cut, client.syntax)) // 3
-    third += -third % 16  # fragments but the last need no padding then
+    whole, fragmented = make(ip_address=address), make(ip_address=address)
+    third = len(encode(fragmented, client.syntax)) // 3
+    third += -third % 16  # then only the last fragment needs padding
 
     in_one = await outcome_of(client.start(whole))
-    in_three = await outcome_of(client.start(cut, chunk=third))
+    in_three = await outcome_of(client.start(fragmented, chunk=third))
 
     spec("RPC-FRAG-request").holds(
         in_three == in_one == returns(Win32.ERROR_SUCCESS),
@@ -76,18 +76,18 @@ async def test_request_in_three_fragments(witness: Witness, spec: Spec) -> None:
 
 _LIMIT = 4 * 1024 * 1024
 _MEGABYTES = 4_000_000
-"""The two things that "4 megabytes" may mean: what exceeds the larger one exceeds both."""
+"""The two readings of "4 megabytes": stub data above the larger one exceed both."""
 
 _TOO_LARGE = faults(FaultStatus.ERROR_ACCESS_DENIED)
 
 
 @case("RPC-FRAG-request-too-large", lasts=5)
 async def test_request_beyond_4_megabytes(witness: Witness, spec: Spec) -> None:
-    """A request with more than 4 megabytes of stub data is refused."""
+    """More than 4 MB of stub data get fault ERROR_ACCESS_DENIED (0x5) or a closed connection."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(_LIMIT + 0x2000))
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
     spec("RPC-FRAG-request-too-large").allows(answer, _TOO_LARGE, CLOSED)
     await witness.check_still_serving(spec)
@@ -95,12 +95,12 @@ async def test_request_beyond_4_megabytes(witness: Witness, spec: Spec) -> None:
 
 @case("RPC-FRAG-request-too-large", lasts=5)
 async def test_request_of_4_megabytes(witness: Witness, spec: Spec) -> None:
-    """A request with 4 megabytes of stub data is not refused for its size."""
+    """A request with 4 000 000 octets of stub data is not rejected for its size."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(_MEGABYTES))
-    # Some 700 fragments, each of which has its signature checked: a busy machine takes its time for them.
-    answer = await ending(call, 6 * witness.expect.reply_deadline)
+    # About 700 fragments, and the server verifies each: a busy machine needs more than the usual deadline.
+    answer = await outcome_of_raw_call(call, 6 * witness.expect.reply_deadline)
 
     spec("RPC-FRAG-request-too-large").holds(
         answer.kind in {"pdu", "fault"} and not _TOO_LARGE.matches(answer),
@@ -112,25 +112,25 @@ async def test_request_of_4_megabytes(witness: Witness, spec: Spec) -> None:
 
 @case("RPC-FRAG-oversize")
 async def test_oversize_fragment(witness: Witness, spec: Spec) -> None:
-    """A PDU of almost 64 kB on a connection that agreed on less is refused."""
+    """A PDU of 65 kB, above the agreed size, gets nca_s_proto_error (0x1C01000B) or a closed connection."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(65000), fragment_size=0xFFFF)
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
     spec("RPC-FRAG-oversize").allows(
-        answer, _PROTOCOL_ERROR, CLOSED, note=f"agreed: {client.rpc.core.max_xmit}"
+        answer, _PROTOCOL_ERROR, CLOSED, note=f"agreed: {client.rpc.core.max_xmit} octets"
     )
     await witness.check_still_serving(spec)
 
 
 @case("RPC-FRAG-oversize")
 async def test_fragment_beyond_agreed_size(witness: Witness, spec: Spec) -> None:
-    """A PDU of 4096 octets on a connection that agreed on 2048 is taken or refused."""
+    """Send a PDU of 4048 octets on a connection that agreed on 2048; record the result."""
     client = await witness.connect(max_xmit=_SMALLEST, max_recv=_SMALLEST)
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(4000), fragment_size=4096)
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
     spec("RPC-FRAG-oversize").record(f"4048 octets where {client.rpc.core.max_xmit} are agreed: {answer}")
     await witness.check_still_serving(spec)
@@ -139,11 +139,11 @@ async def test_fragment_beyond_agreed_size(witness: Witness, spec: Spec) -> None
 @case("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error")
 @pytest.mark.parametrize("flags", [PfcFlags.LAST, PfcFlags.NONE], ids=["last", "middle"])
 async def test_fragment_without_first(witness: Witness, spec: Spec, flags: PfcFlags) -> None:
-    """A fragment that continues a request nobody began is a protocol error."""
+    """A middle or last fragment without a first one gets fault nca_s_proto_error (0x1C01000B)."""
     client = await witness.connect()
 
     call = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(16), flags=flags)
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
     spec("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error").allows(answer, _PROTOCOL_ERROR)
     await witness.check_still_serving(spec)
@@ -151,14 +151,14 @@ async def test_fragment_without_first(witness: Witness, spec: Spec, flags: PfcFl
 
 @case("RPC-FRAG-bad-order", "RPC-FAULT-protocol-error")
 async def test_fragment_of_another_request(witness: Witness, spec: Spec) -> None:
-    """A last fragment of one request behind the first of another is a protocol error."""
+    """A last fragment with another call_id than the first gets nca_s_proto_error (0x1C01000B)."""
     client = await witness.connect()
     deadline = witness.expect.reply_deadline
 
     begun = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(16), flags=PfcFlags.FIRST)
     other = client.rpc.call(Opnum.GET_INTERFACE_LIST, bytes(16), flags=PfcFlags.LAST)
-    # The fault names either call; the other one ends with the connection, if that is closed.
-    waits = [asyncio.ensure_future(ending(call, deadline)) for call in (begun, other)]
+    # The fault carries either call_id. The other call ends with the connection, if the server closes it.
+    waits = [asyncio.ensure_future(outcome_of_raw_call(call, deadline)) for call in (begun, other)]
     done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     answer = min((each.result() for each in done), key=lambda outcome: outcome.kind != "fault")
     for each in rest:

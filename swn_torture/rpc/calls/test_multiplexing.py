@@ -1,4 +1,4 @@
-"""Several calls at a time, on one connection and on many (MS-RPCE 3.3.1.5.8, 3.3.3)."""
+"""Concurrent calls on one connection and on many (MS-RPCE 3.3.1.5.8, 3.3.3)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ if TYPE_CHECKING:
 
 ON_ONE_CONNECTION = 64
 CONNECTIONS = 200
-#: Connections that are opened at a time.
+#: Connections that are opened at the same time.
 AT_A_TIME = 16
 
 
 async def _multiplexed(witness: Witness) -> WitnessClient:
-    """A connection on which several calls may be outstanding."""
+    """A connection that allows several outstanding calls.
+
+    Raises:
+        NotTestable: the server does not confirm PFC_CONC_MPX.
+    """
     client = await witness.connect()
     if not client.rpc.core.multiplexed:
-        raise NotTestable("the server does not confirm PFC_CONC_MPX: one call at a time on a connection")
+        raise NotTestable("the server does not confirm PFC_CONC_MPX: a connection allows one call at a time")
     return client
 
 
 @case("RPC-MPX-negotiate")
 async def test_negotiation(witness: Witness, spec: Spec) -> None:
-    """A bind that asks for concurrent multiplexing: whether bind_ack confirms it."""
+    """Bind with PFC_CONC_MPX; record whether bind_ack confirms it."""
     for level in (AuthLevel.NONE, AuthLevel.INTEGRITY):
         rpc = await witness.rpc()
         bound = await rpc.bind(contexts(witness.syntax), **witness.logon(level=level))
@@ -47,13 +51,13 @@ async def test_negotiation(witness: Witness, spec: Spec) -> None:
 
 
 @case("RPC-MPX-parallel-calls", syntaxes="both")
-async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec) -> None:
-    """While AsyncNotify is outstanding, other calls on the same connection are answered."""
+async def test_calls_while_async_notify_pending(witness: Witness, spec: Spec) -> None:
+    """While AsyncNotify is pending, other calls on the same connection succeed."""
     expect = witness.expect
     client = await _multiplexed(witness)
     address = await witness.address_of(0)
     spare = await witness.register(client, ip_address=address)
-    pending = (await listen(witness, client, version=1, ip_address=address)).ask()
+    pending = (await listen(witness, client, version=1, ip_address=address)).async_notify()
 
     calls = {
         "GetInterfaceList": client.start(GetInterfaceListRequest()),
@@ -62,7 +66,7 @@ async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec) -> None:
     }
     outcomes = await asyncio.gather(*(outcome_of(call, expect.reply_deadline) for call in calls.values()))
 
-    state = "has ended" if pending.done() else "is outstanding"
+    state = "has ended" if pending.done() else "is pending"
     for name, outcome in zip(calls, outcomes, strict=True):
         spec("RPC-MPX-parallel-calls").allows(outcome, SUCCESS, note=f"{name}, while AsyncNotify {state}")
 
@@ -74,7 +78,7 @@ async def test_calls_beside_a_pending_one(witness: Witness, spec: Spec) -> None:
     syntaxes="both",
 )
 async def test_answers_in_another_order(witness: Witness, cluster: Controller, spec: Spec) -> None:
-    """Two AsyncNotify are outstanding, the event of the second comes first: so does its answer."""
+    """Of two pending AsyncNotify the second completes first when its event comes first."""
     expect = witness.expect
     client = await _multiplexed(witness)
     address = await witness.address_of(0)
@@ -82,25 +86,25 @@ async def test_answers_in_another_order(witness: Witness, cluster: Controller, s
     second = await listen(witness, client, version=1, ip_address=address)
 
     await cluster.move_client(second.name, witness.nodes[1].name)
-    outcome_2 = await second.wait_for_notifications(expect.event_deadline)
-    outstanding = not first.ask().done()
+    second_outcome = await second.wait_for_notifications(expect.event_deadline)
+    pending = not first.async_notify().done()
     await cluster.move_client(first.name, witness.nodes[1].name)
-    outcome_1 = await first.wait_for_notifications(expect.event_deadline)
+    first_outcome = await first.wait_for_notifications(expect.event_deadline)
 
     rule = spec("RPC-MPX-out-of-order", "SWN-3.1.4.4-concurrent-registrations")
-    rule.allows(outcome_2, SUCCESS, note="the second call, at its event")
+    rule.allows(second_outcome, SUCCESS, note="the second call, at its event")
     rule.holds(
-        outstanding,
-        expected="the first call is outstanding",
-        observed="the first call is outstanding" if outstanding else f"it has ended: {outcome_1}",
-        note="when the second call was answered",
+        pending,
+        expected="the first call is pending",
+        observed="the first call is pending" if pending else f"it has ended: {first_outcome}",
+        note="when the second call completes",
     )
-    rule.allows(outcome_1, SUCCESS, note="the first call, at its own event")
+    rule.allows(first_outcome, SUCCESS, note="the first call, at its own event")
 
 
 @case("RPC-MPX-not-negotiated")
 async def test_without_multiplexing(witness: Witness, spec: Spec) -> None:
-    """On a connection without multiplexing a request follows while AsyncNotify is outstanding."""
+    """Without PFC_CONC_MPX send a request while AsyncNotify is pending; record the result."""
     expect = witness.expect
     client = await witness.connect(multiplex=False)
     pending = client.async_notify(await witness.register(client))
@@ -113,58 +117,62 @@ async def test_without_multiplexing(witness: Witness, spec: Spec) -> None:
     except DeadlineExceeded:
         connection = "open"
     spec("RPC-MPX-not-negotiated").record(
-        f"GetInterfaceList: {outcome}; AsyncNotify {'ended' if pending.done() else 'outstanding'};"
+        f"GetInterfaceList: {outcome}; AsyncNotify {'ended' if pending.done() else 'pending'};"
         f" connection {connection}"
     )
     await witness.check_still_serving(spec)
 
 
-async def _many(witness: Witness, name: str, address: str) -> list[Listener]:
-    """As many calls on as many connections as are registered for one client."""
+async def _many_listeners(witness: Witness, name: str, address: str) -> list[Listener]:
+    """Registrations of one client: 64 on one connection, and one on each of 200 more connections."""
     shared = await _multiplexed(witness)
     listeners = [
         await listen(witness, shared, version=1, ip_address=address, client_computer_name=name)
         for _ in range(ON_ONE_CONNECTION)
     ]
-    gate = asyncio.Semaphore(AT_A_TIME)
+    limit = asyncio.Semaphore(AT_A_TIME)
 
-    async def one() -> Listener:
-        async with gate:
+    async def listen_on_own_connection() -> Listener:
+        async with limit:
             return await listen(witness, version=1, ip_address=address, client_computer_name=name)
 
-    return listeners + await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+    return listeners + await asyncio.gather(*(listen_on_own_connection() for _ in range(CONNECTIONS)))
 
 
 @case("RPC-MPX-many-calls", needs=("two-nodes", Capability.MOVE_CLIENT), lasts=15)
 async def test_many_calls(witness: Witness, cluster: Controller, spec: Spec) -> None:
-    """64 calls on one connection and 200 on one each: how many are outstanding, how many one event ends."""
+    """Call AsyncNotify 64 times on one connection and on 200 others; record how many pend and complete."""
     expect = witness.expect
     name = witness.client_name()
-    listeners = await _many(witness, name, await witness.address_of(0))
-    watched = await asyncio.gather(*(outcome_of(one.ask(), expect.quiet_time) for one in listeners))
+    listeners = await _many_listeners(witness, name, await witness.address_of(0))
+    quiet_outcomes = await asyncio.gather(
+        *(outcome_of(one.async_notify(), expect.quiet_time) for one in listeners)
+    )
 
-    waiting = [asyncio.ensure_future(outcome_of(one.ask(), expect.event_deadline)) for one in listeners]
+    waiting = [
+        asyncio.ensure_future(outcome_of(one.async_notify(), expect.event_deadline)) for one in listeners
+    ]
     await cluster.move_client(name, witness.nodes[1].name)
-    # Who is told of the event is told with the others, or not at all.
+    # The server notifies all registrations of the event at once: after the first, wait a quiet time only.
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait(waiting, timeout=expect.quiet_time)
-    ended = [task.result() if task.done() else SILENCE for task in waiting]
+    event_outcomes = [task.result() if task.done() else SILENCE for task in waiting]
     for task in waiting:
         task.cancel()
 
-    shared, own = slice(None, ON_ONE_CONNECTION), slice(ON_ONE_CONNECTION, None)
-    for part, what in ((shared, "on one connection"), (own, "on a connection each")):
+    shared, separate = slice(None, ON_ONE_CONNECTION), slice(ON_ONE_CONNECTION, None)
+    for part, where in ((shared, "on one connection"), (separate, "on a connection each")):
         spec("RPC-MPX-many-calls").record(
-            f"{watched[part].count(SILENCE)} of {len(listeners[part])} outstanding,"
-            f" {ended[part].count(SUCCESS)} answered by one event",
-            what,
+            f"{quiet_outcomes[part].count(SILENCE)} of {len(listeners[part])} pending,"
+            f" {event_outcomes[part].count(SUCCESS)} completed by one event",
+            where,
         )
     await witness.check_still_serving(spec)
 
 
 @case("RPC-CONN-independent")
 async def test_other_connections(witness: Witness, spec: Spec) -> None:
-    """While AsyncNotify is outstanding on one connection, another connection is served."""
+    """While AsyncNotify is pending on one connection, another connection is served."""
     await listen(witness, version=1)
 
     await witness.check_still_serving(spec, "RPC-CONN-independent")

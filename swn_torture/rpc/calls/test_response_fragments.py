@@ -1,7 +1,7 @@
-"""Responses too long for one PDU (C706 12.6.3.1, 12.6.4.10; MS-RPCE 2.2.2.11).
+"""Responses in fragments (C706 12.6.3.1, 12.6.4.10; MS-RPCE 2.2.2.11).
 
-The interface list is one where the target has four interfaces or more. The endpoint map serves as well: the
-rules are those of the transport, whatever the interface.
+The interface list needs several fragments if the target has four interfaces or more. Otherwise the case reads
+the endpoint map: these rules of the transport are the same for every interface.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from swn_torture.casekit import Outcome, case, outcome_of
 from swn_torture.casekit.endpoint_mapper import EPM, EpmOpnum, LookupRequest, LookupResponse
 from swn_torture.casekit.protocol import GetInterfaceListRequest
-from swn_torture.casekit.steps.octets import ending, received_pdus
+from swn_torture.casekit.steps.octets import outcome_of_raw_call, received_pdus
 from swn_torture.casekit.transport import AuthLevel, PduType, PfcFlags, RpcError, connect_rpc
 from swn_torture.casekit.witness import NotTestable
 
@@ -27,38 +27,38 @@ if TYPE_CHECKING:
 
 _SMALLEST = 2048
 _LARGEST = 5840
-"""Octets of a fragment that Windows and Samba propose at least and at most."""
+"""Octets of the smallest and largest maximum fragment size that Windows and Samba agree to."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What came of one call on a connection of its own.
+    """The answer to one call on a connection of its own.
 
     Attributes:
-        witness: whose transcript has it.
+        witness: its transcript holds the octets of the call.
         rpc: the connection.
         outcome: how the call ended.
-        told: what the response says; None when none could be put together.
+        content: the decoded response; None if there is none.
     """
 
     witness: Witness
     rpc: RpcClient
     outcome: Outcome
-    notified: object
+    content: object
 
     @property
     def fragments(self) -> list[Header]:
-        """The headers of the response PDUs, as they came."""
+        """The headers of the response PDUs, in the order received."""
         pdus = received_pdus(self.witness.transcript, self.rpc.number)
         return [header for header, _ in pdus if header.ptype == PduType.RESPONSE]
 
     def __str__(self) -> str:
-        pieces = ", ".join(
-            f"{each.frag_length} octets of call {each.call_id} with flags 0x{each.flags:02X}"
-            f" and {each.auth_length} of verifier"
+        fragments = "; ".join(
+            f"{each.frag_length} octets, call_id {each.call_id}, pfc_flags 0x{each.flags:02X},"
+            f" auth_length {each.auth_length}"
             for each in self.fragments
         )
-        return f"{self.outcome} in {pieces or 'no response PDU'}"
+        return f"{self.outcome}; response PDUs: {fragments or 'none'}"
 
 
 async def _interface_list(witness: Witness, level: AuthLevel, size: int) -> _Answer:
@@ -73,7 +73,7 @@ async def _endpoint_map(witness: Witness, level: AuthLevel, size: int) -> _Answe
     async with rpc:
         await rpc.bind(EPM, max_xmit=size, max_recv=size, **witness.logon(level=level))
         call = rpc.call(EpmOpnum.LOOKUP, LookupRequest(max_entries=500).pack())
-        outcome = await ending(call, witness.expect.reply_deadline)
+        outcome = await outcome_of_raw_call(call, witness.expect.reply_deadline)
         if call.response_meta is None:
             return _Answer(witness, rpc, outcome, None)
         entries = LookupResponse.unpack(call.response_meta.stub).entries
@@ -85,21 +85,25 @@ async def _endpoint_map(witness: Witness, level: AuthLevel, size: int) -> _Answe
 async def _long_answer(
     witness: Witness, variant: Callable[[str], Awaitable[Witness]], level: AuthLevel
 ) -> tuple[_Answer, object]:
-    """A response of several fragments, and what the same call says where fragments are larger."""
+    """An answer in several fragments, and the content of the same answer in larger fragments.
+
+    Raises:
+        NotTestable: no response of the target exceeds one fragment of 2048 octets.
+    """
     sources: list[tuple[Witness, Callable[[Witness, AuthLevel, int], Awaitable[_Answer]]]] = [
         (witness, _interface_list),
         (witness, _endpoint_map),
     ]
     if "many-nodes" in witness.profile.variants:
         sources.insert(0, (await variant("many-nodes"), _interface_list))
-    for where, ask in sources:
+    for source, ask in sources:
         try:
-            answer = await ask(where, level, _SMALLEST)
+            answer = await ask(source, level, _SMALLEST)
         except RpcError:
-            continue  # an endpoint mapper need not let in who logs on
-        if answer.notified is None or sum(each.frag_length for each in answer.fragments) > _SMALLEST:
-            return answer, (await ask(where, level, _LARGEST)).notified
-    raise NotTestable("nothing that the target tells is longer than one fragment of 2048 octets")
+            continue  # an endpoint mapper may reject an authenticated bind
+        if answer.content is None or sum(each.frag_length for each in answer.fragments) > _SMALLEST:
+            return answer, (await ask(source, level, _LARGEST)).content
+    raise NotTestable("no response of the target is longer than one fragment of 2048 octets")
 
 
 @case("RPC-FRAG-response", "RPC-FRAG-response-each-protected")
@@ -107,29 +111,27 @@ async def _long_answer(
 async def test_long_response(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]], level: AuthLevel
 ) -> None:
-    """A response longer than the agreed size comes in fragments, each of them with a verifier."""
-    answer, short = await _long_answer(witness, variant, level)
+    """A response longer than the agreed fragment size comes in fragments, each with a verifier."""
+    answer, whole = await _long_answer(witness, variant, level)
 
     headers = answer.fragments
     ends = PfcFlags.FIRST | PfcFlags.LAST
-    wanted = [PfcFlags.FIRST, *[PfcFlags.NONE] * (len(headers) - 2), PfcFlags.LAST]
+    expected = [PfcFlags.FIRST, *[PfcFlags.NONE] * (len(headers) - 2), PfcFlags.LAST]
     spec("RPC-FRAG-response").holds(
         all(each.frag_length <= _SMALLEST for each in headers)
         and len({each.call_id for each in headers}) == 1
-        and [each.flags & ends for each in headers] == wanted,
-        expected=f"PDUs of up to {_SMALLEST} octets with one call id, the first with PFC_FIRST (0x01) alone, "
+        and [each.flags & ends for each in headers] == expected,
+        expected=f"PDUs of up to {_SMALLEST} octets with one call_id, the first with PFC_FIRST (0x01) alone, "
         "the last with PFC_LAST (0x02) alone",
         observed=answer,
     )
     spec("RPC-FRAG-response").holds(
-        answer.notified is not None and answer.notified == short,
-        expected="put together they tell what the response tells that comes in larger fragments",
-        observed="the same"
-        if answer.notified == short
-        else f"{answer.notified}; in larger fragments: {short}",
+        answer.content is not None and answer.content == whole,
+        expected="reassembled, the same response as in larger fragments",
+        observed="the same" if answer.content == whole else f"{answer.content}; in larger fragments: {whole}",
     )
     spec("RPC-FRAG-response-each-protected").holds(
-        answer.notified is not None and all(each.auth_length for each in headers),
-        expected="a verifier in every fragment, and all of them match",
+        answer.content is not None and all(each.auth_length for each in headers),
+        expected="a verifier that matches in every fragment",
         observed=answer,
     )

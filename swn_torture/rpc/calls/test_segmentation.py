@@ -1,4 +1,4 @@
-"""Where TCP segments end has nothing to do with where PDUs end (C706 12.6.3.1; MS-RPCE 2.1.1.1, 3.3.3)."""
+"""TCP segments are independent of PDU boundaries (C706 12.6.3.1; MS-RPCE 2.1.1.1, 3.3.3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
 from swn_torture.casekit.outcome import refuses_bind
 from swn_torture.casekit.protocol import NDR32, WITNESS, GetInterfaceListRequest, Opnum, Win32, WitnessClient
-from swn_torture.casekit.steps.octets import answer_to, contexts, ending
-from swn_torture.casekit.transport import WHOLE, PfcFlags, rewrite
+from swn_torture.casekit.steps.octets import contexts, outcome_of_raw_call, send_octets
+from swn_torture.casekit.transport import rewrite
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @case("RPC-FRAG-tcp-segmentation")
 async def test_octet_by_octet(witness: Witness, spec: Spec) -> None:
-    """Binding and calling work when every octet comes in a TCP segment of its own."""
+    """Bind and GetInterfaceList succeed when every octet is sent in its own TCP segment."""
     rpc = await witness.rpc()
     rpc.segment = 1
 
@@ -33,30 +33,30 @@ async def test_octet_by_octet(witness: Witness, spec: Spec) -> None:
 @case("RPC-FRAG-tcp-segmentation")
 @pytest.mark.parametrize("size", [1, 12, 20])
 async def test_request_in_two_parts(witness: Witness, spec: Spec, size: int) -> None:
-    """A request is answered whose second part comes when the server has served others behind the first."""
+    """A request in two parts gets a response; the server serves another connection in between."""
     client = await witness.connect()
     number, (octets,) = client.rpc.core.request(Opnum.GET_INTERFACE_LIST, b"")
     call = client.rpc.expect(number, Opnum.GET_INTERFACE_LIST)
 
     client.rpc.write(octets[:size])
-    await witness.check_still_serving(spec)  # by then the first part has been read by itself
+    await witness.check_still_serving(spec)  # then the server has read the first part alone
     client.rpc.write(octets[size:])
-    answer = await ending(call, witness.expect.reply_deadline)
+    answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
 
     spec("RPC-FRAG-tcp-segmentation").holds(
-        answer.kind == "pdu", expected="a response", observed=answer, note=f"cut behind octet {size}"
+        answer.kind == "pdu", expected="a response", observed=answer, note=f"split after octet {size}"
     )
 
 
 @case("RPC-FRAG-tcp-segmentation")
 async def test_two_requests_in_one_segment(witness: Witness, spec: Spec) -> None:
-    """Two requests in one TCP segment are both answered."""
+    """Two requests in one TCP segment both get a response."""
     client = await witness.connect()
     requests = [client.rpc.core.request(Opnum.GET_INTERFACE_LIST, b"") for _ in range(2)]
     calls = [client.rpc.expect(number, Opnum.GET_INTERFACE_LIST) for number, _ in requests]
 
     client.rpc.write(b"".join(octets for _, fragments in requests for octets in fragments))
-    answers = [await ending(call, witness.expect.reply_deadline) for call in calls]
+    answers = [await outcome_of_raw_call(call, witness.expect.reply_deadline) for call in calls]
 
     spec("RPC-FRAG-tcp-segmentation").holds(
         [answer.kind for answer in answers] == ["pdu", "pdu"],
@@ -68,11 +68,11 @@ async def test_two_requests_in_one_segment(witness: Witness, spec: Spec) -> None
 @case("RPC-FRAG-short-header")
 @pytest.mark.parametrize("length", [0, 8, 15])
 async def test_bind_shorter_than_its_header(witness: Witness, spec: Spec, length: int) -> None:
-    """A bind whose frag_length is less than a header ends the connection, and others are served."""
+    """A bind with frag_length below the header size gets a close, bind_nak or fault; others are served."""
     rpc = await witness.rpc()
     bind = rewrite(rpc.core.bind(contexts(NDR32)).pack(), frag_length=length)
 
-    answer = await answer_to(rpc, bind, timeout=witness.expect.reply_deadline)
+    answer = await send_octets(rpc, bind, timeout=witness.expect.reply_deadline)
 
     spec("RPC-FRAG-short-header").allows(answer, CLOSED, refuses_bind(), faults())
     await witness.check_still_serving(spec, "RPC-FRAG-short-header")
@@ -81,7 +81,7 @@ async def test_bind_shorter_than_its_header(witness: Witness, spec: Spec, length
 @case("RPC-FRAG-short-header")
 @pytest.mark.parametrize("length", [0, 8, 15])
 async def test_request_shorter_than_its_header(witness: Witness, spec: Spec, length: int) -> None:
-    """A request whose frag_length is less than a header ends the connection, and others are served."""
+    """A request with frag_length below the header size gets a close or a fault; others are served."""
     client = await witness.connect()
 
     call = client.start(
@@ -95,35 +95,22 @@ async def test_request_shorter_than_its_header(witness: Witness, spec: Spec, len
 
 @case("RPC-FRAG-idle-partial")
 async def test_partial_pdus(witness: Witness, spec: Spec) -> None:
-    """While connections are stuck at the first octet, in the header and behind it others are served."""
+    """While three connections have sent only 1, 12 and 20 octets of a request, others are served."""
     sizes = (1, 12, 20)
-    stuck = []
+    incomplete = []
     for size in sizes:
         client = await witness.connect()
         number, (octets,) = client.rpc.core.request(Opnum.GET_INTERFACE_LIST, b"")
         call = client.rpc.expect(number, Opnum.GET_INTERFACE_LIST)
         client.rpc.write(octets[:size])
-        stuck.append((client.rpc, call, octets[size:]))
+        incomplete.append((client.rpc, call, octets[size:]))
     quiet = witness.expect.quiet_time
 
     await witness.check_still_serving(spec, "RPC-FRAG-idle-partial")
-    await asyncio.gather(*(ending(call, quiet) for _, call, _ in stuck))
+    await asyncio.gather(*(outcome_of_raw_call(call, quiet) for _, call, _ in incomplete))
     await witness.check_still_serving(spec, "RPC-FRAG-idle-partial")
-    for size, (rpc, call, rest) in zip(sizes, stuck, strict=True):
+    for size, (rpc, call, rest) in zip(sizes, incomplete, strict=True):
         if not call.done():
             rpc.write(rest)
-        answer = await ending(call, witness.expect.reply_deadline)
-        spec("RPC-FRAG-idle-partial").record(f"stuck behind octet {size}, then the rest of the PDU: {answer}")
-
-
-@case("RPC-MAYBE")
-async def test_maybe(witness: Witness, spec: Spec) -> None:
-    """A request with PFC_MAYBE is answered or not, and the connection stays usable."""
-    client = await witness.connect()
-
-    maybe = client.start(GetInterfaceListRequest(), flags=WHOLE | PfcFlags.MAYBE)
-    answer = await outcome_of(maybe, witness.expect.quiet_time)
-    after = await outcome_of(client.start(GetInterfaceListRequest()))
-
-    spec("RPC-MAYBE").record(f"{answer}; the next request: {after}")
-    await witness.check_still_serving(spec)
+        answer = await outcome_of_raw_call(call, witness.expect.reply_deadline)
+        spec("RPC-FRAG-idle-partial").record(f"{size} octets, later the rest of the PDU: {answer}")

@@ -1,4 +1,4 @@
-"""PDUs that no client sends, or that come when they cannot (MS-RPCE 3.3.3, 3.3.3.5.7; C706 12.6.4)."""
+"""PDUs and flags that a server does not expect (MS-RPCE 2.2.2.2, 3.3.3, 3.3.3.5.7; C706 12.6.3.1, 12.6.4)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import CLOSED, case, faults
+from swn_torture.casekit import CLOSED, case, faults, outcome_of
 from swn_torture.casekit.outcome import refuses_bind
 from swn_torture.casekit.protocol import NDR32, GetInterfaceListRequest
-from swn_torture.casekit.steps.octets import answer_to, contexts, request_octets
+from swn_torture.casekit.steps.octets import contexts, request_octets, send_octets
 from swn_torture.casekit.transport import (
+    WHOLE,
     AlterContextResp,
     Auth3,
     AuthLevel,
@@ -24,6 +25,7 @@ from swn_torture.casekit.transport import (
     FaultStatus,
     Header,
     Orphaned,
+    PfcFlags,
     Response,
     SecTrailer,
     Shutdown,
@@ -34,10 +36,10 @@ if TYPE_CHECKING:
     from swn_torture.casekit.transport import Pdu
     from swn_torture.casekit.witness import Witness
 
-#: How a server may end what its state machine has no place for (MS-RPCE 3.3.3, under figure 20).
+#: The answers to a PDU that the state machine of the server does not allow (MS-RPCE 3.3.3, below figure 20).
 ERRORS = (faults(FaultStatus.NCA_S_PROTO_ERROR), refuses_bind(), CLOSED)
 
-#: What servers say, and nobody says to them.
+#: PDUs that only servers send.
 FROM_SERVERS: dict[str, Pdu] = {
     "response": Response(stub=bytes(8)),
     "fault": FaultPdu(status=FaultStatus.NCA_S_FAULT_UNSPEC),
@@ -47,11 +49,11 @@ FROM_SERVERS: dict[str, Pdu] = {
     "shutdown": Shutdown(),
 }
 
-#: Types of the connectionless protocol, and numbers that are no type at all.
-NO_TYPES = (1, 4, 5, 6, 7, 8, 9, 10, 20, 21, 77, 128, 255)
+#: PDU types of the connectionless protocol, and undefined ones.
+UNKNOWN_PDU_TYPES = (1, 4, 5, 6, 7, 8, 9, 10, 20, 21, 77, 128, 255)
 
 
-def _bare(ptype: int, call_id: int) -> bytes:
+def _pdu_of_type(ptype: int, call_id: int) -> bytes:
     return Header(ptype, 0x03, 24, 0, call_id).pack() + bytes(8)
 
 
@@ -59,32 +61,32 @@ def _bare(ptype: int, call_id: int) -> bytes:
 @pytest.mark.parametrize("pdu", FROM_SERVERS)
 @pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.INTEGRITY], ids=["plain", "protected"])
 async def test_pdu_of_a_server(witness: Witness, spec: Spec, pdu: str, level: AuthLevel) -> None:
-    """A bound client sends a PDU that only servers send: a protocol error."""
+    """Send a PDU that only servers send: the answer is a fault, a bind_nak or a closed connection."""
     client = await witness.connect(level=level)
     octets = dataclasses.replace(FROM_SERVERS[pdu], call_id=client.rpc.core.next_call_id()).pack()
 
-    answer = await answer_to(client.rpc, octets, timeout=witness.expect.reply_deadline)
+    answer = await send_octets(client.rpc, octets, timeout=witness.expect.reply_deadline)
 
     spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
     await witness.check_still_serving(spec)
 
 
 @case("RPC-PTYPE-unexpected")
-@pytest.mark.parametrize("ptype", NO_TYPES)
-async def test_type_of_no_connection(witness: Witness, spec: Spec, ptype: int) -> None:
-    """A bound client sends a PDU of a type that does not exist on a connection: a protocol error."""
+@pytest.mark.parametrize("ptype", UNKNOWN_PDU_TYPES)
+async def test_unknown_pdu_type(witness: Witness, spec: Spec, ptype: int) -> None:
+    """Send a PDU of an unknown type: the answer is a fault, a bind_nak or a closed connection."""
     client = await witness.connect()
-    octets = _bare(ptype, client.rpc.core.next_call_id())
+    octets = _pdu_of_type(ptype, client.rpc.core.next_call_id())
 
-    answer = await answer_to(client.rpc, octets, timeout=witness.expect.reply_deadline)
+    answer = await send_octets(client.rpc, octets, timeout=witness.expect.reply_deadline)
 
     spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
     await witness.check_still_serving(spec)
 
 
-#: What a connection may not begin with; a request has a case of its own.
+#: PDUs that must not be the first on a connection. For the request see rpc.bind.request-before-bind.
 NOT_FIRST = ("response", "shutdown", "bind-ack")
-#: Those that clients do send and servers do not answer, so that their silence is nothing to judge.
+#: PDUs that clients send and servers do not answer: no answer is correct, so the case only records.
 NEVER_ANSWERED: dict[str, Pdu] = {
     "co-cancel": CoCancel(),
     "orphaned": Orphaned(),
@@ -95,46 +97,59 @@ NEVER_ANSWERED: dict[str, Pdu] = {
 @case("RPC-PTYPE-unexpected")
 @pytest.mark.parametrize("pdu", [*NOT_FIRST, *NEVER_ANSWERED])
 async def test_first_pdu(witness: Witness, spec: Spec, pdu: str) -> None:
-    """A connection begins with a PDU that can only follow a bind: a protocol error."""
+    """Send a PDU other than bind first: an error; record the result of co_cancel, orphaned and auth3."""
     expect = witness.expect
     rpc = await witness.rpc()
     judged = pdu in NOT_FIRST
     octets = (FROM_SERVERS if judged else NEVER_ANSWERED)[pdu].pack()
 
-    answer = await answer_to(rpc, octets, timeout=expect.reply_deadline if judged else expect.quiet_time)
+    answer = await send_octets(rpc, octets, timeout=expect.reply_deadline if judged else expect.quiet_time)
 
     if judged:
         spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
     else:
-        spec("RPC-PTYPE-unexpected").record(answer, f"{pdu} before any bind")
+        spec("RPC-PTYPE-unexpected").record(answer, f"{pdu} before bind")
     await witness.check_still_serving(spec)
 
 
 @case("RPC-PTYPE-unexpected")
 @pytest.mark.parametrize("alter", [False, True], ids=["second-bind", "alter-context-first"])
-async def test_bind_out_of_place(witness: Witness, spec: Spec, alter: bool) -> None:
-    """A bind on a connection that is bound, or alter_context on one that is not: a protocol error."""
+async def test_bind_in_wrong_state(witness: Witness, spec: Spec, alter: bool) -> None:
+    """A second bind, or alter_context before bind, gets a fault, a bind_nak or a closed connection."""
     rpc = await witness.rpc() if alter else (await witness.connect()).rpc
     octets = rpc.core.bind(contexts(NDR32), alter=alter).pack()
 
-    answer = await answer_to(rpc, octets, timeout=witness.expect.reply_deadline)
+    answer = await send_octets(rpc, octets, timeout=witness.expect.reply_deadline)
 
     spec("RPC-PTYPE-unexpected").allows(answer, *ERRORS)
     await witness.check_still_serving(spec)
 
 
 @case("RPC-PTYPE-unexpected")
-async def test_auth3_out_of_place(witness: Witness, spec: Spec) -> None:
-    """auth3 for a security context that is complete already: what becomes of the request behind it."""
+async def test_auth3_for_complete_context(witness: Witness, spec: Spec) -> None:
+    """Send auth3 for a complete security context, then a request; record its answer."""
     client = await witness.connect()
     (entry,) = client.rpc.core.security.values()
     client.rpc.write(client.rpc.core.auth3(entry, b"NTLMSSP\0" + bytes(56)).pack())
 
-    answer = await answer_to(
+    answer = await send_octets(
         client.rpc,
         *request_octets(client, GetInterfaceListRequest()),
         timeout=witness.expect.reply_deadline,
     )
 
-    spec("RPC-PTYPE-unexpected").record(answer, "GetInterfaceList after an auth3 that was not due")
+    spec("RPC-PTYPE-unexpected").record(answer, "GetInterfaceList after an unexpected auth3")
+    await witness.check_still_serving(spec)
+
+
+@case("RPC-MAYBE")
+async def test_request_with_pfc_maybe(witness: Witness, spec: Spec) -> None:
+    """Send GetInterfaceList with PFC_MAYBE; record its answer and that of the next request."""
+    client = await witness.connect()
+
+    maybe = client.start(GetInterfaceListRequest(), flags=WHOLE | PfcFlags.MAYBE)
+    answer = await outcome_of(maybe, witness.expect.quiet_time)
+    after = await outcome_of(client.start(GetInterfaceListRequest()))
+
+    spec("RPC-MAYBE").record(f"{answer}; the next request: {after}")
     await witness.check_still_serving(spec)

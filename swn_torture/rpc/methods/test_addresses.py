@@ -1,4 +1,4 @@
-"""IpAddress of a registration: its families, its spellings, and text that is no address (MS-SWN 3.1.4.2)."""
+"""IpAddress of a registration: both families, other spellings, invalid text (MS-SWN 3.1.4.2, 3.1.4.5)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from swn_torture.casekit import case, returns
 from swn_torture.casekit.protocol import Win32
 from swn_torture.casekit.steps.registering import (
+    INVALID_PARAMETER,
     INVALID_STATE,
     REGISTER,
-    WRONG_PARAMETER,
     Method,
     each_method,
     every_address,
-    on_share,
+    share_fields,
 )
-from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, hostile_string, runtime_refusals
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
@@ -31,7 +31,7 @@ SUCCESS = returns(Win32.ERROR_SUCCESS)
 
 @case("SWN-3.1.4.2-ip-format", needs=("scale-out-share",))
 async def test_either_family_is_found(witness: Witness, spec: Spec) -> None:
-    """Register finds the address of an interface by its IPv4 text, and by its IPv6 text where it has one."""
+    """Register with each IPv4 and IPv6 address of the interface list returns ERROR_SUCCESS."""
     client = await witness.connect()
     for address in await every_address(witness):
         reply = await REGISTER.reply(witness, client, ip_address=address)
@@ -40,41 +40,41 @@ async def test_either_family_is_found(witness: Witness, spec: Spec) -> None:
 
 
 def spellings(address: IPv4Address | IPv6Address) -> dict[str, str]:
-    """Other texts that some readers take for the same address."""
+    """Other texts that some parsers read as the same address, by a description of the spelling."""
     if isinstance(address, IPv6Address):
         return {
             "all digits": address.exploded,
             "upper case": address.compressed.upper(),
-            "a zone": f"{address}%1",
-            "brackets": f"[{address}]",
-            "a prefix length": f"{address}/128",
+            "with a zone index": f"{address}%1",
+            "in brackets": f"[{address}]",
+            "with a prefix length": f"{address}/128",
         }
     padded = ".".join(f"{int(part):03}" for part in str(address).split("."))
     return {
-        "leading zeros": padded,
-        "one number": str(int(address)),
-        "mapped into IPv6": f"::ffff:{address}",
-        "a blank behind it": f"{address} ",
-        "a prefix length": f"{address}/32",
-        "a port": f"{address}:445",
+        "with leading zeros": padded,
+        "as one decimal number": str(int(address)),
+        "as an IPv4-mapped IPv6 address": f"::ffff:{address}",
+        "with a trailing space": f"{address} ",
+        "with a prefix length": f"{address}/32",
+        "with a port": f"{address}:445",
     }
 
 
 @case("SWN-3.1.4.2-ip-format")
 async def test_other_spellings(witness: Witness, spec: Spec) -> None:
-    """Register with an address of an interface in another spelling takes it or refuses it."""
+    """Register with other spellings of an interface's address; record the results."""
     client = await witness.connect()
-    known = {address.version: address for address in map(ip_address, await every_address(witness))}
-    for address in known.values():
-        for how, text in spellings(address).items():
+    by_family = {address.version: address for address in map(ip_address, await every_address(witness))}
+    for address in by_family.values():
+        for spelling, text in spellings(address).items():
             reply = await REGISTER.reply(witness, client, ip_address=text)
 
-            spec("SWN-3.1.4.2-ip-format").record(f"{text!r} ({how}): {reply}")
+            spec("SWN-3.1.4.2-ip-format").record(f"{text!r} ({spelling}): {reply}")
     await witness.check_still_serving(spec)
 
 
-#: Text that is no address of either family.
-NO_ADDRESS = {
+#: Text that is not an address of either family.
+NOT_AN_ADDRESS = {
     "words": "not an address",
     "too-large": "256.256.256.256",
     "three-parts": "192.0.2",
@@ -84,23 +84,23 @@ NO_ADDRESS = {
 
 
 @case("SWN-3.1.4.2-sofs-ip-unknown", "SWN-3.1.4.5-sofs-ip-unknown", needs=("scale-out-share",))
-@pytest.mark.parametrize("kind", ["empty", *NO_ADDRESS, *HOSTILE])
+@pytest.mark.parametrize("kind", ["empty", *NOT_AN_ADDRESS, *HOSTILE])
 @each_method
-async def test_no_address(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
-    """Registering on a scale-out cluster with an IpAddress that is none is refused."""
-    right = await witness.address_of(0)
-    text = hostile(kind, right) if kind in HOSTILE else NO_ADDRESS.get(kind, "")
+async def test_not_an_address(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
+    """On a scale-out cluster, Register or RegisterEx with text that is not an IP address is rejected."""
+    valid = await witness.address_of(0)
+    text = hostile_string(kind, valid) if kind in HOSTILE else NOT_AN_ADDRESS.get(kind, "")
     client = await witness.connect()
 
-    reply = await method.reply(witness, client, ip_address=text, **on_share(witness, method))
+    reply = await method.reply(witness, client, ip_address=text, **share_fields(witness, method))
 
-    refusals = [INVALID_STATE, WRONG_PARAMETER]
+    allowed = [INVALID_STATE, INVALID_PARAMETER]
     if kind in HOSTILE:
-        refusals += endings(kind)
+        allowed += runtime_refusals(kind)
     if kind == "nul-inside":
-        # What follows the first NUL of a null-terminated string may be held to be no part of it.
-        refusals.append(SUCCESS)
-    spec(method.rule("sofs-ip-unknown")).allows(reply, *refusals)
+        # A server may end the string at its first NUL; then it reads a valid address.
+        allowed.append(SUCCESS)
+    spec(method.rule("sofs-ip-unknown")).allows(reply, *allowed)
     if kind == "empty":
         spec.choice("AMB-29", f"empty IpAddress: {reply}")
     await witness.check_still_serving(spec)

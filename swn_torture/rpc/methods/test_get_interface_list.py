@@ -1,4 +1,4 @@
-"""WitnessrGetInterfaceList, opnum 0: what the list says of the cluster (MS-SWN 3.1.4.1)."""
+"""WitnessrGetInterfaceList, opnum 0: the list and the cluster it describes (MS-SWN 3.1.4.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from swn_torture.casekit.protocol import (
     ProtocolVersion,
     Win32,
 )
-from swn_torture.casekit.steps.host_nodes import addresses_of, bring_up, take_down
+from swn_torture.casekit.raw.interface_list import ELEMENT_SIZE
+from swn_torture.casekit.steps.host_nodes import addresses_of, make_available, make_unavailable
 from swn_torture.casekit.steps.registering import version_1_server
 from swn_torture.casekit.witness import NotTestable
 
@@ -30,25 +31,26 @@ if TYPE_CHECKING:
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
-#: Octets of one WITNESS_INTERFACE_INFO in an array, in either transfer syntax.
-ELEMENT_SIZE = 552
-
-#: What Windows announces as Version from 2012 R2 on, and the example of section 4.1 shows (AMB-9).
+#: The Version that Windows lists from Windows Server 2012 R2 on, and the example of section 4.1 (AMB-9).
 ANY_VERSION = 0xFFFFFFFF
 
 NETBIOS_LENGTH = 15
 
-#: Seconds between two looks at the list while it changes.
-PACE_S = 0.02
+#: Seconds between two GetInterfaceList calls while the list changes.
+POLL_S = 0.02
 
 
 def show(addresses: Any) -> str:
-    """Addresses for a report, in a fixed order."""
+    """Addresses as text for a report, sorted."""
     return ", ".join(sorted(map(str, addresses))) or "none"
 
 
-async def listed_by(witness: Witness) -> tuple[InterfaceInfo, ...]:
-    """The interface list, for a case that has nothing to look at when it is empty."""
+async def nonempty_list(witness: Witness) -> tuple[InterfaceInfo, ...]:
+    """The interface list of the first node.
+
+    Raises:
+        NotTestable: the list is empty.
+    """
     interfaces = await witness.interfaces()
     if not interfaces:
         raise NotTestable("the interface list is empty")
@@ -63,15 +65,15 @@ async def listed_by(witness: Witness) -> tuple[InterfaceInfo, ...]:
     syntaxes="both",
 )
 async def test_list_is_returned(witness: Witness, spec: Spec) -> None:
-    """GetInterfaceList on a healthy cluster returns success and at least one interface."""
+    """GetInterfaceList on a healthy cluster returns ERROR_SUCCESS and at least one interface."""
     client = await witness.connect()
 
     call = client.start(GetInterfaceListRequest())
     reply = await outcome_of(call, witness.expect.reply_deadline)
 
     spec("SWN-3.1.4.1-success-code").allows(reply, SUCCESS)
-    notified = getattr(reply.response, "interface_list", None)
-    interfaces = notified.interfaces if notified else None
+    interface_list = getattr(reply.response, "interface_list", None)
+    interfaces = interface_list.interfaces if interface_list else None
     spec("SWN-3.1.4.1-returns-success").holds(
         reply == SUCCESS and bool(interfaces),
         expected="ERROR_SUCCESS (0x0) with at least one interface",
@@ -79,16 +81,16 @@ async def test_list_is_returned(witness: Witness, spec: Spec) -> None:
     )
     spec("SWN-3.1.4.1-out-param").holds(
         reply == SUCCESS and interfaces is not None,
-        expected="InterfaceList and its InterfaceInfo are no null pointers",
-        observed=f"{reply}, {'a null pointer' if interfaces is None else 'neither null'}",
+        expected="InterfaceList and its InterfaceInfo are not null pointers",
+        observed=f"{reply}, {'a null pointer' if interfaces is None else 'neither is null'}",
     )
-    answer = call.call.response_meta
-    if answer is None:
+    response = call.call.response_meta
+    if response is None:
         raise spec.stop()
     wide = 8 if witness.syntax == NDR64 else 4
-    number = int.from_bytes(answer.stub[wide : wide + 4], answer.byte_order)
-    max_count = int.from_bytes(answer.stub[3 * wide : 4 * wide], answer.byte_order)
-    elements = (len(answer.stub) - 4 * wide - 4) // ELEMENT_SIZE
+    number = int.from_bytes(response.stub[wide : wide + 4], response.byte_order)
+    max_count = int.from_bytes(response.stub[3 * wide : 4 * wide], response.byte_order)
+    elements = (len(response.stub) - 4 * wide - 4) // ELEMENT_SIZE
     spec("SWN-3.1.4.1-count").holds(
         number == max_count == elements,
         expected="NumberOfInterfaces is the number of elements in the array",
@@ -98,18 +100,18 @@ async def test_list_is_returned(witness: Witness, spec: Spec) -> None:
 
 @case("SWN-3.1.4.1-no-registration-needed", "SWN-3.1.4.1-error-codes")
 async def test_list_needs_no_registration(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """GetInterfaceList is the first call of a connection, and the next; it registers nobody."""
-    # Only a cluster that nobody else uses has a list of registrations that stands still.
-    watched = witness.profile.embedded is not None and cluster.can(Capability.LIST_REGISTRATIONS)
-    before = await cluster.registrations() if watched else ()
+    """GetInterfaceList succeeds three times without a registration, and creates none."""
+    # Other clients may register with a live cluster, so only the embedded cluster's list is compared.
+    compared = witness.profile.embedded is not None and cluster.can(Capability.LIST_REGISTRATIONS)
+    before = await cluster.registrations() if compared else ()
     client = await witness.connect()
 
     replies = [await outcome_of(client.start(GetInterfaceListRequest())) for _ in range(3)]
 
-    for turn, reply in enumerate(replies, 1):
-        spec("SWN-3.1.4.1-no-registration-needed").allows(reply, SUCCESS, note=f"call {turn} of 3")
+    for number, reply in enumerate(replies, 1):
+        spec("SWN-3.1.4.1-no-registration-needed").allows(reply, SUCCESS, note=f"call {number} of 3")
     spec("SWN-3.1.4.1-error-codes").record(f"no failure in {len(replies)} calls: {replies[-1]}")
-    if watched:
+    if compared:
         spec("SWN-3.1.4.1-no-registration-needed").equal(
             len(await cluster.registrations()), len(before), show=lambda n: f"{n} registrations"
         )
@@ -117,14 +119,14 @@ async def test_list_needs_no_registration(witness: Witness, spec: Spec, cluster:
 
 @case("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed")
 async def test_announced_version(witness: Witness, spec: Spec) -> None:
-    """The interface list announces one protocol version, which is one of those there are."""
+    """All nodes list one Version for all interfaces: 0x00010001, 0x00020000 or 0xFFFFFFFF."""
     lists = [await witness.interfaces(node) for node in range(len(witness.nodes))]
 
     versions = {interface.version for interfaces in lists for interface in interfaces}
     shown = ", ".join(f"0x{version:08X}" for version in sorted(versions))
     spec("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
         len(versions) == 1 and versions <= {*ProtocolVersion, ANY_VERSION},
-        expected="0x00010001 or 0x00020000 for every interface (0xFFFFFFFF as Windows has it, AMB-9)",
+        expected="0x00010001 or 0x00020000 for every interface (Windows: 0xFFFFFFFF, AMB-9)",
         observed=shown,
     )
     spec.choice("AMB-9", f"Version {shown}")
@@ -134,22 +136,22 @@ async def test_announced_version(witness: Witness, spec: Spec) -> None:
 async def test_version_announced_by_an_old_server(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """A server of version 1 announces version 1."""
+    """A version 1 server lists Version 0x00010001, or 0xFFFFFFFF, for every interface."""
     old = await version_1_server(witness, variant)
 
     versions = {interface.version for interface in await old.interfaces()}
 
     spec("SWN-3.1.4.1-version", "SWN-3.1.1.1-service-version-listed").holds(
         versions in ({ProtocolVersion.V1}, {ANY_VERSION}),
-        expected="0x00010001 for every interface (0xFFFFFFFF as later Windows has it, AMB-9)",
+        expected="0x00010001 for every interface (later Windows: 0xFFFFFFFF, AMB-9)",
         observed=", ".join(f"0x{version:08X}" for version in sorted(versions)),
     )
 
 
 @case("SWN-3.1.1.2-groupname-netbios")
 async def test_group_names_have_the_form_of_netbios_names(witness: Witness, spec: Spec) -> None:
-    """Each InterfaceGroupName has 1 to 15 characters."""
-    for name in sorted({interface.group_name for interface in await listed_by(witness)}):
+    """Each InterfaceGroupName has 1 to 15 characters, as a NetBIOS name has."""
+    for name in sorted({interface.group_name for interface in await nonempty_list(witness)}):
         spec("SWN-3.1.1.2-groupname-netbios").holds(
             1 <= len(name) <= NETBIOS_LENGTH,
             expected="a name of 1 to 15 characters",
@@ -161,9 +163,9 @@ async def test_group_names_have_the_form_of_netbios_names(witness: Witness, spec
 async def test_group_names_are_those_of_the_cluster(
     witness: Witness, spec: Spec, cluster: Controller
 ) -> None:
-    """InterfaceGroupName is the name of the node that hosts the interface, or one name of the cluster's."""
+    """InterfaceGroupName is the hosting node's name, or the cluster's name for all interfaces."""
     hosts = {ip_address(a): node.name for node in await cluster.nodes() for a in node.addresses}
-    interfaces = await listed_by(witness)
+    interfaces = await nonempty_list(witness)
 
     names = {interface.group_name.casefold() for interface in interfaces}
     one_name = {name.partition(".")[0] for name in names} == {witness.net_name.partition(".")[0].casefold()}
@@ -181,7 +183,7 @@ async def test_group_names_are_those_of_the_cluster(
     spec.choice("AMB-10", f"one name for the cluster{dots}" if one_name else f"a name for each node{dots}")
 
 
-async def configured(cluster: Controller) -> set[IPv4Address | IPv6Address]:
+async def hosted_addresses(cluster: Controller) -> set[IPv4Address | IPv6Address]:
     """The witness addresses that the nodes of the cluster host now."""
     return {ip_address(address) for node in await cluster.nodes() for address in node.addresses}
 
@@ -195,23 +197,23 @@ async def configured(cluster: Controller) -> set[IPv4Address | IPv6Address]:
     needs=("two-nodes", "list-nodes"),
 )
 async def test_every_address_is_listed_once(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """Every node lists each address of the cluster once, and no others."""
-    there = await configured(cluster)
-    there4 = {address for address in there if isinstance(address, IPv4Address)}
+    """Each node lists every address of the cluster exactly once, and no other address."""
+    hosted = await hosted_addresses(cluster)
+    hosted_ipv4 = {address for address in hosted if isinstance(address, IPv4Address)}
     lists = await asyncio.gather(*(witness.interfaces(node) for node in range(len(witness.nodes))))
 
-    for where, interfaces in zip(witness.nodes, lists, strict=True):
-        note = f"as {where.name} tells it"
-        notified = [address for interface in interfaces for address in addresses_of(interface)]
-        spec("SWN-3.1.4.1-one-info-per-interface").equal(set(notified), there, show=show, note=note)
-        spec("SWN-3.1.4.1-all-copied").equal(sorted(map(str, notified)), sorted(map(str, there)), note=note)
+    for node, interfaces in zip(witness.nodes, lists, strict=True):
+        note = f"the list of {node.name}"
+        listed = [address for interface in interfaces for address in addresses_of(interface)]
+        spec("SWN-3.1.4.1-one-info-per-interface").equal(set(listed), hosted, show=show, note=note)
+        spec("SWN-3.1.4.1-all-copied").equal(sorted(map(str, listed)), sorted(map(str, hosted)), note=note)
         spec("SWN-3.1.4.1-ipv4-value").equal(
             {i.ipv4 for i in interfaces if i.flags & InterfaceFlags.IPV4},
-            there4,
+            hosted_ipv4,
             show=show,
             note=note,
         )
-        unmarked = {i.ipv4 for i in interfaces if not i.flags & InterfaceFlags.IPV4} & there4
+        unmarked = {i.ipv4 for i in interfaces if not i.flags & InterfaceFlags.IPV4} & hosted_ipv4
         spec("SWN-3.1.4.1-ipv4-flag").holds(
             not unmarked,
             expected="bit 0x1 in Flags of each interface with an IPv4 address",
@@ -219,31 +221,31 @@ async def test_every_address_is_listed_once(witness: Witness, spec: Spec, cluste
             note=note,
         )
         spec("SWN-3.1.4.1-no-address-no-flag").holds(
-            set(notified) <= there,
-            expected=f"no address is announced but {show(there)}",
-            observed=f"announced beside them: {show(set(notified) - there)}",
+            set(listed) <= hosted,
+            expected=f"no address other than {show(hosted)}",
+            observed=f"other addresses: {show(set(listed) - hosted)}",
             note=note,
         )
-        absent = {str(i.ipv6) for i in interfaces if not i.flags & InterfaceFlags.IPV6}
-        if absent:
-            spec("SWN-3.1.4.1-no-address-no-flag").record(f"IPV6 where it is not announced: {absent}", note)
+        unused = {str(i.ipv6) for i in interfaces if not i.flags & InterfaceFlags.IPV6}
+        if unused:
+            spec("SWN-3.1.4.1-no-address-no-flag").record(f"IPV6 where its flag is not set: {unused}", note)
 
 
 @case("SWN-3.1.4.1-ipv6-value", "SWN-3.1.4.1-ipv6-flag", needs=("list-nodes",))
 async def test_ipv6_addresses_are_listed(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """An interface with an IPv6 address has it in IPV6, in network order, and says so in Flags."""
-    there6 = {address for address in await configured(cluster) if isinstance(address, IPv6Address)}
-    if not there6:
+    """An interface with an IPv6 address has it in IPV6, in network order, and has the flag set."""
+    hosted_ipv6 = {address for address in await hosted_addresses(cluster) if isinstance(address, IPv6Address)}
+    if not hosted_ipv6:
         raise NotTestable("no node of the target has an IPv6 witness address")
 
     interfaces = await witness.interfaces()
 
     spec("SWN-3.1.4.1-ipv6-value").equal(
         {i.ipv6 for i in interfaces if i.flags & InterfaceFlags.IPV6},
-        there6,
+        hosted_ipv6,
         show=show,
     )
-    unmarked = {i.ipv6 for i in interfaces if not i.flags & InterfaceFlags.IPV6} & there6
+    unmarked = {i.ipv6 for i in interfaces if not i.flags & InterfaceFlags.IPV6} & hosted_ipv6
     spec("SWN-3.1.4.1-ipv6-flag").holds(
         not unmarked,
         expected="bit 0x2 in Flags of each interface with an IPv6 address",
@@ -253,22 +255,22 @@ async def test_ipv6_addresses_are_listed(witness: Witness, spec: Spec, cluster: 
 
 @case("SWN-3.1.4.1-no-address-no-flag", needs=("variant:single-family",))
 async def test_interfaces_with_one_family(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
-    """An interface that has addresses of one family only does not announce the other."""
+    """An interface with addresses of one family does not have the flag of the other family set."""
     single = await variant("single-family")
     assert single.cluster is not None
-    there = await configured(single.cluster)
+    hosted = await hosted_addresses(single.cluster)
 
-    interfaces = await listed_by(single)
+    interfaces = await nonempty_list(single)
 
     for interface in interfaces:
-        notified = addresses_of(interface)
+        listed = addresses_of(interface)
         spec("SWN-3.1.4.1-no-address-no-flag").holds(
-            len(notified) <= 1 and set(notified) <= there,
-            expected=f"no more than one of the addresses {show(there)}",
-            observed=f"{show(notified)} (Flags 0x{interface.flags:X})",
+            len(listed) <= 1 and set(listed) <= hosted,
+            expected=f"no more than one of the addresses {show(hosted)}",
+            observed=f"{show(listed)} (Flags 0x{interface.flags:X})",
         )
-        silent = interface.ipv4 if interface.flags & InterfaceFlags.IPV6 else interface.ipv6
-        spec("SWN-3.1.4.1-no-address-no-flag").record(f"in the field of the other family: {silent}")
+        unused = interface.ipv4 if interface.flags & InterfaceFlags.IPV6 else interface.ipv6
+        spec("SWN-3.1.4.1-no-address-no-flag").record(f"in the field of the other family: {unused}")
 
 
 @case(
@@ -280,28 +282,23 @@ async def test_interfaces_with_one_family(spec: Spec, variant: Callable[[str], A
 async def test_each_node_marks_the_interfaces_of_the_others(
     witness: Witness, spec: Spec, cluster: Controller
 ) -> None:
-    """INTERFACE_WITNESS is set on the interfaces of all nodes but the one that was asked."""
+    """Each node sets INTERFACE_WITNESS on the interfaces of all other nodes, and not on its own."""
     hosted = {n.name.casefold(): {ip_address(a) for a in n.addresses} for n in await cluster.nodes()}
 
     lists = await asyncio.gather(*(witness.interfaces(node) for node in range(len(witness.nodes))))
 
-    for where, interfaces in zip(witness.nodes, lists, strict=True):
-        own = hosted[where.name.casefold()]
-        marked, bare = (
-            {
-                a
-                for i in interfaces
-                if bool(i.flags & InterfaceFlags.WITNESS) is wanted
-                for a in addresses_of(i)
-            }
-            for wanted in (True, False)
+    for node, interfaces in zip(witness.nodes, lists, strict=True):
+        own = hosted[node.name.casefold()]
+        marked, unmarked = (
+            {a for i in interfaces if bool(i.flags & InterfaceFlags.WITNESS) is flag for a in addresses_of(i)}
+            for flag in (True, False)
         )
-        note = f"as {where.name} tells it, which hosts {show(own)}"
-        spec("SWN-3.1.4.1-determine-local").equal(bare, own, show=show, note=note)
+        note = f"the list of {node.name}, which hosts {show(own)}"
+        spec("SWN-3.1.4.1-determine-local").equal(unmarked, own, show=show, note=note)
         spec("SWN-3.1.4.1-witness-flag-remote").holds(
-            not bare - own,
+            not unmarked - own,
             expected="INTERFACE_WITNESS (0x4) on every interface of another node",
-            observed=f"not on {show(bare - own)}",
+            observed=f"not on {show(unmarked - own)}",
             note=note,
         )
         spec("SWN-3.1.4.1-witness-flag-local").holds(
@@ -322,60 +319,61 @@ async def test_each_node_marks_the_interfaces_of_the_others(
     lasts=15,
 )
 async def test_interface_that_is_down_stays_listed(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """While the interfaces of a node are down and until they are back, the list keeps them all."""
-    victim = witness.nodes[-1].name
-    there = await configured(cluster)
+    """Make a node's interfaces unavailable, then available: every list has all interfaces."""
+    changed_node = witness.nodes[-1].name
+    hosted = await hosted_addresses(cluster)
     asked = witness.nodes[0].name.casefold()
     own = {ip_address(a) for n in await cluster.nodes() if n.name.casefold() == asked for a in n.addresses}
     client = await witness.connect(0)
-    samples: list[tuple[InterfaceInfo, ...]] = [await sample(client)]
+    lists: list[tuple[InterfaceInfo, ...]] = [await current_list(client)]
 
-    await take_down(cluster, victim)
+    await make_unavailable(cluster, changed_node)
     deadline = asyncio.get_running_loop().time() + witness.expect.event_deadline
     while asyncio.get_running_loop().time() < deadline:
-        samples.append(await sample(client))
-        if any(interface.state != InterfaceState.AVAILABLE for interface in samples[-1]):
+        lists.append(await current_list(client))
+        if any(interface.state != InterfaceState.AVAILABLE for interface in lists[-1]):
             break
-        await asyncio.sleep(PACE_S)
-    back = asyncio.create_task(bring_up(cluster, victim))
-    while not back.done():
-        samples.append(await sample(client))
-        await asyncio.wait([back], timeout=PACE_S)
-    await back
+        await asyncio.sleep(POLL_S)
+    recovery = asyncio.create_task(make_available(cluster, changed_node))
+    while not recovery.done():
+        lists.append(await current_list(client))
+        await asyncio.wait([recovery], timeout=POLL_S)
+    await recovery
 
-    states = {interface.state for interfaces in samples for interface in interfaces}
+    states = {interface.state for interfaces in lists for interface in interfaces}
+    note = f"{len(lists)} lists before, while and after the interfaces of {changed_node} were unavailable"
     spec("SWN-3.1.1.2-state-values", "SWN-2.2.2.5-state-values").holds(
         states <= {*InterfaceState},
         expected="0x0000 (UNKNOWN), 0x0001 (AVAILABLE) or 0x00FF (UNAVAILABLE)",
         observed=", ".join(f"0x{state:04X}" for state in sorted(states)),
-        note=f"{len(samples)} lists before, while and after {victim} was down",
+        note=note,
     )
     missing = {
         address
-        for interfaces in samples
-        for address in there - {a for interface in interfaces for a in addresses_of(interface)}
+        for interfaces in lists
+        for address in hosted - {a for interface in interfaces for a in addresses_of(interface)}
     }
     spec("SWN-3.1.4.1-one-info-per-interface").holds(
         not missing,
-        expected="every interface in every list, whatever its state",
-        observed=f"missing at times: {show(missing)}",
-        note=f"{len(samples)} lists before, while and after {victim} was down",
+        expected="every interface in every list, in any state",
+        observed=f"missing from a list: {show(missing)}",
+        note=note,
     )
-    bare = {
+    unmarked = {
         address
-        for interfaces in samples
+        for interfaces in lists
         for interface in interfaces
         if interface.state != InterfaceState.AVAILABLE and not interface.flags & InterfaceFlags.WITNESS
         for address in addresses_of(interface)
     }
     spec("SWN-3.1.4.1-witness-flag-remote").holds(
-        not bare - own,
+        not unmarked - own,
         expected="INTERFACE_WITNESS (0x4) on interfaces of another node also while they are not AVAILABLE",
-        observed=f"not on {show(bare - own)}",
+        observed=f"not on {show(unmarked - own)}",
     )
 
 
-async def sample(client: WitnessClient) -> tuple[InterfaceInfo, ...]:
-    """The interface list as it is told now."""
-    notified = (await client.get_interface_list()).interface_list
-    return tuple(notified.interfaces or ()) if notified else ()
+async def current_list(client: WitnessClient) -> tuple[InterfaceInfo, ...]:
+    """The interface list that the server returns now."""
+    interface_list = (await client.get_interface_list()).interface_list
+    return tuple(interface_list.interfaces or ()) if interface_list else ()

@@ -1,4 +1,4 @@
-"""NetName and ClientComputerName of a registration, right, wrong and hostile (MS-SWN 3.1.4.2, 3.1.4.5)."""
+"""NetName and ClientComputerName of a registration: valid, wrong and hostile (MS-SWN 3.1.4.2, 3.1.4.5)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from swn_torture.casekit import case, returns
 from swn_torture.casekit.protocol import Win32
 from swn_torture.casekit.steps.registering import (
+    INVALID_PARAMETER,
     REGISTER,
-    WRONG_PARAMETER,
     Method,
     each_method,
     succeeded,
     with_handle,
 )
-from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, hostile_string, runtime_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
-#: Names that are not the cluster's, made from its own.
+#: Names other than the cluster's, each made from the cluster's name.
 FOREIGN: dict[str, Callable[[str], str]] = {
     "invalid": lambda _: "XXXXInvalid.contoso.comXXXX",
     "empty": lambda _: "",
@@ -40,13 +40,13 @@ FOREIGN: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("kind", [*FOREIGN, *UNUSUAL])
 @each_method
 async def test_foreign_net_name(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
-    """Registering with a NetName that is not the cluster's is refused."""
+    """Register or RegisterEx with a NetName other than the cluster's returns ERROR_INVALID_PARAMETER."""
     name = UNUSUAL[kind] if kind in UNUSUAL else FOREIGN[kind](witness.net_name)
     client = await witness.connect()
 
     reply = await method.reply(witness, client, net_name=name)
 
-    spec(method.rule("netname-mismatch")).allows(reply, WRONG_PARAMETER)
+    spec(method.rule("netname-mismatch")).allows(reply, INVALID_PARAMETER)
     if kind == "empty":
         spec.choice("AMB-29", f"empty NetName: {reply}")
 
@@ -55,21 +55,23 @@ async def test_foreign_net_name(witness: Witness, spec: Spec, method: Method, ki
 @pytest.mark.parametrize("kind", HOSTILE)
 @each_method
 async def test_hostile_net_name(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
-    """Registering with a NetName at the edge of what a string is is refused, and others are still served."""
+    """Register or RegisterEx with a huge or malformed NetName is rejected; others are still served."""
     client = await witness.connect()
 
-    reply = await method.reply(witness, client, net_name=hostile(kind, witness.net_name))
+    reply = await method.reply(witness, client, net_name=hostile_string(kind, witness.net_name))
 
-    # What follows the first NUL of a null-terminated string may be held to be no part of it.
-    right = [SUCCESS] if kind == "nul-inside" else []
-    spec(method.rule("netname-mismatch")).allows(reply, WRONG_PARAMETER, *endings(kind), *right)
+    # A server may end the string at its first NUL; then it reads the cluster's name.
+    shortened = [SUCCESS] if kind == "nul-inside" else []
+    allowed = [INVALID_PARAMETER, *runtime_refusals(kind), *shortened]
+    spec(method.rule("netname-mismatch")).allows(reply, *allowed)
     await witness.check_still_serving(spec)
 
 
 @case("SWN-3.1.4.2-netname-mismatch", "SWN-3.1.4.2-netname-case", "SWN-3.1.4.5-netname-mismatch")
 @each_method
-async def test_near_net_names(witness: Witness, spec: Spec, method: Method) -> None:
-    """Other ways to write the cluster's name are taken or refused; the text does not say what equal means."""
+async def test_other_spellings_of_net_name(witness: Witness, spec: Spec, method: Method) -> None:
+    """Register or RegisterEx with other spellings of the cluster's NetName; record the results."""
+    # MS-SWN does not say when two names are equal.
     name = witness.net_name
     spellings = {
         "in upper case": name.upper(),
@@ -77,11 +79,11 @@ async def test_near_net_names(witness: Witness, spec: Spec, method: Method) -> N
         "in mixed case": name.lower().capitalize(),
         "with a dot at the end": f"{name}.",
         "with a foreign domain": f"{name.partition('.')[0]}.contoso.com",
-        "with a blank at the end": f"{name} ",
+        "with a space at the end": f"{name} ",
         "as UNC": rf"\\{name}",
     }
     if witness.profile.spn_host:
-        spellings["as in the service principal"] = witness.profile.spn_host
+        spellings["as in the service principal name"] = witness.profile.spn_host
     client = await witness.connect()
 
     replies = {how: await method.reply(witness, client, net_name=text) for how, text in spellings.items()}
@@ -90,11 +92,11 @@ async def test_near_net_names(witness: Witness, spec: Spec, method: Method) -> N
         spec(method.rule("netname-mismatch")).record(f"{spellings[how]!r}, {how}: {reply}")
         if method is REGISTER and "case" in how:
             spec("SWN-3.1.4.2-netname-case").record(f"{spellings[how]!r}, {how}: {reply}")
-    taken = ", ".join(how for how, reply in replies.items() if succeeded(reply))
-    spec.choice("AMB-6", f"{method} takes the cluster's name {taken or 'in no other form'}")
+    accepted = ", ".join(how for how, reply in replies.items() if succeeded(reply))
+    spec.choice("AMB-6", f"{method} accepts the cluster's name {accepted or 'in no other spelling'}")
 
 
-#: The longest host name there is, as Windows sends its own (product note 13): 255 octets on the wire of DNS.
+#: The longest DNS host name: 255 octets on the wire of DNS. Windows sends its FQDN (note 13).
 LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 
 
@@ -102,7 +104,7 @@ LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 @pytest.mark.parametrize("name", ["A", LONGEST, "client.example.com"], ids=["short", "longest", "qualified"])
 @each_method
 async def test_client_name(witness: Witness, spec: Spec, method: Method, name: str) -> None:
-    """Registering with any host name as ClientComputerName succeeds."""
+    """Register or RegisterEx with any host name as ClientComputerName returns ERROR_SUCCESS."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, client_computer_name=name)
@@ -116,8 +118,8 @@ async def test_client_name(witness: Witness, spec: Spec, method: Method, name: s
 @pytest.mark.parametrize("kind", ["empty", *UNUSUAL, *HOSTILE])
 @each_method
 async def test_strange_client_name(witness: Witness, spec: Spec, method: Method, kind: str) -> None:
-    """Registering with a ClientComputerName that is no host name comes to a clean end."""
-    name = hostile(kind, "CLIENT") if kind in HOSTILE else UNUSUAL.get(kind, "")
+    """Register or RegisterEx with a ClientComputerName that is not a host name; record the result."""
+    name = hostile_string(kind, "CLIENT") if kind in HOSTILE else UNUSUAL.get(kind, "")
     client = await witness.connect()
 
     reply = await method.reply(witness, client, client_computer_name=name)

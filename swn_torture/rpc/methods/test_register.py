@@ -1,4 +1,4 @@
-"""WitnessrRegister and WitnessrRegisterEx, opnums 1 and 4: what binds both (MS-SWN 3.1.4.2, 3.1.4.5)."""
+"""WitnessrRegister and WitnessrRegisterEx, opnums 1 and 4: their common rules (MS-SWN 3.1.4.2, 3.1.4.5)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from swn_torture.casekit import SILENCE, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import ProtocolVersion, UnRegisterRequest, Win32
 from swn_torture.casekit.steps.registering import (
+    INVALID_PARAMETER,
     REGISTER,
     REGISTER_EX,
-    WRONG_PARAMETER,
     Method,
     each_method,
     every_address,
-    listed,
     record_refusal,
-    show_listed,
+    registrations_of,
+    show_registrations,
     succeeded,
     with_handle,
 )
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
 
+#: The rule about the Version of each method.
 RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"}
 
 
@@ -42,7 +43,7 @@ RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"
 )
 @each_method
 async def test_valid_registration(witness: Witness, spec: Spec, method: Method) -> None:
-    """Registering with everything right returns success and a handle."""
+    """Register or RegisterEx with valid parameters returns ERROR_SUCCESS and a non-null handle."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client)
@@ -68,7 +69,7 @@ WRONG_VERSIONS = [
     ids=[f"{method}-{version:#x}" for method, version in WRONG_VERSIONS],
 )
 async def test_wrong_version(witness: Witness, spec: Spec, method: Method, version: int) -> None:
-    """Registering with a Version that is not the method's own is refused."""
+    """Register or RegisterEx with a wrong Version returns ERROR_REVISION_MISMATCH."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, version=version)
@@ -76,38 +77,48 @@ async def test_wrong_version(witness: Witness, spec: Spec, method: Method, versi
     spec(method.rule("version-mismatch")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
+#: For each method the Version of the other one.
 OTHER_VERSION = {REGISTER: ProtocolVersion.V2, REGISTER_EX: ProtocolVersion.V1}
 
 
 @case("SWN-3.1.4.2-version-first", "SWN-3.1.4.5-version-first")
 @each_method
 async def test_version_is_checked_before_names(witness: Witness, spec: Spec, method: Method) -> None:
-    """Registering with a wrong Version and no names at all is refused for its version."""
+    """Register or RegisterEx with a wrong Version and NULL names returns ERROR_REVISION_MISMATCH."""
     client = await witness.connect()
-    nothing = {"net_name": None, "ip_address": None, "client_computer_name": None}
+    null_names = {"net_name": None, "ip_address": None, "client_computer_name": None}
 
-    reply = await method.reply(witness, client, version=OTHER_VERSION[method], **nothing)
+    reply = await method.reply(witness, client, version=OTHER_VERSION[method], **null_names)
 
     spec(method.rule("version-first")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
-NULLS = {
+#: The strings that must not be NULL, each with the last part of the id of its rule.
+NULL_RULES = {
     "net_name": "null-netname",
     "ip_address": "null-ipaddress",
     "client_computer_name": "null-clientname",
 }
 
 
-@case(*(method.rule(rule) for method in (REGISTER, REGISTER_EX) for rule in NULLS.values()), syntaxes="both")
-@pytest.mark.parametrize("field", NULLS)
+@case(
+    "SWN-3.1.4.2-null-netname",
+    "SWN-3.1.4.2-null-ipaddress",
+    "SWN-3.1.4.2-null-clientname",
+    "SWN-3.1.4.5-null-netname",
+    "SWN-3.1.4.5-null-ipaddress",
+    "SWN-3.1.4.5-null-clientname",
+    syntaxes="both",
+)
+@pytest.mark.parametrize("field", NULL_RULES)
 @each_method
 async def test_null_name(witness: Witness, spec: Spec, method: Method, field: str) -> None:
-    """Registering with a name that is NULL is refused."""
+    """Register or RegisterEx with a required string NULL returns ERROR_INVALID_PARAMETER."""
     client = await witness.connect()
 
     reply = await method.reply(witness, client, **{"ip_address": await witness.address_of(0), field: None})
 
-    spec(method.rule(NULLS[field])).allows(reply, WRONG_PARAMETER)
+    spec(method.rule(NULL_RULES[field])).allows(reply, INVALID_PARAMETER)
 
 
 @case(
@@ -120,23 +131,23 @@ async def test_null_name(witness: Witness, spec: Spec, method: Method, field: st
 async def test_registration_is_listed(
     witness: Witness, spec: Spec, cluster: Controller, method: Method
 ) -> None:
-    """A registration that succeeded is one more on the server's list, as it was asked for."""
+    """A Register or RegisterEx that succeeds adds one registration, with its IpAddress, to the list."""
     client, name = await witness.connect(), witness.client_name()
     address = await witness.address_of(0)
-    before = await listed(cluster, name)
+    before = await registrations_of(cluster, name)
 
     await method.register(witness, client, client_computer_name=name, ip_address=address)
 
-    after = await listed(cluster, name)
+    after = await registrations_of(cluster, name)
     spec(method.rule("creates-entry")).holds(
         not before and len(after) == 1 and after[0].ip_address == address,
         expected=f"one registration of {name} at {address}, none before",
-        observed=f"{show_listed(after)}; before: {show_listed(before)}",
+        observed=f"{show_registrations(after)}; before: {show_registrations(before)}",
     )
     if method is REGISTER and after:
         spec("SWN-3.1.4.2-v2-sharename-empty").holds(
             not after[0].share_name,
-            expected="no share name in the entry of a registration by WitnessrRegister",
+            expected="no ShareName in a registration made by WitnessrRegister",
             observed=repr(after[0].share_name),
         )
 
@@ -149,7 +160,7 @@ async def test_registration_is_listed(
     syntaxes="both",
 )
 async def test_handle_stands_for_the_registration(witness: Witness, spec: Spec) -> None:
-    """AsyncNotify with the handle of a fresh registration waits for something to happen."""
+    """AsyncNotify with the handle of a new registration stays pending."""
     client = await witness.connect()
     methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.expect.version]
     handles = [await method.register(witness, client) for method in methods]
@@ -171,7 +182,7 @@ async def test_handle_stands_for_the_registration(witness: Witness, spec: Spec) 
 )
 @each_method
 async def test_same_registration_twice(witness: Witness, spec: Spec, method: Method) -> None:
-    """Registering twice with the same parameters makes two registrations with handles of their own."""
+    """Register or RegisterEx twice with the same parameters returns two different handles."""
     client = await witness.connect()
     same = {"client_computer_name": witness.client_name(), "ip_address": await witness.address_of(0)}
 
@@ -182,14 +193,14 @@ async def test_same_registration_twice(witness: Witness, spec: Spec, method: Met
         spec("SWN-3.1.4.2-duplicates-allowed").holds(
             succeeded(second) and second.response.context != first,
             expected="ERROR_SUCCESS (0x0) with another handle",
-            observed=f"{with_handle(second)}; the first time {first}",
+            observed=f"{with_handle(second)}; the first handle was {first}",
         )
     elif not succeeded(second):
         raise spec.precondition_failed(
             "SWN-3.1.4.5-returns-success",
             expected="ERROR_SUCCESS (0x0) with a handle",
             observed=with_handle(second),
-            note="the same registration once more",
+            note="a second registration with the same parameters",
         )
     handles = [first, second.response.context] if succeeded(second) else [first]
     keys = {handle.uuid for handle in handles}
@@ -199,14 +210,15 @@ async def test_same_registration_twice(witness: Witness, spec: Spec, method: Met
         observed=", ".join(map(str, keys)),
     )
     for number, handle in enumerate(handles if method is REGISTER else (), 1):
-        ended = await outcome_of(client.start(UnRegisterRequest(handle)))
+        outcome = await outcome_of(client.start(UnRegisterRequest(handle)))
         spec("SWN-3.1.4.2-duplicates-allowed").allows(
-            ended, returns(Win32.ERROR_SUCCESS), note=f"UnRegister of number {number}: both were there"
+            outcome, returns(Win32.ERROR_SUCCESS), note=f"UnRegister of registration {number}"
         )
 
 
 REGISTRATIONS = 100
-NO_ROOM = [
+#: How a server that can hold no more registrations may reject one.
+OUT_OF_RESOURCES = [
     returns(code)
     for code in (
         Win32.ERROR_NO_SYSTEM_RESOURCES,
@@ -226,7 +238,7 @@ NO_ROOM = [
 async def test_hundred_registrations(
     witness: Witness, spec: Spec, cluster: Controller, method: Method
 ) -> None:
-    """A hundred registrations on one connection, asked for at once, are all made and all told apart."""
+    """Send 100 registrations at once on one connection: those that succeed have different handles."""
     client, name = await witness.connect(), witness.client_name()
     request = method.request(witness, client_computer_name=name, ip_address=await witness.address_of(0))
 
@@ -234,22 +246,22 @@ async def test_hundred_registrations(
     replies = await asyncio.gather(*(outcome_of(call) for call in calls))
 
     made = [reply for reply in replies if succeeded(reply)]
-    refused = [reply for reply in replies if not succeeded(reply)]
-    # No number of registrations has to be possible, but a server that has no room for more says so.
-    if unexplained := [reply for reply in refused if reply not in NO_ROOM]:
+    rejected = [reply for reply in replies if not succeeded(reply)]
+    # MS-SWN requires no number of registrations, but a full server has to return a code that says so.
+    if unexplained := [reply for reply in rejected if reply not in OUT_OF_RESOURCES]:
         raise spec.precondition_failed(
             method.rule("returns-success"),
-            expected="ERROR_SUCCESS (0x0) with a handle, a hundred times",
+            expected="ERROR_SUCCESS (0x0) with a handle, 100 times",
             observed=f"{len(unexplained)} times otherwise, first {with_handle(unexplained[0])}",
-            note="a hundred registrations as a stimulus",
+            note="100 registrations as a stimulus",
         )
     keys = {reply.response.context.uuid for reply in made}
     rule = spec(method.rule("entry-key-uuid"))
     rule.equal(len(keys), len(made), show=lambda n: f"{n} different UUIDs")
-    if refused:
-        rule.record(f"{len(made)} registrations were possible: {refused[0]}")
+    if rejected:
+        rule.record(f"{len(made)} registrations succeeded; a rejected one: {rejected[0]}")
     if cluster.can(Capability.LIST_REGISTRATIONS):
-        entries = await listed(cluster, name)
+        entries = await registrations_of(cluster, name)
         spec(method.rule("creates-entry")).equal(
             len(entries), len(made), show=lambda n: f"{n} registrations listed"
         )
@@ -263,10 +275,10 @@ async def test_hundred_registrations(
     needs=("list-registrations",),
 )
 @each_method
-async def test_refusals_leave_nothing(
+async def test_failure_creates_no_registration(
     witness: Witness, spec: Spec, cluster: Controller, method: Method
 ) -> None:
-    """Whatever registering is refused for, no registration is left behind."""
+    """Register or RegisterEx with invalid parameters leaves no registration in the server's list."""
     client, address = await witness.connect(), await witness.address_of(0)
     stimuli: dict[str, dict[str, Any]] = {
         "wrong Version": {"version": OTHER_VERSION[method]},
@@ -287,28 +299,28 @@ async def test_refusals_leave_nothing(
         for what, fields in stimuli.items()
     }
 
-    refused = [what for what, reply in replies.items() if not succeeded(reply)]
-    for what in refused:
+    rejected = [what for what, reply in replies.items() if not succeeded(reply)]
+    for what in rejected:
         record_refusal(spec, method, replies[what])
-    left = await listed(cluster, *(names[what] for what in refused))
+    left = await registrations_of(cluster, *(names[what] for what in rejected))
     spec(method.rule("failure-creates-nothing")).holds(
         not left,
-        expected=f"no registration left by any of: {', '.join(refused)}",
-        observed=show_listed(left),
+        expected=f"no registration after any of: {', '.join(rejected)}",
+        observed=show_registrations(left),
     )
 
 
 @case("SWN-3.1.1.1-global-name", "SWN-3.1.4.2-ip-of-any-node", needs=("two-nodes",))
 @each_method
 async def test_any_node_takes_any_address(witness: Witness, spec: Spec, method: Method) -> None:
-    """Every node takes registrations under the cluster's name for the addresses of all nodes."""
-    for node, where in enumerate(witness.nodes):
-        client = await witness.connect(node)
-        for address in await every_address(witness, node):
+    """Each node accepts the cluster's NetName with the IpAddress of any node."""
+    for index, node in enumerate(witness.nodes):
+        client = await witness.connect(index)
+        for address in await every_address(witness, index):
             reply = await method.reply(witness, client, ip_address=address)
 
             rules = ["SWN-3.1.1.1-global-name"]
             rules += ["SWN-3.1.4.2-ip-of-any-node"] if method is REGISTER else []
             spec(*rules).allows(
-                reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {where.name}"
+                reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {node.name}"
             )

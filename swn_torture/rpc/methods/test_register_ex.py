@@ -1,4 +1,4 @@
-"""WitnessrRegisterEx, opnum 4: what WitnessrRegister lacks (MS-SWN 3.1.4.5)."""
+"""WitnessrRegisterEx, opnum 4: the parameters that WitnessrRegister does not have (MS-SWN 3.1.4.5)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from swn_torture.casekit import case, outcome_of
 from swn_torture.casekit.protocol import ProtocolVersion
 from swn_torture.casekit.steps.registering import (
-    NO_SUCH_METHOD,
+    OP_RNG_ERROR,
     REGISTER_EX,
     Method,
     each_method,
-    listed,
     record_refusal,
+    registrations_of,
     succeeded,
     version_1_server,
     with_handle,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @case("SWN-3.1.4.5-null-sharename-ok", needs=("version-2",), syntaxes="both")
 async def test_null_share(witness: Witness, spec: Spec) -> None:
-    """RegisterEx without a ShareName returns success and a handle."""
+    """RegisterEx with a NULL ShareName returns ERROR_SUCCESS and a non-null handle."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, share_name=None)
@@ -45,38 +45,38 @@ async def test_null_share(witness: Witness, spec: Spec) -> None:
 
 @case("SWN-3.1.4.5-creates-entry", needs=("version-2", "list-registrations"))
 async def test_entry_holds_the_parameters(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """The registration that RegisterEx makes is on the server's list with the parameters it was given."""
+    """The server's list has one registration with the parameters of the RegisterEx that made it."""
     client, name = await witness.connect(), witness.client_name()
-    given = {
+    sent = {
         "ip_address": await witness.address_of(0),
         "share_name": next((share.name for share in witness.expect.shares), None),
         "flags": 1,
         "keep_alive_timeout": 77,
     }
 
-    await witness.register_ex(client, client_computer_name=name, **given)
+    await witness.register_ex(client, client_computer_name=name, **sent)
 
-    views = await listed(cluster, name)
+    views = await registrations_of(cluster, name)
     spec("SWN-3.1.4.5-creates-entry").equal(len(views), 1, show=lambda n: f"{n} registrations of the client")
     for view in views:
-        notified = {
+        listed = {
             "ip_address": view.ip_address,
             "share_name": view.share_name,
             "flags": view.flags,
             "keep_alive_timeout": view.timeout,
             "version": view.version,
         }
-        wanted = {**given, "version": int(ProtocolVersion.V2)}
-        for parameter, value in notified.items():
-            # A cluster may keep to itself what it does not need for its own ends.
+        expected = {**sent, "version": int(ProtocolVersion.V2)}
+        for parameter, value in listed.items():
+            # A cluster need not list every parameter; None stands for one that it does not list.
             if value is not None:
-                spec("SWN-3.1.4.5-creates-entry").equal(value, wanted[parameter], note=parameter)
+                spec("SWN-3.1.4.5-creates-entry").equal(value, expected[parameter], note=parameter)
 
 
 @case("SWN-3.1.4.5-flags-undefined-server", "SWN-3.1.4.5-error-codes", needs=("version-2",), syntaxes="both")
 @pytest.mark.parametrize("flags", [0x2, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF], ids=hex)
 async def test_undefined_flags(witness: Witness, spec: Spec, flags: int) -> None:
-    """RegisterEx with Flags that have no meaning comes to a clean end."""
+    """RegisterEx with undefined bits in Flags; record the result. Others are still served."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, flags=flags)
@@ -96,8 +96,8 @@ async def test_undefined_flags(witness: Witness, spec: Spec, flags: int) -> None
     ],
     ids=lambda value: value.replace("_", "-") if isinstance(value, str) else f"{value:#x}",
 )
-async def test_any_legal_number_is_taken(witness: Witness, spec: Spec, field: str, value: int) -> None:
-    """RegisterEx takes every KeepAliveTimeout of 32 bits, and either value of Flags that has a meaning."""
+async def test_valid_timeouts_and_flags(witness: Witness, spec: Spec, field: str, value: int) -> None:
+    """RegisterEx with any 32-bit KeepAliveTimeout, or with Flags 0x1, returns ERROR_SUCCESS."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, **{field: value})
@@ -109,21 +109,21 @@ async def test_any_legal_number_is_taken(witness: Witness, spec: Spec, field: st
 
 @case("SWN-B2-version-2012r2", needs=("version-2",))
 async def test_version_2_is_implemented(witness: Witness, spec: Spec) -> None:
-    """RegisterEx with Version 0x00020000 tells that the server implements version 2."""
+    """RegisterEx with Version 0x00020000; record the result and the Version of the interface list."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client)
 
     versions = {interface.version for interface in await witness.interfaces()}
-    notified = ", ".join(f"0x{version:08X}" for version in sorted(versions))
-    spec("SWN-B2-version-2012r2").record(f"RegisterEx: {reply}; the interface list says {notified}")
+    listed = ", ".join(f"0x{version:08X}" for version in sorted(versions))
+    spec("SWN-B2-version-2012r2").record(f"RegisterEx: {reply}; the interface list has Version {listed}")
 
 
 @case("SWN-3.1.4-registerex-v2-only", "SWN-B2-version-2012", needs=("version-1",))
 async def test_version_1_has_no_register_ex(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """A server of version 1 has no opnum 4, and goes on after having said so."""
+    """A version 1 server rejects opnum 4 and still serves others."""
     old = await version_1_server(witness, variant)
     client = await old.connect()
     interfaces = await old.interfaces()
@@ -132,7 +132,7 @@ async def test_version_1_has_no_register_ex(
 
     spec("SWN-3.1.4-registerex-v2-only").holds(
         reply.kind in {"fault", "closed"} or (reply.kind == "result" and reply.code != 0),
-        expected=[str(NO_SUCH_METHOD), "another refusal"],
+        expected=[str(OP_RNG_ERROR), "another fault, an error code, or connection closed"],
         observed=reply,
     )
     versions = ", ".join(sorted({f"0x{interface.version:08X}" for interface in interfaces}))
@@ -140,8 +140,8 @@ async def test_version_1_has_no_register_ex(
     await old.check_still_serving(spec)
 
 
-#: More registrations than a server has room for that was set up to be full soon.
-PLENTY = 200
+#: Registrations to try before the variant "full" counts as not full.
+ATTEMPTS = 200
 
 
 @case(
@@ -152,8 +152,10 @@ PLENTY = 200
     needs=("variant:full", "version-2"),
 )
 @each_method
-async def test_no_room(spec: Spec, variant: Callable[[str], Awaitable[Witness]], method: Method) -> None:
-    """A server that can hold no more registrations says so, and holds none that it refused."""
+async def test_server_is_full(
+    spec: Spec, variant: Callable[[str], Awaitable[Witness]], method: Method
+) -> None:
+    """A full server rejects the next registration and lists only those that succeeded."""
     small = await variant("full")
     client, name = await small.connect(), small.client_name()
     assert small.cluster is not None
@@ -161,15 +163,18 @@ async def test_no_room(spec: Spec, variant: Callable[[str], Awaitable[Witness]],
 
     same = {"client_computer_name": name, "ip_address": address}
 
-    taken = 0
+    made = 0
     while succeeded(reply := await method.reply(small, client, **same)):
-        taken += 1
-        if taken >= PLENTY:
-            raise NotTestable(f"the variant 'full' holds {PLENTY} registrations and more")
+        made += 1
+        if made >= ATTEMPTS:
+            raise NotTestable(f"the variant 'full' holds {ATTEMPTS} registrations or more")
 
     record_refusal(spec, method, reply)
-    spec.choice("AMB-35", f"no room for another registration: {reply}")
-    views = await listed(small.cluster, name)
+    spec.choice("AMB-35", f"no resources for another registration: {reply}")
+    views = await registrations_of(small.cluster, name)
     spec(method.rule("failure-creates-nothing")).equal(
-        len(views), taken, show=lambda n: f"{n} registrations, as many as succeeded", note="no room for more"
+        len(views),
+        made,
+        show=lambda n: f"{n} registrations, as many as succeeded",
+        note="after the server rejected one more",
     )

@@ -1,7 +1,6 @@
-"""What the shares of a cluster decide when clients register (MS-SWN 3.1.4.2, 3.1.4.5).
+"""How scale-out and other shares affect a registration (MS-SWN 3.1.4.2, 3.1.4.5).
 
-Which shares are scale-out (STYPE_CLUSTER_SOFS) is known from the target's profile: no client can see it
-(AMB-37).
+The target's profile says which shares are scale-out (STYPE_CLUSTER_SOFS): a client cannot see it (AMB-37).
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import pytest
 from swn_torture.casekit import case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability, ControllerError
 from swn_torture.casekit.protocol import InterfaceState, Win32, describe
-from swn_torture.casekit.steps.host_nodes import take_down
-from swn_torture.casekit.steps.interface_list import interfaces_until, states_of
+from swn_torture.casekit.steps.host_nodes import make_unavailable
+from swn_torture.casekit.steps.interface_list import states_of, wait_for_interfaces
 from swn_torture.casekit.steps.registering import (
     INVALID_STATE,
     REGISTER,
@@ -23,12 +22,12 @@ from swn_torture.casekit.steps.registering import (
     each_method,
     every_address,
     methods_of,
-    on_share,
     scale_out_share,
+    share_fields,
     succeeded,
     with_handle,
 )
-from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, endings, hostile
+from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, hostile_string, runtime_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,17 +38,17 @@ if TYPE_CHECKING:
 
 SUCCESS = returns(Win32.ERROR_SUCCESS)
 
-#: Addresses that no interface has: the broadcast address, and one reserved for examples (RFC 9637).
+#: Addresses that no interface has: the broadcast address, and one reserved for documentation (RFC 9637).
 NO_INTERFACE = {"ipv4": "255.255.255.255", "ipv6": "3fff::ff"}
 
 
 @case("SWN-3.1.4.2-sofs-ip-search", "SWN-3.1.4.5-sofs-ip-search", needs=("scale-out-share",))
 @each_method
 async def test_known_address_on_a_scale_out_share(witness: Witness, spec: Spec, method: Method) -> None:
-    """On a scale-out cluster the address of each interface of the list can be registered."""
+    """On a scale-out cluster, Register or RegisterEx with each listed address returns ERROR_SUCCESS."""
     client = await witness.connect()
     for address in await every_address(witness):
-        reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
+        reply = await method.reply(witness, client, ip_address=address, **share_fields(witness, method))
 
         spec(method.rule("sofs-ip-search")).allows(reply, SUCCESS, note=f"IpAddress {address}")
 
@@ -64,16 +63,16 @@ async def test_known_address_on_a_scale_out_share(witness: Witness, spec: Spec, 
 async def test_address_of_an_interface_that_is_down(
     witness: Witness, spec: Spec, cluster: Controller
 ) -> None:
-    """On a scale-out cluster the address of an interface can be registered though the interface is down."""
+    """On a scale-out cluster, registering the address of an unavailable interface succeeds."""
     client = await witness.connect(0)
     before = states_of(await witness.interfaces())
 
-    await take_down(cluster, witness.nodes[-1].name)
-    down = await interfaces_until(witness, lambda notified: states_of(notified) != before)
+    await make_unavailable(cluster, witness.nodes[-1].name)
+    interfaces = await wait_for_interfaces(witness, lambda current: states_of(current) != before)
 
-    for address, state in states_of(down).items():
+    for address, state in states_of(interfaces).items():
         for method in methods_of(witness):
-            reply = await method.reply(witness, client, ip_address=address, **on_share(witness, method))
+            reply = await method.reply(witness, client, ip_address=address, **share_fields(witness, method))
             spec(method.rule("sofs-ip-search")).allows(
                 reply, SUCCESS, note=f"IpAddress {address}, listed as {describe(InterfaceState, state)}"
             )
@@ -87,20 +86,22 @@ async def test_address_of_an_interface_that_is_down(
 async def test_unknown_address_on_a_scale_out_share(
     witness: Witness, spec: Spec, method: Method, family: str
 ) -> None:
-    """On a scale-out cluster an address that no interface has is refused."""
+    """On a scale-out cluster, registering an unknown address returns ERROR_INVALID_STATE."""
     client = await witness.connect()
 
-    reply = await method.reply(witness, client, ip_address=NO_INTERFACE[family], **on_share(witness, method))
+    reply = await method.reply(
+        witness, client, ip_address=NO_INTERFACE[family], **share_fields(witness, method)
+    )
 
     spec(method.rule("sofs-ip-unknown")).allows(reply, INVALID_STATE)
     spec.choice("AMB-5", f"{method}, unknown address, scale-out share: {reply}")
-    seen = "checks addresses as for" if reply == INVALID_STATE else "does not check addresses as for"
-    spec.choice("AMB-37", f"{method} {seen} a share that is scale-out")
+    checks = "checks addresses as for" if reply == INVALID_STATE else "does not check addresses as for"
+    spec.choice("AMB-37", f"{method} {checks} a scale-out share")
 
 
 @case("SWN-3.1.4.5-returns-success", needs=("version-2", "any-share"))
 async def test_each_share(witness: Witness, spec: Spec) -> None:
-    """RegisterEx for each share that the cluster has succeeds."""
+    """RegisterEx for each share of the cluster returns ERROR_SUCCESS."""
     client = await witness.connect()
     for share in witness.expect.shares:
         reply = await REGISTER_EX.reply(witness, client, share_name=share.name)
@@ -116,7 +117,7 @@ async def test_each_share(witness: Witness, spec: Spec) -> None:
 @case("SWN-3.1.4.5-share-unknown", needs=("version-2", "scale-out-share"), syntaxes="both")
 @pytest.mark.parametrize("kind", ["invalid", *UNUSUAL])
 async def test_unknown_share(witness: Witness, spec: Spec, kind: str) -> None:
-    """On a scale-out cluster RegisterEx for a share that is not there is refused."""
+    """On a scale-out cluster, RegisterEx with an unknown ShareName returns ERROR_INVALID_STATE."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, share_name=UNUSUAL.get(kind, "any_invalid_share_name"))
@@ -129,21 +130,23 @@ async def test_unknown_share(witness: Witness, spec: Spec, kind: str) -> None:
 @case("SWN-3.1.4.5-share-unknown", needs=("version-2", "scale-out-share"))
 @pytest.mark.parametrize("kind", HOSTILE)
 async def test_hostile_share(witness: Witness, spec: Spec, kind: str) -> None:
-    """RegisterEx with a ShareName at the edge of what a string is is refused, and others are still served."""
+    """RegisterEx with a huge or malformed ShareName is rejected; others are still served."""
     client = await witness.connect()
 
-    reply = await REGISTER_EX.reply(witness, client, share_name=hostile(kind, scale_out_share(witness)))
+    reply = await REGISTER_EX.reply(
+        witness, client, share_name=hostile_string(kind, scale_out_share(witness))
+    )
 
-    # What follows the first NUL of a null-terminated string may be held to be no part of it: then the first
-    # kind is an empty name (AMB-29), the second a right one.
-    right = [SUCCESS] if kind.startswith("nul-") else []
-    spec("SWN-3.1.4.5-share-unknown").allows(reply, INVALID_STATE, *endings(kind), *right)
+    # A server may end the string at its first NUL. Then "nul-first" is an empty name (AMB-29), and
+    # "nul-inside" is the name of a share.
+    shortened = [SUCCESS] if kind.startswith("nul-") else []
+    spec("SWN-3.1.4.5-share-unknown").allows(reply, INVALID_STATE, *runtime_refusals(kind), *shortened)
     await witness.check_still_serving(spec)
 
 
 @case("SWN-3.1.4.5-share-unknown", needs=("version-2", "scale-out-share"))
-async def test_near_shares(witness: Witness, spec: Spec) -> None:
-    """Other ways to write a share's name, and the empty name, are taken or refused; no rule says how."""
+async def test_other_spellings_of_share_name(witness: Witness, spec: Spec) -> None:
+    """RegisterEx with an empty ShareName or other spellings of a share's name; record the results."""
     client, name = await witness.connect(), scale_out_share(witness)
     for text in ("", name.lower(), name.upper(), f"{name} ", rf"\{name}", rf"\\{witness.net_name}\{name}"):
         reply = await REGISTER_EX.reply(witness, client, share_name=text)
@@ -154,7 +157,7 @@ async def test_near_shares(witness: Witness, spec: Spec) -> None:
 
 
 async def without_scale_out(witness: Witness, variant: Callable[[str], Awaitable[Witness]]) -> Witness:
-    """A cluster without scale-out shares: the target if it is one, else its variant ``no-sofs``."""
+    """A cluster without scale-out shares: the target, or its variant ``no-sofs`` if the target has some."""
     scale_out = any(share.scale_out for share in witness.expect.shares)
     return await variant("no-sofs") if scale_out else witness
 
@@ -163,7 +166,7 @@ async def without_scale_out(witness: Witness, variant: Callable[[str], Awaitable
 async def test_share_is_ignored_without_scale_out(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """Where no share is scale-out, RegisterEx takes a ShareName that is not there."""
+    """On a cluster without scale-out shares, RegisterEx with an unknown ShareName succeeds."""
     plain = await without_scale_out(witness, variant)
     client, name, share = await plain.connect(), plain.client_name(), "XXXXInvalidShareNameXXXX"
 
@@ -175,18 +178,18 @@ async def test_share_is_ignored_without_scale_out(
         call = client.async_notify(reply.response.context)
         try:
             await plain.cluster.move_share(share, plain.nodes[-1].name, client=name)
-            notified = str(await outcome_of(call, plain.profile.expect.quiet_time))
+            outcome = str(await outcome_of(call, plain.profile.expect.quiet_time))
         except ControllerError as problem:
-            notified = f"the cluster knows of nobody to tell ({problem})"
-        spec("SWN-3.1.4.5-no-sofs-ignore-share").record(f"the ignored share moves: {notified}")
-        spec.choice("AMB-4", f"a move of the ignored share: {notified}")
+            outcome = f"the cluster finds no client to notify ({problem})"
+        spec("SWN-3.1.4.5-no-sofs-ignore-share").record(f"move of the ignored share: {outcome}")
+        spec.choice("AMB-4", f"a move of the ignored share: {outcome}")
 
 
 @case("SWN-3.1.4.2-non-sofs-ip-unchecked", needs=("no-scale-out-share",))
 async def test_unknown_address_without_scale_out(
     witness: Witness, spec: Spec, variant: Callable[[str], Awaitable[Witness]]
 ) -> None:
-    """Where no share is scale-out, Register checks the address or does not."""
+    """On a cluster without scale-out shares, Register with an unknown address; record the result."""
     plain = await without_scale_out(witness, variant)
     client = await plain.connect()
 
@@ -199,7 +202,7 @@ async def test_unknown_address_without_scale_out(
 
 @case("SWN-3.1.4.5-non-sofs-share-ip-unchecked", needs=("version-2", "plain-share"))
 async def test_unknown_address_on_a_plain_share(witness: Witness, spec: Spec) -> None:
-    """For a share that is not scale-out RegisterEx checks the address or does not."""
+    """RegisterEx for a share that is not scale-out with an unknown address; record the result."""
     plain = next(share.name for share in witness.expect.shares if not share.scale_out)
     client = await witness.connect()
 
@@ -212,11 +215,11 @@ async def test_unknown_address_on_a_plain_share(witness: Witness, spec: Spec) ->
 
 @case("SWN-3.1.4.5-null-share-ip-check", needs=("version-2",))
 async def test_unknown_address_without_a_share(witness: Witness, spec: Spec) -> None:
-    """Without a ShareName RegisterEx checks the address or does not."""
+    """RegisterEx with a NULL ShareName and an unknown address; record the result."""
     client = await witness.connect()
 
     reply = await REGISTER_EX.reply(witness, client, share_name=None, ip_address=NO_INTERFACE["ipv4"])
 
     spec("SWN-3.1.4.5-null-share-ip-check").record(reply)
-    spec.choice("AMB-5", f"RegisterEx, unknown address, no share named: {reply}")
+    spec.choice("AMB-5", f"RegisterEx, unknown address, NULL ShareName: {reply}")
     await witness.check_still_serving(spec)

@@ -1,4 +1,4 @@
-"""The return values of all methods, looked at together (MS-SWN 1.8; MS-ERREF 2.2)."""
+"""The return values of all methods (MS-SWN 1.8; MS-ERREF 2.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swn_torture.casekit.protocol import (
     describe_code,
     is_assigned,
 )
-from swn_torture.casekit.steps.registering import NEVER_ISSUED, NO_SUCH_METHOD
+from swn_torture.casekit.steps.registering import NEVER_ISSUED, OP_RNG_ERROR
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from swn_torture.casekit.protocol import Request, WitnessClient
     from swn_torture.casekit.witness import Witness
 
-#: The codes that the tables of the methods, or their text and notes, name.
-NAMED = {
+#: The codes that MS-SWN names for its methods: in tables, in the text or in notes.
+CODES_OF_MS_SWN = {
     Win32.ERROR_SUCCESS,
     Win32.ERROR_ACCESS_DENIED,
     Win32.ERROR_OUTOFMEMORY,
@@ -39,7 +39,7 @@ NAMED = {
     Win32.ERROR_INVALID_STATE,
 }
 
-#: Numbers above these are no Win32 codes: an NTSTATUS or an HRESULT has bits in its upper half.
+#: The largest Win32 code. An NTSTATUS or an HRESULT has bits in its upper half.
 LARGEST = 0xFFFF
 
 ERROR_CODES = {
@@ -52,12 +52,15 @@ ERROR_CODES = {
 
 
 async def stimuli(witness: Witness, client: WitnessClient) -> dict[str, Request[Any]]:
-    """Calls of every method that end at once: some succeed, the others fail for every reason there is."""
+    """Requests for every method that complete at once: valid ones, and invalid ones of each kind.
+
+    They are keyed by method and kind, and have to be sent in this order.
+    """
     address = await witness.address_of(0)
-    good = await witness.register(client, ip_address=address)
-    stranger = NEVER_ISSUED["random"](good)
-    wrong: dict[str, dict[str, Any]] = {
-        "right": {},
+    valid = await witness.register(client, ip_address=address)
+    unknown = NEVER_ISSUED["random"](valid)
+    parameters: dict[str, dict[str, Any]] = {
+        "valid parameters": {},
         "wrong Version": {"version": 7},
         "NULL NetName": {"net_name": None},
         "NULL IpAddress": {"ip_address": None},
@@ -65,34 +68,34 @@ async def stimuli(witness: Witness, client: WitnessClient) -> dict[str, Request[
         "empty NetName": {"net_name": ""},
         "foreign NetName": {"net_name": "XXXXInvalid.contoso.comXXXX"},
         "foreign IpAddress": {"ip_address": "255.255.255.255"},
-        "no IpAddress": {"ip_address": "not an address"},
+        "IpAddress that is not an address": {"ip_address": "not an address"},
     }
-    found: dict[str, Request[Any]] = {"GetInterfaceList": GetInterfaceListRequest()}
-    for what, fields in wrong.items():
-        parameters = {"ip_address": address, **fields}
-        found[f"Register, {what}"] = witness.registration(**parameters)
-        found[f"RegisterEx, {what}"] = witness.registration_ex(**parameters)
-    unknown = {"share_name": "any_invalid_share_name", "ip_address": address}
-    found["RegisterEx, foreign ShareName"] = witness.registration_ex(**unknown)
-    found["AsyncNotify, unknown handle"] = AsyncNotifyRequest(stranger)
-    found["UnRegister, unknown handle"] = UnRegisterRequest(stranger)
-    found["UnRegisterEx, unknown handle"] = UnRegisterExRequest(stranger)
-    found["UnRegister"] = UnRegisterRequest(good)
-    found["UnRegister, once more"] = UnRegisterRequest(good)
-    found["AsyncNotify, used-up handle"] = AsyncNotifyRequest(good)
-    return found
+    requests: dict[str, Request[Any]] = {"GetInterfaceList": GetInterfaceListRequest()}
+    for what, changes in parameters.items():
+        fields = {"ip_address": address, **changes}
+        requests[f"Register, {what}"] = witness.registration(**fields)
+        requests[f"RegisterEx, {what}"] = witness.registration_ex(**fields)
+    foreign_share = {"share_name": "any_invalid_share_name", "ip_address": address}
+    requests["RegisterEx, foreign ShareName"] = witness.registration_ex(**foreign_share)
+    requests["AsyncNotify, unknown handle"] = AsyncNotifyRequest(unknown)
+    requests["UnRegister, unknown handle"] = UnRegisterRequest(unknown)
+    requests["UnRegisterEx, unknown handle"] = UnRegisterExRequest(unknown)
+    requests["UnRegister, valid handle"] = UnRegisterRequest(valid)
+    requests["UnRegister, used-up handle"] = UnRegisterRequest(valid)
+    requests["AsyncNotify, used-up handle"] = AsyncNotifyRequest(valid)
+    return requests
 
 
 @case("SWN-1.8-win32-codes", "SWN-1.8-codes-meaning", *ERROR_CODES.values(), syntaxes="both")
 async def test_return_values_are_win32_codes(witness: Witness, spec: Spec) -> None:
-    """Every method, made to succeed and to fail in many ways, returns codes of MS-ERREF 2.2."""
+    """Every method, called with valid and with invalid parameters, returns codes of MS-ERREF 2.2."""
     client = await witness.connect()
     for what, request in (await stimuli(witness, client)).items():
         reply = await outcome_of(client.start(request), witness.expect.reply_deadline)
 
         if reply.kind not in {"result", "malformed"}:
-            # No method returned anything; which faults are right, and that calls end, is for other cases.
-            if reply != NO_SUCH_METHOD and request.opnum in ERROR_CODES:
+            # There is no return value. Other cases check which faults are allowed, and that each call ends.
+            if reply != OP_RNG_ERROR and request.opnum in ERROR_CODES:
                 spec(ERROR_CODES[request.opnum]).record(reply, what)
             continue
         code = reply.code
@@ -104,11 +107,11 @@ async def test_return_values_are_win32_codes(witness: Witness, spec: Spec) -> No
         )
         if code is None:
             continue
-        other_than = "" if code in NAMED else "; a code that the methods' tables do not name"
+        unnamed = "" if code in CODES_OF_MS_SWN else "; a code that MS-SWN does not name"
         spec("SWN-1.8-codes-meaning").holds(
             is_assigned(code),
             expected="a code that MS-ERREF 2.2 defines",
-            observed=f"{describe_code(code)}{other_than}",
+            observed=f"{describe_code(code)}{unnamed}",
             note=what,
         )
         if request.opnum in ERROR_CODES and (code or request.opnum == Opnum.GET_INTERFACE_LIST):

@@ -1,15 +1,23 @@
-"""Who may call a method, how others are refused, and what that leaves behind: nothing (MS-SWN 2.1, 3.1.4)."""
+"""Access to methods by authentication service, level and account (MS-SWN 2.1, 3.1.4, 5.1, note <3>)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from swn_torture.casekit import case, faults, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import UnRegisterRequest, Win32
-from swn_torture.casekit.steps.callers import EveryMethod
-from swn_torture.casekit.steps.registering import MISMATCH, NO_SUCH_METHOD, NOT_FOUND, show_listed
-from swn_torture.casekit.transport import AuthLevel, FaultStatus
+from swn_torture.casekit.steps.callers import NOT_SERVED, EveryMethod, served
+from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.steps.registering import (
+    CONTEXT_MISMATCH,
+    NOT_FOUND,
+    OP_RNG_ERROR,
+    show_registrations,
+)
+from swn_torture.casekit.transport import AuthLevel, AuthType, Credentials, FaultStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -18,66 +26,97 @@ if TYPE_CHECKING:
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
 
-SUCCESS = returns(Win32.ERROR_SUCCESS)
-DENIED = (returns(Win32.ERROR_ACCESS_DENIED), faults(FaultStatus.ERROR_ACCESS_DENIED))
+ACCESS_DENIED = (returns(Win32.ERROR_ACCESS_DENIED), faults(FaultStatus.ERROR_ACCESS_DENIED))
 NOT_AUTHENTICATED = (returns(Win32.ERROR_NOT_AUTHENTICATED), faults(FaultStatus.ERROR_NOT_AUTHENTICATED))
 
-#: A server may also find that a handle is not this caller's before it asks who may call.
-NO_HANDLE_OF_YOURS = (NOT_FOUND, MISMATCH, returns(Win32.ERROR_INVALID_PARAMETER))
-WITH_HANDLE = ("AsyncNotify", "UnRegister", "UnRegisterEx")
+#: A server may reject the handle of another caller before it checks the access of this one.
+HANDLE_REJECTED = (NOT_FOUND, CONTEXT_MISMATCH, returns(Win32.ERROR_INVALID_PARAMETER))
+METHODS_WITH_HANDLE = ("AsyncNotify", "UnRegister", "UnRegisterEx")
+
+SERVICES = (AuthType.NTLM, AuthType.SPNEGO)
+LEVELS_BELOW_INTEGRITY = [
+    (service, level) for service in SERVICES for level in (AuthLevel.CONNECT, AuthLevel.CALL, AuthLevel.PKT)
+]
 
 
-def existing(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """Without the methods that the server does not have, which cannot be refused to anybody."""
-    return {method: outcome for method, outcome in outcomes.items() if outcome != NO_SUCH_METHOD}
+def _implemented(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """The outcomes of those methods that the server implements."""
+    return {method: outcome for method, outcome in outcomes.items() if outcome != OP_RNG_ERROR}
 
 
-def was_refused(outcome: Outcome) -> bool:
-    """Whether a right request failed; a wait that goes on is what AsyncNotify is there for."""
+def _rejected(outcome: Outcome) -> bool:
+    """Whether a valid request failed. An AsyncNotify that stays pending did not fail."""
     return outcome != SUCCESS and outcome.kind not in {"silence", "malformed"}
 
 
-async def nothing_changed(
+def _by_outcome(outcomes: Mapping[str, Outcome]) -> str:
+    """Outcomes as text, with the methods that share one listed together."""
+    methods: dict[str, list[str]] = {}
+    for method, outcome in outcomes.items():
+        methods.setdefault(str(outcome), []).append(method)
+    return "; ".join(f"{', '.join(names)}: {outcome}" for outcome, names in methods.items())
+
+
+async def _check_no_effect(
     spec: Spec, rules: tuple[str, ...], methods: EveryMethod, cluster: Controller | None
 ) -> None:
-    """After nothing but refusals there is no registration more, and none less."""
+    """Check that rejected calls made no registration and deleted none."""
     if cluster is not None and cluster.can(Capability.LIST_REGISTRATIONS):
-        left = await methods.traces(cluster)
-        spec(*rules).holds(not left, expected="no registration by a refused call", observed=show_listed(left))
-    kept = await outcome_of(methods.registered_on.start(UnRegisterRequest(methods.handle)))
-    spec(*rules).allows(kept, SUCCESS, note="the owner's own UnRegister, after that of the refused caller")
+        left = await methods.registrations_left(cluster)
+        spec(*rules).holds(
+            not left, expected="no registration by a rejected call", observed=show_registrations(left)
+        )
+    unregistered = await outcome_of(methods.registered_on.start(UnRegisterRequest(methods.handle)))
+    spec(*rules).allows(unregistered, SUCCESS, note="UnRegister by the owner, after the rejected one")
 
 
-@case("SWN-3.1.4-enforce-security", "SWN-3.1.4-access-denied", "SWN-3.1.4-denied-no-effect", syntaxes="both")
+@case(
+    "SWN-3.1.4-enforce-security",
+    "SWN-3.1.4-access-denied",
+    "SWN-3.1.4-denied-no-effect",
+    "SWN-5.1-enforce-per-method",
+    "SWN-B3-auth-service",
+    "SWN-B3-low-auth-level",
+    "RPC-AUTH-low-level-refused",
+    syntaxes="both",
+)
 async def test_caller_without_authentication(witness: Witness, spec: Spec, cluster: Controller) -> None:
-    """A caller that has not authenticated is refused every method, and changes nothing."""
-    methods = await EveryMethod.of(witness)
+    """Without authentication every method is rejected with an access error, and no call has an effect."""
+    methods = await EveryMethod.prepare(witness)
 
-    outcomes = existing(await methods.called(level=AuthLevel.NONE))
+    every_outcome = await methods.call_all(level=AuthLevel.NONE)
 
-    spec.choice("AMB-22", f"without authentication: {'; '.join(sorted({*map(str, outcomes.values())}))}")
-    every_refused = True
+    outcomes = _implemented(every_outcome)
+    spec.choice("AMB-22", f"without authentication: {_by_outcome(outcomes)}")
     for method, outcome in outcomes.items():
-        handles = NO_HANDLE_OF_YOURS if method in WITH_HANDLE else ()
-        refused = was_refused(outcome)
-        every_refused &= refused
+        note = f"{method} without authentication"
+        rejected = _rejected(outcome)
         spec("SWN-3.1.4-enforce-security").holds(
-            refused,
-            expected=[*map(str, (*DENIED, NOT_AUTHENTICATED[0])), "a refused bind"],
+            rejected,
+            expected=[*map(str, (*ACCESS_DENIED, NOT_AUTHENTICATED[0])), "a rejected bind"],
             observed=outcome,
-            note=f"{method} without authentication",
+            note=note,
         )
-        # Who is served is no matter of this rule, and who cannot even bind made no call.
-        if not refused or outcome.kind == "bind-nak":
-            spec("SWN-3.1.4-access-denied").record(outcome, f"{method} without authentication")
+        # This rule is about the form of a rejection. Without a bind the client made no call.
+        if not rejected or outcome.kind == "bind-nak":
+            spec("SWN-3.1.4-access-denied").record(outcome, note)
             continue
+        handle_rejected = HANDLE_REJECTED if method in METHODS_WITH_HANDLE else ()
         spec("SWN-3.1.4-access-denied").allows(
-            outcome, *DENIED, *NOT_AUTHENTICATED, *handles, note=f"{method} without authentication"
+            outcome, *ACCESS_DENIED, *NOT_AUTHENTICATED, *handle_rejected, note=note
         )
-    if every_refused:
-        await nothing_changed(spec, ("SWN-3.1.4-denied-no-effect",), methods, cluster)
+    for method, outcome in every_outcome.items():
+        spec("SWN-5.1-enforce-per-method").holds(
+            not served(outcome), expected=NOT_SERVED, observed=outcome, note=method
+        )
+    spec("SWN-B3-auth-service", "SWN-B3-low-auth-level", "RPC-AUTH-low-level-refused").record(
+        _by_outcome(every_outcome), "without authentication"
+    )
+    if all(map(_rejected, outcomes.values())):
+        await _check_no_effect(spec, ("SWN-3.1.4-denied-no-effect",), methods, cluster)
     else:
-        spec("SWN-3.1.4-denied-no-effect").record("some calls were served")
+        spec("SWN-3.1.4-denied-no-effect").record("the server executed some of the calls")
+    await witness.check_still_serving(spec)
 
 
 @case(
@@ -86,22 +125,73 @@ async def test_caller_without_authentication(witness: Witness, spec: Spec, clust
     "SWN-3.1.4-denied-no-effect",
     needs=("second-account", "variant:refuses-second-account", "version-2"),
 )
-async def test_account_that_may_not(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
-    """An account that the server's policy refuses is refused every method, and changes nothing."""
+async def test_account_without_access(spec: Spec, variant: Callable[[str], Awaitable[Witness]]) -> None:
+    """An account without access gets ERROR_ACCESS_DENIED (0x5) from every method; no call has an effect."""
     strict = await variant("refuses-second-account")
-    methods = await EveryMethod.of(strict)
+    methods = await EveryMethod.prepare(strict)
 
-    outcomes = existing(await methods.called(credentials=strict.second_credentials))
+    outcomes = _implemented(await methods.call_all(credentials=strict.second_credentials))
 
-    account = strict.second_credentials.username
+    every_call_rejected = all(map(_rejected, outcomes.values()))
     for method, outcome in outcomes.items():
-        note = f"{method} as {account}"
-        spec("SWN-2.1-method-access-check").allows(outcome, *DENIED, note=note)
-        # Where it serves, how it refuses is no matter; and what was served may have used the handle up.
-        if all(map(was_refused, outcomes.values())):
-            spec("SWN-3.1.4-access-denied").allows(outcome, *DENIED, note=note)
+        note = f"{method} as {strict.second_credentials.username}"
+        spec("SWN-2.1-method-access-check").allows(outcome, *ACCESS_DENIED, note=note)
+        # If the server executed some calls, they may have deleted the registration of the handle: the form of
+        # the other rejections shows nothing then.
+        if every_call_rejected:
+            spec("SWN-3.1.4-access-denied").allows(outcome, *ACCESS_DENIED, note=note)
         else:
             spec("SWN-3.1.4-access-denied").record(outcome, note)
     if not spec.failed:
         rules = ("SWN-2.1-method-access-check", "SWN-3.1.4-denied-no-effect")
-        await nothing_changed(spec, rules, methods, strict.cluster)
+        await _check_no_effect(spec, rules, methods, strict.cluster)
+
+
+@case("SWN-B3-low-auth-level", "RPC-AUTH-low-level-refused")
+@pytest.mark.parametrize(
+    ("service", "level"),
+    LEVELS_BELOW_INTEGRITY,
+    ids=[f"{service.name}-{level.name}".lower() for service, level in LEVELS_BELOW_INTEGRITY],
+)
+async def test_levels_below_integrity(
+    witness: Witness, spec: Spec, service: AuthType, level: AuthLevel
+) -> None:
+    """Call every method at authentication levels CONNECT, CALL and PKT; record the results."""
+    methods = await EveryMethod.prepare(witness)
+
+    outcomes = await methods.call_all(auth_type=service, level=level)
+
+    note = f"{service.name} at {level.name}"
+    spec("SWN-B3-low-auth-level", "RPC-AUTH-low-level-refused").record(_by_outcome(outcomes), note)
+    spec.choice("AMB-22", f"{note}: {_by_outcome(outcomes)}")
+    await witness.check_still_serving(spec)
+
+
+@case("SWN-B3-low-auth-level", "SWN-B3-accepted-services", "RPC-AUTH-bind-levels")
+@pytest.mark.parametrize(
+    "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
+)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda value: value.name.lower())
+async def test_protected_levels(witness: Witness, spec: Spec, service: AuthType, level: AuthLevel) -> None:
+    """At PKT_INTEGRITY and PKT_PRIVACY every method can be called."""
+    methods = await EveryMethod.prepare(witness)
+
+    outcomes = await methods.call_all(auth_type=service, level=level)
+
+    for method in ("GetInterfaceList", "Register"):
+        spec("RPC-AUTH-bind-levels").allows(outcomes[method], SUCCESS, note=method)
+    spec("SWN-B3-low-auth-level", "SWN-B3-accepted-services").record(
+        _by_outcome(outcomes), f"{service.name} at {level.name}"
+    )
+
+
+@case("RPC-AUTH-low-level-refused")
+@pytest.mark.parametrize("service", SERVICES, ids=lambda value: value.name.lower())
+async def test_anonymous_logon(witness: Witness, spec: Spec, service: AuthType) -> None:
+    """Log on anonymously at PKT_INTEGRITY and call every method; record the results."""
+    methods = await EveryMethod.prepare(witness)
+
+    outcomes = await methods.call_all(auth_type=service, credentials=Credentials("", ""))
+
+    spec("RPC-AUTH-low-level-refused").record(_by_outcome(outcomes), f"anonymous {service.name} at INTEGRITY")
+    await witness.check_still_serving(spec)

@@ -1,4 +1,4 @@
-"""Padding in front of the security trailer of requests, responses and binds (MS-RPCE 2.2.2.11)."""
+"""Padding before the sec_trailer of requests, responses and binds (MS-RPCE 2.2.2.11)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from swn_torture.casekit import case, outcome_of
-from swn_torture.casekit.outcome import Outcome, ending_of
+from swn_torture.casekit.outcome import Outcome, outcome_of_error
 from swn_torture.casekit.protocol import (
     NDR32,
     AsyncNotifyRequest,
@@ -49,14 +49,14 @@ LENGTHS = range(1, 33)
 
 
 def _check_trailers(spec: Spec, call: PendingCall[Any], note: str) -> None:
-    """Hold the trailers of a response to where they begin and what they say of the padding."""
-    answered = call.call.response_meta
-    for pdu in answered.pdus if answered else ():
-        begins = len(pdu.stub) + len(pdu.padding)
+    """Check the position of the sec_trailer and auth_pad_length in each fragment of a response."""
+    meta = call.call.response_meta
+    for pdu in meta.pdus if meta else ():
+        offset = len(pdu.stub) + len(pdu.padding)
         spec("RPC-AUTH-padding").holds(
-            pdu.trailer is not None and begins % AUTH_ALIGNMENT == 0 and len(pdu.padding) < AUTH_ALIGNMENT,
+            pdu.trailer is not None and offset % AUTH_ALIGNMENT == 0 and len(pdu.padding) < AUTH_ALIGNMENT,
             expected="sec_trailer at a multiple of 16 octets of the PDU body, auth_pad_length below 16",
-            observed=f"sec_trailer at octet {begins} of the body, auth_pad_length {len(pdu.padding)}",
+            observed=f"sec_trailer at octet {offset} of the PDU body, auth_pad_length {len(pdu.padding)}",
             note=note,
         )
 
@@ -65,7 +65,7 @@ def _check_trailers(spec: Spec, call: PendingCall[Any], note: str) -> None:
 @each_level
 @each_method
 async def test_every_length(witness: Witness, spec: Spec, method: Method, level: AuthLevel) -> None:
-    """Requests of every length are taken with the padding they need, and responses verify."""
+    """Registrations with names of 1 to 32 characters succeed; responses have at most 15 octets of padding."""
     client = await witness.connect(level=level)
     address = await witness.address_of(0)
     calls = [
@@ -83,7 +83,7 @@ async def test_every_length(witness: Witness, spec: Spec, method: Method, level:
 @case("RPC-AUTH-padding", syntaxes="both")
 @each_level
 async def test_responses(witness: Witness, spec: Spec, level: AuthLevel) -> None:
-    """Responses of different lengths, among them the shortest, begin their trailers where they ought to."""
+    """Responses of different lengths have an aligned sec_trailer and at most 15 octets of padding."""
     client = await witness.connect(level=level)
     unknown = ContextHandle(0, uuid4())
     calls: dict[str, PendingCall[Any]] = {
@@ -99,22 +99,22 @@ async def test_responses(witness: Witness, spec: Spec, level: AuthLevel) -> None
         _check_trailers(spec, call, name)
 
 
-# Padding of our own
+# Requests with chosen padding
 # ----------------------------------------------------------------------------------------------------------
 
 
-async def _answer(
+async def _send_padded(
     witness: Witness,
     client: WitnessClient,
     message: AnyRequest,
     padding: bytes,
     *,
-    claimed: int | None = None,
+    auth_pad_length: int | None = None,
 ) -> Outcome:
-    """How a request ends that is rightly signed and has this padding, whatever its trailer claims."""
+    """Send a correctly signed request with this padding, and with another ``auth_pad_length`` if given."""
     core = client.rpc.core
     (entry,) = core.security.values()
-    length = len(padding) if claimed is None else claimed
+    length = len(padding) if auth_pad_length is None else auth_pad_length
     pdu = Request(
         call_id=core.next_call_id(),
         opnum=message.opnum,
@@ -131,91 +131,91 @@ async def _answer(
             return outcome_of_pdu(answer)
         response = decode_response(message.opnum, answer.stub, client.syntax, byte_order=answer.byte_order)
     except (RpcError, DecodeError) as error:
-        return ending_of(error)
+        return outcome_of_error(error)
     return Outcome("result", response.result, response)
 
 
-def _needed(length: int, alignment: int = AUTH_ALIGNMENT) -> int:
+def _padding_needed(length: int, alignment: int = AUTH_ALIGNMENT) -> int:
     return -length % alignment
 
 
 @case("RPC-AUTH-padding")
 @each_level
 async def test_content_of_padding(witness: Witness, spec: Spec, level: AuthLevel) -> None:
-    """What the padding octets are does not matter."""
+    """A request with padding octets 0xAA succeeds: their value does not matter."""
     client = await witness.connect(level=level)
     address = await witness.address_of(0)
     for length in range(1, 9):
         request = witness.registration(ip_address=address, client_computer_name="P" * length)
-        octets = _needed(len(encode(request, client.syntax)))
-        outcome = await _answer(witness, client, request, b"\xaa" * octets)
+        octets = _padding_needed(len(encode(request, client.syntax)))
+        outcome = await _send_padded(witness, client, request, b"\xaa" * octets)
         spec("RPC-AUTH-padding").allows(outcome, SUCCESS, note=f"{octets} octets 0xAA as padding")
 
 
 @case("RPC-AUTH-padding")
 @pytest.mark.parametrize("alignment", [8, 4, 2])
 async def test_less_alignment(witness: Witness, spec: Spec, alignment: int) -> None:
-    """Requests whose trailers are aligned to less than 16 octets: whether they are taken."""
+    """Send requests with the sec_trailer aligned to less than 16 octets; record the results."""
     address = await witness.address_of(0)
-    notified: dict[str, list[str]] = {}
+    sizes_by_outcome: dict[str, list[str]] = {}
     for length in range(1, 9):
         client = await witness.connect()
         request = witness.registration(ip_address=address, client_computer_name="A" * length)
         size = len(encode(request, client.syntax))
-        padding = _needed(size, alignment)
-        if (size + padding) % (2 * alignment):  # no more than that alignment
-            outcome = await _answer(witness, client, request, bytes(padding))
-            notified.setdefault(str(outcome), []).append(f"{size}+{padding}")
+        padding = _padding_needed(size, alignment)
+        if (size + padding) % (2 * alignment):  # not aligned to more by chance
+            outcome = await _send_padded(witness, client, request, bytes(padding))
+            sizes_by_outcome.setdefault(str(outcome), []).append(f"{size}+{padding}")
 
-    for outcome_text, sizes in notified.items():
+    for outcome_text, sizes in sizes_by_outcome.items():
         spec("RPC-AUTH-padding").record(
             outcome_text, f"aligned to {alignment}, octets of stub data and padding: {', '.join(sizes)}"
         )
     await witness.check_still_serving(spec)
 
 
-#: Octets of padding beyond what is needed, and how much more (or less) the trailer claims.
-LIES = {
+#: Octets of padding beyond the needed ones, and the difference of auth_pad_length from the padding.
+WRONG_PADDING = {
     "16-more": (16, 0),
     "240-more": (240, 0),
     "claims-more": (0, 16),
     "claims-255": (0, 255),
-    "claims-none": (16, -16),
+    "claims-less": (16, -16),
 }
 
 
 @case("RPC-AUTH-padding")
-@pytest.mark.parametrize("lie", LIES)
-async def test_wrong_padding(witness: Witness, spec: Spec, lie: str) -> None:
-    """A request with more padding than it needs, or another length of it in the trailer: what comes of it."""
-    more, claims = LIES[lie]
+@pytest.mark.parametrize("wrong", WRONG_PADDING)
+async def test_wrong_padding(witness: Witness, spec: Spec, wrong: str) -> None:
+    """Send a request with surplus padding or a wrong auth_pad_length; record the result."""
+    surplus, difference = WRONG_PADDING[wrong]
     client = await witness.connect()
     request = witness.registration(ip_address=await witness.address_of(0), client_computer_name="PADDED")
-    needed = _needed(len(encode(request, client.syntax)))
-    padding = bytes(needed + more)
+    needed = _padding_needed(len(encode(request, client.syntax)))
+    padding = bytes(needed + surplus)
 
-    outcome = await _answer(
-        witness, client, request, padding, claimed=min(255, max(0, len(padding) + claims))
+    outcome = await _send_padded(
+        witness, client, request, padding, auth_pad_length=min(255, max(0, len(padding) + difference))
     )
 
-    spec("RPC-AUTH-padding").record(outcome, f"{lie}: {len(padding)} octets, {needed} needed")
+    spec("RPC-AUTH-padding").record(outcome, f"{wrong}: {len(padding)} octets, {needed} needed")
     await witness.check_still_serving(spec)
 
 
 @case("RPC-AUTH-padding")
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "not-announced"])
 async def test_padded_bind(witness: Witness, spec: Spec, announced: bool) -> None:
-    """A bind whose trailer is moved to a multiple of 16 octets behind the common header: how it is answered.
+    """Send a bind with its sec_trailer padded to a multiple of 16 octets; record the answer.
 
-    A bind has no stub data, so by C706 12.6.1 it is all header and its body is empty, and the trailer is
-    aligned where it is. Read otherwise it has to be moved.
+    A bind has no stub data. By C706 12.6.1 it is all header, its body is empty, and the sec_trailer needs no
+    padding. By another reading the body begins after the common header, and the sec_trailer needs padding.
     """
     rpc = await witness.rpc()
     context = initiator(AuthType.NTLM, witness.credentials, host=witness.net_name, level=AuthLevel.INTEGRITY)
     entry = rpc.core.add_security(AuthType.NTLM, AuthLevel.INTEGRITY, context)
     bind = rpc.core.bind(contexts(NDR32), security=entry, token=context.step(b""))
     bare = dataclasses.replace(bind, padding=b"", trailer=None, auth_value=b"")
-    padding = bytes(_needed(len(bare.pack()) - HEADER_SIZE))
+    padding = bytes(_padding_needed(len(bare.pack()) - HEADER_SIZE))
     assert bind.trailer is not None
     trailer = dataclasses.replace(bind.trailer, pad_length=len(padding) if announced else 0)
 
@@ -223,10 +223,10 @@ async def test_padded_bind(witness: Witness, spec: Spec, announced: bool) -> Non
         answer = await rpc.exchange(dataclasses.replace(bind, padding=padding, trailer=trailer))
         outcome = outcome_of_pdu(answer)
     except RpcError as error:
-        outcome = ending_of(error)
+        outcome = outcome_of_error(error)
 
     spec("RPC-AUTH-padding").record(
         outcome,
-        f"{len(padding)} octets in front of the trailer of a bind, auth_pad_length {trailer.pad_length}",
+        f"{len(padding)} octets before the sec_trailer of a bind, auth_pad_length {trailer.pad_length}",
     )
     await witness.check_still_serving(spec)

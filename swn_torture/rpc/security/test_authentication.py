@@ -1,4 +1,4 @@
-"""Security contexts: how they are built, and that nothing is served without (MS-RPCE 3.3.1.5.2)."""
+"""Security contexts: how they are established, and calls without one (MS-RPCE 3.3.1.5.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.outcome import ending_of, refuses_bind
+from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.casekit.protocol import (
     NDR32,
     SECURITY_CONTEXT_MULTIPLEXING,
@@ -21,8 +21,8 @@ from swn_torture.casekit.protocol import (
 )
 from swn_torture.casekit.steps.callers import NOT_SERVED, EveryMethod, served
 from swn_torture.casekit.steps.listeners import SUCCESS
-from swn_torture.casekit.steps.octets import answer_to, contexts, outcome_of_pdu
-from swn_torture.casekit.steps.registering import listed, show_listed
+from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu, send_octets
+from swn_torture.casekit.steps.registering import registrations_of, show_registrations
 from swn_torture.casekit.transport import (
     AuthenticationError,
     AuthLevel,
@@ -51,7 +51,7 @@ each_level = pytest.mark.parametrize(
 )
 
 
-# What is served
+# Accepted authentication
 # ----------------------------------------------------------------------------------------------------------
 
 
@@ -59,28 +59,28 @@ each_level = pytest.mark.parametrize(
 @each_service
 @each_level
 async def test_levels(witness: Witness, spec: Spec, service: AuthType, level: AuthLevel) -> None:
-    """At integrity and privacy calls are served, and responses are protected at the level of the request."""
+    """At PKT_INTEGRITY and PKT_PRIVACY a call succeeds; its response is protected at the same level."""
     client = await witness.connect(level=level, auth_type=service)
     call = client.start(GetInterfaceListRequest())
 
     outcome = await outcome_of(call, witness.expect.reply_deadline)
 
     rule = spec("RPC-AUTH-bind-levels")
-    # The client takes no response without a verifier that matches: success says that, too.
+    # The client accepts only a response with a matching verifier: success includes that.
     if not rule.allows(outcome, SUCCESS, note="with a verifier that matches"):
         raise spec.stop()
-    answered = call.call.response_meta
-    assert answered is not None
-    for pdu in answered.pdus:
+    meta = call.call.response_meta
+    assert meta is not None
+    for pdu in meta.pdus:
         found = None if pdu.trailer is None else pdu.trailer.auth_level
         rule.equal(found, int(level), note="auth_level of the response")
     if level == AuthLevel.PRIVACY:
-        wire = witness.transcript.stream(client.rpc.number, "received")
-        readable = any(pdu.stub in wire for pdu in answered.pdus)
+        octets = witness.transcript.stream(client.rpc.number, "received")
+        readable = any(pdu.stub in octets for pdu in meta.pdus)
         rule.holds(
             not readable,
-            expected="the stub data of the response cannot be read on the wire",
-            observed="they can be read" if readable else "they cannot be read",
+            expected="encrypted stub data in the response",
+            observed="plain stub data" if readable else "encrypted stub data",
         )
 
 
@@ -91,7 +91,7 @@ async def test_levels(witness: Witness, spec: Spec, service: AuthType, level: Au
     ids=["ntlm", "spnego"],
 )
 async def test_last_leg(witness: Witness, spec: Spec, service: AuthType, last: str) -> None:
-    """NTLM is completed by auth3, SPNEGO by alter_context: the first request behind it is served."""
+    """NTLM is completed by auth3 and SPNEGO by alter_context: the first request then succeeds."""
     client = await witness.connect(auth_type=service)
 
     outcome = await outcome_of(client.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
@@ -101,7 +101,7 @@ async def test_last_leg(witness: Witness, spec: Spec, service: AuthType, last: s
 
 @case("RPC-AUTH-three-leg")
 async def test_other_last_leg(witness: Witness, spec: Spec) -> None:
-    """NTLM is completed by alter_context, as clients ought not to: whether a request is served then."""
+    """Complete NTLM by alter_context instead of auth3; record the result of the first request."""
     rpc = await witness.rpc()
     context = initiator(AuthType.NTLM, witness.credentials, host=witness.net_name, level=AuthLevel.INTEGRITY)
     entry = rpc.core.add_security(AuthType.NTLM, AuthLevel.INTEGRITY, context)
@@ -113,7 +113,7 @@ async def test_other_last_leg(witness: Witness, spec: Spec) -> None:
         call = WitnessClient(rpc, witness.syntax).start(GetInterfaceListRequest())
         outcome = await outcome_of(call, witness.expect.reply_deadline)
     except RpcError as error:
-        outcome = ending_of(error)
+        outcome = outcome_of_error(error)
 
     spec("RPC-AUTH-three-leg").record(outcome, "NTLM, completed by alter_context")
     await witness.check_still_serving(spec)
@@ -121,36 +121,43 @@ async def test_other_last_leg(witness: Witness, spec: Spec) -> None:
 
 @case("SWN-B3-accepted-services", "RPC-AUTH-spn-cifs")
 async def test_services(witness: Witness, spec: Spec) -> None:
-    """Whether NTLM, SPNEGO and Kerberos are accepted, the latter with a ticket for cifs/<cluster name>."""
+    """Bind with NTLM, SPNEGO and Kerberos (ticket for cifs/<cluster name>); record the results."""
     for service in (AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS):
         try:
             client = await witness.connect(auth_type=service)
-            notified = str(
+            result = str(
                 await outcome_of(client.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
             )
         except AuthenticationError as error:
-            bare = await _exchange(await witness.rpc(), service)
-            notified = f"no ticket could be had ({error}); a bind with a token that is none: {bare}"
+            answer = await _exchange(await witness.rpc(), service)
+            result = f"no ticket available ({error}); a bind with an invalid token: {answer}"
         except RpcError as error:
-            notified = str(ending_of(error))
-        spec("SWN-B3-accepted-services").record(notified, f"{service.name} ({int(service)})")
-    spec("RPC-AUTH-spn-cifs").record(notified, f"cifs/{witness.profile.spn_host or witness.net_name}")
+            result = str(outcome_of_error(error))
+        spec("SWN-B3-accepted-services").record(result, f"{service.name} ({int(service)})")
+    spec("RPC-AUTH-spn-cifs").record(result, f"cifs/{witness.profile.spn_host or witness.net_name}")
     await witness.check_still_serving(spec)
 
 
 async def _two_users(witness: Witness, spec: Spec) -> tuple[WitnessClient, dict[str, int]]:
-    """A connection shared by two users, and the security context of each by name."""
+    """A connection with a security context for each of two users.
+
+    Returns:
+        The client, and the auth_context_id of each user by name.
+
+    Raises:
+        NotTestable: the server does not confirm SecurityContextMultiplexing.
+    """
     rpc = await witness.rpc()
     bound = await rpc.bind(
         WITNESS, transfer=(witness.syntax,), features=SECURITY_CONTEXT_MULTIPLEXING, **witness.logon()
     )
     if not (bound.features or 0) & SECURITY_CONTEXT_MULTIPLEXING:
-        raise NotTestable("SecurityContextMultiplexing is not agreed to")
+        raise NotTestable("the server does not confirm SecurityContextMultiplexing")
     try:
         second = await rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
     except RpcError as error:
         spec("RPC-AUTH-multiplexed-contexts").allows(
-            ending_of(error), SUCCESS, note="alter_context with a second security context"
+            outcome_of_error(error), SUCCESS, note="alter_context with a second security context"
         )
         raise spec.stop() from None
     assert bound.security is not None
@@ -163,13 +170,13 @@ async def _two_users(witness: Witness, spec: Spec) -> tuple[WitnessClient, dict[
 
 @case("RPC-AUTH-multiplexed-contexts", needs=("second-account",))
 async def test_two_users_on_one_connection(witness: Witness, cluster: Controller, spec: Spec) -> None:
-    """Two users share a connection, each in a security context: each call is the right user's."""
+    """Two users share a connection: the server attributes each call to the user of its security context."""
     deadline = witness.expect.reply_deadline
     client, users = await _two_users(witness, spec)
     rule = spec("RPC-AUTH-multiplexed-contexts")
     address = await witness.address_of(0)
 
-    # Back and forth, so that each context is used after the other.
+    # Alternate between the contexts, so that each is used after the other.
     names: dict[str, str] = {}
     for user, context in [*users.items()] * 2:
         request = witness.registration(ip_address=address)
@@ -178,18 +185,18 @@ async def test_two_users_on_one_connection(witness: Witness, cluster: Controller
         names[str(request.client_computer_name)] = user
 
     if cluster.can(Capability.LIST_REGISTRATIONS):
-        for view in await listed(cluster, *names):
+        for view in await registrations_of(cluster, *names):
             if view.account is not None:
                 rule.equal(
                     view.account.rpartition("\\")[2].casefold(),
                     names[view.client_computer_name].casefold(),
-                    note="whose registration the cluster says it is",
+                    note="account of the registration as the cluster lists it",
                 )
 
 
 @case("RPC-AUTH-multiplexed-contexts", needs=("second-account", "two-nodes", Capability.MOVE_CLIENT))
-async def test_two_users_wait(witness: Witness, cluster: Controller, spec: Spec) -> None:
-    """Two users wait on one connection: each hears of its own event, in its own security context."""
+async def test_two_users_with_pending_async_notify(witness: Witness, cluster: Controller, spec: Spec) -> None:
+    """Two users have AsyncNotify pending on one connection: each call completes at its own event."""
     expect = witness.expect
     client, users = await _two_users(witness, spec)
     address = await witness.address_of(0)
@@ -204,19 +211,19 @@ async def test_two_users_wait(witness: Witness, cluster: Controller, spec: Spec)
 
     for name, call in reversed(calls.items()):
         await cluster.move_client(name, witness.nodes[1].name)
-        # The client takes no response in another security context than that of the request.
+        # The client accepts a response only in the security context of its request.
         outcome = await outcome_of(call, expect.event_deadline)
         spec("RPC-AUTH-multiplexed-contexts").allows(outcome, SUCCESS, note="AsyncNotify at its event")
 
 
-# What is refused
+# Rejected authentication
 # ----------------------------------------------------------------------------------------------------------
 
 
 async def _exchange(
     rpc: RpcClient, auth_type: int, level: int = AuthLevel.INTEGRITY, *, alter: bool = False
 ) -> Outcome:
-    """How a bind or alter_context is answered whose token no provider has made."""
+    """The answer to a bind or alter_context with a token that no security provider made."""
     pdu = dataclasses.replace(
         rpc.core.bind(contexts(NDR32), alter=alter),
         trailer=SecTrailer(auth_type, level, 0, 77),
@@ -225,17 +232,17 @@ async def _exchange(
     try:
         return outcome_of_pdu(await rpc.exchange(pdu))
     except RpcError as error:
-        return ending_of(error)
+        return outcome_of_error(error)
 
 
-#: Authentication types that no document gives to anybody.
+#: Values of auth_type that no specification assigns.
 UNKNOWN_TYPES = (2, 50, 99, 254)
 
 
 @case("RPC-AUTH-unknown-type")
 @pytest.mark.parametrize("auth_type", UNKNOWN_TYPES)
 async def test_unknown_type_at_bind(witness: Witness, spec: Spec, auth_type: int) -> None:
-    """A bind with an authentication type that nobody knows is refused for that reason."""
+    """A bind with an unassigned auth_type gets bind_nak authentication_type_not_recognized (8)."""
     rpc = await witness.rpc()
 
     answer = await _exchange(rpc, auth_type)
@@ -249,7 +256,7 @@ async def test_unknown_type_at_bind(witness: Witness, spec: Spec, auth_type: int
 @case("RPC-AUTH-unknown-type")
 @pytest.mark.parametrize("level", [AuthLevel.NONE, AuthLevel.INTEGRITY], ids=["plain", "protected"])
 async def test_unknown_type_at_alter_context(witness: Witness, spec: Spec, level: AuthLevel) -> None:
-    """An alter_context with an authentication type that nobody knows is refused: by which status."""
+    """An alter_context with an unassigned auth_type gets a fault, or bind_nak reason 8."""
     rpc = await witness.rpc()
     await rpc.bind(contexts(NDR32), **witness.logon(level=level))
 
@@ -266,7 +273,7 @@ async def test_unknown_type_at_alter_context(witness: Witness, spec: Spec, level
     "service", [AuthType.SCHANNEL, AuthType.NETLOGON], ids=lambda value: value.name.lower()
 )
 async def test_other_services(witness: Witness, spec: Spec, service: AuthType) -> None:
-    """A bind with a service that witness is not meant for: how it is answered."""
+    """Bind with authentication service Schannel or Netlogon; record the answer."""
     answer = await _exchange(await witness.rpc(), service)
 
     spec("SWN-B3-auth-service").record(answer, f"{service.name} ({int(service)})")
@@ -275,8 +282,8 @@ async def test_other_services(witness: Witness, spec: Spec, service: AuthType) -
 
 @case("RPC-AUTH-low-level-refused")
 @pytest.mark.parametrize("level", [0, 1, 7, 255])
-async def test_levels_that_are_none(witness: Witness, spec: Spec, level: int) -> None:
-    """A bind with a token whose level is none that protects or authenticates: how it is answered."""
+async def test_level_without_protection(witness: Witness, spec: Spec, level: int) -> None:
+    """Bind with a token at auth_level 0 (default), 1 (none), 7 or 255 (undefined); record the answer."""
     answer = await _exchange(await witness.rpc(), AuthType.NTLM, level)
 
     spec("RPC-AUTH-low-level-refused").record(answer, f"auth_level {level} in a bind")
@@ -284,9 +291,9 @@ async def test_levels_that_are_none(witness: Witness, spec: Spec, level: int) ->
 
 
 _WRONG: dict[str, Callable[[Credentials], Credentials]] = {
-    "wrong-password": lambda right: dataclasses.replace(right, password=right.password + "x"),
-    "empty-password": lambda right: dataclasses.replace(right, password=""),
-    "unknown-user": lambda right: dataclasses.replace(right, username="nobody-is-called-so"),
+    "wrong-password": lambda valid: dataclasses.replace(valid, password=valid.password + "x"),
+    "empty-password": lambda valid: dataclasses.replace(valid, password=""),
+    "unknown-user": lambda valid: dataclasses.replace(valid, username="no-such-user"),
 }
 
 
@@ -300,20 +307,25 @@ _WRONG: dict[str, Callable[[Credentials], Credentials]] = {
 async def test_wrong_credentials(
     witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
-    """With a wrong password or as an unknown user no method is served, however the refusal looks."""
-    methods = await EveryMethod.of(witness)
+    """With a wrong or empty password, or an unknown user name, no method is executed."""
+    methods = await EveryMethod.prepare(witness)
     rule = spec("RPC-AUTH-wrong-password", "SWN-3.1.4-enforce-security")
 
     for wrong, change in _WRONG.items():
-        outcomes = await methods.called(
+        outcomes = await methods.call_all(
             auth_type=service, level=level, credentials=change(witness.credentials)
         )
         for method, outcome in outcomes.items():
             rule.holds(not served(outcome), expected=NOT_SERVED, observed=outcome, note=f"{method}, {wrong}")
 
     if cluster.can(Capability.LIST_REGISTRATIONS):
-        found = await methods.traces(cluster)
-        rule.holds(not found, expected="none listed", observed=show_listed(found), note="registrations left")
+        found = await methods.registrations_left(cluster)
+        rule.holds(
+            not found,
+            expected="none listed",
+            observed=show_registrations(found),
+            note="registrations of rejected calls",
+        )
     await witness.check_still_serving(spec)
 
 
@@ -321,7 +333,7 @@ async def test_wrong_credentials(
 @pytest.mark.parametrize("verifier", [b"", bytes(16)], ids=["none", "zeros"])
 @each_service
 async def test_unfinished_context(witness: Witness, spec: Spec, service: AuthType, verifier: bytes) -> None:
-    """A request in a security context whose last leg never came is not served."""
+    """A request in an incomplete security context gets a fault or a closed connection."""
     rpc = await witness.rpc()
     context = initiator(service, witness.credentials, host=witness.net_name, level=AuthLevel.INTEGRITY)
     entry = rpc.core.add_security(service, AuthLevel.INTEGRITY, context)
@@ -331,7 +343,7 @@ async def test_unfinished_context(witness: Witness, spec: Spec, service: AuthTyp
         trailer = SecTrailer(service, AuthLevel.INTEGRITY, 0, entry.id)
         request = dataclasses.replace(request, trailer=trailer, auth_value=verifier)
 
-    outcome = await answer_to(rpc, request.pack(), timeout=witness.expect.reply_deadline)
+    outcome = await send_octets(rpc, request.pack(), timeout=witness.expect.reply_deadline)
 
     spec("RPC-AUTH-wrong-password").allows(outcome, faults(), CLOSED)
     await witness.check_still_serving(spec)

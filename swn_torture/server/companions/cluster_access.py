@@ -1,4 +1,4 @@
-"""What the companion services need of the cluster they belong to."""
+"""The Protocol by which the companion services use the cluster."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
 
 class ClusterAccess(Protocol):
-    """The reference cluster as ClusAPI, the server service and SMB see it.
+    """The part of the reference cluster that ClusAPI, the server service and SMB use.
 
     Attributes:
-        config: how it is configured.
+        config: its configuration.
         net_names: the names that clients register with.
         shares: its shares.
-        interfaces: every witness interface with its state.
     """
 
     config: ClusterConfig
@@ -30,13 +29,13 @@ class ClusterAccess(Protocol):
 
     @property
     def interfaces(self) -> Sequence[Interface]:
-        """Every witness interface with its state."""
+        """All witness interfaces with their states."""
 
     def seen_by(self, viewer: str) -> tuple[Interface, ...]:
-        """The interfaces as the node of this name sees them."""
+        """Return the interfaces with their states as the node `viewer` sees them."""
 
     def is_in_service(self, node: str) -> bool:
         """Whether a node serves clients: neither disabled nor failed."""
 
     async def set_interface(self, name: str, state: InterfaceState, address: str | None = None) -> None:
-        """Report the interfaces of a node, or the one of an address, to be in a state."""
+        """Set the state of the interfaces of a node, or of the interface with `address`."""

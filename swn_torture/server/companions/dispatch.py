@@ -1,8 +1,7 @@
-"""An RPC interface as a table: how each operation is read, carried out and answered.
+"""An RPC interface defined by a table: how to decode, execute and encode each operation.
 
-For the interfaces that a cluster serves beside witness. They have to be right, and to live in both transfer
-syntaxes; the witness interface, which also has to be cancelled, timed and broken on purpose, has an endpoint
-of its own.
+The companion interfaces use it, with both transfer syntaxes. The witness interface has a separate endpoint
+(`nodes.endpoint`), because it also needs cancels, timers and faults.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class Operation(Generic[Request, Response]):
     """One method of an interface.
 
     Attributes:
-        read: takes the in parameters from a stub; raises DecodeError.
-        run: carries it out, at once or as a coroutine.
-        write: puts the out parameters into a stub.
+        read: decodes the in parameters of the stub data; raises DecodeError.
+        run: executes the operation, as a function or a coroutine.
+        write: encodes the out parameters as stub data.
     """
 
     read: Callable[[Reader], Request]
@@ -49,14 +48,14 @@ class Operation(Generic[Request, Response]):
 
 
 class TableInterface(ServerInterface):
-    """Serves the operations of a table.
+    """An RPC interface that serves the operations of a table.
 
     Args:
         syntax: the interface.
-        operations: by operation number; all others are out of range.
-        transfer_syntaxes: those offered, the preferred one first.
-        reply_byte_order: what the RPC server declares of responses (`ServerOptions.reply_byte_order`).
-        minimum_level: the authentication level below which every call is refused.
+        operations: the operations by opnum. Other opnums return nca_s_op_rng_error.
+        transfer_syntaxes: the transfer syntaxes to offer, in order of preference.
+        reply_byte_order: the byte order of responses (`ServerOptions.reply_byte_order`).
+        minimum_level: calls below this authentication level return a fault with ERROR_ACCESS_DENIED (0x5).
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class TableInterface(ServerInterface):
         self._running: set[asyncio.Task[None]] = set()
 
     def call(self, call: ServerCall) -> None:
-        """Carry a request out, and answer it."""
+        """Execute a request and send its response, or a fault."""
         operation = self.operations.get(call.opnum)
         if operation is None:
             call.fault(FaultStatus.NCA_S_OP_RNG_ERROR, did_not_execute=True)
@@ -86,10 +85,10 @@ class TableInterface(ServerInterface):
         try:
             request = operation.read(Reader(call.stub, call.syntax, call.byte_order))
         except DecodeError as problem:
-            _LOG.debug("bad stub for opnum %d of %s: %s", call.opnum, self.syntax, problem)
+            _LOG.debug("invalid stub data for opnum %d of %s: %s", call.opnum, self.syntax, problem)
             call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
             return
-        with _mistakes_as_faults(call):
+        with _errors_as_faults(call):
             response = operation.run(call, request)
             if inspect.isawaitable(response):
                 task = asyncio.ensure_future(self._finish(call, operation, response))
@@ -99,7 +98,7 @@ class TableInterface(ServerInterface):
                 self._answer(call, operation, response)
 
     def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
-        """Where a verification trailer may begin at the earliest."""
+        """Return the first offset of a verification trailer; 0 if the stub cannot be decoded."""
         operation = self.operations.get(opnum)
         if operation is None:
             return 0
@@ -113,7 +112,7 @@ class TableInterface(ServerInterface):
     async def _finish(
         self, call: ServerCall, operation: Operation[Any, Response], response: Awaitable[Response]
     ) -> None:
-        with _mistakes_as_faults(call):
+        with _errors_as_faults(call):
             self._answer(call, operation, await response)
 
     def _answer(self, call: ServerCall, operation: Operation[Any, Response], response: Response) -> None:
@@ -123,11 +122,11 @@ class TableInterface(ServerInterface):
 
 
 @contextlib.contextmanager
-def _mistakes_as_faults(call: ServerCall) -> Iterator[None]:
-    """Let no client wait for the answer to a call that a mistake of ours has ended; we are told of it."""
+def _errors_as_faults(call: ServerCall) -> Iterator[None]:
+    """Send a fault for an unexpected exception, so that the client does not wait; report the exception."""
     try:
         yield
-    except Exception as mistake:  # noqa: BLE001 - whatever it is, it goes on to whoever reports it
+    except Exception as error:  # noqa: BLE001 - the event loop's exception handler reports every error
         call.fault(FaultStatus.NCA_S_FAULT_UNSPEC)
         loop = asyncio.get_running_loop()
-        loop.call_exception_handler({"message": f"opnum {call.opnum} ended badly", "exception": mistake})
+        loop.call_exception_handler({"message": f"error in opnum {call.opnum}", "exception": error})

@@ -1,4 +1,4 @@
-"""The shares of a node for those who want to see files: SMB, and the server service behind it."""
+"""The shares of a node: SMB on its addresses, with the server service on the srvsvc pipe."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LOOPBACK = "127.0.0.1"
 
 
 class FileService:
-    """The shares of a cluster by way of one node.
+    """Serves the shares of the cluster on one node.
 
     Args:
-        node: its name.
-        config: the cluster's: users, domain, syntaxes.
-        shares: those there are at any moment.
-        root: a directory for what is in them, see `SmbServer`; all nodes have the same.
-        port: of SMB; 0 for any free one.
+        node: the name of the node.
+        config: the configuration of the cluster, for users, domain and transfer syntaxes.
+        shares: the shares.
+        root: the directory with the contents of the shares (`SmbServer`), the same on all nodes.
+        port: the TCP port of SMB; 0 for a free one.
 
     Attributes:
-        port: the real one, once it listens.
+        port: the TCP port, the actual one after `listen`.
     """
 
     def __init__(self, node: str, config: ClusterConfig, shares: ShareTable, root: Path, port: int) -> None:
@@ -48,7 +48,7 @@ class FileService:
         """Serve one more address.
 
         Raises:
-            OSError: the port is taken there, or not for us.
+            OSError: the port is in use, or this process must not bind it.
         """
         if self._pipe is None:
             config = self._config
@@ -81,21 +81,25 @@ class FileService:
         )
 
     async def withdraw(self, address: str) -> None:
-        """Leave an address; connections to it are reset."""
+        """Stop listening on an address and reset its connections."""
         server = self._servers.pop(address, None)
         if server is not None:
-            await asyncio.to_thread(server.end, reset=True)
+            await asyncio.to_thread(server.stop, reset=True)
 
     def freeze(self) -> None:
-        """Fall silent, as without power."""
+        """Stop sending, as without power."""
         for server in self._servers.values():
             server.freeze()
 
     async def stop(self, *, reset: bool) -> None:
-        """End it."""
+        """Stop on all addresses.
+
+        Args:
+            reset: whether to reset connections instead of closing them.
+        """
         servers, self._servers = self._servers, {}
         for server in servers.values():
-            await asyncio.to_thread(server.end, reset=reset)
+            await asyncio.to_thread(server.stop, reset=reset)
         if self._pipe is not None:
             await self._pipe.stop(reset=True)
             self._pipe = None

@@ -1,6 +1,6 @@
-"""What a cluster serves beside witness, if its configuration asks for it: ClusAPI, and shares over SMB.
+"""Makes the companion services that the configuration asks for: ClusAPI, and shares over SMB.
 
-Nothing of it is imported before it is asked for: SMB is impacket's, and takes its time.
+The modules are imported only when they are needed, because importing impacket takes time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class CompanionServices:
-    """Makes the neighbours of the witness servers of a cluster."""
+    """Makes the companion services of the nodes of a cluster.
+
+    Args:
+        cluster: the cluster that the services use.
+    """
 
     def __init__(self, cluster: ClusterAccess) -> None:
         self._cluster = cluster
@@ -26,7 +30,7 @@ class CompanionServices:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     def interfaces(self, node: str) -> list[ServerInterface]:
-        """New RPC interfaces for the witness port of a node."""
+        """Return new RPC interfaces for the witness port of a node."""
         config = self._cluster.config
         if not config.clusapi:
             return []
@@ -37,7 +41,7 @@ class CompanionServices:
         return [ClusapiEndpoint([NetworkName(self._cluster, node)], syntaxes, config.rpc.reply_byte_order)]
 
     def files(self, node: str) -> FileService | None:
-        """The shares of a node, the same after a restart; None if there are none to serve."""
+        """Return the file service of a node, or None without SMB. A restarted node gets the same one."""
         config = self._cluster.config
         if config.smb_port is None:
             return None
@@ -48,7 +52,7 @@ class CompanionServices:
         return self._files[node]
 
     def clear(self) -> None:
-        """Take away what was made for the shares."""
+        """Remove the temporary directory of the shares."""
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None

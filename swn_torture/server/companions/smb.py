@@ -1,9 +1,14 @@
-"""The shares of one node over SMB 2, with the server service on their srvsvc pipe.
+"""The shares of one node over SMB 2, with the server service on the srvsvc pipe.
 
-The SMB server is impacket's. It speaks dialect 2.0.2 and nothing newer, so a client sees no share
-capabilities by it: those that lead to witness exist from SMB 3.0 on (MS-SMB2 3.3.5.7). What it lacks for our
-purpose is added here: pipes that lead to our own RPC server (so that sign and seal work on them), a logon
-that counts only when it succeeded, files that are closed with their connection, and an end.
+The SMB server is impacket's. It supports only dialect 2.0.2, so a client sees no share capabilities. The
+capabilities that make a client use witness exist since SMB 3.0 (MS-SMB2 3.3.5.7).
+
+This module adds to impacket's server:
+
+- Pipes lead to our RPC server, so that signing and sealing work on them.
+- A client can continue only after a successful logon.
+- Files are closed with their connection.
+- The server can stop.
 """
 
 from __future__ import annotations
@@ -37,36 +42,37 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _PIPES: Final = ".pipes"
-"""Directory behind IPC$: empty, for impacket would look for files where it finds no pipe."""
+"""The directory of IPC$. It is empty, because impacket looks for a file if it does not find a pipe."""
 
 _POLL: Final = 0.05
-"""Seconds in which a listener notices that it is to end."""
+"""Seconds in which a listener notices that it has to stop."""
 
-_PATIENCE: Final = 5.0
-"""Seconds in which a connection has to see its end; it takes as long as the request in hand."""
+_CONNECTION_STOP_TIMEOUT: Final = 5.0
+"""Seconds to wait for the thread of a connection. The thread first completes its current request."""
 
 _HASHES: Final = re.compile(r"[0-9A-Fa-f]{32}:([0-9A-Fa-f]{32})")
 
 
 class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
-    """SMB on one address of a node.
+    """An SMB server on one address of a node. It starts at once.
 
     Args:
-        address: numeric, IPv4 or IPv6.
-        port: 0 for any free one.
-        name: the node's.
-        domain: of the users.
-        users: passwords by account name, as `Acceptor` takes them.
-        shares: those there are at any moment.
-        root: a directory for what is in the shares: of each in one of its name, in capitals.
-        pipes: for each named pipe the (host, port) that it leads to.
-        allow_anonymous: let in logons without a name.
+        address: the numeric IPv4 or IPv6 address to listen on.
+        port: the TCP port; 0 for a free one.
+        name: the name of the node.
+        domain: the domain of the users.
+        users: passwords by account name, in the form of `Acceptor`.
+        shares: the shares.
+        root: the directory with the contents of the shares. Each share has a subdirectory with its name in
+            upper case.
+        pipes: the (host, port) of the RPC server of each named pipe.
+        allow_anonymous: whether to accept logons without a user name.
 
     Raises:
-        OSError: the address is not ours or the port is taken.
+        OSError: the host does not have the address, or the port is in use.
 
     Attributes:
-        port: the real one.
+        port: the actual TCP port.
     """
 
     daemon_threads = True
@@ -87,12 +93,12 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
     ) -> None:
         self._shares = shares
         self._root = root
-        self._own = _settings(name, domain)
+        self._base_settings = _settings(name, domain)
         self._allow_anonymous = allow_anonymous
-        self._visits: dict[threading.Thread, socket.socket] = {}
+        self._connections: dict[threading.Thread, socket.socket] = {}
         self._frozen = False
-        self._ended = threading.Event()
-        super().__init__((address, port), _Visit, config_parser=self._own, ipv6=":" in address)
+        self._stopped = threading.Event()
+        super().__init__((address, port), _Connection, config_parser=self._base_settings, ipv6=":" in address)
         self.port: int = self.socket.getsockname()[1]
         self.processConfigFile()
         for account, password in users.items():
@@ -102,7 +108,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         (root / _PIPES).mkdir(exist_ok=True)
         for pipe, end in pipes.items():
             self.registerNamedPipe(str(root / _PIPES / pipe), end)
-        self._leave_smb1()
+        self._disable_smb1()
         self.hookSmb2Command(smb3structs.SMB2_SESSION_SETUP, self._session_setup)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(_POLL,), name=f"SMB of {name} at {address}", daemon=True
@@ -110,47 +116,51 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         self._thread.start()
 
     def freeze(self) -> None:
-        """Carry nothing out and answer nobody any more; the kernel still takes connections."""
+        """Execute and answer no more requests. The kernel still accepts connections."""
         self._frozen = True
 
-    def end(self, *, reset: bool) -> None:
-        """Stop listening and end all connections; blocks for a moment, so not for an event loop."""
+    def stop(self, *, reset: bool) -> None:
+        """Stop listening and close all connections. Blocks, so an event loop must not call it.
+
+        Args:
+            reset: whether to reset connections instead of closing them.
+        """
         self.shutdown()
         self._thread.join()
         self.server_close()
-        visits = dict(self._visits)
-        for visitor in visits.values():
-            with contextlib.suppress(OSError):  # it has gone by itself
+        connections = dict(self._connections)
+        for client in connections.values():
+            with contextlib.suppress(OSError):  # the client has closed the connection
                 if reset:
-                    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                visitor.shutdown(socket.SHUT_RD)
-        self._ended.set()
-        for visit in visits:
-            visit.join(_PATIENCE)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.shutdown(socket.SHUT_RD)
+        self._stopped.set()
+        for thread in connections:
+            thread.join(_CONNECTION_STOP_TIMEOUT)
 
     def process_request(self, request: socket.socket, client_address: Any) -> None:
-        """Serve a connection in a thread of its own, known before it runs, so that `end` misses none."""
-        visit = threading.Thread(
+        """Serve a connection in its own thread. It is recorded before it starts, so that `stop` finds it."""
+        thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
-        self._visits[visit] = request
-        visit.start()
+        self._connections[thread] = request
+        thread.start()
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection, by RST if `end` was told so (socketserver would send a FIN first)."""
+        """Close a connection without socketserver's FIN, so that `stop` can reset it."""
         request.close()
 
-    # What impacket asks of its server
+    # Called by impacket
 
     def getServerConfig(self) -> configparser.ConfigParser:  # noqa: N802 - impacket's name
-        """The shares as they are now, each a section, as impacket looks them up."""
+        """Return the current shares as sections, the form in which impacket looks them up."""
         settings = _sections()
-        settings.read_dict(self._own)
+        settings.read_dict(self._base_settings)
         _add_share(settings, "IPC$", ShareType.IPC, self._root / _PIPES)
         try:
             shares = self._shares.enumerate()
         except EnumerationError:
-            shares = ()  # told to fail: nothing can be connected to either
+            shares = ()  # without an enumeration, clients cannot connect to shares either
         for share in shares:
             path = self._root / _directory(share.name)
             path.mkdir(exist_ok=True)
@@ -158,13 +168,13 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         return settings
 
     def log(self, msg: str, level: int = logging.INFO, connData: Any = None) -> None:  # noqa: N803
-        """Note what impacket would tell everybody."""
+        """Log impacket's messages at debug level."""
         del level, connData
         _LOG.debug("%s", msg)
 
-    def dismiss(self, name: str) -> None:
-        """Forget the connection of this thread, and close what it had open."""
-        del self._visits[threading.current_thread()]
+    def connection_closed(self, name: str) -> None:
+        """Remove the connection of this thread, and close its open files and pipes."""
+        del self._connections[threading.current_thread()]
         data = self.getActiveConnections().get(name, {})
         for opened in data.get("OpenedFiles", {}).values():
             if opened["FileHandle"] == PIPE_FILE_DESCRIPTOR:
@@ -173,36 +183,36 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
                 os.close(opened["FileHandle"])
         self.removeConnection(name)
 
-    def wait_for_power(self) -> bool:
-        """Whether to carry a request out; in a node without power that is told, with a no, at the end."""
+    def may_process(self) -> bool:
+        """Whether to execute a request. If the node has no power, block until `stop`, then return False."""
         if self._frozen:
-            self._ended.wait()
+            self._stopped.wait()
         return not self._frozen
 
-    def _leave_smb1(self) -> None:
-        """Of SMB 1 only its NEGOTIATE is answered, which leads to SMB 2 (MS-SMB2 3.3.5.3)."""
+    def _disable_smb1(self) -> None:
+        """Disable SMB 1 except NEGOTIATE, which leads to SMB 2 (MS-SMB2 3.3.5.3)."""
         for command in range(0xFF):
             if command != smb.SMB.SMB_COM_NEGOTIATE:
                 self.unregisterSmbCommand(command)
 
     def _session_setup(self, connection: str, server: Any, packet: Any) -> tuple[Any, Any, int]:
-        """Log on as impacket does, but let nobody go on whose logon has not succeeded."""
-        answers, packets, code = SMB2Commands.smb2SessionSetup(connection, server, packet)
+        """Process SESSION_SETUP by impacket, but let only successfully authenticated clients continue."""
+        responses, packets, code = SMB2Commands.smb2SessionSetup(connection, server, packet)
         data = self.getConnectionData(connection, checkStatus=False)
-        known = data["SignatureEnabled"] or self._allow_anonymous
-        if code == STATUS_SUCCESS and not known:
-            answers, code = [smb3structs.SMB2Error()], STATUS_ACCESS_DENIED
+        authenticated = data["SignatureEnabled"] or self._allow_anonymous
+        if code == STATUS_SUCCESS and not authenticated:
+            responses, code = [smb3structs.SMB2Error()], STATUS_ACCESS_DENIED
         data["Authenticated"] = code == STATUS_SUCCESS
-        return answers, packets, code
+        return responses, packets, code
 
 
-class _Visit(socketserver.BaseRequestHandler):
-    """One connection, in a thread of its own."""
+class _Connection(socketserver.BaseRequestHandler):
+    """One connection, in its own thread."""
 
     server: SmbServer
 
     def handle(self) -> None:
-        """Answer requests until the client leaves."""
+        """Process requests until the client disconnects."""
         name, (host, port) = threading.current_thread().name, self.client_address[:2]
         self.server.addConnection(name, host, port)
         try:
@@ -211,25 +221,25 @@ class _Visit(socketserver.BaseRequestHandler):
             )
             while True:
                 request = session.recv_packet(None)
-                if not self.server.wait_for_power():
+                if not self.server.may_process():
                     break
-                for answer in self.server.processRequest(name, request.get_trailer()):
-                    session.send_packet(answer.getData() if hasattr(answer, "getData") else answer)
-        except (nmb.NetBIOSError, OSError) as gone:
-            _LOG.debug("%s port %d: %s", host, port, gone)
-        except Exception as problem:  # noqa: BLE001 - impacket raises whatever its parsers stumble over
-            _LOG.warning("the SMB connection of %s port %d is ended: %r", host, port, problem)
+                for response in self.server.processRequest(name, request.get_trailer()):
+                    session.send_packet(response.getData() if hasattr(response, "getData") else response)
+        except (nmb.NetBIOSError, OSError) as disconnect:
+            _LOG.debug("%s port %d: %s", host, port, disconnect)
+        except Exception as problem:  # noqa: BLE001 - impacket's parsers raise many kinds of exceptions
+            _LOG.warning("closing the SMB connection of %s port %d: %r", host, port, problem)
         finally:
-            self.server.dismiss(name)
+            self.server.connection_closed(name)
 
 
 def _sections() -> configparser.ConfigParser:
-    # A share may be called DEFAULT, and would then be the defaults of all others.
+    # The default section has no name, so that a share named DEFAULT is an ordinary section.
     return configparser.ConfigParser(interpolation=None, default_section="")
 
 
 def _directory(share: str) -> str:
-    """What its directory is called: capitals, for case does not matter, and nothing that leads out."""
+    """Return the directory name of a share: upper case, because case is ignored; always below the root."""
     name = quote(share.upper(), safe="")
     return f"%2E{name[1:]}" if name.startswith(".") else name
 

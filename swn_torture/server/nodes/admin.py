@@ -1,15 +1,15 @@
-"""The administration of a reference cluster: orders and questions as lines of JSON over TCP.
+"""The administration of a reference cluster: commands as lines of JSON over TCP.
 
-One request per line, one answer per line::
+One request per line, one response per line::
 
     {"do": "disable", "node": "NODE1"}
     {"ok": true, "result": null}
 
     {"do": "disable", "node": "NODE9"}
-    {"ok": false, "error": "no node is called 'NODE9'; known are: NODE1, NODE2, NODE3"}
+    {"ok": false, "error": "unknown node 'NODE9'; known: NODE1, NODE2, NODE3"}
 
-``{"do": "help"}`` lists the orders with their arguments. It listens on a loopback address and asks nobody for
-a password: whoever can reach it may do all of this, and a test cluster has nothing else to lose.
+``{"do": "help"}`` lists the commands with their arguments. The server listens on a loopback address without
+authentication, because a test cluster has no data to protect.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LINE_LIMIT = 1 << 20
-"""Octets of a request at most."""
+"""Maximum length of a request in octets."""
 
 
-class Orders:
-    """What can be ordered and asked. Every public method is one, its parameters are the request's."""
+class Commands:
+    """The commands. Each public method is a command; its parameters are the fields of the request."""
 
     def __init__(self, cluster: ReferenceCluster) -> None:
         self._cluster = cluster
 
     def help(self) -> dict[str, str]:
-        """The orders, with their arguments and what they do."""
+        """List the commands with their arguments."""
         return {
             name: f"{inspect.signature(method)}: {(method.__doc__ or '').splitlines()[0]}"
-            for name, method in orders_of(self).items()
+            for name, method in commands_of(self).items()
         }
 
-    # Questions
+    # Queries
 
     def info(self) -> dict[str, Any]:
-        """How to reach the cluster."""
+        """Return the names, users, options and nodes of the cluster."""
         config = self._cluster.config
         return {
             "net_name": config.net_name,
@@ -63,7 +63,7 @@ class Orders:
         }
 
     def nodes(self) -> list[dict[str, Any]]:
-        """The nodes, their conditions, addresses and ports."""
+        """Return the nodes with their conditions, addresses and ports."""
         return [
             {
                 "name": node.name,
@@ -79,7 +79,7 @@ class Orders:
         ]
 
     def interfaces(self) -> list[dict[str, Any]]:
-        """The interfaces as they really are."""
+        """Return the interfaces with their true states."""
         return [
             {
                 "group_name": i.group_name,
@@ -92,11 +92,11 @@ class Orders:
         ]
 
     def registrations(self) -> list[dict[str, Any]]:
-        """The registrations of all nodes."""
+        """Return the registrations of all nodes."""
         return self._cluster.registrations()
 
     def shares(self) -> list[dict[str, Any]]:
-        """The shares."""
+        """Return the shares."""
         found = self._cluster.shares.enumerate()
         return [
             {"name": s.name, "type": int(s.type), "scale_out": s.scale_out, "owner": s.owner} for s in found
@@ -105,19 +105,19 @@ class Orders:
     # Nodes
 
     async def disable(self, node: str) -> None:
-        """Take a node out of service; its witness server goes on."""
+        """Take a node out of service; its witness server still runs."""
         await self._cluster.disable(node)
 
     async def enable(self, node: str) -> None:
-        """Bring a disabled node back."""
+        """Return a disabled node to service."""
         await self._cluster.enable(node)
 
     async def crash(self, node: str) -> None:
-        """Kill a node's processes: clients see resets."""
+        """Kill the processes of a node: its connections are reset."""
         await self._cluster.crash(node)
 
     async def power_off(self, node: str) -> None:
-        """Cut a node's power: clients see nothing any more."""
+        """Cut the power of a node: it sends nothing."""
         await self._cluster.power_off(node)
 
     async def partition(self, node: str) -> None:
@@ -125,35 +125,35 @@ class Orders:
         await self._cluster.partition(node)
 
     async def recover(self, node: str) -> None:
-        """Bring a failed node back."""
+        """Recover a failed node."""
         await self._cluster.recover(node)
 
     async def restart(self, node: str) -> None:
-        """Restart a node's witness server."""
+        """Restart the witness server of a node."""
         await self._cluster.restart(node)
 
     async def restore(self) -> None:
-        """Make everything as it was configured, and all nodes healthy."""
+        """Restore the configured state of all nodes, interfaces and shares."""
         await self._cluster.restore()
 
     # Interfaces, addresses, shares
 
     async def set_interface(self, node: str, state: str, address: str | None = None) -> None:
-        """Report a node's interfaces (or one) AVAILABLE, UNAVAILABLE or UNKNOWN."""
+        """Set the interfaces of a node, or one of them, to AVAILABLE, UNAVAILABLE or UNKNOWN."""
         try:
-            wanted = InterfaceState[state.upper()]
+            new_state = InterfaceState[state.upper()]
         except KeyError:
             raise ClusterError(
-                f"state can be {', '.join(InterfaceState.__members__)}, not {state!r}"
+                f"state must be one of {', '.join(InterfaceState.__members__)}, not {state!r}"
             ) from None
-        await self._cluster.set_interface(node, wanted, address)
+        await self._cluster.set_interface(node, new_state, address)
 
     async def add_address(self, node: str, address: str) -> None:
-        """Give a node one more witness address."""
+        """Add a witness address to a node."""
         await self._cluster.add_address(node, address)
 
     async def remove_address(self, address: str) -> None:
-        """Take an address away from the node that has it."""
+        """Remove a witness address from its node."""
         await self._cluster.remove_address(address)
 
     async def change_address(self, old: str, new: str) -> None:
@@ -165,29 +165,29 @@ class Orders:
         await self._cluster.move_address(address, node)
 
     def set_shares(self, shares: list[dict[str, Any]]) -> None:
-        """Replace the shares: name, and type or scale_out."""
+        """Replace all shares. Fields of a share: name, and optionally type, scale_out and owner."""
         self._cluster.set_shares(tuple(_share(share) for share in shares))
 
     def fail_share_enumeration(self, *, failing: bool) -> None:
-        """Have every enumeration of shares fail, or work again."""
+        """Make every enumeration of shares fail, or work again."""
         self._cluster.shares.failing = failing
 
     # Clients
 
     def move_client(self, destination: str, **selection: str | None) -> None:
-        """Ask clients to move (CLIENT_MOVE). Selection: client_name, net_name, ip_address, key."""
+        """Send CLIENT_MOVE. Selection: client_name, share_name, net_name, ip_address or key."""
         self._cluster.move_client(_selection(selection), destination)
 
     def move_share(self, destination: str, **selection: str | None) -> None:
-        """Tell the clients of a share to move (SHARE_MOVE). Selection: share_name, and as move_client."""
+        """Send SHARE_MOVE. Selection: share_name, and optionally as move_client."""
         self._cluster.move_share(_selection(selection), destination)
 
     def change_ip(self, change: str, **selection: str | None) -> None:
-        """Tell clients that watch addresses of a change (IP_CHANGE). Selection: as move_client."""
+        """Send IP_CHANGE to clients with IP notifications. Selection: as move_client."""
         self._cluster.change_ip(_selection(selection), change)
 
     def force_unregister(self, **selection: str | None) -> None:
-        """Drop registrations. Selection: as move_client."""
+        """Remove registrations. Selection: as move_client."""
         self._cluster.force_unregister(_selection(selection))
 
     def force_response(
@@ -198,20 +198,20 @@ class Orders:
         buffer: str | None = None,
         **selection: str | None,
     ) -> None:
-        """Answer AsyncNotify with just this; buffer is base64. Selection: as move_client."""
+        """Complete AsyncNotify with this response; buffer is base64. Selection: as move_client."""
         octets = None if buffer is None else base64.b64decode(buffer, validate=True)
-        notified = None if message_type is None else RespAsyncNotify(message_type, number, octets)
-        self._cluster.force_response(_selection(selection), AsyncNotifyResponse(notified, result))
+        response = None if message_type is None else RespAsyncNotify(message_type, number, octets)
+        self._cluster.force_response(_selection(selection), AsyncNotifyResponse(response, result))
 
 
-def orders_of(orders: Orders) -> dict[str, Callable[..., Any]]:
-    """The orders by name."""
-    return {name: getattr(orders, name) for name in dir(orders) if not name.startswith("_")}
+def commands_of(commands: Commands) -> dict[str, Callable[..., Any]]:
+    """Return the commands by name."""
+    return {name: getattr(commands, name) for name in dir(commands) if not name.startswith("_")}
 
 
 def _selection(fields: dict[str, str | None]) -> Selection:
     if not any(fields.values()):
-        raise ClusterError("say whom: client_name, share_name, net_name, ip_address or key")
+        raise ClusterError("select registrations by client_name, share_name, net_name, ip_address or key")
     return Selection(**fields)
 
 
@@ -220,28 +220,30 @@ def _share(fields: dict[str, Any]) -> Share:
     return Share(fields["name"], ShareType(fields.get("type", scale_out)), fields.get("owner"))
 
 
-#: Turns of the event loop, more than enough from accepting a connection to the first line of its handler.
-_STEPS_TO_BEGIN = 10
+#: Iterations of the event loop, more than from accepting a connection to the first line of its handler.
+_ITERATIONS_TO_HANDLER = 10
 
 
 class AdminServer:
-    """Takes orders for a cluster. `async with` starts and stops it.
+    """Receives and executes commands for a cluster. `async with` starts and stops it.
 
     Args:
-        cluster: the cluster that obeys.
-        address: where to listen.
-        port: 0 for any free one; afterwards the real one.
+        cluster: the cluster to control.
+        address: the address to listen on.
+        port: the port to listen on; 0 for a free one. The attribute has the actual port.
     """
 
     def __init__(self, cluster: ReferenceCluster, address: str = "127.0.0.1", port: int = 0) -> None:
         self.address = address
         self.port = port
-        self._orders = orders_of(Orders(cluster))
+        self._commands = commands_of(Commands(cluster))
         self._server: asyncio.Server | None = None
-        self._visitors: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._visit, self.address, self.port, limit=_LINE_LIMIT)
+        self._server = await asyncio.start_server(
+            self._serve_connection, self.address, self.port, limit=_LINE_LIMIT
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -249,48 +251,48 @@ class AdminServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._server is not None
-        # Let nobody in any more, and whoever is on the way in begin: a server closed between accepting a
-        # connection and making its transport loses the socket (CPython 3.11).
+        # Accept no more connections, and let the handlers of accepted ones start. A server that closes
+        # between accepting a connection and making its transport loses the socket (CPython 3.11).
         for listener in self._server.sockets:
             asyncio.get_running_loop().remove_reader(listener.fileno())
-        for _ in range(_STEPS_TO_BEGIN):
+        for _ in range(_ITERATIONS_TO_HANDLER):
             await asyncio.sleep(0)
         self._server.close()
         # Not cancelled: asyncio would report that as an error of the connection's callback.
-        for writer in self._visitors.values():
+        for writer in self._connections.values():
             writer.transport.abort()
-        await asyncio.gather(*self._visitors, return_exceptions=True)
+        await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
 
-    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._visitors[task] = writer
+        self._connections[task] = writer
         try:
             while True:
                 line = await reader.readuntil(b"\n")
-                writer.write(json.dumps(await self.obey(line)).encode() + b"\n")
+                writer.write(json.dumps(await self.execute(line)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return  # a visitor who has gone, or who talks without end
+            return  # the client disconnected or sent a line that is too long
         finally:
-            del self._visitors[task]
+            del self._connections[task]
             writer.close()
 
-    async def obey(self, line: bytes) -> dict[str, Any]:
-        """Carry out one request; the answer."""
+    async def execute(self, line: bytes) -> dict[str, Any]:
+        """Execute one request and return the response."""
         try:
             request = json.loads(line)
         except ValueError as problem:
-            return {"ok": False, "error": f"not JSON: {problem}"}
+            return {"ok": False, "error": f"the request is not JSON: {problem}"}
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
-            return {"ok": False, "error": 'a request is an object with "do"'}
+            return {"ok": False, "error": 'a request must be an object with a string "do", the command'}
         name = request.pop("do").replace("-", "_")
-        order = self._orders.get(name)
-        if order is None:
-            return {"ok": False, "error": f"no order {name!r}; there are: {', '.join(self._orders)}"}
+        command = self._commands.get(name)
+        if command is None:
+            return {"ok": False, "error": f"unknown command {name!r}; known: {', '.join(self._commands)}"}
         try:
-            result = order(**request)
+            result = command(**request)
             if inspect.isawaitable(result):
                 result = await result
         except (ClusterError, TypeError, KeyError, ValueError, OSError) as problem:

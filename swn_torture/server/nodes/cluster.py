@@ -1,8 +1,8 @@
-"""The reference cluster: what can happen to it, told the way it happens.
+"""The reference cluster: its nodes and the events that an administrator can cause.
 
-The cluster knows the truth: which interface is where, and in what state. Each node has a witness server that
-knows what it was told. Whatever happens changes the truth first; then the nodes that can see it are told by
-the events of MS-SWN 3.1.6, and their clients hear of it.
+The cluster has the true state of every interface. Each node's witness server has the state that it received
+by events. A change first updates the true state. Then the nodes that see the change process the events of
+MS-SWN 3.1.6 and notify their clients.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Address = IPv4Address | IPv6Address
 
 
 class ClusterError(Exception):
-    """The cluster cannot do what it was told; the text says why."""
+    """The cluster cannot carry out a command; the message says why."""
 
 
 class NodeView:
-    """What one node knows of the cluster without being told by an event (`ClusterView`)."""
+    """The cluster as one node sees it without events (a `ClusterView`)."""
 
     def __init__(self, cluster: ReferenceCluster, node: str) -> None:
         self.net_names = cluster.net_names
@@ -49,7 +49,7 @@ class NodeView:
         self._node = node
 
     def interfaces(self) -> tuple[Interface, ...]:
-        """All configured interfaces; those of nodes that cannot be seen from here are UNAVAILABLE."""
+        """Return the interfaces of the configuration store. Those of unseen nodes are UNAVAILABLE."""
         return self._cluster.seen_by(self._node) if self._cluster.config.list_interfaces else ()
 
 
@@ -57,13 +57,13 @@ class ReferenceCluster:
     """A cluster of witness servers that fails on command. `async with` starts and stops it.
 
     Args:
-        config: what it is made of.
-        parts: what its nodes are made of.
+        config: its configuration.
+        parts: the classes of its nodes.
 
     Attributes:
-        nodes: by name, in the order of the configuration.
-        shares: the shares; may be changed while it runs.
-        interfaces: the truth about the interfaces.
+        nodes: the nodes by name, in the order of the configuration.
+        shares: the shares. They can change while the cluster runs.
+        interfaces: the interfaces with their true states.
     """
 
     def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
@@ -72,9 +72,11 @@ class ReferenceCluster:
         self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
         self.nodes: dict[str, Node] = {}
-        self._beside = CompanionServices(self)
-        self._discoveries: dict[str, asyncio.TimerHandle] = {}
-        self._order = asyncio.Lock()
+        self._companions = CompanionServices(self)
+        self._detections: dict[str, asyncio.TimerHandle] = {}
+        """Timers after which the other nodes detect a failure, by failed node."""
+        self._lock = asyncio.Lock()
+        """Held while a command changes the cluster."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -94,7 +96,7 @@ class ReferenceCluster:
         epm_port = self.config.epm_port or choose_epm_port(self.config.nodes[0].address)
         for config in self.config.nodes:
             view = NodeView(self, config.name)
-            self.nodes[config.name] = Node(config, self.config, view, epm_port, self._parts, self._beside)
+            self.nodes[config.name] = Node(config, self.config, view, epm_port, self._parts, self._companions)
         try:
             for node in self.nodes.values():
                 await node.start(self.addresses_of(node.name))
@@ -104,19 +106,19 @@ class ReferenceCluster:
 
     async def stop(self) -> None:
         """Stop all nodes."""
-        for discovery in self._discoveries.values():
-            discovery.cancel()
+        for detection in self._detections.values():
+            detection.cancel()
         for node in self.nodes.values():
             await node.stop(reset=not node.condition.runs)
-        self._beside.clear()
+        self._companions.clear()
 
-    # Questions
+    # State
 
     def node(self, name: str) -> Node:
-        """A node by its name, without regard to case.
+        """Return the node with this name, without regard to case.
 
         Raises:
-            ClusterError: there is none such.
+            ClusterError: there is no such node.
         """
         try:
             return self.nodes[self.config.node(name).name]
@@ -124,7 +126,7 @@ class ReferenceCluster:
             raise ClusterError(str(problem)) from None
 
     def addresses_of(self, node: str) -> list[Address]:
-        """The addresses that a node hosts."""
+        """Return the addresses that a node hosts."""
         return [a for interface in self.interfaces if interface.node == node for a in interface.addresses]
 
     def is_in_service(self, node: str) -> bool:
@@ -132,14 +134,14 @@ class ReferenceCluster:
         return self.node(node).condition in {Condition.OK, Condition.PARTITIONED}
 
     def sees(self, viewer: str, other: str) -> bool:
-        """Whether a node knows of another one that it is alive."""
+        """Whether node `viewer` sees that node `other` runs."""
         if viewer == other:
             return True
         mine, its = self.nodes[viewer].condition, self.nodes[other].condition
         return its.runs and Condition.PARTITIONED not in {mine, its}
 
     def seen_by(self, viewer: str) -> tuple[Interface, ...]:
-        """The interfaces as a node sees them."""
+        """Return the interfaces with their states as a node sees them."""
         return tuple(
             interface
             if self.sees(viewer, interface.node)
@@ -148,73 +150,73 @@ class ReferenceCluster:
         )
 
     def registrations(self) -> list[dict[str, Any]]:
-        """The registrations of all nodes as plain values."""
+        """Return the registrations of all nodes as plain values."""
         return [entry for node in self.nodes.values() for entry in node.registrations()]
 
-    # Nodes come and go
+    # Failure and recovery of nodes
 
     async def disable(self, name: str) -> None:
-        """Take a node out of service: its interfaces become UNAVAILABLE, its witness server goes on."""
+        """Take a node out of service: its interfaces become UNAVAILABLE, its witness server still runs."""
         node = self.node(name)
-        async with self._order:
+        async with self._lock:
             if node.condition is Condition.DISABLED:
                 return
-            self._must_be_well(node)
+            self._require_not_failed(node)
             node.condition = Condition.DISABLED
             self._set_states(node, InterfaceState.UNAVAILABLE)
 
     async def enable(self, name: str) -> None:
-        """Bring a disabled node back into service."""
+        """Return a disabled node to service."""
         node = self.node(name)
-        async with self._order:
+        async with self._lock:
             if node.condition is Condition.DISABLED:
                 node.condition = Condition.OK
                 self._set_states(node, InterfaceState.AVAILABLE)
 
     async def crash(self, name: str) -> None:
-        """Kill the processes of a node: clients see resets, the other nodes notice."""
+        """Kill the processes of a node: its connections are reset, the other nodes detect the failure."""
         node = self.node(name)
-        async with self._order:
-            self._must_be_well(node)
+        async with self._lock:
+            self._require_not_failed(node)
             node.condition = Condition.CRASHED
             await node.stop(reset=True)
-            self._let_others_notice(node)
+            self._announce_failure(node)
 
     async def power_off(self, name: str) -> None:
-        """Cut the power of a node: clients see nothing at all, the other nodes notice."""
+        """Cut the power of a node: it sends nothing, the other nodes detect the failure."""
         node = self.node(name)
-        async with self._order:
-            self._must_be_well(node)
+        async with self._lock:
+            self._require_not_failed(node)
             node.condition = Condition.SILENT
             node.freeze()
-            self._let_others_notice(node)
+            self._announce_failure(node)
 
     async def partition(self, name: str) -> None:
-        """Cut a node off from the other nodes: each side holds the other for dead, clients reach both."""
+        """Cut a node off from the other nodes. Clients reach both sides; neither side sees the other."""
         node = self.node(name)
-        async with self._order:
-            self._must_be_well(node)
+        async with self._lock:
+            self._require_not_failed(node)
             node.condition = Condition.PARTITIONED
-            self._let_others_notice(node)
+            self._announce_failure(node)
             for interface in self.interfaces:
                 if interface.node != node.name:
                     self._report(interface, InterfaceState.UNAVAILABLE, to=[node])
 
     async def recover(self, name: str) -> None:
-        """Bring a failed node back.
+        """Recover a failed node. The other nodes then see it again.
 
-        After a crash or a power cut it is as after a reboot: it remembers nothing, and connections from
-        before are reset. After a partition it goes on where it was. The others see it again.
+        After a crash or a power cut the node reboots: its registrations are lost and its old connections are
+        reset. After a partition it keeps its state.
         """
         node = self.node(name)
-        async with self._order:
+        async with self._lock:
             if node.condition in {Condition.OK, Condition.DISABLED}:
                 return
-            if (discovery := self._discoveries.pop(node.name, None)) is not None:
-                discovery.cancel()
+            if (detection := self._detections.pop(node.name, None)) is not None:
+                detection.cancel()
             rebooted = not node.condition.runs
             node.condition = Condition.OK
-            self._mark(node, InterfaceState.AVAILABLE)
+            self._set_states_silently(node, InterfaceState.AVAILABLE)
             if rebooted:
                 await self._restart(node)
             for interface in self.interfaces:
@@ -224,14 +226,17 @@ class ReferenceCluster:
                     self._report(interface, interface.state, to=[node])
 
     async def restart(self, name: str) -> None:
-        """Restart the witness server of a node: its registrations are gone, its interfaces stay."""
+        """Restart the witness server of a node: its registrations are lost, its interfaces do not change."""
         node = self.node(name)
-        async with self._order:
-            self._must_run(node)
+        async with self._lock:
+            self._require_running(node)
             await self._restart(node)
 
     async def restore(self) -> None:
-        """Make everything as it was configured, and all nodes healthy. Registrations stay where they can."""
+        """Restore the configured state of all nodes, interfaces and shares.
+
+        Registrations are kept, except on nodes that have to reboot.
+        """
         for node in self.nodes.values():
             await self.recover(node.name)
             await self.enable(node.name)
@@ -252,90 +257,92 @@ class ReferenceCluster:
     # Interfaces and addresses
 
     async def set_interface(self, name: str, state: InterfaceState, address: str | None = None) -> None:
-        """Report the interfaces of a node, or the one of an address, to be in a state; the node lives on."""
+        """Set the state of the interfaces of a node, or of the one with `address`. The node still runs."""
         node = self.node(name)
-        wanted = None if address is None else self._interface_at(address)
-        async with self._order:
+        selected = None if address is None else self._interface_at(address)
+        async with self._lock:
             for interface in list(self.interfaces):
-                if interface.node == node.name and wanted in {None, interface}:
+                if interface.node == node.name and selected in {None, interface}:
                     self._change(interface, state)
 
     async def add_address(self, name: str, address: str) -> None:
-        """Give a node one more witness address, as an interface of its own."""
+        """Add a witness address to a node, as a separate interface."""
         node = self.node(name)
-        async with self._order:
+        async with self._lock:
             if any(_parse(address) in interface.addresses for interface in self.interfaces):
-                raise ClusterError(f"{address} is in use")
-            self._must_run(node)
+                raise ClusterError(f"the address {address} is in use")
+            self._require_running(node)
             await self._add_address(node, _parse(address))
-            self._tell_address_change(self._group_of(node.name), "added")
+            self._announce_address_change(self._group_of(node.name), "added")
 
     async def remove_address(self, address: str) -> None:
-        """Take an address away from the node that has it."""
+        """Remove an address from its node."""
         interface = self._interface_at(address)
-        async with self._order:
+        async with self._lock:
             await self._remove_address(interface, _parse(address))
-            self._tell_address_change(interface.group_name, "removed")
+            self._announce_address_change(interface.group_name, "removed")
 
     async def change_address(self, old: str, new: str) -> None:
-        """Replace one address of a node by another; clients hear of it once."""
+        """Replace one address of a node by another; clients are notified of one IP_CHANGE."""
         interface = self._interface_at(old)
         node = self.node(interface.node)
-        async with self._order:
-            self._must_run(node)
+        async with self._lock:
+            self._require_running(node)
             await self._remove_address(interface, _parse(old))
             await self._add_address(node, _parse(new))
-            self._tell_address_change(interface.group_name, "removed", "added")
+            self._announce_address_change(interface.group_name, "removed", "added")
 
     async def move_address(self, address: str, name: str) -> None:
-        """Move an address to another node: gone here, come and available there."""
+        """Move an address to another node, where it is AVAILABLE."""
         interface, node = self._interface_at(address), self.node(name)
-        async with self._order:
-            self._must_run(node)
+        async with self._lock:
+            self._require_running(node)
             await self._remove_address(interface, _parse(address))
             moved = await self._add_address(node, _parse(address))
             self._announce(moved, InterfaceState.AVAILABLE)
-            self._tell_address_change(moved.group_name, "removed", "added")
+            self._announce_address_change(moved.group_name, "removed", "added")
 
     # Clients and shares
 
     def move_client(self, selection: Selection, destination: str) -> None:
-        """Ask clients to move (MS-SWN 3.1.6.2)."""
-        self._tell(lambda service: service.client_move(selection, destination))
+        """Notify clients of a CLIENT_MOVE (MS-SWN 3.1.6.2)."""
+        self._process_event(lambda service: service.client_move(selection, destination))
 
     def move_share(self, selection: Selection, destination: str) -> None:
-        """Tell the clients of a share that it has moved (MS-SWN 3.1.6.3)."""
+        """Notify the clients of a share of a SHARE_MOVE (MS-SWN 3.1.6.3)."""
         if selection.share_name is None:
-            raise ClusterError("a share move has to name the share")
-        self._tell(lambda service: service.share_move(selection, destination))
+            raise ClusterError("a share move must select a share: share_name is missing")
+        self._process_event(lambda service: service.share_move(selection, destination))
 
     def change_ip(self, selection: Selection, change: str) -> None:
-        """Tell clients that an address has changed, although none has (MS-SWN 3.1.6.4)."""
-        self._tell(lambda service: service.ip_change(selection, change))
+        """Notify clients of an IP_CHANGE without changing an address (MS-SWN 3.1.6.4)."""
+        self._process_event(lambda service: service.ip_change(selection, change))
 
     def set_shares(self, shares: tuple[Share, ...]) -> None:
-        """Let there be these shares and no others."""
+        """Replace all shares."""
         self.shares.replace(shares)
 
     def force_unregister(self, selection: Selection) -> None:
-        """Drop registrations."""
-        self._tell(lambda service: service.force_unregister(selection))
+        """Remove registrations as if their clients had called UnRegister."""
+        self._process_event(lambda service: service.force_unregister(selection))
 
     def force_response(self, selection: Selection, response: AsyncNotifyResponse) -> None:
-        """Answer the AsyncNotify calls of registrations with exactly this."""
-        self._tell(lambda service: service.force_response(selection, response))
+        """Complete the waiting or the next AsyncNotify of registrations with this response."""
+        self._process_event(lambda service: service.force_response(selection, response))
 
-    # How news travels
+    # Delivery of events to nodes
 
-    def _tell(self, event: Callable[[WitnessService], list[Reply]], to: list[Node] | None = None) -> None:
-        """Let an event happen on nodes, on all of them by default."""
+    def _process_event(
+        self, event: Callable[[WitnessService], list[Reply]], to: list[Node] | None = None
+    ) -> None:
+        """Pass an event to nodes, by default to all of them."""
         for node in list(self.nodes.values()) if to is None else to:
-            node.tell(event)
+            node.process_event(event)
 
     def _announce(self, interface: Interface, state: InterfaceState, to: list[Node] | None = None) -> None:
-        """Tell the state of an interface to nodes, by default to those that see its own (MS-SWN 3.1.6.1)."""
+        """Pass an interface event to nodes, by default to those that see its node (MS-SWN 3.1.6.1)."""
         nodes = [n for n in self.nodes.values() if self.sees(n.name, interface.node)] if to is None else to
-        self._tell(
+        self._process_event(
             lambda service: service.interface_event(
                 interface.group_name, state, ipv4=interface.ipv4, ipv6=interface.ipv6, node=interface.node
             ),
@@ -343,18 +350,18 @@ class ReferenceCluster:
         )
 
     def _report(self, interface: Interface, state: InterfaceState, to: list[Node] | None = None) -> None:
-        """Announce a state, and tell those who watch addresses (MS-SWN 3.1.6.1, then 3.1.6.4)."""
+        """Pass an interface event to nodes, then an IP_CHANGE event (MS-SWN 3.1.6.1, 3.1.6.4)."""
         self._announce(interface, state, to)
         cause: AddressCause = "enabled" if state is InterfaceState.AVAILABLE else "disabled"
-        self._tell_address_change(interface.group_name, cause, to=to)
+        self._announce_address_change(interface.group_name, cause, to=to)
 
     def _change(self, interface: Interface, state: InterfaceState) -> None:
-        """Give an interface another state, and report it."""
+        """Set the state of an interface, and report it."""
         self.interfaces[self.interfaces.index(interface)] = dataclasses.replace(interface, state=state)
         self._report(interface, state)
 
-    def _mark(self, node: Node, state: InterfaceState) -> None:
-        """Give the interfaces of a node another state, and tell nobody."""
+    def _set_states_silently(self, node: Node, state: InterfaceState) -> None:
+        """Set the state of the interfaces of a node without an event."""
         self.interfaces = [
             dataclasses.replace(i, state=state) if i.node == node.name else i for i in self.interfaces
         ]
@@ -364,29 +371,31 @@ class ReferenceCluster:
             if interface.node == node.name:
                 self._change(interface, state)
 
-    def _tell_address_change(self, group: str, *causes: AddressCause, to: list[Node] | None = None) -> None:
-        """Tell those who watch addresses, client by client (MS-SWN 3.1.6.4)."""
+    def _announce_address_change(
+        self, group: str, *causes: AddressCause, to: list[Node] | None = None
+    ) -> None:
+        """Pass IP_CHANGE events to nodes, one for each client with IP notifications (MS-SWN 3.1.6.4)."""
         if not set(causes) & set(self.config.options.ip_change_causes):
             return
 
         def event(service: WitnessService) -> list[Reply]:
             return [
                 reply
-                for client in service.clients_watching_addresses()
+                for client in service.clients_with_ip_notifications()
                 for reply in service.ip_change(Selection(client_name=client), group)
             ]
 
-        self._tell(event, to)
+        self._process_event(event, to)
 
     def _others(self, node: Node) -> list[Node]:
-        """The nodes that see another one."""
+        """Return the other nodes that see `node`."""
         return [n for n in self.nodes.values() if n is not node and self.sees(n.name, node.name)]
 
-    def _let_others_notice(self, node: Node) -> None:
-        """Have the other nodes hold the interfaces of a dead one for UNAVAILABLE, when they have noticed."""
+    def _announce_failure(self, node: Node) -> None:
+        """Report the interfaces of a failed node as UNAVAILABLE to the other nodes, after the delay."""
 
-        def notification() -> None:
-            self._discoveries.pop(node.name, None)
+        def detect() -> None:
+            self._detections.pop(node.name, None)
             others = [
                 n for n in self.nodes.values() if n is not node and n.condition is not Condition.PARTITIONED
             ]
@@ -395,18 +404,18 @@ class ReferenceCluster:
                     self._report(interface, InterfaceState.UNAVAILABLE, to=others)
 
         if self.config.detection_delay <= 0:
-            notification()
+            detect()
             return
         delay = self.config.detection_delay / self.config.options.time_scale
-        self._discoveries[node.name] = asyncio.get_running_loop().call_later(delay, notification)
+        self._detections[node.name] = asyncio.get_running_loop().call_later(delay, detect)
 
-    # Small things
+    # Helpers
 
-    def _must_run(self, node: Node) -> None:
+    def _require_running(self, node: Node) -> None:
         if not node.condition.runs:
             raise ClusterError(f"{node.name} is {node.condition.value}; recover it first")
 
-    def _must_be_well(self, node: Node) -> None:
+    def _require_not_failed(self, node: Node) -> None:
         if node.condition not in {Condition.OK, Condition.DISABLED}:
             raise ClusterError(f"{node.name} is {node.condition.value}; recover it first")
 
@@ -426,10 +435,10 @@ class ReferenceCluster:
         at = self.interfaces.index(interface)
         self.interfaces[at : at + 1] = [rest] if rest.addresses else []
         await self.node(interface.node).withdraw(str(address))
-        self._tell(lambda service: service.address_removed(interface.group_name, address))
+        self._process_event(lambda service: service.address_removed(interface.group_name, address))
 
     def _group_of(self, node: str) -> str:
-        """InterfaceGroupName of a node's interfaces (AMB-10)."""
+        """Return the InterfaceGroupName of a node's interfaces (AMB-10)."""
         return node if self.config.options.group_names == "node" else self.config.net_name
 
     def _interface_at(self, address: str) -> Interface:
@@ -454,4 +463,4 @@ def _parse(address: str) -> Address:
     try:
         return ip_address(address)
     except ValueError:
-        raise ClusterError(f"{address!r} is no IP address") from None
+        raise ClusterError(f"{address!r} is not an IP address") from None

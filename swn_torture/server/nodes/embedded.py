@@ -1,6 +1,6 @@
-"""A reference cluster inside this process, in a thread with an event loop of its own.
+"""A reference cluster inside this process, in a thread with its own event loop.
 
-For tests: the cluster runs while the test, with or without a loop of its own, speaks to it over real sockets.
+For tests: a test connects to the cluster over real sockets, with or without an event loop.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from swn_torture.server.nodes.parts import Parts
 
 _START = 30.0
-"""Seconds in which a cluster has to be up; it takes milliseconds, but a machine may be busy."""
+"""Maximum start time of a cluster in seconds. It takes milliseconds, but the machine can be busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedNode:
-    """How to reach one node."""
+    """The name, addresses and ports of one node."""
 
     name: str
     address: str
@@ -36,16 +36,16 @@ class EmbeddedNode:
 
 
 class EmbeddedCluster:
-    """Runs a cluster while its `with` block lasts.
+    """A cluster that runs inside a `with` block. An error of its thread is raised by the block.
 
     Args:
-        config: what it is made of.
-        parts: what its nodes are made of.
+        config: its configuration.
+        parts: the classes of its nodes.
 
     Attributes:
-        nodes: how to reach the nodes.
-        admin_address: of its administration.
-        admin_port: of its administration.
+        nodes: the nodes with their addresses and ports.
+        admin_address: the address of its administration.
+        admin_port: the port of its administration.
     """
 
     def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
@@ -81,7 +81,7 @@ class EmbeddedCluster:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as problem:  # noqa: BLE001 - it is raised where the cluster was asked for
+        except BaseException as problem:  # noqa: BLE001 - the thread of the `with` block raises it
             self._problem = problem
         finally:
             self._ready.set()

@@ -1,8 +1,7 @@
-"""The witness interface on an RPC server: stubs to messages, messages to the state machine, answers back.
+"""The witness interface on an RPC server: decodes requests, calls the state machine, encodes responses.
 
-Everything about a witness call that is not in `service` is here: which operation numbers exist, what becomes
-of a stub that cannot be read, who may call, what a cancel does, and the timer that makes the state machine
-tick.
+The parts of a call that are not in `state.service` are here: the opnum range, stubs that cannot be decoded,
+the access check, cancels, and the timer that calls `tick` of the state machine.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class WitnessEndpoint(ServerInterface):
 
     Args:
         service: the state machine. Its clock runs `Options.time_scale` times as fast as the event loop's.
-        transfer_syntaxes: those offered, the preferred one first.
-        reply_byte_order: what the RPC server declares of responses (`ServerOptions.reply_byte_order`).
+        transfer_syntaxes: the transfer syntaxes to offer, in order of preference.
+        reply_byte_order: the byte order of responses (`ServerOptions.reply_byte_order`).
     """
 
     def __init__(
@@ -71,10 +70,10 @@ class WitnessEndpoint(ServerInterface):
         self.reply_byte_order = reply_byte_order
         self._timer: asyncio.TimerHandle | None = None
 
-    # What the RPC server tells
+    # Called by the RPC server
 
     def call(self, call: ServerCall) -> None:
-        """Take a request in; its answer may come much later."""
+        """Process a request. The response can follow later."""
         if not self.service.supports(call.opnum):
             call.fault(FaultStatus.NCA_S_OP_RNG_ERROR, did_not_execute=True)
             return
@@ -85,52 +84,58 @@ class WitnessEndpoint(ServerInterface):
         try:
             request = self.decode(call)
         except DecodeError as problem:
-            _LOG.debug("bad stub for opnum %d: %s", call.opnum, problem)
+            _LOG.debug("invalid stub data for opnum %d: %s", call.opnum, problem)
             call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
             return
         if denied:
-            self.answer(call, refusal(request, denied))
+            self.answer(call, error_response(request, denied))
             return
         self.send(self.service.handle(call, self.owner(call), request))
 
     def end_of_parameters(self, opnum: int, stub: bytes, syntax: SyntaxId, byte_order: ByteOrder) -> int:
-        """Where a verification trailer may begin at the earliest: names may hold its signature, too."""
+        """Return the first offset of a verification trailer; 0 if the stub cannot be decoded.
+
+        The offset is necessary because names can contain the signature of a trailer.
+        """
         try:
             return request_size(opnum, stub, syntax, byte_order=byte_order)
         except (DecodeError, UnknownOpnumError):
             return 0
 
     def cancelled(self, call: ServerCall, *, orphaned: bool) -> None:
-        """End a call that its client does not want any more (C706 12.6.4.6, 12.6.4.8)."""
+        """End a call that the client cancelled or orphaned (C706 12.6.4.6, 12.6.4.8)."""
         if orphaned:
             self.service.cancel(call, call.association)
         elif self.options.honour_cancel and self.service.cancel(call, call.association):
             call.fault(FaultStatus.NCA_S_FAULT_CANCEL)
-        self.watch_the_clock()
+        self.schedule_scan()
 
     def disconnected(self, connection: ConnectionInfo, association: Association) -> None:
-        """Hear that a connection has gone."""
+        """Process the end of a connection."""
         self.send(self.service.disconnected(connection, association))
 
     def rundown(self, association: Association) -> None:
-        """Hear that the last connection of an association has gone, and with it its registrations."""
+        """Process the end of the last connection of an association: its registrations end."""
         self.service.rundown(association)
-        self.watch_the_clock()
+        self.schedule_scan()
 
     # Steps
 
     def decode(self, call: ServerCall) -> AnyRequest:
-        """The request in a stub, read strictly but for octets behind it (MS-RPCE 2.2.2.13).
+        """Decode the request strictly, but allow octets after it (MS-RPCE 2.2.2.13).
 
         Raises:
-            DecodeError: the stub is not what the IDL says.
+            DecodeError: the stub data do not match the IDL.
         """
         return decode_request(
             call.opnum, call.stub, call.syntax, byte_order=call.byte_order, allow_trailing=True
         )
 
     def denied(self, caller: Caller) -> Win32:
-        """The code by which a caller is refused (MS-SWN 3.1.4, note 4; AMB-22), or ERROR_SUCCESS."""
+        """Return the error code for a caller without access, or ERROR_SUCCESS.
+
+        The rules are those of MS-SWN 3.1.4, note 4 (AMB-22).
+        """
         if not self.options.enforce_security:
             return Win32.ERROR_SUCCESS
         if caller.auth_type == AuthType.NONE:
@@ -138,56 +143,56 @@ class WitnessEndpoint(ServerInterface):
         account = (caller.principal or "").rpartition("\\")[2].partition("@")[0].casefold()
         if account in {name.casefold() for name in self.options.refused_accounts}:
             return Win32.ERROR_ACCESS_DENIED
-        # A connection-oriented transport takes CALL for PKT (MS-RPCE 2.2.1.1.8).
+        # On a connection-oriented transport CALL is the same as PKT (MS-RPCE 2.2.1.1.8).
         level = AuthLevel.PKT if caller.level == AuthLevel.CALL else caller.level
         return Win32.ERROR_SUCCESS if level >= self.options.minimum_level else Win32.ERROR_ACCESS_DENIED
 
     def owner(self, call: ServerCall) -> Owner:
-        """Who makes a call, as the state machine tells callers apart."""
+        """Return the caller for the state machine."""
         return Owner(call.association, call.connection, call.caller.principal)
 
     def send(self, replies: Iterable[Reply]) -> None:
-        """Answer calls, in this order, and see when the state machine wants to be looked at again."""
+        """Send replies in this order, then schedule the next scan."""
         for call, response in replies:
             self.answer(call, response)  # type: ignore[arg-type]  # our tokens are the calls themselves
-        self.watch_the_clock()
+        self.schedule_scan()
 
     def answer(self, call: ServerCall, response: AnyResponse | RpcFault) -> None:
-        """Answer one call."""
+        """Complete one call with a response or a fault."""
         if isinstance(response, RpcFault):
             call.fault(response.status)
         else:
             call.reply(self.encode(call, response))
 
     def encode(self, call: ServerCall, response: AnyResponse) -> bytes:
-        """The stub of a response, in the byte order that the RPC server declares."""
+        """Return the stub data of a response, in the byte order of the response PDU."""
         order = call.byte_order if self.reply_byte_order == "caller" else "little"
         return encode(response, call.syntax, byte_order=order)
 
     # Time
 
-    def watch_the_clock(self) -> None:
-        """Have `tick` called when the state machine's next scan is due."""
+    def schedule_scan(self) -> None:
+        """Start the timer for the next scan of the state machine, if a scan is necessary."""
         due = self.service.next_deadline()
         if due is None:
-            self.stop_the_clock()
+            self.cancel_scan()
         elif self._timer is None:
             delay = max(0.0, due - self.service.clock()) / self.options.time_scale
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._scan)
 
-    def stop_the_clock(self) -> None:
-        """Have no timer running: nothing can expire, or the node is dead."""
+    def cancel_scan(self) -> None:
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _tick(self) -> None:
+    def _scan(self) -> None:
         self._timer = None
         self.send(self.service.tick())
 
 
-def refusal(request: AnyRequest, code: Win32) -> AnyResponse:
-    """The response of a method that fails with `code` before it has done anything."""
+def error_response(request: AnyRequest, code: Win32) -> AnyResponse:
+    """Return the response of a method that fails with `code` and has no other effect."""
     match request:
         case GetInterfaceListRequest():
             return GetInterfaceListResponse(None, code)

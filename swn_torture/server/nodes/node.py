@@ -1,4 +1,4 @@
-"""One node: a witness server with its endpoint mapper, on the node's own addresses."""
+"""One node: a witness server and an endpoint mapper on the addresses of the node."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _LOG = logging.getLogger(__name__)
 
 
 class Node:
-    """A node that can be started, stopped, killed and silenced.
+    """A node that can start, stop, crash and lose power.
 
     Args:
         config: its name and interfaces.
-        cluster: of which it is one.
-        view: what it knows of the others.
-        epm_port: of its endpoint mapper.
-        parts: what it is made of.
-        beside: what it serves beside witness.
+        cluster: the configuration of the cluster.
+        view: the cluster as this node sees it.
+        epm_port: the port of its endpoint mapper.
+        parts: the classes to instantiate.
+        companions: makes its companion services.
 
     Attributes:
-        condition: what has become of it.
-        port: of its witness server; the same after a restart.
+        condition: its condition; the cluster sets it.
+        port: the port of its witness server, unchanged by a restart.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Node:
         view: ClusterView,
         epm_port: int,
         parts: Parts,
-        beside: CompanionServices,
+        companions: CompanionServices,
     ) -> None:
         self.name = config.name
         self.address = config.address
@@ -61,7 +61,7 @@ class Node:
         self._cluster = cluster
         self._view = view
         self._parts = parts
-        self._beside = beside
+        self._companions = companions
         self._files: FileService | None = None
         self._endpoint: WitnessEndpoint | None = None
         self._witness: RpcServer | None = None
@@ -69,24 +69,24 @@ class Node:
 
     @property
     def service(self) -> WitnessService | None:
-        """The state machine of its witness server, if that is alive."""
+        """The state machine of its witness server, or None if it does not run."""
         return self._endpoint.service if self._endpoint is not None and self.condition.runs else None
 
     @property
     def servers(self) -> tuple[RpcServer, ...]:
-        """Its RPC servers: witness and endpoint mapper."""
+        """Its RPC servers: the witness server and the endpoint mapper."""
         return tuple(server for server in (self._witness, self._mapper) if server is not None)
 
     @property
     def smb_port(self) -> int | None:
-        """Of its shares, if it serves any."""
+        """The port of its SMB server, or None."""
         return None if self._files is None else self._files.port
 
     async def start(self, addresses: Iterable[IPv4Address | IPv6Address]) -> None:
-        """Start with an empty registration list (MS-SWN 3.1.3), listening wherever the host allows it.
+        """Start with an empty registration list (MS-SWN 3.1.3). Listen on those addresses the host has.
 
         Raises:
-            OSError: not one of the addresses could be bound.
+            OSError: no address can be bound, or a port is in use.
         """
         options, parts = self._cluster.options, self._parts
         syntaxes = (NDR64, NDR32) if self._cluster.ndr64 else (NDR32,)
@@ -99,9 +99,11 @@ class Node:
             allow_anonymous=self._cluster.allow_anonymous,
             keytab=self._cluster.keytab,
         )
-        others = self._beside.interfaces(self.name)
-        self._files = self._beside.files(self.name)
-        self._witness = parts.rpc_server([endpoint, *others], acceptor=acceptor, options=self._cluster.rpc)
+        companions = self._companions.interfaces(self.name)
+        self._files = self._companions.files(self.name)
+        self._witness = parts.rpc_server(
+            [endpoint, *companions], acceptor=acceptor, options=self._cluster.rpc
+        )
         entries: list[EndpointEntry] = []
         self._mapper = RpcServer([parts.mapper(entries)])
         mapper = self._mapper.interfaces[0]
@@ -109,18 +111,25 @@ class Node:
         bound = [address for address in addresses if await self.listen(str(address))]
         if not bound:
             await self.stop()
-            raise OSError(errno.EADDRNOTAVAIL, f"{self.name} could not listen on any of its addresses")
+            raise OSError(errno.EADDRNOTAVAIL, f"{self.name} cannot listen on any of its addresses")
         mapper.entries.append(
             EndpointEntry(
                 WITNESS, self.port, annotation="Service Witness Protocol", transfer_syntaxes=syntaxes[::-1]
             )
         )
         mapper.entries += [
-            EndpointEntry(o.syntax, self.port, transfer_syntaxes=syntaxes[::-1]) for o in others
+            EndpointEntry(c.syntax, self.port, transfer_syntaxes=syntaxes[::-1]) for c in companions
         ]
 
     async def listen(self, address: str) -> bool:
-        """Listen on one more address, if the host has it; False where it has not. The node has to run."""
+        """Listen on one more address. The node must run.
+
+        Returns:
+            False if the host does not have the address.
+
+        Raises:
+            OSError: a port is in use at the address.
+        """
         assert self._witness is not None
         assert self._mapper is not None
         try:
@@ -128,7 +137,7 @@ class Node:
         except OSError as problem:
             if problem.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
                 raise
-            _LOG.info("%s: the host does not have %s, so it is only told", self.name, address)
+            _LOG.info("%s does not listen on %s: the host does not have this address", self.name, address)
             return False
         try:
             await self._mapper.start(address, self.epm_port)
@@ -141,40 +150,44 @@ class Node:
         return True
 
     async def withdraw(self, address: str) -> None:
-        """Leave an address; connections to it are reset."""
+        """Stop listening on an address and reset its connections."""
         for server in self.servers:
             await server.withdraw(address)
         if self._files is not None:
             await self._files.withdraw(address)
 
-    def tell(self, event: Callable[[WitnessService], list[Reply]]) -> None:
-        """Let an event happen to its witness server, if that is alive."""
+    def process_event(self, event: Callable[[WitnessService], list[Reply]]) -> None:
+        """Pass an event to the state machine and send the replies. Does nothing if the node does not run."""
         if self._endpoint is not None and self.condition.runs:
             self._endpoint.send(event(self._endpoint.service))
 
     def freeze(self) -> None:
-        """Fall silent, as without power."""
+        """Stop sending, as without power."""
         if self._endpoint is not None:
-            self._endpoint.stop_the_clock()
+            self._endpoint.cancel_scan()
         for server in self.servers:
             server.freeze()
         if self._files is not None:
             self._files.freeze()
 
     async def stop(self, *, reset: bool = True) -> None:
-        """End the witness server and the endpoint mapper; their memory is lost."""
+        """Stop all servers of the node. Registrations are lost.
+
+        Args:
+            reset: whether to reset connections instead of closing them.
+        """
         if self._endpoint is not None:
-            self._endpoint.stop_the_clock()
+            self._endpoint.cancel_scan()
         for server in self.servers:
             await server.stop(reset=reset)
         if self._files is not None:
             await self._files.stop(reset=reset)
         if self._endpoint is not None:
-            self._endpoint.stop_the_clock()
+            self._endpoint.cancel_scan()
         self._endpoint = self._witness = self._mapper = self._files = None
 
     def registrations(self) -> list[dict[str, Any]]:
-        """Its registrations as plain values, for administrators."""
+        """Return its registrations as plain values, for the administration."""
         if self.service is None:
             return []
         return [

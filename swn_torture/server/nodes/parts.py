@@ -1,4 +1,4 @@
-"""The replaceable classes of a node: the place where a fault takes effect."""
+"""The replaceable classes of a node. A fault replaces one of them by a subclass."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from swn_torture.server.state.service import WitnessService
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The classes a node is put together from: replace one, and the node does one thing otherwise.
+    """The classes that a node instantiates.
 
     Attributes:
-        rpc_server: carries the witness interface; the endpoint mapper has one of its own.
+        service: the state machine of the witness server.
+        endpoint: the witness interface on the RPC server.
+        rpc_server: the RPC server of the witness interface. The endpoint mapper has its own, not replaceable.
+        mapper: the endpoint mapper.
+        acceptor: the server side of authentication.
     """
 
     service: type[WitnessService] = WitnessService

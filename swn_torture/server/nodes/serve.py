@@ -1,4 +1,4 @@
-"""Running a reference cluster in the foreground: what `swn-torture serve` does."""
+"""A reference cluster in the foreground, for `swn-torture serve`."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ async def serve(
     stop: asyncio.Event | None = None,
     parts: Parts | None = None,
 ) -> None:
-    """Run a cluster until it is interrupted.
+    """Run a cluster until SIGINT, SIGTERM or `stop`.
 
     Args:
-        config: what it is made of.
-        ready: called once it runs, to say how it is reached.
-        stop: ends it, too.
+        config: the configuration of the cluster.
+        ready: called when the cluster and its administration have started.
+        stop: stops the cluster when set.
         parts: the classes of its nodes.
 
     Raises:
-        OSError: an address cannot be listened on.
+        OSError: a node or the administration cannot listen.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each client
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))  # each client needs a descriptor
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     async with (
@@ -55,7 +55,7 @@ async def serve(
 
 
 def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | None) -> list[str]:
-    """How to reach a running cluster, for a person."""
+    """Return the lines that tell a user how to reach a running cluster."""
     config = cluster.config
     lines = [f"Witness cluster {config.net_name} ({', '.join(config.aliases)}) is running.", ""]
     for node in cluster.nodes.values():
@@ -69,15 +69,15 @@ def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | 
     if config.smb_port is not None:
         lines += _shares_by_smb(cluster)
     if config.clusapi:
-        lines.append(f"  clusapi  on the witness ports; the resource is called {config.net_name}")
-    lines.append(f"  orders   JSON lines to {admin.address} port {admin.port}, for example")
+        lines.append(f"  ClusAPI  on the witness ports; the resource name is {config.net_name}")
+    lines.append(f"  admin    JSON lines to {admin.address} port {admin.port}, for example")
     lines.append(
         f'           echo \'{{"do": "disable", "node": "{next(iter(cluster.nodes))}"}}\' '
         f"| nc -N {admin.address} {admin.port}"
     )
     if profile is not None:
         lines.append(f"  profile  {profile}: swn-torture cluster status --target {profile}")
-    return [*lines, "", "Ctrl-C ends it."]
+    return [*lines, "", "Ctrl-C stops the cluster."]
 
 
 def _shares_by_smb(cluster: ReferenceCluster) -> list[str]:
@@ -94,11 +94,11 @@ def _shares_by_smb(cluster: ReferenceCluster) -> list[str]:
 
 
 def profile_of(cluster: ReferenceCluster, admin: AdminServer) -> str:
-    """A target profile (TOML) of a running cluster."""
+    """Return a target profile (TOML) of a running cluster."""
     config, options = cluster.config, cluster.config.options
     text = json.dumps  # a JSON string is a TOML one
     lines = [
-        "# Written by swn-torture serve; valid while that runs.",
+        "# Written by swn-torture serve; valid while the cluster runs.",
         'schema = "swn-torture-target/1"',
         'name = "reference-served"',
         'title = "swn-torture reference cluster, served"',

@@ -1,7 +1,7 @@
-"""Clocks: where the state machine gets its time from.
+"""Clocks of the state machine.
 
-A clock is any callable that returns seconds and never goes back. The state machine only ever asks the one it
-was given, so hours of its timers pass in a test as fast as the test can count.
+A clock is a callable that returns seconds and never decreases. The state machine reads only the clock passed
+to it, so a test can advance its timers by hours without waiting.
 """
 
 from __future__ import annotations
@@ -10,27 +10,31 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""Seconds since some fixed moment."""
+"""Returns seconds since a fixed moment."""
 
 
 def scaled(scale: float, clock: Clock = time.monotonic) -> Clock:
-    """A clock that runs `scale` times as fast as `clock`, starting from 0 now."""
+    """Return a clock that starts at 0 now and runs `scale` times as fast as `clock`."""
     start = clock()
     return lambda: (clock() - start) * scale
 
 
 class FakeClock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that changes only by `advance`."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
 
     def __call__(self) -> float:
-        """The time now."""
+        """Return the current time."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; raises ValueError for a step back."""
+        """Advance the clock.
+
+        Raises:
+            ValueError: `seconds` is negative.
+        """
         if seconds < 0:
-            raise ValueError(f"a clock does not go back, and {seconds} s would")
+            raise ValueError(f"a clock cannot go back: seconds must be at least 0, not {seconds}")
         self.now += seconds

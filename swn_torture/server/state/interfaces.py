@@ -1,7 +1,7 @@
-"""InterfaceList: what one witness server knows of the cluster's interfaces (MS-SWN 3.1.1.2).
+"""InterfaceList: the cluster's interfaces as one witness server knows them (MS-SWN 3.1.1.2).
 
-Every node keeps a table of its own and is told of changes by events, as 3.1.6.1 has it; so two nodes that do
-not see each other can disagree. (The message of that name is `witness.messages.InterfaceList`.)
+Each node has its own table and updates it by events (3.1.6.1). Two nodes that do not see each other can
+therefore have different tables. The message with this name is `witness.messages.InterfaceList`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One interface: a group name, an address of either family or of both, and a state.
+    """One interface: a group name, an IPv4 address, an IPv6 address or both, and a state.
 
     Attributes:
         group_name: InterfaceGroupName.
-        node: the node that hosts the addresses; how to find it out is left to the implementation (3.1.4.1).
+        ipv4: its IPv4 address, if any.
+        ipv6: its IPv6 address, if any.
+        state: its state.
+        node: the node that hosts the addresses. How a server finds it is implementation-defined (3.1.4.1).
     """
 
     group_name: str
@@ -35,30 +38,30 @@ class Interface:
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Its one or two addresses, IPv4 first."""
+        """The addresses, IPv4 first."""
         return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
 
-    def is_known_as(
+    def matches_event(
         self, group_name: str, ipv4: IPv4Address | None = None, ipv6: IPv6Address | None = None
     ) -> bool:
-        """Whether an event names this interface: its group, and one or both of its addresses (3.1.6.1)."""
+        """Whether an event means this interface: its group and at least one of its addresses (3.1.6.1)."""
         same_group = same_name(self.group_name, group_name, ignore_case=True)
         return same_group and (
             (ipv4 is not None and ipv4 == self.ipv4) or (ipv6 is not None and ipv6 == self.ipv6)
         )
 
-    def only(self, address: IPv4Address | IPv6Address) -> Interface:
-        """This interface with this address and no other."""
+    def with_only(self, address: IPv4Address | IPv6Address) -> Interface:
+        """Return a copy with this address and no other."""
         return dataclasses.replace(self, ipv4=None, ipv6=None).with_address(address)
 
     def with_address(self, address: IPv4Address | IPv6Address) -> Interface:
-        """This interface with this address in the place of its family."""
+        """Return a copy in which this address replaces the one of its family."""
         if isinstance(address, IPv4Address):
             return dataclasses.replace(self, ipv4=address)
         return dataclasses.replace(self, ipv6=address)
 
     def without(self, address: IPv4Address | IPv6Address) -> Interface:
-        """This interface without this address."""
+        """Return a copy without this address."""
         return dataclasses.replace(
             self,
             ipv4=None if self.ipv4 == address else self.ipv4,
@@ -67,7 +70,7 @@ class Interface:
 
 
 class InterfaceTable:
-    """The interfaces in the order in which they became known."""
+    """The interfaces, in the order in which the server learned of them."""
 
     def __init__(self, interfaces: Iterable[Interface] = ()) -> None:
         self._interfaces = list(interfaces)
@@ -81,41 +84,44 @@ class InterfaceTable:
     def find(
         self, group_name: str, ipv4: IPv4Address | None = None, ipv6: IPv6Address | None = None
     ) -> Interface | None:
-        """The interface that an event names, or None."""
-        return next((i for i in self._interfaces if i.is_known_as(group_name, ipv4, ipv6)), None)
+        """Return the interface that an event means, or None."""
+        return next((i for i in self._interfaces if i.matches_event(group_name, ipv4, ipv6)), None)
 
     def by_address(self, text: str) -> Interface | None:
-        """The interface that has the address which `text` writes, or None."""
+        """Return the interface with the address that `text` represents, or None."""
         return next((i for i in self._interfaces if same_address(text, *i.addresses)), None)
 
     def group(self, name: str) -> tuple[Interface, ...]:
-        """The interfaces of one group."""
+        """Return the interfaces of one group."""
         return tuple(i for i in self._interfaces if same_name(i.group_name, name, ignore_case=True))
 
     def destination(self, name: str) -> tuple[Interface, ...]:
-        """The interfaces that a destination means (3.1.6.2): a group, one address alone, or a host's."""
+        """Return the interfaces of a destination: a group name, an IP address or a host name (3.1.6.2).
+
+        For an IP address, the interface has only this address.
+        """
         if group := self.group(name):
             return group
         address = parse_address(name)
         if address is not None:
-            return tuple(i.only(address) for i in self._interfaces if address in i.addresses)
+            return tuple(i.with_only(address) for i in self._interfaces if address in i.addresses)
         host = short_name(name)
         return tuple(i for i in self._interfaces if same_name(i.node, host, ignore_case=True))
 
     def any_available(self, which: Callable[[Interface], bool] = lambda _: True) -> bool:
-        """Whether one of them, or one of those that `which` selects, is AVAILABLE."""
+        """Whether at least one of the interfaces that `which` selects is AVAILABLE."""
         return any(i.state is InterfaceState.AVAILABLE and which(i) for i in self._interfaces)
 
     def set_state(self, interface: Interface, state: InterfaceState) -> None:
-        """Give an interface of the table another state."""
+        """Set the state of an interface of the table."""
         self._interfaces[self._interfaces.index(interface)] = dataclasses.replace(interface, state=state)
 
     def add(self, interface: Interface) -> None:
-        """Add an interface that was not known."""
+        """Add a new interface."""
         self._interfaces.append(interface)
 
     def remove_address(self, interface: Interface, address: IPv4Address | IPv6Address) -> None:
-        """Take an address from an interface of the table, and the interface with its last one."""
+        """Remove an address from an interface of the table; without addresses, remove the interface."""
         rest = interface.without(address)
         at = self._interfaces.index(interface)
         self._interfaces[at : at + 1] = [rest] if rest.addresses else []

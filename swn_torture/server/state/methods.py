@@ -1,10 +1,9 @@
-"""The six methods of the interface (MS-SWN 3.1.4.1 to 3.1.4.6), one node's witness server, without any I/O.
+"""The six methods of the interface on one node, without I/O (MS-SWN 3.1.4.1 to 3.1.4.6).
 
-A call comes in with a *token*, whatever its carrier likes, and every answer goes out as a `Reply` with the
-token of its call. A call that has to wait simply yields no reply yet; the reply comes out of some later call,
-event or timer.
+The caller passes a *token* with each call, an arbitrary value. Each response is a `Reply` with the token of
+its call. A call that has to wait returns no reply; a later call, event or timer returns it.
 
-Each method and each of its steps stands alone, so that a subclass can do one thing otherwise.
+Each step of a method is a public method, so that a subclass can change one step.
 """
 
 from __future__ import annotations
@@ -59,20 +58,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RpcFault:
-    """An answer by fault PDU instead of a response; `status` as in `dcerpc.status.FaultStatus`."""
+    """A fault PDU instead of a response; `status` is as in `dcerpc.status.FaultStatus`."""
 
     status: int
 
 
 class Reply(NamedTuple):
-    """The answer of one call."""
+    """The response or fault that completes the call with this token."""
 
     token: Hashable
     response: AnyResponse | RpcFault
 
 
 class ClusterView(Protocol):
-    """What a witness server knows of its cluster by other means than the protocol.
+    """The information about the cluster that a witness server does not get by events.
 
     Attributes:
         net_names: ServerGlobalName and its other forms.
@@ -83,19 +82,24 @@ class ClusterView(Protocol):
     shares: ShareTable
 
     def interfaces(self) -> Iterable[Interface]:
-        """The interfaces as the configuration store has them, with their states now (MS-SWN 3.1.3)."""
+        """Return the interfaces of the configuration store, with their current states (MS-SWN 3.1.3)."""
         ...
 
 
 class WitnessMethods:
-    """The methods, and the registrations and waiting calls that they work on (MS-SWN 3.1.1, 3.1.3).
+    """The methods, with the registrations and waiting calls they use (MS-SWN 3.1.1, 3.1.3).
 
     Args:
-        node: the name of the node this server runs on.
-        view: the cluster around it.
-        options: its choices.
-        clock: seconds of the protocol's time.
-        new_uuid: makes registration keys.
+        node: the name of the node that this server runs on.
+        view: the cluster as this node sees it.
+        options: the choices of this server.
+        clock: seconds of the protocol's clock.
+        new_uuid: makes the UUIDs of registration keys.
+
+    Attributes:
+        responder: the class that makes AsyncNotify responses.
+        registration_checks: the class that checks Register and RegisterEx.
+        checks: the checks of this server, an instance of `registration_checks`.
     """
 
     responder: type[Responder] = Responder
@@ -117,13 +121,11 @@ class WitnessMethods:
         self.interfaces = InterfaceTable(view.interfaces())
         self.registrations = RegistrationList()
         self.waiting_lists: deque[WaitingCall] = deque()
-        """Outstanding GetInterfaceList calls, oldest first."""
+        """Waiting GetInterfaceList calls, oldest first."""
         self._responder = self.responder(self.interfaces, options)
-        self._registration_checks = self.registration_checks(
-            view.net_names, view.shares, self.interfaces, options
-        )
+        self.checks = self.registration_checks(view.net_names, view.shares, self.interfaces, options)
         self._issued: dict[ContextHandle, Hashable] = {}
-        """Handles that an RPC runtime would know, by association; kept only if it is to object (AMB-2)."""
+        """Handles that an RPC runtime would know, with their associations; for `unknown_handle` (AMB-2)."""
 
     @property
     def is_v2(self) -> bool:
@@ -131,7 +133,7 @@ class WitnessMethods:
         return self.options.version == ProtocolVersion.V2
 
     def supports(self, opnum: int) -> bool:
-        """Whether there is a method of that number; without it the RPC runtime answers nca_s_op_rng_error."""
+        """Whether a method has this opnum. If not, the RPC runtime returns nca_s_op_rng_error."""
         if opnum == Opnum.REGISTER_EX:
             return self.is_v2
         if opnum == Opnum.UNREGISTER_EX:
@@ -139,7 +141,10 @@ class WitnessMethods:
         return 0 <= opnum < Opnum.REGISTER_EX
 
     def handle(self, token: Hashable, owner: Owner, request: AnyRequest) -> list[Reply]:
-        """Take a call in; the replies may include none, one, or those of other calls that it ended."""
+        """Process a call and return the replies to send, in order.
+
+        The list is empty if the call waits. It can contain replies of other calls that this call ends.
+        """
         match request:
             case GetInterfaceListRequest():
                 return self.get_interface_list(token, owner)
@@ -157,7 +162,7 @@ class WitnessMethods:
     # WitnessrGetInterfaceList (3.1.4.1)
 
     def get_interface_list(self, token: Hashable, owner: Owner) -> list[Reply]:
-        """Answer with all interfaces, once one of them is AVAILABLE."""
+        """Return all interfaces, or wait until one of them is AVAILABLE."""
         if not len(self.interfaces) and self.options.empty_interface_list == "no-more-items":
             return [Reply(token, GetInterfaceListResponse(None, Win32.ERROR_NO_MORE_ITEMS))]
         if not self.may_list_interfaces():
@@ -166,7 +171,7 @@ class WitnessMethods:
         return [Reply(token, self.interface_list())]
 
     def may_list_interfaces(self) -> bool:
-        """Whether GetInterfaceList need not wait (any longer) (AMB-7)."""
+        """Whether GetInterfaceList can return now (AMB-7)."""
         if not len(self.interfaces):
             return self.options.empty_interface_list == "success"
         match self.options.interface_list_waits:
@@ -178,12 +183,12 @@ class WitnessMethods:
                 return True
 
     def interface_list(self) -> GetInterfaceListResponse:
-        """The list as it is now."""
+        """Return the current list."""
         infos = tuple(self.interface_info(interface) for interface in self.interfaces)
         return GetInterfaceListResponse(InterfaceList(infos), Win32.ERROR_SUCCESS)
 
     def interface_info(self, interface: Interface) -> InterfaceInfo:
-        """WITNESS_INTERFACE_INFO of one interface."""
+        """Return the WITNESS_INTERFACE_INFO of one interface."""
         flags = InterfaceFlags(0)
         if interface.ipv4:
             flags |= InterfaceFlags.IPV4
@@ -202,43 +207,43 @@ class WitnessMethods:
         )
 
     def is_local(self, interface: Interface) -> bool:
-        """Whether the interface is hosted by this very node."""
+        """Whether this node hosts the interface."""
         return interface.node == self.node
 
     # WitnessrRegister (3.1.4.2) and WitnessrRegisterEx (3.1.4.5)
 
     def register(self, owner: Owner, request: RegisterRequest) -> RegisterResponse:
-        """Register for the changes of an address, in the manner of version 1."""
-        verdict = self._registration_checks.register(request) or self.room()
-        if verdict:
-            return RegisterResponse(NULL_HANDLE, verdict)
+        """Register for the changes of an address (version 1)."""
+        error = self.checks.register(request) or self.check_limit()
+        if error:
+            return RegisterResponse(NULL_HANDLE, error)
         registration = self.new_registration(owner, request)
-        return RegisterResponse(self.enter(registration).key, Win32.ERROR_SUCCESS)
+        return RegisterResponse(self.insert(registration).key, Win32.ERROR_SUCCESS)
 
     def register_ex(self, owner: Owner, request: RegisterExRequest) -> RegisterExResponse:
-        """Register in the manner of version 2: for a share, for IP changes, with a keep-alive time."""
-        verdict = self._registration_checks.register_ex(request) or self.room()
-        if verdict:
-            return RegisterExResponse(NULL_HANDLE, verdict)
+        """Register with a share, IP notifications and a keep-alive time (version 2)."""
+        error = self.checks.register_ex(request) or self.check_limit()
+        if error:
+            return RegisterExResponse(NULL_HANDLE, error)
         registration = self.new_registration(owner, request)
-        registration.share_name = self._registration_checks.share_to_watch(request.share_name)
+        registration.share_name = self.checks.share_to_watch(request.share_name)
         registration.share_notifications = registration.share_name is not None
         registration.ip_notifications = bool(request.flags & RegisterFlags.IP_NOTIFICATION)
         registration.flags = request.flags
         registration.timeout = request.keep_alive_timeout
         registration.keepalive = self.keepalive(request.keep_alive_timeout)
         if self.options.initial_share_move:
-            registration.share_move = self.better_node(registration)
-        return RegisterExResponse(self.enter(registration).key, Win32.ERROR_SUCCESS)
+            registration.share_move = self.initial_destination(registration)
+        return RegisterExResponse(self.insert(registration).key, Win32.ERROR_SUCCESS)
 
-    def room(self) -> Win32:
-        """Whether one more registration can be held."""
+    def check_limit(self) -> Win32:
+        """Return an error code if the maximum number of registrations is reached."""
         limit = self.options.max_registrations
         full = limit is not None and len(self.registrations) >= limit
         return self.options.exhausted if full else Win32.ERROR_SUCCESS
 
     def new_registration(self, owner: Owner, request: RegisterRequest | RegisterExRequest) -> Registration:
-        """A registration with what both methods put into it, and nothing pending."""
+        """Return a registration with the values that both methods set, and no pending items."""
         return Registration(
             key=self.new_key(),
             owner=owner,
@@ -250,24 +255,24 @@ class WitnessMethods:
         )
 
     def new_key(self) -> ContextHandle:
-        """A handle that no other registration has or had."""
+        """Return a new, unique handle."""
         return ContextHandle(self.options.handle_attributes, self.new_uuid())
 
     def keepalive(self, timeout: int) -> float | None:
-        """KeepAliveTime in seconds, or None for no time-out (AMB-3)."""
+        """Return KeepAliveTime in seconds, or None for no time-out (AMB-3)."""
         if timeout == 0 and self.options.keepalive_zero == "never-expires":
             return None
         return timeout * self.options.keepalive_unit
 
-    def better_node(self, registration: Registration) -> str | None:
-        """The node that owns the registered share, if the client is not connected to it (AMB-33)."""
+    def initial_destination(self, registration: Registration) -> str | None:
+        """Return the node that owns the registered share, or None if it also hosts IpAddress (AMB-33)."""
         share = self.view.shares.find(registration.share_name or "")
         interface = self.interfaces.by_address(registration.ip_address)
         if share is None or share.owner is None or interface is None or interface.node == share.owner:
             return None
         return share.owner
 
-    def enter(self, registration: Registration) -> Registration:
+    def insert(self, registration: Registration) -> Registration:
         """Insert a registration into WitnessRegistrationList."""
         self.registrations.add(registration)
         if self.options.unknown_handle == "fault":
@@ -277,28 +282,31 @@ class WitnessMethods:
     # WitnessrUnRegister (3.1.4.3) and WitnessrUnRegisterEx (3.1.4.6)
 
     def unregister(self, token: Hashable, owner: Owner, request: UnRegisterRequest) -> list[Reply]:
-        """Remove a registration; the handle stays with the client, [in] as it is."""
+        """Remove a registration. The handle is [in] only, so the client keeps it."""
         registration = self.find(owner, request.context)
         if registration is None:
-            refusal = UnRegisterResponse(self.options.unregister_unknown)
-            return [Reply(token, self.objection(owner, request.context) or refusal)]
+            error = UnRegisterResponse(self.options.unregister_unknown)
+            return [Reply(token, self.unknown_handle_fault(owner, request.context) or error)]
         ended = self.remove(registration)
         return [Reply(token, UnRegisterResponse(Win32.ERROR_SUCCESS)), *ended]
 
     def unregister_ex(self, token: Hashable, owner: Owner, request: UnRegisterExRequest) -> list[Reply]:
-        """Remove a registration and the handle with it; a handle that is not found goes back as it came."""
+        """Remove a registration and close its handle. An unknown handle is returned unchanged."""
         registration = self.find(owner, request.context)
         if registration is None:
-            refusal = UnRegisterExResponse(request.context, Win32.ERROR_INVALID_PARAMETER)
-            # A null [in, out] handle is legal for an RPC runtime, so the method sees it.
-            objects = None if request.context.is_null else self.objection(owner, request.context)
-            return [Reply(token, objects or refusal)]
+            error = UnRegisterExResponse(request.context, Win32.ERROR_INVALID_PARAMETER)
+            # An RPC runtime accepts a null [in, out] handle, so the method sees it.
+            fault = None if request.context.is_null else self.unknown_handle_fault(owner, request.context)
+            return [Reply(token, fault or error)]
         ended = self.remove(registration)
         self._issued.pop(request.context, None)
         return [Reply(token, UnRegisterExResponse(NULL_HANDLE, Win32.ERROR_SUCCESS)), *ended]
 
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
-        """The registration of a handle that the caller may use: one of the same association."""
+        """Return the registration of a handle, or None if the caller must not use it.
+
+        A caller can use the handles of its own association.
+        """
         registration = self.registrations.find(handle)
         if registration is None or registration.owner.association != owner.association:
             return None
@@ -306,8 +314,8 @@ class WitnessMethods:
             return None
         return registration
 
-    def objection(self, owner: Owner, handle: ContextHandle) -> RpcFault | None:
-        """The fault by which an RPC runtime refuses a handle that it does not know (AMB-2), if it is to."""
+    def unknown_handle_fault(self, owner: Owner, handle: ContextHandle) -> RpcFault | None:
+        """Return the fault of an RPC runtime for a handle that it does not know, or None (AMB-2)."""
         if self.options.unknown_handle == "result" or self._issued.get(handle) == owner.association:
             return None
         null = handle.is_null
@@ -316,7 +324,7 @@ class WitnessMethods:
         )
 
     def remove(self, registration: Registration) -> list[Reply]:
-        """Remove a registration from WitnessRegistrationList, and end the calls that wait on it (AMB-20)."""
+        """Remove a registration from WitnessRegistrationList and complete its waiting calls (AMB-20)."""
         self.registrations.remove(registration)
         code = self.options.unregister_ends_calls
         ended = [Reply(call.token, AsyncNotifyResponse(None, code)) for call in registration.waiting]
@@ -326,42 +334,42 @@ class WitnessMethods:
     # WitnessrAsyncNotify (3.1.4.4)
 
     def async_notify(self, token: Hashable, owner: Owner, request: AsyncNotifyRequest) -> list[Reply]:
-        """Wait for something to tell; answer at once if something is pending already."""
+        """Return a pending notification, or wait for one."""
         registration = self.find(owner, request.context)
         if registration is None:
-            refusal = AsyncNotifyResponse(None, Win32.ERROR_NOT_FOUND)
-            return [Reply(token, self.objection(owner, request.context) or refusal)]
-        self.touch(registration)
+            error = AsyncNotifyResponse(None, Win32.ERROR_NOT_FOUND)
+            return [Reply(token, self.unknown_handle_fault(owner, request.context) or error)]
+        self.update_last_use(registration)
         registration.waiting.append(WaitingCall(token, owner, self.clock()))
         return self.deliver(registration)
 
     def deliver(self, registration: Registration) -> list[Reply]:
-        """Answer waiting calls of a registration as long as there is something to tell."""
+        """Complete waiting calls of a registration as long as it has items to send."""
         replies: list[Reply] = []
-        while registration.waiting and (queued := self._responder.take(registration)):
+        while registration.waiting and (queued := self._responder.take_next(registration)):
             replies += self.answer(registration, queued)
         return replies
 
     def answer(self, registration: Registration, queued: QueuedNotification) -> list[Reply]:
-        """Answer the oldest waiting call, or all (AMB-20), with one response."""
+        """Complete the oldest waiting call, or all of them (AMB-20), with one response."""
         calls = [registration.waiting.popleft()]
         if self.options.several_calls == "all":
             calls += registration.waiting
             registration.waiting.clear()
-        self.touch(registration)
-        if queued.sends_away and self.options.forced_unregister_after is not None:
+        self.update_last_use(registration)
+        if queued.makes_client_leave and self.options.forced_unregister_after is not None:
             registration.drop_at = self.clock() + self.options.forced_unregister_after
         return [Reply(call.token, queued.response) for call in calls]
 
-    def touch(self, registration: Registration) -> None:
-        """Set LastUseTime to now; a server of version 1 has no such thing."""
+    def update_last_use(self, registration: Registration) -> None:
+        """Set LastUseTime to the current time. A server of version 1 has no LastUseTime."""
         if self.is_v2:
             registration.last_use = self.clock()
 
     # Waking
 
     def wake(self) -> list[Reply]:
-        """Look at all waiting calls again after an event (the last sentence of 3.1.6.1 to 3.1.6.4)."""
+        """Complete the waiting calls that can return after an event (last sentence of 3.1.6.1 to 3.1.6.4)."""
         replies: list[Reply] = []
         if self.waiting_lists and self.may_list_interfaces():
             replies += [Reply(call.token, self.interface_list()) for call in self.waiting_lists]

@@ -1,7 +1,7 @@
-"""When two names, or two addresses, are the same.
+"""Comparison of names and of addresses.
 
-MS-SWN compares NetName, client names, share names and addresses in many places and says of none how. All the
-comparing is here, steered by the options.
+MS-SWN compares NetName, client names, share names and addresses, and does not say how. All comparisons are
+here; the options choose how.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def same_name(one: str, other: str, *, ignore_case: bool) -> bool:
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address that `text` writes in either family's form, or None if it writes none."""
+    """Return the IPv4 or IPv6 address that `text` represents, or None."""
     try:
         return ip_address(text)
     except ValueError:
@@ -24,19 +24,19 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def same_address(text: str, *addresses: IPv4Address | IPv6Address | None) -> bool:
-    """Whether `text` writes one of the addresses, in any textual form (3.1.4.2 goes by the format)."""
+    """Whether `text` represents one of the addresses, in any textual form (3.1.4.2: by its format)."""
     address = parse_address(text)
     return address is not None and address in addresses
 
 
 def same_address_text(one: str, other: str) -> bool:
-    """Whether two texts write the same address; texts that write none are the same only when equal."""
+    """Whether two texts represent the same address. Texts that are not addresses must be equal."""
     address = parse_address(one)
     return one == other if address is None else address == parse_address(other)
 
 
 def short_name(name: str) -> str:
-    """The first label of a host name."""
+    """Return the first label of a host name."""
     return name.partition(".")[0]
 
 
@@ -46,13 +46,13 @@ class NetNames:
 
     Attributes:
         name: ServerGlobalName (MS-SWN 3.1.1.1).
-        aliases: other names of the same cluster, such as its fully qualified name.
+        aliases: other names of the same cluster, for example its fully qualified name.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
 
     def matches(self, name: str, *, ignore_case: bool, aliases: bool) -> bool:
-        """Whether `name` equals ServerGlobalName in the given sense of equal (AMB-6)."""
+        """Whether `name` equals ServerGlobalName or, with `aliases`, another own name (AMB-6)."""
         own = (self.name, *self.aliases) if aliases else (self.name,)
         return any(same_name(name, candidate, ignore_case=ignore_case) for candidate in own)

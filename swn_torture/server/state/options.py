@@ -1,15 +1,15 @@
-"""What the reference server chose wherever MS-SWN leaves, or makes, a choice.
+"""The choices of the reference server, where MS-SWN leaves a choice.
 
-The text of MS-SWN 14.0 is silent, ambiguous or contradicts itself in some forty places; the catalogue numbers
-them AMB-1, AMB-2 … Each one that a server has to settle is a field of `Options`: its documentation names the
-readings, its default is the literal text of 14.0 where that decides, and otherwise what Windows is known to
-do. So the reference can be turned into any of the defensible servers, and the suite can be shown to accept
-every one of them.
+MS-SWN 14.0 is silent, ambiguous or contradictory in about forty places. The catalogue numbers them AMB-1,
+AMB-2 and so on. Each ambiguity that a server must decide is a field of `Options`. The documentation of the
+field lists the possible readings. The default is the literal text of 14.0 if the text decides, and otherwise
+the known behaviour of Windows. So the reference can act as any conforming server, and the tests can show that
+the suite accepts each of them.
 
-`Options.settled()` tells which ambiguity is settled by which fields. Three more are settled elsewhere: the
-interface version that may bind (AMB-23) in the RPC server's own options, the byte order of addresses (AMB-25)
-in the codec, where every known implementation agrees, and the scope of a lost connection (AMB-28) partly
-there, too.
+`Options.fields_by_ambiguity()` lists the fields for each ambiguity. Three ambiguities are decided elsewhere.
+The options of the RPC server decide which interface versions can be bound (AMB-23). The codec decides the
+byte order of addresses (AMB-25), because all known implementations agree. The RPC server decides a part of
+the scope of a lost connection (AMB-28).
 """
 
 from __future__ import annotations
@@ -30,180 +30,179 @@ if TYPE_CHECKING:
 
 
 class OptionError(ValueError):
-    """An option has no such name or cannot have such a value; the text names what is known."""
+    """An option is unknown or has an invalid value; the message lists what is allowed."""
 
 
 PendingKind = Literal["change", "client-move", "share-move", "ip-change"]
-"""One of the four things that can be pending for a registration (MS-SWN 3.1.1.3)."""
+"""A kind of pending notification of a registration (MS-SWN 3.1.1.3)."""
 
 AddressCause = Literal["added", "removed", "enabled", "disabled"]
-"""One of the four causes of an IP_CHANGE (title of MS-SWN 3.1.6.4)."""
+"""A cause of an IP_CHANGE notification (title of MS-SWN 3.1.6.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The choices of one reference server. Times are seconds of the protocol's clock (see `time_scale`)."""
 
-    # What the server is
+    # Version and limits
 
     version: ProtocolVersion = ProtocolVersion.V2
     """WitnessServiceVersion (MS-SWN 3.1.1.1). A server of version 1 has no opnums 4 and 5, no timers, no
     share moves and no IP changes."""
 
     unregister_ex: Annotated[bool, "AMB-24"] = True
-    """Whether WitnessrUnRegisterEx (opnum 5) exists. Only revision 14.0 has it; Windows Server 2022 and
-    earlier answer nca_s_op_rng_error (0x1C010002), on which newer clients fall back to opnum 2."""
+    """Whether WitnessrUnRegisterEx (opnum 5) exists. Only revision 14.0 defines it. Windows Server 2022 and
+    earlier return nca_s_op_rng_error (0x1C010002); newer clients then call opnum 2."""
 
     announced_version: Annotated[int | None, "AMB-9"] = None
-    """Version in the interface list. None is WitnessServiceVersion, as 3.1.4.1 demands; Windows Server 2012
-    R2 and later, and the example of section 4.1, show 0xFFFFFFFF."""
+    """Version in the interface list. None: WitnessServiceVersion, as 3.1.4.1 requires. Windows Server 2012 R2
+    and later, and the example of section 4.1, have 0xFFFFFFFF."""
 
     group_names: Annotated[Literal["node", "cluster"], "AMB-10"] = "node"
     """InterfaceGroupName: the NetBIOS name of the node (Windows), or one name for the whole cluster
     (Samba)."""
 
     max_registrations: int | None = None
-    """Registrations held at most; beyond it registering fails with `exhausted`. None is as many as come."""
+    """Maximum number of registrations; above it, registering returns `exhausted`. None: no limit."""
 
     exhausted: Annotated[Win32, "AMB-35"] = Win32.ERROR_NO_SYSTEM_RESOURCES
-    """The code for no room: the tables of the register methods list ERROR_NO_SYSTEM_RESOURCES (0x5AA); Samba
-    also uses ERROR_NOT_ENOUGH_MEMORY (0x8)."""
+    """The code when `max_registrations` is reached. The tables of the register methods list
+    ERROR_NO_SYSTEM_RESOURCES (0x5AA). Samba also uses ERROR_NOT_ENOUGH_MEMORY (0x8)."""
 
     # Time
 
     time_scale: float = 1.0
-    """Seconds of the protocol's clock in one real second. 100 lets a client that asks for a KeepAliveTimeout
-    of 120 wait 1.2 s; nothing on the wire changes."""
+    """Seconds of the protocol's clock in one real second. With 100, a KeepAliveTimeout of 120 expires after
+    1.2 s. Nothing on the wire changes."""
 
     unused_timeout: float = 30.0
-    """Idle time after which a registration without outstanding AsyncNotify is removed (MS-SWN 3.1.5.1); 30 s
-    is Windows (note 7) and Samba."""
+    """Idle time after which a registration without outstanding AsyncNotify is removed (MS-SWN 3.1.5.1). 30 s
+    is the value of Windows (note 7) and Samba."""
 
     scan_interval: Annotated[float, "AMB-27"] = 1.0
-    """Period of both timers (MS-SWN 3.1.2): nothing expires between two scans, so everything may be late by
-    this."""
+    """Period of both timers (MS-SWN 3.1.2). Nothing expires between two scans, so everything can expire this
+    much later."""
 
     keepalive_unit: Annotated[float, "AMB-36"] = 1.0
-    """Seconds in one unit of KeepAliveTimeout. The text says seconds; comments in two test suites say
-    milliseconds (0.001), which no server is known to do."""
+    """Seconds in one unit of KeepAliveTimeout. The text says seconds. Comments in two test suites say
+    milliseconds (0.001), but no known server does this."""
 
     keepalive_zero: Annotated[Literal["expires", "never-expires"], "AMB-3"] = "expires"
-    """KeepAliveTimeout 0: literally (3.1.5.2) the call times out at the next scan; Samba takes it for no
-    time-out."""
+    """KeepAliveTimeout 0. By the text (3.1.5.2) the call times out at the next scan. Samba: no time-out."""
 
     v1_timers: Annotated[Literal["none", "unused", "unused-even-if-pending"], "AMB-14"] = "none"
     """Timers for registrations of version 1 on a server of version 2. Register initialises neither
-    KeepAliveTime nor LastUseTime, so by the text nothing times out: `none`. `unused` removes idle ones as if
-    they were of version 2; `unused-even-if-pending` is Samba, which removes them with an AsyncNotify
-    outstanding, too (0x490)."""
+    KeepAliveTime nor LastUseTime, so by the text nothing times out: `none`. `unused` removes unused
+    registrations as in version 2. `unused-even-if-pending` is Samba: it also removes registrations with an
+    outstanding AsyncNotify (ERROR_NOT_FOUND, 0x490)."""
 
     timeout_counts_as_use: Annotated[bool, "AMB-21"] = True
-    """Whether ERROR_TIMEOUT refreshes LastUseTime. 3.1.5.2 does not say so; 3.1.1.3 counts a response sent as
-    use, and without it the unused timer could remove the registration before the client can ask again."""
+    """Whether ERROR_TIMEOUT updates LastUseTime. 3.1.5.2 does not say so, but 3.1.1.3 counts a sent response
+    as use. Without the update the unused timer could remove the registration before the next call."""
 
     forced_unregister_after: Annotated[float | None, "AMB-30"] = None
-    """Seconds after telling UNAVAILABLE or a client move at which the server drops the registration. Nothing
-    in the text ends a registration by notifying it: None. Samba: 5, to make Windows clients register
+    """Seconds from a notification of UNAVAILABLE or CLIENT_MOVE until the server removes the registration.
+    By the text a notification does not end a registration: None. Samba: 5, so that Windows clients register
     again."""
 
-    # Who may call (MS-SWN 3.1.4, note 4)
+    # Access (MS-SWN 3.1.4, note 4)
 
     enforce_security: Annotated[bool, "AMB-22"] = True
-    """Whether calls are checked at all (a SHOULD)."""
+    """Whether the server checks the security of calls (a SHOULD)."""
 
     minimum_level: Annotated[AuthLevel, "AMB-22"] = AuthLevel.INTEGRITY
-    """The authentication level below which calls are refused. Note 4 (Windows): INTEGRITY; Samba: PKT."""
+    """Calls below this authentication level are rejected. Note 4 (Windows): INTEGRITY; Samba: PKT."""
 
     denied_by: Annotated[Literal["result", "fault"], "AMB-22"] = "result"
-    """How ERROR_ACCESS_DENIED (0x5) looks: the method's return value, as the text has it, or an RPC fault
-    with that status (Samba)."""
+    """How the server returns ERROR_ACCESS_DENIED (0x5): as the method's return value (the text), or as the
+    status of an RPC fault (Samba)."""
 
     unauthenticated: Annotated[Win32, "AMB-22"] = Win32.ERROR_ACCESS_DENIED
-    """The code for callers without any authentication. They fail two conditions of note 4,
-    ERROR_ACCESS_DENIED (0x5) for the level and ERROR_NOT_AUTHENTICATED (0x4DC) for the service; which wins is
-    not said."""
+    """The code for callers without authentication. They fail two conditions of note 4: the level
+    (ERROR_ACCESS_DENIED, 0x5) and the authentication service (ERROR_NOT_AUTHENTICATED, 0x4DC). The text does
+    not say which check comes first."""
 
     refused_accounts: tuple[str, ...] = ()
-    """Account names, without a domain, that may call no method: the access check of 2.1, whose permissions
-    the text leaves to the server."""
+    """Account names, without a domain, that must not call any method: the access check of 2.1. The text
+    leaves the permissions to the server."""
 
     # Interface list (MS-SWN 3.1.4.1)
 
     interface_list_waits: Annotated[Literal["any", "witness", "never"], "AMB-7"] = "any"
-    """What GetInterfaceList waits for. Literally until any interface is AVAILABLE; Microsoft's suite expects
-    a wait until one of *another* node is (`witness`); Samba never waits."""
+    """What GetInterfaceList waits for. By the text: until any interface is AVAILABLE (`any`). Microsoft's
+    suite expects a wait until an interface of *another* node is AVAILABLE (`witness`). Samba never waits."""
 
     empty_interface_list: Annotated[Literal["no-more-items", "success"], "AMB-8"] = "no-more-items"
-    """An empty list: ERROR_NO_MORE_ITEMS (0x103) by the text; Samba answers success with no elements."""
+    """An empty list. By the text: ERROR_NO_MORE_ITEMS (0x103). Samba: success without elements."""
 
     # Registering (MS-SWN 3.1.4.2, 3.1.4.5)
 
     net_name_ignores_case: Annotated[bool, "AMB-6"] = True
-    """NetName is a DNS or NetBIOS name, and those are compared without regard to case; the text only says
-    equal."""
+    """Whether NetName is compared without regard to case. The text only says "equal"; NetName is a DNS or
+    NetBIOS name, and these ignore case."""
 
     net_name_aliases: Annotated[bool, "AMB-6"] = True
-    """Whether the other names the cluster is configured with (its qualified name) are equal to
-    ServerGlobalName."""
+    """Whether the other configured names of the cluster (its qualified name) equal ServerGlobalName."""
 
     shares_keep_cluster_type: Annotated[bool, "AMB-37"] = True
-    """Whether the server's own enumeration of shares shows STYPE_CLUSTER_SOFS. NetrShareEnum clears that bit
-    (MS-SRVS 3.1.4.8), so that literally no share would ever count as scale-out; Windows plainly sees it."""
+    """Whether the server's own enumeration of shares shows STYPE_CLUSTER_SOFS. NetrShareEnum clears this bit
+    (MS-SRVS 3.1.4.8), so by the text no share would be scale-out. Windows does see the bit."""
 
     unknown_share: Annotated[Literal["text", "refuse", "accept"], "AMB-4"] = "text"
-    """A ShareName that does not exist. By the text ERROR_INVALID_STATE (0x139F) if there is a scale-out
-    share, else ignored; smbtorture wants it refused always; Samba accepts any."""
+    """A ShareName that does not exist. By the text: ERROR_INVALID_STATE (0x139F) if a scale-out share exists,
+    otherwise ignored. smbtorture expects an error in both cases. Samba accepts any name."""
 
     ignored_share: Annotated[Literal["stored", "dropped"], "AMB-4"] = "stored"
-    """What *ignoring* a ShareName means. The later steps of 3.1.4.5 store it and ask for share notifications
-    without condition: `stored`. `dropped` treats it as NULL."""
+    """What "ignore the ShareName" means. The later steps of 3.1.4.5 store it and require share notifications
+    without a condition: `stored`. `dropped` treats it as NULL."""
 
     address_check: Annotated[Literal["text", "always", "never"], "AMB-5"] = "text"
-    """When an IpAddress unknown to the interface list is refused with ERROR_INVALID_STATE (0x139F). Text:
-    Register if any share is scale-out, RegisterEx if the named share is. Samba: always."""
+    """When an IpAddress that is not in the interface list returns ERROR_INVALID_STATE (0x139F). By the text:
+    in Register if any share is scale-out, in RegisterEx if the named share is scale-out. Samba: always."""
 
     register_without_shares: Annotated[Literal["invalid-state", "accept"], "AMB-31"] = "invalid-state"
-    """Register (opnum 1) when the enumeration of shares fails. The text is silent; Microsoft has said that
-    Windows returns ERROR_INVALID_STATE (0x139F), as 3.1.4.5 prescribes for RegisterEx."""
+    """Register (opnum 1) when the enumeration of shares fails. The text is silent. Microsoft has stated that
+    Windows returns ERROR_INVALID_STATE (0x139F), as 3.1.4.5 requires for RegisterEx."""
 
     empty_strings: Annotated[Literal["text", "refuse"], "AMB-29"] = "text"
-    """Empty NetName, IpAddress or ClientComputerName. Only NULL is mentioned, so by the text an empty string
-    is compared like any other; `refuse` answers ERROR_INVALID_PARAMETER (0x57)."""
+    """Empty NetName, IpAddress or ClientComputerName. The text mentions only NULL, so an empty string is
+    compared like any other. `refuse` returns ERROR_INVALID_PARAMETER (0x57)."""
 
     undefined_flags: Annotated[Literal["accept", "refuse"], "AMB-26"] = "accept"
-    """Undefined bits in Flags of RegisterEx: looked over, or refused with ERROR_INVALID_PARAMETER (0x57)."""
+    """Undefined bits in Flags of RegisterEx: ignored, or rejected with ERROR_INVALID_PARAMETER (0x57)."""
 
     initial_share_move: Annotated[bool, "AMB-33"] = False
-    """Whether a client that registers at an address of a node that does not own the share is told to move at
-    once. Windows does it for asymmetric shares; the text has no such event."""
+    """Whether the server notifies a client of a SHARE_MOVE at once if it registers for an address of a node
+    that does not own the share. Windows does this for asymmetric shares. The text has no event for it."""
 
     # Handles
 
     unregister_unknown: Annotated[Win32, "AMB-1"] = Win32.ERROR_INVALID_PARAMETER
-    """UnRegister of a handle without registration: 14.0 says SHOULD ERROR_INVALID_PARAMETER (0x57); revision
-    11.0, Windows Server 2012 and Samba ERROR_NOT_FOUND (0x490)."""
+    """UnRegister of a handle without registration. 14.0: SHOULD return ERROR_INVALID_PARAMETER (0x57).
+    Revision 11.0, Windows Server 2012 and Samba: ERROR_NOT_FOUND (0x490)."""
 
     unknown_handle: Annotated[Literal["result", "fault"], "AMB-2"] = "result"
-    """A handle that was never issued, belongs to another association, or is null: the method's own code, as
-    MS-SWN has it and Samba does, or the fault of an RPC runtime that keeps the handles itself (Windows):
+    """A handle that was never issued, belongs to another association, or is null. `result`: the code of the
+    method (MS-SWN, Samba). `fault`: the fault of an RPC runtime that manages the handles itself (Windows):
     nca_s_fault_context_mismatch (0x1C00001A), and 0x6EF for a null [in] handle."""
 
     handle_attributes: Annotated[int, "AMB-34"] = 0
     """The first four octets of every context handle: 0 in Windows, 1 in Samba."""
 
     handles_bound_to_user: bool = False
-    """Whether a handle works only for the user who made it (Samba). No text says so: another user of the same
-    association may use it."""
+    """Whether only the user who registered can use the handle (Samba). No text requires it: another user of
+    the same association can use the handle."""
 
     rundown: Annotated[Literal["association", "connection"], "AMB-28"] = "association"
-    """What takes a registration along: the end of the last connection of its association (MS-RPCE 3.3.3.2.1),
-    or, as 3.1.6.5 can be read, the end of the very connection that registered."""
+    """What ends a registration: the end of the last connection of its association (MS-RPCE 3.3.3.2.1), or, a
+    possible reading of 3.1.6.5, the end of the connection that registered."""
 
     # AsyncNotify (MS-SWN 3.1.4.4)
 
     share_and_ip_end_wait: Annotated[bool, "AMB-17"] = True
-    """Whether share moves and IP changes end the wait. The waiting sentence names changes and client moves
-    only, while 3.1.6.3 and 3.1.6.4 awaken the caller; False delivers them only along with another event."""
+    """Whether share moves and IP changes complete a waiting call. The sentence about waiting mentions only
+    changes and client moves, but 3.1.6.3 and 3.1.6.4 awaken the caller. False: they are sent only after a
+    change or a client move."""
 
     pending_order: Annotated[tuple[PendingKind, ...], "AMB-18"] = (
         "change",
@@ -211,86 +210,91 @@ class Options:
         "share-move",
         "ip-change",
     )
-    """Which kind goes first when several are pending: the order of the paragraphs of 3.1.4.4, which is
-    Samba's."""
+    """The order of the kinds when several are pending. The default is the order of the paragraphs of 3.1.4.4,
+    which Samba has too."""
 
     several_kinds: Annotated[Literal["one-each", "last-overwrites"], "AMB-18"] = "one-each"
-    """Several kinds pending at once: one kind per response and the rest kept; or, as the paragraphs literally
-    follow one another, the last one overwrites the response and all are gone."""
+    """Several kinds pending at once. `one-each`: one kind per response, the others stay pending.
+    `last-overwrites`: by the literal sequence of the paragraphs, the last kind overwrites the response and no
+    kind stays pending."""
 
     unknown_state: Annotated[Literal["available", "unknown"], "AMB-13"] = "available"
-    """ChangeType for the state UNKNOWN: literally everything but UNAVAILABLE is AVAILABLE (1); Samba sends
-    0."""
+    """ChangeType for the state UNKNOWN. By the text every state except UNAVAILABLE is AVAILABLE (1). Samba
+    sends 0."""
 
     resource_name: Annotated[Literal["group", "net-name", "address"], "AMB-11"] = "group"
     """ResourceName of a change: the InterfaceGroupName (3.1.6.1), the registered NetName in upper case
     (example 4.1), or the registered IpAddress (Samba)."""
 
     address_states: Annotated[Literal["client-move", "all", "none"], "AMB-15"] = "client-move"
-    """Which address lists carry IPADDR_ONLINE or IPADDR_OFFLINE: the text demands it for client moves and
-    does not mention it for the others; Samba sets it on share moves, too, Microsoft's suite expects it on
-    neither move. A server of version 1 never sets them (2.2.2.1)."""
+    """Which address lists have IPADDR_ONLINE or IPADDR_OFFLINE. The text requires it for client moves and
+    does not mention the other kinds. Samba sets it on share moves too. Microsoft's suite expects it on
+    neither move. A server of version 1 never sets it (2.2.2.1)."""
 
     dual_stack: Annotated[Literal["two-entries", "one-entry"], "AMB-16"] = "two-entries"
-    """An interface with both families in an address list: 2.2.2.1 forbids IPADDR_V4 with IPADDR_V6, 3.1.4.4
-    sets both. Two entries satisfy either."""
+    """An interface with both address families in an address list. 2.2.2.1 forbids IPADDR_V4 with IPADDR_V6,
+    but 3.1.4.4 sets both. Two entries satisfy both sections."""
 
     destination_forms: Annotated[Literal["any", "group"], "AMB-19"] = "any"
-    """What a destination may be when its addresses are looked up. 3.1.6.2 allows group name, address and host
-    name, 3.1.4.4 compares with group names only, which leaves the list empty for the two others (`group`)."""
+    """The forms of a destination. 3.1.6.2 allows group name, address and host name (`any`). 3.1.4.4 compares
+    only with group names, so for the other two forms the list is empty (`group`)."""
 
     destination_states: Annotated[Literal["all", "available"], "AMB-19"] = "all"
-    """Which interfaces of the destination are listed. The text says available ones, and in the next sentence
-    marks UNAVAILABLE ones as IPADDR_OFFLINE, so it cannot mean their State."""
+    """Which interfaces of the destination are listed. The text says available ones. Its next sentence marks
+    UNAVAILABLE ones as IPADDR_OFFLINE, so it cannot mean their State."""
 
     lost_destination: Annotated[Literal["empty-list", "null-response"], "AMB-19"] = "empty-list"
-    """A destination that matches nothing at delivery: a list without entries, or success without response
-    (Samba)."""
+    """A destination that matches no interface when it is sent: a list without entries, or success with a NULL
+    response (Samba)."""
 
     several_calls: Annotated[Literal["first-in-first-out", "all"], "AMB-20"] = "first-in-first-out"
-    """Several AsyncNotify outstanding on one registration: each event answers the oldest call (Samba), or
-    all."""
+    """Several outstanding AsyncNotify calls on one registration: an event completes the oldest call (Samba),
+    or all of them."""
 
     unregister_ends_calls: Annotated[Win32, "AMB-20"] = Win32.ERROR_NOT_FOUND
-    """How an AsyncNotify ends whose registration is removed under it: ERROR_NOT_FOUND (0x490), as Samba
-    does."""
+    """The code that completes an outstanding AsyncNotify when its registration is removed: ERROR_NOT_FOUND
+    (0x490), as in Samba."""
 
     honour_cancel: bool = True
-    """Whether co_cancel ends an outstanding call with nca_s_fault_cancel (0x1C00000D); a server may ignore
-    it."""
+    """Whether co_cancel completes an outstanding call with nca_s_fault_cancel (0x1C00000D). A server is
+    allowed to ignore co_cancel."""
 
     # Events (MS-SWN 3.1.6)
 
     change_concerns: Annotated[Literal["name-and-address", "group-and-address", "address"], "AMB-12"] = (
         "name-and-address"
     )
-    """Which registrations an interface event concerns: those of the network name and address (14.0), those
-    whose NetName is the group name and whose address matches (11.0), or all of the address (Samba)."""
+    """Which registrations an interface event affects: NetName and IpAddress match (14.0); NetName equals the
+    group name and IpAddress matches (11.0); or only IpAddress matches (Samba)."""
 
     repeated_state: Literal["announce", "suppress"] = "announce"
-    """An event that announces the state an interface already has. The text queues every announcement."""
+    """An event with the state that the interface already has. By the text every event queues a change
+    (`announce`)."""
 
-    aliases_told_once: Annotated[bool, "AMB-32"] = False
-    """Whether a client registered under several names of the cluster is told of a change only once (note
-    8)."""
+    aliases_notified_once: Annotated[bool, "AMB-32"] = False
+    """Whether a client that registered with several names of the cluster is notified of a change only once
+    (note 8)."""
 
     client_name_ignores_case: bool = True
-    """How events find a client by name; no rule is given, and host names ignore case."""
+    """Whether events compare client names without regard to case. MS-SWN has no rule; host names ignore
+    case."""
 
     share_name_ignores_case: bool = True
-    """How events find a share by name; no rule is given, and share names ignore case."""
+    """Whether share names are compared without regard to case. MS-SWN has no rule; share names ignore
+    case."""
 
     ip_change_causes: tuple[AddressCause, ...] = ("added", "removed", "enabled", "disabled")
-    """Which local events are told as IP_CHANGE. The title of 3.1.6.4 names these four."""
+    """Which local events cause an IP_CHANGE notification. The title of 3.1.6.4 lists these four."""
 
     def __post_init__(self) -> None:
         for name in ("time_scale", "scan_interval", "unused_timeout", "keepalive_unit"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise OptionError(f"{name} has to be more than 0 and finite, and is {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise OptionError(f"{name} must be greater than 0 and finite, not {value!r}")
 
     @classmethod
-    def settled(cls) -> dict[str, tuple[str, ...]]:
-        """The fields that settle each ambiguity, by its catalogue id."""
+    def fields_by_ambiguity(cls) -> dict[str, tuple[str, ...]]:
+        """Return the names of the fields that decide each ambiguity, by catalogue id."""
         found: dict[str, tuple[str, ...]] = {}
         for name, hint in get_type_hints(cls, include_extras=True).items():
             for ambiguity in getattr(hint, "__metadata__", ()):
@@ -299,10 +303,13 @@ class Options:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> Options:
-        """Options from plain values, as TOML or JSON has them; codes and levels may be given by name.
+        """Make options from plain values of TOML or JSON. Codes and levels are names or numbers.
+
+        Args:
+            settings: values by option name; `-` and `_` are the same.
 
         Raises:
-            OptionError: an unknown name, or a value of the wrong kind; says what is allowed.
+            OptionError: a name is unknown, or a value has the wrong type.
         """
         hints = get_type_hints(cls)
         known = {entry.name for entry in dataclasses.fields(cls)}
@@ -310,12 +317,12 @@ class Options:
         for key, value in settings.items():
             name = key.replace("-", "_")
             if name not in known:
-                raise OptionError(f"no option is called {key!r}; known are: {', '.join(sorted(known))}")
+                raise OptionError(f"unknown option {key!r}; known: {', '.join(sorted(known))}")
             values[name] = _value_of(hints[name], value, name)
         return cls(**values)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The options as plain values; `from_mapping` reads them back."""
+        """Return the options as plain values. `from_mapping` is the inverse."""
         plain: dict[str, Any] = {}
         for entry in dataclasses.fields(self):
             value = getattr(self, entry.name)
@@ -326,7 +333,7 @@ class Options:
 
 
 def _value_of(kind: Any, value: Any, name: str) -> Any:
-    """`value` as the declared type of the option `name`; the declared types are few, and all stand above."""
+    """Convert `value` to `kind`, the declared type of the option `name`. Handles the types used above."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         if value is None:
@@ -334,17 +341,17 @@ def _value_of(kind: Any, value: Any, name: str) -> Any:
         return _value_of(next(arm for arm in get_args(kind) if arm is not type(None)), value, name)
     if origin is Literal:
         if value not in get_args(kind):
-            raise OptionError(f"{name} can be {', '.join(map(str, get_args(kind)))}, not {value!r}")
+            raise OptionError(f"{name} must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}")
         return value
     if origin is tuple:
         if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise OptionError(f"{name} has to be a list, and is {value!r}")
+            raise OptionError(f"{name} must be a list, not {value!r}")
         return tuple(_value_of(get_args(kind)[0], item, name) for item in value)
     if issubclass(kind, Enum):
         return _member_of(kind, value, name)
     right = isinstance(value, int | float) if kind is float else isinstance(value, kind)
     if not right or (isinstance(value, bool) and kind is not bool):
-        raise OptionError(f"{name} has to be of type {kind.__name__}, and is {value!r}")
+        raise OptionError(f"{name} must be of type {kind.__name__}, not {value!r}")
     return kind(value)
 
 
@@ -352,4 +359,4 @@ def _member_of(kind: type[Enum], value: Any, name: str) -> Enum:
     try:
         return kind[value] if isinstance(value, str) else kind(value)
     except (KeyError, ValueError):
-        raise OptionError(f"{name} has to be the name or value of a {kind.__name__}, not {value!r}") from None
+        raise OptionError(f"{name} must be the name or value of a {kind.__name__}, not {value!r}") from None

@@ -1,4 +1,4 @@
-"""Who is let in: the checks of Register and RegisterEx, in their order (MS-SWN 3.1.4.2, 3.1.4.5)."""
+"""The checks of Register and RegisterEx, in their order (MS-SWN 3.1.4.2, 3.1.4.5)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class RegistrationChecks:
-    """Judges requests to register; each method returns the code to refuse with, or ERROR_SUCCESS.
+    """Checks requests to register. A method that checks returns an error code or ERROR_SUCCESS.
 
     Args:
-        net_names: what NetName is compared with.
+        net_names: the names that NetName is compared with.
         shares: the shares of the cluster.
-        interfaces: InterfaceList, where IpAddress is looked for.
+        interfaces: InterfaceList, in which IpAddress is looked up.
         options: the choices of this server.
     """
 
@@ -34,12 +34,12 @@ class RegistrationChecks:
         self.options = options
 
     def register(self, request: RegisterRequest) -> Win32:
-        """The verdict on WitnessrRegister."""
+        """Check a WitnessrRegister request."""
         if request.version != ProtocolVersion.V1:
             return Win32.ERROR_REVISION_MISMATCH
-        verdict = self.names(request)
-        if verdict:
-            return verdict
+        error = self.names(request)
+        if error:
+            return error
         try:
             shares = self.shares.enumerate()
         except EnumerationError:
@@ -49,18 +49,18 @@ class RegistrationChecks:
         return self.address(request.ip_address, must_exist=any(map(self.scale_out, shares)))
 
     def register_ex(self, request: RegisterExRequest) -> Win32:
-        """The verdict on WitnessrRegisterEx."""
+        """Check a WitnessrRegisterEx request."""
         if request.version != ProtocolVersion.V2:
             return Win32.ERROR_REVISION_MISMATCH
-        verdict = self.names(request)
-        if verdict:
-            return verdict
+        error = self.names(request)
+        if error:
+            return error
         if self.options.undefined_flags == "refuse" and request.flags & ~int(RegisterFlags.IP_NOTIFICATION):
             return Win32.ERROR_INVALID_PARAMETER
         return self.share(request.share_name, request.ip_address)
 
     def names(self, request: RegisterRequest | RegisterExRequest) -> Win32:
-        """The checks that both methods share: nothing is NULL, and NetName is ours."""
+        """Check what both methods check: no name is NULL, and NetName is a name of the cluster."""
         given = (request.net_name, request.ip_address, request.client_computer_name)
         if None in given:
             return Win32.ERROR_INVALID_PARAMETER
@@ -77,7 +77,7 @@ class RegistrationChecks:
         )
 
     def share(self, share_name: str | None, ip_address: str | None) -> Win32:
-        """The check of ShareName and, if the share is scale-out, of IpAddress (RegisterEx only)."""
+        """Check ShareName and, if the share is scale-out, IpAddress (RegisterEx only)."""
         if share_name is None:
             return self.address(ip_address, must_exist=False)
         shares = self.visible_shares()
@@ -94,7 +94,12 @@ class RegistrationChecks:
         return self.address(ip_address, must_exist=named is not None and self.scale_out(named))
 
     def address(self, ip_address: str | None, *, must_exist: bool) -> Win32:
-        """The check of IpAddress against InterfaceList (AMB-5)."""
+        """Check IpAddress against InterfaceList (AMB-5).
+
+        Args:
+            ip_address: IpAddress.
+            must_exist: whether MS-SWN requires the address to be in the list.
+        """
         if self.options.address_check != "text":
             must_exist = self.options.address_check == "always"
         if must_exist and self.interfaces.by_address(ip_address or "") is None:
@@ -102,22 +107,22 @@ class RegistrationChecks:
         return Win32.ERROR_SUCCESS
 
     def visible_shares(self) -> tuple[Share, ...]:
-        """The shares, none of which can be seen if the enumeration fails."""
+        """Return the shares, or no shares if the enumeration fails."""
         try:
             return self.shares.enumerate()
         except EnumerationError:
             return ()
 
     def scale_out(self, share: Share) -> bool:
-        """Whether the server sees that a share is STYPE_CLUSTER_SOFS (AMB-37)."""
+        """Whether a share is STYPE_CLUSTER_SOFS to the server (AMB-37)."""
         return share.scale_out and self.options.shares_keep_cluster_type
 
     def ignores_shares(self, shares: tuple[Share, ...]) -> bool:
-        """Whether ShareName does not matter, since no share is scale-out (3.1.4.5)."""
+        """Whether ShareName is ignored, because no share is scale-out (3.1.4.5)."""
         return not any(map(self.scale_out, shares))
 
     def share_to_watch(self, share_name: str | None) -> str | None:
-        """The ShareName that an admitted registration keeps (AMB-4)."""
+        """Return the ShareName to store in an accepted registration (AMB-4)."""
         if share_name is None or self.options.ignored_share == "stored":
             return share_name
         return None if self.ignores_shares(self.visible_shares()) else share_name

@@ -1,6 +1,6 @@
-"""WitnessRegistrationList: who asked to be told, and what is pending for them (MS-SWN 3.1.1.3).
+"""WitnessRegistrationList: the registrations and their pending items (MS-SWN 3.1.1.3).
 
-Plain state and look-ups; the rules that change it are in `methods` and `service`.
+This module has state and look-ups only. The rules that change the state are in `methods` and `service`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who makes a call.
+    """The caller of a method; the caller that registered is the owner of the registration.
 
     Attributes:
-        association: the association group of the caller's connection; its handles live and die with it.
-        connection: the connection that carries the call.
-        principal: the user, or None for nobody in particular.
+        association: the association group of the connection. Its end closes the handles.
+        connection: the connection of the call.
+        principal: the authenticated user, or None.
     """
 
     association: Hashable
@@ -36,7 +36,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class WaitingCall:
-    """One call that has not been answered; `since` is the time of its receipt."""
+    """An outstanding call; `since` is the time of its receipt."""
 
     token: Hashable
     owner: Owner
@@ -45,7 +45,7 @@ class WaitingCall:
 
 @dataclass(frozen=True, slots=True)
 class PendingChange:
-    """One entry of PendingChangeNotifications (MS-SWN 3.1.1.4); it keeps the state of its moment."""
+    """One entry of PendingChangeNotifications (MS-SWN 3.1.1.4). It keeps the state of the event."""
 
     resource_name: str
     new_state: InterfaceState
@@ -55,8 +55,8 @@ class PendingChange:
 class Registration:
     """One WitnessRegistration.
 
-    The three pending moves hold the destination (in 3.1.1.7 called ChangeIndication) as the administrator
-    wrote it: which addresses that means is looked up when the client is told.
+    `client_move`, `share_move` and `ip_change` hold the destination (ChangeIndication in 3.1.1.7) as the
+    administrator wrote it. Its addresses are looked up when the response is made.
     """
 
     key: ContextHandle
@@ -65,7 +65,7 @@ class Registration:
     version: int
     """WitnessClientVersion: 0x00010001 or 0x00020000."""
     client_name: str
-    """WitnessClientName, as the client wrote it, like the two names and the address below."""
+    """WitnessClientName, as the client sent it. The names and the address below are also as sent."""
     net_name: str
     ip_address: str
     share_name: str | None = None
@@ -75,9 +75,9 @@ class Registration:
     """IPNotificationRequired."""
     flags: int = 0
     timeout: int | None = None
-    """KeepAliveTimeout as the client asked for it; None in a registration of version 1."""
+    """KeepAliveTimeout as the client sent it; None in a registration of version 1."""
     keepalive: float | None = None
-    """KeepAliveTime in seconds; None where a call never times out."""
+    """KeepAliveTime in seconds; None if a call never times out."""
     last_use: float = 0.0
     """LastUseTime."""
     changes: deque[PendingChange] = field(default_factory=deque)
@@ -85,11 +85,11 @@ class Registration:
     share_move: str | None = None
     ip_change: str | None = None
     forced: deque[AsyncNotifyResponse] = field(default_factory=deque)
-    """Whole responses that an administrator put in front of everything else."""
+    """Complete responses set by an administrator. They are sent before all pending items."""
     waiting: deque[WaitingCall] = field(default_factory=deque)
     """Outstanding AsyncNotify calls, oldest first."""
     drop_at: float | None = None
-    """When the server will drop it by its own decision (AMB-30)."""
+    """The time at which the server removes the registration (AMB-30)."""
 
     @property
     def is_async_notify_registered(self) -> bool:
@@ -97,7 +97,7 @@ class Registration:
         return bool(self.waiting)
 
     def pending_kinds(self) -> frozenset[PendingKind]:
-        """The kinds of notification that are pending."""
+        """Return the kinds of notification that are pending."""
         kinds: dict[PendingKind, object] = {
             "change": self.changes or None,
             "client-move": self.client_move,
@@ -106,8 +106,8 @@ class Registration:
         }
         return frozenset(kind for kind, pending in kinds.items() if pending is not None)
 
-    def forget(self, kind: PendingKind) -> None:
-        """Take a kind off the pending ones, because it has been told."""
+    def clear_pending(self, kind: PendingKind) -> None:
+        """Clear one pending kind, because the server has sent it."""
         match kind:
             case "change":
                 self.changes.clear()
@@ -121,12 +121,16 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which registrations an administrator means; what is None does not matter.
+    """Selects registrations. An attribute that is None matches every registration.
 
-    The events of MS-SWN 3.1.6.2 to 3.1.6.4 select by client name (and share); the rest is there because tools
-    that move clients, such as `net witness`, can be that precise.
+    The events of MS-SWN 3.1.6.2 to 3.1.6.4 select by client name and share name. The other attributes exist
+    because administration tools such as `net witness` select by them.
 
     Attributes:
+        client_name: ClientComputerName.
+        share_name: ShareName.
+        net_name: NetName.
+        ip_address: IpAddress, in any textual form.
         key: the UUID of the context handle as text.
     """
 
@@ -137,22 +141,24 @@ class Selection:
     key: str | None = None
 
     def matches(self, registration: Registration, options: Options) -> bool:
-        """Whether it selects `registration`, names compared as the options say."""
+        """Whether it selects `registration`. The options choose how names are compared."""
         return (
-            _agrees(self.client_name, registration.client_name, ignore_case=options.client_name_ignores_case)
-            and _agrees(self.share_name, registration.share_name, ignore_case=options.share_name_ignores_case)
-            and _agrees(self.net_name, registration.net_name, ignore_case=True)
-            and _agrees(self.key, str(registration.key.uuid), ignore_case=True)
+            _equal(self.client_name, registration.client_name, ignore_case=options.client_name_ignores_case)
+            and _equal(self.share_name, registration.share_name, ignore_case=options.share_name_ignores_case)
+            and _equal(self.net_name, registration.net_name, ignore_case=True)
+            and _equal(self.key, str(registration.key.uuid), ignore_case=True)
             and (self.ip_address is None or same_address_text(self.ip_address, registration.ip_address))
         )
 
 
-def _agrees(wanted: str | None, found: str | None, *, ignore_case: bool) -> bool:
-    return wanted is None or (found is not None and same_name(wanted, found, ignore_case=ignore_case))
+def _equal(selected: str | None, registered: str | None, *, ignore_case: bool) -> bool:
+    if selected is None:
+        return True
+    return registered is not None and same_name(selected, registered, ignore_case=ignore_case)
 
 
 class RegistrationList:
-    """The registrations of one server, in the order in which they were made."""
+    """The registrations of one server, oldest first."""
 
     def __init__(self) -> None:
         self._by_key: dict[ContextHandle, Registration] = {}
@@ -162,7 +168,7 @@ class RegistrationList:
         return len(self._by_key)
 
     def __iter__(self) -> Iterator[Registration]:
-        """All of them; the list may change meanwhile."""
+        """Iterate over a copy, so that the list can change during the iteration."""
         return iter(tuple(self._by_key.values()))
 
     def add(self, registration: Registration) -> None:
@@ -171,21 +177,21 @@ class RegistrationList:
         self._by_association.setdefault(registration.owner.association, {})[registration.key] = registration
 
     def find(self, key: ContextHandle) -> Registration | None:
-        """The registration with this RegistrationKey, all 20 octets compared."""
+        """Return the registration with this RegistrationKey, or None. Compares all 20 octets."""
         return self._by_key.get(key)
 
     def remove(self, registration: Registration) -> None:
-        """Remove a registration of the list."""
+        """Remove a registration that is in the list."""
         del self._by_key[registration.key]
-        mates = self._by_association[registration.owner.association]
-        del mates[registration.key]
-        if not mates:
+        same_association = self._by_association[registration.owner.association]
+        del same_association[registration.key]
+        if not same_association:
             del self._by_association[registration.owner.association]
 
     def of(self, association: Hashable) -> list[Registration]:
-        """Those of one association; they alone can have calls of that association waiting."""
+        """Return the registrations of one association. Only these have waiting calls of the association."""
         return list(self._by_association.get(association, {}).values())
 
     def where(self, matches: Callable[[Registration], bool]) -> list[Registration]:
-        """Those for which `matches` holds."""
+        """Return the registrations for which `matches` returns True."""
         return [registration for registration in self if matches(registration)]

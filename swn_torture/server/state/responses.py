@@ -1,4 +1,4 @@
-"""What an AsyncNotify is answered with, and what that takes off the pending items (MS-SWN 3.1.4.4)."""
+"""The responses of AsyncNotify, made from the pending items of a registration (MS-SWN 3.1.4.4)."""
 
 from __future__ import annotations
 
@@ -32,21 +32,23 @@ _MOVES: dict[PendingKind, MessageType] = {
 
 @dataclass(frozen=True, slots=True)
 class QueuedNotification:
-    """A response that is ready to go.
+    """A response to send.
 
     Attributes:
-        sends_away: whether it tells the client that its address is gone or that it shall move (AMB-30).
+        response: the response.
+        makes_client_leave: whether it reports UNAVAILABLE or a client move. A server can remove the
+            registration after it (AMB-30).
     """
 
     response: AsyncNotifyResponse
-    sends_away: bool = False
+    makes_client_leave: bool = False
 
 
 class Responder:
-    """Turns what is pending for a registration into responses.
+    """Makes responses from the pending items of a registration.
 
     Args:
-        interfaces: where destinations are looked up, at the moment of telling.
+        interfaces: InterfaceList. Destinations are looked up in it when the response is made.
         options: the choices of this server.
     """
 
@@ -54,20 +56,20 @@ class Responder:
         self.interfaces = interfaces
         self.options = options
 
-    def take(self, registration: Registration) -> QueuedNotification | None:
-        """The next response for a registration, whose items are pending no longer; None if it has to wait."""
+    def take_next(self, registration: Registration) -> QueuedNotification | None:
+        """Return the next response of a registration and clear its items; None if the call has to wait."""
         if registration.forced:
             return QueuedNotification(registration.forced.popleft())
         kinds = self.deliverable(registration)
         if not kinds:
             return None
         if self.options.several_kinds == "last-overwrites":
-            tellings = [self.tell(registration, kind) for kind in kinds]
-            return tellings[-1]
-        return self.tell(registration, kinds[0])
+            notifications = [self.take_kind(registration, kind) for kind in kinds]
+            return notifications[-1]
+        return self.take_kind(registration, kinds[0])
 
     def deliverable(self, registration: Registration) -> list[PendingKind]:
-        """The pending kinds that may be told now, in the order in which they are told."""
+        """Return the pending kinds that can be sent now, in the order of sending."""
         pending = registration.pending_kinds()
         both_v2 = self.options.version == registration.version == ProtocolVersion.V2
         if not both_v2:
@@ -76,13 +78,13 @@ class Responder:
             return []
         return [kind for kind in self.options.pending_order if kind in pending]
 
-    def tell(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
-        """The response for one pending kind, which is pending no longer."""
+    def take_kind(self, registration: Registration, kind: PendingKind) -> QueuedNotification:
+        """Return the response of one pending kind and clear this kind."""
         if kind == "change":
             changes = tuple(registration.changes)
             queued = QueuedNotification(
                 AsyncNotifyResponse(self.resource_changes(changes), Win32.ERROR_SUCCESS),
-                sends_away=any(change.new_state is InterfaceState.UNAVAILABLE for change in changes),
+                makes_client_leave=any(change.new_state is InterfaceState.UNAVAILABLE for change in changes),
             )
         else:
             destination = {
@@ -92,19 +94,19 @@ class Responder:
             }[kind]
             queued = QueuedNotification(
                 AsyncNotifyResponse(self.addresses(kind, destination or ""), Win32.ERROR_SUCCESS),
-                sends_away=kind == "client-move",
+                makes_client_leave=kind == "client-move",
             )
-        registration.forget(kind)
+        registration.clear_pending(kind)
         return queued
 
     def resource_changes(self, changes: Iterable[PendingChange]) -> RespAsyncNotify:
-        """RESOURCE_CHANGE_NOTIFICATION: one structure for each change, oldest first."""
+        """Return RESOURCE_CHANGE_NOTIFICATION: one structure for each change, oldest first."""
         return RespAsyncNotify.of(
             *(ResourceChange(self.change_type(c.new_state), c.resource_name) for c in changes)
         )
 
     def change_type(self, state: InterfaceState) -> ChangeType:
-        """ChangeType for a new state; UNKNOWN counts as AVAILABLE by the text (AMB-13)."""
+        """Return the ChangeType of a new state. By the text UNKNOWN gives AVAILABLE (AMB-13)."""
         if state is InterfaceState.UNAVAILABLE:
             return ChangeType.UNAVAILABLE
         if state is InterfaceState.UNKNOWN and self.options.unknown_state == "unknown":
@@ -112,7 +114,7 @@ class Responder:
         return ChangeType.AVAILABLE
 
     def addresses(self, kind: PendingKind, destination: str) -> RespAsyncNotify | None:
-        """One IPADDR_INFO_LIST with the addresses of a destination, or None for nothing to say (AMB-19)."""
+        """Return one IPADDR_INFO_LIST of a destination, or None for a NULL response (AMB-19)."""
         interfaces = self.destination(destination)
         if not interfaces and self.options.lost_destination == "null-response":
             return None
@@ -120,7 +122,7 @@ class Responder:
         return RespAsyncNotify.of(IpAddrInfoList(tuple(entries)), message_type=_MOVES[kind])
 
     def destination(self, name: str) -> tuple[Interface, ...]:
-        """The interfaces that are listed for a destination (AMB-19)."""
+        """Return the interfaces to list for a destination (AMB-19)."""
         table, options = self.interfaces, self.options
         found = table.group(name) if options.destination_forms == "group" else table.destination(name)
         if options.destination_states == "available":
@@ -128,7 +130,7 @@ class Responder:
         return found
 
     def entries(self, kind: PendingKind, interface: Interface) -> list[IpAddrInfo]:
-        """IPADDR_INFO for an interface: one for each family it has (AMB-16)."""
+        """Return the IPADDR_INFO entries of an interface: one for each address family (AMB-16)."""
         state = self.address_state(kind, interface.state)
         if interface.ipv4 and interface.ipv6 and self.options.dual_stack == "one-entry":
             flags = AddressFlags.V4 | AddressFlags.V6 | state
@@ -141,9 +143,9 @@ class Responder:
         return entries
 
     def address_state(self, kind: PendingKind, state: InterfaceState) -> AddressFlags:
-        """IPADDR_ONLINE or IPADDR_OFFLINE where it belongs (AMB-15); version 1 has neither (2.2.2.1)."""
-        says = self.options.address_states in {"all", kind}
-        if not says or self.options.version != ProtocolVersion.V2:
+        """Return IPADDR_ONLINE, IPADDR_OFFLINE or 0 (AMB-15). Version 1 has neither flag (2.2.2.1)."""
+        included = self.options.address_states in {"all", kind}
+        if not included or self.options.version != ProtocolVersion.V2:
             return AddressFlags(0)
         return {
             InterfaceState.AVAILABLE: AddressFlags.ONLINE,

@@ -1,15 +1,15 @@
-"""One node's witness server: the methods, the timers and the events of MS-SWN 3.1, without any I/O.
+"""The witness server of one node: methods, timers and events of MS-SWN 3.1, without I/O.
 
-The law in short::
+Entry points::
 
     calls  (3.1.4)   handle(token, owner, request)            methods.py
-    timers (3.1.5)   tick(), due at next_deadline()           here
+    timers (3.1.5)   tick(), due at next_deadline()           service.py
     events (3.1.6)   interface_event(), client_move(),
                      share_move(), ip_change(),
-                     disconnected(), rundown()                here
+                     disconnected(), rundown()                service.py
 
-Each returns the replies that are due now, in the order in which they have to be sent. Whoever owns the
-service sends them and calls `tick` in time.
+Each returns the replies to send now, in order. The user of this class sends them and calls `tick` when it is
+due.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class WitnessService(WitnessMethods):
     # Timers (3.1.5)
 
     def next_deadline(self) -> float | None:
-        """When `tick` is due, by the service's clock; None while there is nothing that could expire.
+        """Return the time of the next scan by the service's clock; None if nothing can expire.
 
-        Both timers of 3.1.2 run at one period, so that this is the time of the next scan.
+        Both timers of 3.1.2 have the same period, so one scan serves both.
         """
         if not self.is_v2 or not len(self.registrations):
             self._next_scan = None
@@ -50,7 +50,7 @@ class WitnessService(WitnessMethods):
         return self._next_scan
 
     def tick(self) -> list[Reply]:
-        """Scan the registrations if it is time to (3.1.5.1, 3.1.5.2)."""
+        """Scan the registrations if the scan is due (3.1.5.1, 3.1.5.2)."""
         due = self.next_deadline()
         now = self.clock()
         if due is None or now < due:
@@ -64,7 +64,7 @@ class WitnessService(WitnessMethods):
         return replies
 
     def expire_calls(self, registration: Registration, now: float) -> list[Reply]:
-        """AsyncNotify Pending Timer: fail the calls that have waited longer than KeepAliveTime."""
+        """AsyncNotify Pending Timer: complete calls older than KeepAliveTime with ERROR_TIMEOUT (0x5B4)."""
         keepalive = registration.keepalive
         if keepalive is None:
             return []
@@ -76,7 +76,7 @@ class WitnessService(WitnessMethods):
         return [Reply(call.token, AsyncNotifyResponse(None, Win32.ERROR_TIMEOUT)) for call in expired]
 
     def is_unused(self, registration: Registration, now: float) -> bool:
-        """Unused Registration Timer: nothing outstanding, and idle for longer than the time-out."""
+        """Unused Registration Timer: whether no call is outstanding and LastUseTime is too old."""
         waits = registration.is_async_notify_registered
         if registration.version == ProtocolVersion.V1:
             if self.options.v1_timers == "none":
@@ -85,7 +85,7 @@ class WitnessService(WitnessMethods):
         return not waits and registration.last_use + self.options.unused_timeout < now
 
     def is_due_to_drop(self, registration: Registration, now: float) -> bool:
-        """Whether the server has decided to drop it by now (AMB-30)."""
+        """Whether the time to remove the registration has come (AMB-30)."""
         return registration.drop_at is not None and registration.drop_at <= now
 
     # Interfaces (3.1.6.1)
@@ -100,15 +100,15 @@ class WitnessService(WitnessMethods):
         net_name: str | None = None,
         node: str | None = None,
     ) -> list[Reply]:
-        """An interface is enabled or disabled, or a new one has come.
+        """Process an event: an interface is enabled or disabled, or a new interface exists.
 
         Args:
             group_name: InterfaceGroupName.
-            state: the state it has now.
-            ipv4: its IPv4 address, if the event is about that.
-            ipv6: its IPv6 address, if the event is about that.
-            net_name: the network name concerned; None is ServerGlobalName.
-            node: the node that hosts a new interface; None is the one of the group's name.
+            state: the new state.
+            ipv4: the IPv4 address of the event, if any.
+            ipv6: the IPv6 address of the event, if any.
+            net_name: the network name of the event; None is ServerGlobalName.
+            node: the node that hosts a new interface; None is the node named as the group.
         """
         interface = self.interfaces.find(group_name, ipv4, ipv6)
         if interface is None:
@@ -130,35 +130,35 @@ class WitnessService(WitnessMethods):
         state: InterfaceState,
         net_name: str,
     ) -> None:
-        """Add a change entry to every registration that is concerned."""
-        for registration in self.concerned(interface, addresses, net_name):
+        """Add a change entry to every affected registration."""
+        for registration in self.affected(interface, addresses, net_name):
             registration.changes.append(PendingChange(self.resource_name(registration, interface), state))
 
-    def concerned(
+    def affected(
         self, interface: Interface, addresses: tuple[IPv4Address | None, IPv6Address | None], net_name: str
     ) -> list[Registration]:
-        """The registrations that hear of a change of an interface (AMB-12, AMB-32)."""
+        """Return the registrations to notify of a change of an interface (AMB-12, AMB-32)."""
         found = self.registrations.where(
             lambda r: self.name_matches(r, interface, net_name) and same_address(r.ip_address, *addresses)
         )
-        if self.options.aliases_told_once:
+        if self.options.aliases_notified_once:
             first_of = {(r.client_name.casefold(), r.owner.association): r for r in reversed(found)}
             found = [r for r in found if r in first_of.values()]
         return found
 
     def name_matches(self, registration: Registration, interface: Interface, net_name: str) -> bool:
-        """Whether a registration is about the name of an interface event (AMB-12)."""
+        """Whether the NetName of a registration matches an interface event (AMB-12)."""
         match self.options.change_concerns:
             case "name-and-address":
-                ours = self._registration_checks.is_our_name
-                return ours(net_name) and ours(registration.net_name)
+                is_our_name = self.checks.is_our_name
+                return is_our_name(net_name) and is_our_name(registration.net_name)
             case "group-and-address":
                 return same_name(registration.net_name, interface.group_name, ignore_case=True)
             case "address":
                 return True
 
     def resource_name(self, registration: Registration, interface: Interface) -> str:
-        """ResourceName of a change (AMB-11)."""
+        """Return the ResourceName of a change (AMB-11)."""
         return {
             "group": interface.group_name,
             "net-name": registration.net_name.upper(),
@@ -166,10 +166,9 @@ class WitnessService(WitnessMethods):
         }[self.options.resource_name]
 
     def address_removed(self, group_name: str, address: IPv4Address | IPv6Address) -> list[Reply]:
-        """An address is gone from the configuration, and its interface if that had no other.
+        """Process the removal of an address; its last address removes the interface.
 
-        The text has no such event. What is gone is not available, so that those who registered for the
-        address are told just that.
+        MS-SWN has no event for it. The registrations for the address are notified of UNAVAILABLE.
         """
         ipv4 = address if isinstance(address, IPv4Address) else None
         ipv6 = address if isinstance(address, IPv6Address) else None
@@ -182,52 +181,62 @@ class WitnessService(WitnessMethods):
     # Moves and address changes (3.1.6.2 to 3.1.6.4)
 
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
-        """A client shall move to another resource: an interface group, an address or a host."""
+        """Process an event: a client is to move to an interface group, an address or a host (3.1.6.2)."""
         for registration in self.selected(selection):
             registration.client_move = destination
         return self.wake()
 
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
-        """A share is owned by another resource. Only for version 2; the selection has to name the share."""
+        """Process an event: a share moved to another resource (3.1.6.3). Ignored in version 1.
+
+        The selection must contain the share name.
+        """
         if self.is_v2:
             for registration in self.selected(selection, lambda r: r.share_notifications):
                 registration.share_move = destination
         return self.wake()
 
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:
-        """An address was added, removed, enabled or disabled at a resource. Only for version 2."""
+        """Process an event: a resource's address was added, removed, enabled or disabled (3.1.6.4).
+
+        Ignored in version 1.
+        """
         if self.is_v2:
             for registration in self.selected(selection, lambda r: r.ip_notifications):
                 registration.ip_change = change
         return self.wake()
 
-    def clients_watching_addresses(self) -> list[str]:
-        """The client names to which `ip_change` applies; 3.1.6.4 goes by client."""
-        watching = self.registrations.where(lambda r: r.ip_notifications)
-        return list(dict.fromkeys(r.client_name for r in watching))
+    def clients_with_ip_notifications(self) -> list[str]:
+        """Return the names of the clients with IP notifications. 3.1.6.4 selects by client name."""
+        found = self.registrations.where(lambda r: r.ip_notifications)
+        return list(dict.fromkeys(r.client_name for r in found))
 
     def selected(
         self, selection: Selection, wants: Callable[[Registration], bool] = lambda _: True
     ) -> list[Registration]:
-        """The registrations that a selection means, of those that want such news."""
+        """Return the registrations that match a selection and for which `wants` returns True."""
         return self.registrations.where(lambda r: wants(r) and selection.matches(r, self.options))
 
-    # By order of an administrator, beyond the text
+    # Administration, not in MS-SWN
 
     def force_unregister(self, selection: Selection) -> list[Reply]:
-        """Drop registrations as if their clients had unregistered."""
+        """Remove registrations as if their clients had called UnRegister."""
         return [reply for registration in self.selected(selection) for reply in self.remove(registration)]
 
     def force_response(self, selection: Selection, response: AsyncNotifyResponse) -> list[Reply]:
-        """Answer the pending, or else the next, AsyncNotify of registrations with exactly this."""
+        """Complete the waiting or the next AsyncNotify of registrations with this response."""
         for registration in self.selected(selection):
             registration.forced.append(response)
         return self.wake()
 
-    # Calls given up and connections gone (3.1.6.5)
+    # Cancelled calls and closed connections (3.1.6.5)
 
     def cancel(self, token: Hashable, association: Hashable) -> bool:
-        """Forget a waiting call, if it waits; its registration stays, and has just been used."""
+        """Remove a waiting call without a reply. Its registration stays, and LastUseTime is updated.
+
+        Returns:
+            False if no call with this token waits.
+        """
         for call in self.waiting_lists:
             if call.token == token:
                 self.waiting_lists.remove(call)
@@ -236,12 +245,12 @@ class WitnessService(WitnessMethods):
             for call in registration.waiting:
                 if call.token == token:
                     registration.waiting.remove(call)
-                    self.touch(registration)
+                    self.update_last_use(registration)
                     return True
         return False
 
     def disconnected(self, connection: Hashable, association: Hashable) -> list[Reply]:
-        """A connection of an association is gone: nobody waits for the answers of its calls (AMB-28)."""
+        """Process the end of a connection: remove its waiting calls (AMB-28)."""
         self.drop_calls(association, lambda owner: owner.connection == connection)
         if self.options.rundown == "association":
             return []
@@ -249,14 +258,14 @@ class WitnessService(WitnessMethods):
         return [reply for registration in mine for reply in self.remove(registration)]
 
     def rundown(self, association: Hashable) -> None:
-        """The last connection of an association is gone, and its handles and registrations with it."""
+        """Process the end of the last connection of an association: remove its handles and registrations."""
         self._issued = {handle: owner for handle, owner in self._issued.items() if owner != association}
         self.drop_calls(association, lambda _: True)
         for registration in self.registrations.of(association):
             self.remove(registration)
 
     def drop_calls(self, association: Hashable, made_by: Callable[[Owner], bool]) -> None:
-        """Forget the waiting calls of callers in an association."""
+        """Remove the waiting calls of an association for whose callers `made_by` returns True."""
         for call in tuple(self.waiting_lists):
             if call.owner.association == association and made_by(call.owner):
                 self.waiting_lists.remove(call)

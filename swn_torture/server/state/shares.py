@@ -1,7 +1,7 @@
-"""The shares of the cluster, as far as witness cares: their names, types and owners.
+"""The shares of the cluster: names, types and owners.
 
-Register and RegisterEx decide by the shares' types what they check (MS-SWN 3.1.4.2, 3.1.4.5). The types are
-those of MS-SRVS 2.2.2.4.
+The checks of Register and RegisterEx depend on the types of the shares (MS-SWN 3.1.4.2, 3.1.4.5). The types
+are those of MS-SRVS 2.2.2.4.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from swn_torture.server.state.names import same_name
 
 
 class ShareType(IntFlag):
-    """shi*_type (MS-SRVS 2.2.2.4): a kind in the low bits, and flags; DISK is a kind without a bit."""
+    """shi*_type (MS-SRVS 2.2.2.4): a kind in the low bits, and flags. The kind DISK is 0."""
 
     DISK = 0x00000000
     IPC = 0x00000003
@@ -28,10 +28,10 @@ class Share:
     """One share.
 
     Attributes:
-        name: as clients write it; compared without regard to case.
+        name: the share name.
         type: shi*_type with its cluster bits.
-        owner: the node that serves an asymmetric share best, or None where all nodes are alike.
-        comment: for those who list shares.
+        owner: the node that owns an asymmetric share; None for a symmetric share.
+        comment: shi*_remark.
     """
 
     name: str
@@ -46,11 +46,16 @@ class Share:
 
 
 class EnumerationError(Exception):
-    """The shares could not be enumerated."""
+    """The shares cannot be enumerated."""
 
 
 class ShareTable:
-    """The shares there are now. One table serves all nodes; `failing` makes every enumeration fail."""
+    """The current shares, common to all nodes.
+
+    Args:
+        shares: the configured shares.
+        failing: makes every enumeration fail.
+    """
 
     def __init__(self, shares: tuple[Share, ...] = (), *, failing: bool = False) -> None:
         self._configured = shares, failing
@@ -58,23 +63,23 @@ class ShareTable:
         self.failing = failing
 
     def enumerate(self) -> tuple[Share, ...]:
-        """All shares, as NetrShareEnum would tell them to the local server.
+        """Return all shares, as NetrShareEnum returns them to the local server.
 
         Raises:
-            EnumerationError: if it was told to fail.
+            EnumerationError: `failing` is set.
         """
         if self.failing:
-            raise EnumerationError("the enumeration of shares was told to fail")
+            raise EnumerationError("the enumeration of shares is set to fail")
         return self._shares
 
     def find(self, name: str, *, ignore_case: bool = True) -> Share | None:
-        """The share of that name, or None."""
+        """Return the share with this name, or None."""
         return next((s for s in self._shares if same_name(s.name, name, ignore_case=ignore_case)), None)
 
     def replace(self, shares: tuple[Share, ...]) -> None:
-        """Let there be these shares and no others."""
+        """Replace all shares."""
         self._shares = shares
 
     def restore(self) -> None:
-        """Back to the configured shares."""
+        """Restore the configured shares and the configured `failing`."""
         self._shares, self.failing = self._configured

@@ -1,5 +1,10 @@
-"""A little of ClusAPI (MS-CMRP, protocol version 3): cluster resources are opened, asked, and switched.
+"""A part of ClusAPI (MS-CMRP, protocol version 3): open, query and switch cluster resources.
 
-Windows clusters are administered by this interface, and so do tests written for them: `smbtorture
-rpc.witness` takes the network name of a cluster offline to see what witness clients are told.
+Windows clusters are administered by this interface. Tests use it too: `smbtorture rpc.witness` takes the
+network name of a cluster offline and checks the notifications of its witness clients.
+
+- `messages`: requests and responses as plain values.
+- `codec`: their stub data, NDR32 and NDR64.
+- `resource`: `NetworkName`, the network name of the cluster, the only resource.
+- `endpoint`: `ClusapiEndpoint`, the methods and their context handles.
 """

@@ -1,7 +1,7 @@
-"""The stubs of `messages`, NDR32 and NDR64, both directions (MS-CMRP 6).
+"""The stub data of `messages`, NDR32 and NDR64, both directions (MS-CMRP 6).
 
-Every parameter is a [ref] pointer at top level or a handle, so that pointers show only where the text has
-LPWSTR*: a unique pointer, with its string right behind it.
+Every parameter is a top-level [ref] pointer or a handle. Therefore a pointer is on the wire only for LPWSTR*:
+a unique pointer, followed directly by its string.
 """
 
 from __future__ import annotations

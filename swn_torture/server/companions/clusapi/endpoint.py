@@ -1,4 +1,4 @@
-"""ClusAPI on an RPC server: handles, and what each method does (MS-CMRP 3.1.4.2)."""
+"""ClusAPI on an RPC server: the methods and their context handles (MS-CMRP 3.1.4.2)."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 class ClusapiEndpoint(TableInterface):
-    """Serves the resources of a cluster to whoever comes with privacy (MS-CMRP 2.1), and may log on.
+    """Serves the resources of a cluster to authenticated callers at PKT_PRIVACY (MS-CMRP 2.1).
 
     Args:
-        resources: those there are.
-        transfer_syntaxes: those offered, the preferred one first.
-        reply_byte_order: what the RPC server declares of responses.
+        resources: the resources.
+        transfer_syntaxes: the transfer syntaxes to offer, in order of preference.
+        reply_byte_order: the byte order of responses (`ServerOptions.reply_byte_order`).
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class ClusapiEndpoint(TableInterface):
         )
 
     def rundown(self, association: Association) -> None:
-        """Close what a client has left open."""
-        self._open = {handle: held for handle, held in self._open.items() if held[0] is not association}
+        """Close the handles of an association that ended."""
+        self._open = {handle: entry for handle, entry in self._open.items() if entry[0] is not association}
 
     def open(self, call: ServerCall, request: OpenResourceRequest) -> OpenResourceResponse:
         """ApiOpenResource (3.1.4.2.9)."""
         for resource in self.resources:
-            if resource.answers_to(request.resource_name):
+            if resource.is_named(request.resource_name):
                 handle = ContextHandle(0, uuid.uuid4())
                 self._open[handle] = call.association, resource
                 return OpenResourceResponse(Win32.ERROR_SUCCESS, 0, handle)

@@ -1,4 +1,4 @@
-"""What the methods on resources carry, as plain values (MS-CMRP 3.1.4.2)."""
+"""The requests and responses of the methods on resources, as plain values (MS-CMRP 3.1.4.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLUSAPI: Final = SyntaxId(UUID("b97db8b2-4c63-11cf-bff6-08002be23f2f"), 3, 0)
 
 
 class ClusapiOpnum(IntEnum):
-    """The methods served here."""
+    """The opnums of the served methods."""
 
     OPEN_RESOURCE = 8
     CLOSE_RESOURCE = 11
@@ -41,7 +41,7 @@ class ResourceState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenResourceRequest:
-    """ApiOpenResource (opnum 8): a resource by its name or its id."""
+    """ApiOpenResource (opnum 8): opens a resource by its name or its id."""
 
     resource_name: str
 
@@ -57,14 +57,14 @@ class OpenResourceResponse:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRequest:
-    """Every other method here (opnums 11, 12, 14, 17, 18): just the handle of a resource."""
+    """The other served methods (opnums 11, 12, 14, 17, 18): the handle of a resource."""
 
     resource: ContextHandle
 
 
 @dataclass(frozen=True, slots=True)
 class CloseResourceResponse:
-    """ApiCloseResource (opnum 11): on success the handle is null."""
+    """ApiCloseResource (opnum 11): `resource` is null on success."""
 
     resource: ContextHandle
     result: int
@@ -72,7 +72,7 @@ class CloseResourceResponse:
 
 @dataclass(frozen=True, slots=True)
 class GetResourceStateResponse:
-    """ApiGetResourceState (opnum 12); on failure only `result` counts."""
+    """ApiGetResourceState (opnum 12): only `result` is valid on failure."""
 
     state: int
     node_name: str | None
@@ -83,7 +83,7 @@ class GetResourceStateResponse:
 
 @dataclass(frozen=True, slots=True)
 class GetResourceIdResponse:
-    """ApiGetResourceId (opnum 14); on failure only `result` counts."""
+    """ApiGetResourceId (opnum 14): only `result` is valid on failure."""
 
     resource_id: str | None
     rpc_status: int

@@ -1,8 +1,7 @@
-"""The one resource that the reference cluster has for ClusAPI: its network name.
+"""The only ClusAPI resource of the reference cluster: its network name.
 
-A witness client registers with that name; so while it is offline, no interface of the cluster is available to
-those who use it. The resource has no state of its own: it is told from the cluster's interfaces, and switched
-by the same order as an administrator's.
+Witness clients register with this name. While it is offline, no interface of the cluster is AVAILABLE. The
+resource has no separate state: its state follows from the interfaces, and switching it sets their states.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ if TYPE_CHECKING:
     from swn_torture.server.companions.cluster_access import ClusterAccess
 
 _NAMESPACE = uuid.UUID("5a7b0a2c-6f0e-4f5c-9d0b-2f1c4f1f6d57")
-"""Of resource ids, which have to stay the same (MS-CMRP 3.1.1.1.1)."""
+"""Namespace of resource ids. An id must not change (MS-CMRP 3.1.1.1.1)."""
 
 
 class NetworkName:
     """The network name of a cluster, as one of its nodes sees it.
 
     Args:
-        cluster: whose name it is.
-        viewer: the node that is asked.
+        cluster: the cluster.
+        viewer: the node that serves the caller.
 
     Attributes:
-        name: of the resource, and of its group, as in a Windows cluster role.
-        id: a GUID as text.
+        name: the name of the resource and of its group, as in a Windows cluster role.
+        id: the id of the resource, a GUID as text.
     """
 
     def __init__(self, cluster: ClusterAccess, viewer: str) -> None:
@@ -40,18 +39,18 @@ class NetworkName:
         self._cluster = cluster
         self._viewer = viewer
 
-    def answers_to(self, name: str) -> bool:
-        """Whether this is the name or the id of the resource; neither minds case (MS-CMRP 3.1.1.1.1)."""
+    def is_named(self, name: str) -> bool:
+        """Whether `name` is the name or the id of the resource, in any case (MS-CMRP 3.1.1.1.1)."""
         return any(same_name(name, own, ignore_case=True) for own in (self.name, self.id))
 
     @property
     def state(self) -> ResourceState:
-        """ONLINE as long as an interface is available."""
+        """ONLINE if an interface is AVAILABLE, otherwise OFFLINE."""
         return ResourceState.ONLINE if self._is_online() else ResourceState.OFFLINE
 
     @property
     def owner(self) -> str:
-        """The node that holds it: the first with an available interface, else the one that is asked."""
+        """The owner node: the first node with an AVAILABLE interface, otherwise the viewer."""
         return next(
             (
                 interface.node
@@ -62,16 +61,16 @@ class NetworkName:
         )
 
     async def take_offline(self) -> Win32:
-        """Make all interfaces UNAVAILABLE; those who are registered for them are told (MS-SWN 3.1.6.1)."""
+        """Set all interfaces to UNAVAILABLE. Clients registered for them are notified (MS-SWN 3.1.6.1)."""
         for node in self._nodes_with(InterfaceState.AVAILABLE, InterfaceState.UNKNOWN):
             await self._cluster.set_interface(node, InterfaceState.UNAVAILABLE)
         return Win32.ERROR_SUCCESS
 
     async def bring_online(self) -> Win32:
-        """Make the interfaces of all nodes that are well AVAILABLE; one that was taken out of service stays.
+        """Set the interfaces of all nodes in service to AVAILABLE. Nodes out of service do not change.
 
         Returns:
-            ERROR_RESOURCE_NOT_AVAILABLE where no node is well.
+            ERROR_RESOURCE_NOT_AVAILABLE (0x138E) if no node is in service.
         """
         if self._is_online():
             return Win32.ERROR_SUCCESS

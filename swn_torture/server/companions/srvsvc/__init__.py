@@ -1,1 +1,6 @@
-"""A little of the server service (MS-SRVS): the shares of the cluster, as clients list them."""
+"""A part of the server service (MS-SRVS): clients list and query the shares of the cluster.
+
+- `messages`: requests and responses as plain values.
+- `codec`: their stub data, NDR32 and NDR64.
+- `endpoint`: `SrvsvcEndpoint`, the methods.
+"""

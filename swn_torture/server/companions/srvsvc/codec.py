@@ -1,6 +1,6 @@
-"""The stubs of `messages`, NDR32 and NDR64, both directions (MS-SRVS 6).
+"""The stub data of `messages`, NDR32 and NDR64, both directions (MS-SRVS 6).
 
-All information levels are the same few members in different selections, so a level is a list of them.
+The information levels consist of the same members in different selections, so a level is a list of members.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TEXTS: Final = frozenset({"netname", "remark", "path", "passwd", "servername"})
 _NO_DESCRIPTOR: Final = "no_descriptor"
-"""shi*_reserved and shi*_security_descriptor: a length of 0, and a null pointer."""
+"""shi*_reserved and shi*_security_descriptor: a length of 0 and a null pointer."""
 
 _USES: Final = ("permissions", "max_uses", "current_uses", "path", "passwd")
 
@@ -38,7 +38,7 @@ LEVELS: Final[Mapping[int, tuple[str, ...]]] = {
     503: ("netname", "type", "remark", *_USES, "servername", _NO_DESCRIPTOR),
     1005: ("flags",),
 }
-"""The members of each level, by the names that `ShareInfo` has for them."""
+"""The members of each level, by their names in `ShareInfo`."""
 
 ENUMERATED: Final = frozenset(LEVELS) - {1005}
 """The levels of NetrShareEnum (2.2.4.38)."""
@@ -48,12 +48,12 @@ ENUMERATED: Final = frozenset(LEVELS) - {1005}
 
 
 def _alignment(level: int, wide: int) -> int:
-    """Of a SHARE_INFO structure: that of its widest member."""
+    """Return the alignment of a SHARE_INFO structure: that of its widest member."""
     return 4 if LEVELS[level] == ("flags",) else wide
 
 
 def write_share(writer: Writer, level: int, share: ShareInfo) -> None:
-    """Write the structure itself; `write_share_texts` writes what its pointers lead to."""
+    """Write the structure without the strings of its pointers; `write_share_texts` writes these."""
     writer.align("shi", _alignment(level, writer.wide))
     for member in LEVELS[level]:
         name = f"shi{level}_{member}"
@@ -65,7 +65,7 @@ def write_share(writer: Writer, level: int, share: ShareInfo) -> None:
         else:
             writer.u32(name, getattr(share, member))
     if writer.wide == 8:
-        # MS-RPCE 2.2.5.3.4.1: NDR64 fills a structure up.
+        # MS-RPCE 2.2.5.3.4.1: NDR64 pads a structure at its end.
         writer.align("shi_end", _alignment(level, writer.wide))
 
 
@@ -77,7 +77,7 @@ def write_share_texts(writer: Writer, level: int, share: ShareInfo) -> None:
 
 
 def read_share(reader: Reader, level: int) -> dict[str, Any]:
-    """Read the structure itself: numbers by name, and for each text whether there is one."""
+    """Read the structure: the numbers, and for each string whether its pointer is not null."""
     reader.align(_alignment(level, reader.wide))
     found: dict[str, Any] = {}
     for member in LEVELS[level]:
@@ -85,7 +85,7 @@ def read_share(reader: Reader, level: int) -> dict[str, Any]:
         if member == _NO_DESCRIPTOR:
             length = reader.u32(f"shi{level}_reserved")
             if reader.pointer(f"shi{level}_security_descriptor") or length:
-                raise DecodeError(f"shi{level}_security_descriptor", reader.offset, "none is understood here")
+                raise DecodeError(f"shi{level}_security_descriptor", reader.offset, "not supported")
         elif member in _TEXTS:
             found[member] = reader.pointer(name)
         else:
@@ -96,14 +96,14 @@ def read_share(reader: Reader, level: int) -> dict[str, Any]:
 
 
 def read_share_texts(reader: Reader, level: int, found: dict[str, Any]) -> ShareInfo:
-    """Read the strings of a share; the whole of it."""
+    """Read the strings of a share and return the complete share."""
     for member in LEVELS[level]:
         if member in _TEXTS:
             found[member] = reader.pointee(f"shi{level}_{member}") if found[member] else None
     return ShareInfo(**found)
 
 
-# SHARE_ENUM_STRUCT (2.2.4.38): the level, the same once more as the union's tag, a pointer to a container
+# SHARE_ENUM_STRUCT (2.2.4.38): the level, the union's tag (equal to the level), a pointer to a container
 
 
 def _write_enum_struct(writer: Writer, level: int, shares: tuple[ShareInfo, ...] | None) -> None:
@@ -111,7 +111,7 @@ def _write_enum_struct(writer: Writer, level: int, shares: tuple[ShareInfo, ...]
         writer.align(name, writer.wide)
         writer.u32(name, level)
     if level not in ENUMERATED:
-        return  # the union has no arm for it
+        return  # the union has no arm for this level
     writer.pointer("Container", present=shares is not None)
     if shares is None:
         return
@@ -201,7 +201,7 @@ def read_info_request(reader: Reader) -> ShareGetInfoRequest:
 
 
 def write_info_response(writer: Writer, message: ShareGetInfoResponse) -> None:
-    """Write the out parameters of NetrShareGetInfo: a union of pointers, its tag the level."""
+    """Write the out parameters of NetrShareGetInfo: a union of pointers with the level as its tag."""
     writer.u32("InfoStruct.tag", message.level)
     if message.level in LEVELS:
         writer.pointer("ShareInfo", present=message.share is not None)

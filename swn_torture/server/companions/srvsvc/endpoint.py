@@ -1,4 +1,4 @@
-"""The server service on an RPC server: which shares there are (MS-SRVS 3.1.4.8 to 3.1.4.10, 3.1.4.16)."""
+"""The server service on an RPC server: the methods for shares (MS-SRVS 3.1.4.8 to 3.1.4.10, 3.1.4.16)."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _CLUSTER: Final = ShareType.CLUSTER_FS | ShareType.CLUSTER_SOFS | ShareType.CLUS
 
 
 class SrvsvcEndpoint(TableInterface):
-    """Serves a table of shares, and IPC$ behind them, to anybody (MS-SRVS 2.1).
+    """Serves the shares of a table, then IPC$, to every caller (MS-SRVS 2.1).
 
     Args:
-        shares: those there are.
-        transfer_syntaxes: those offered, the preferred one first.
-        reply_byte_order: what the RPC server declares of responses.
+        shares: the shares.
+        transfer_syntaxes: the transfer syntaxes to offer, in order of preference.
+        reply_byte_order: the byte order of responses (`ServerOptions.reply_byte_order`).
     """
 
     def __init__(
@@ -82,15 +82,15 @@ class SrvsvcEndpoint(TableInterface):
             return ShareEnumResponse(request.level, (), 0, resume, Win32.ERROR_GEN_FAILURE)
         start = resume or 0
         rest = found[start:]
-        notified = fitting(rest, request.preferred_maximum_length)
-        more = len(notified) < len(rest)
+        entries = fitting(rest, request.preferred_maximum_length)
+        more = len(entries) < len(rest)
         if resume is not None:
-            resume = start + len(notified) if more else 0
+            resume = start + len(entries) if more else 0
         code = Win32.ERROR_MORE_DATA if more else Win32.ERROR_SUCCESS
-        return ShareEnumResponse(request.level, tuple(notified), len(rest), resume, code)
+        return ShareEnumResponse(request.level, tuple(entries), len(rest), resume, code)
 
     def enumerate_sticky(self, call: ServerCall, request: ShareEnumRequest) -> ShareEnumResponse:
-        """NetrShareEnumSticky: shares that outlive the server, as all of a cluster do; not in level 501."""
+        """NetrShareEnumSticky. All shares of a cluster are sticky. Level 501 is invalid."""
         if request.level == 501:
             return ShareEnumResponse(request.level, None, 0, request.resume_handle, Win32.ERROR_INVALID_LEVEL)
         return self.enumerate(call, request)
@@ -124,16 +124,20 @@ class SrvsvcEndpoint(TableInterface):
 
 
 def describe(share: Share) -> ShareInfo:
-    """A share as clients are told of it: never that it is clustered (last rule of 3.1.4.8 and 3.1.4.10)."""
+    """Return a share as clients see it: without the cluster bits (last rule of 3.1.4.8 and 3.1.4.10)."""
     kind = share.type & ~_CLUSTER
     path = "" if kind & ShareType.IPC else f"C:\\ClusterStorage\\{share.name}"
     return ShareInfo(share.name, int(kind), share.comment, path=path)
 
 
 def fitting(shares: Sequence[ShareInfo], preferred_maximum_length: int) -> Sequence[ShareInfo]:
-    """As many as a client prefers to get at once, by the octets of their texts; at least one.
+    """Return as many shares as the client prefers, but at least one.
 
-    The text leaves open how octets are counted.
+    The length of a share is that of its strings in octets; MS-SRVS does not say how to count.
+
+    Args:
+        shares: the shares to return.
+        preferred_maximum_length: PreferedMaximumLength, in octets.
     """
     if preferred_maximum_length == MAX_PREFERRED_LENGTH:
         return shares

@@ -1,4 +1,4 @@
-"""What the methods that tell of shares carry, as plain values (MS-SRVS 3.1.4.8 to 3.1.4.10, 3.1.4.16)."""
+"""The requests and responses of the methods for shares (MS-SRVS 3.1.4.8 to 3.1.4.10, 3.1.4.16)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ SRVSVC: Final = SyntaxId(UUID("4b324fc8-1670-01d3-1278-5a47bf6ee188"), 3, 0)
 """The interface (MS-SRVS 1.9, 2.1)."""
 
 MAX_PREFERRED_LENGTH: Final = 0xFFFFFFFF
-"""As much as there is (MS-SRVS 2.2.2.2)."""
+"""MAX_PREFERRED_LENGTH (MS-SRVS 2.2.2.2): no limit."""
 
 NERR_NET_NAME_NOT_FOUND: Final = 0x00000906
-"""NERR_NetNameNotFound (MS-SRVS 2.2.2.9): there is no such share."""
+"""NERR_NetNameNotFound (MS-SRVS 2.2.2.9): the share does not exist."""
 
 NERR_DEVICE_NOT_SHARED: Final = 0x00000907
-"""NERR_DeviceNotShared (MS-SRVS 2.2.2.9): no share is of that path."""
+"""NERR_DeviceNotShared (MS-SRVS 2.2.2.9): no share has this path."""
 
 UNLIMITED: Final = 0xFFFFFFFF
-"""shi*_max_uses without a limit (MS-SRVS 2.2.4.26)."""
+"""shi*_max_uses: no limit (MS-SRVS 2.2.4.26)."""
 
 
 class SrvsvcOpnum(IntEnum):
-    """The methods served here."""
+    """The opnums of the served methods."""
 
     NETR_SHARE_ENUM = 15
     NETR_SHARE_GET_INFO = 16
@@ -36,18 +36,18 @@ class SrvsvcOpnum(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareInfo:
-    """What the information levels tell of a share; each level has some of it (MS-SRVS 2.2.4.22 to 2.2.4.29).
+    """A share. Each information level has some of these members (MS-SRVS 2.2.4.22 to 2.2.4.29).
 
     Attributes:
         netname: its name.
         type: shi*_type.
         remark: a comment.
-        permissions: for share-level security only, which no server has any more.
-        max_uses: connections allowed.
-        current_uses: connections now.
-        path: where it is on the server.
+        permissions: for share-level security only, which is obsolete.
+        max_uses: the maximum number of connections.
+        current_uses: the number of connections.
+        path: its path on the server.
         passwd: for share-level security only.
-        servername: the name it is scoped to; ``*`` is every name.
+        servername: the server name to which it is scoped; ``*`` is every name.
         flags: shi1005_flags.
     """
 
@@ -65,7 +65,7 @@ class ShareInfo:
 
 @dataclass(frozen=True, slots=True)
 class ShareEnumRequest:
-    """NetrShareEnum (opnum 15), NetrShareEnumSticky (36). Entries that a client sends along mean nothing."""
+    """NetrShareEnum (opnum 15), NetrShareEnumSticky (36). Entries in the request are ignored."""
 
     server_name: str | None
     level: int
@@ -75,7 +75,7 @@ class ShareEnumRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShareEnumResponse:
-    """NetrShareEnum, NetrShareEnumSticky: `shares` is None where the level has no container for them."""
+    """NetrShareEnum, NetrShareEnumSticky: `shares` is None if the level has no container."""
 
     level: int
     shares: tuple[ShareInfo, ...] | None
@@ -104,7 +104,7 @@ class ShareGetInfoResponse:
 
 @dataclass(frozen=True, slots=True)
 class ShareCheckRequest:
-    """NetrShareCheck (opnum 20): is this path shared?"""
+    """NetrShareCheck (opnum 20): asks whether a path is shared."""
 
     server_name: str | None
     device: str

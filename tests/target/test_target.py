@@ -1,4 +1,4 @@
-"""A profile says all of a target, and what is wrong with one is said by key."""
+"""Target profiles: the shipped ones load, and an error in a profile names its key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_shipped_profile_loads() -> None:
         assert load_profile(name).name
 
 
-def test_the_template_loads_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_template_loads_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWN_PASSWORD", "secret")
     profile = load_profile(str(PROFILES / "TEMPLATE.toml"))
     assert [node.name for node in profile.nodes] == ["node1", "node2"]
@@ -49,14 +49,14 @@ def test_the_template_explains_every_key() -> None:
         assert key in text
 
 
-def test_defaults_are_those_of_a_cluster_nobody_can_move() -> None:
+def test_a_profile_without_controller_has_kind_none() -> None:
     profile = parse_profile(minimal())
     assert profile.controller == {"kind": "none"}
     assert profile.expect.unused_timeout == 30.0
     assert profile.nodes[0].endpoint_mapper_port == 135
 
 
-def test_a_password_never_shows() -> None:
+def test_a_password_is_not_in_the_repr() -> None:
     assert "secret" not in repr(
         parse_profile({**minimal(), "account": {"username": "u", "password": "secret"}})
     )
@@ -65,35 +65,40 @@ def test_a_password_never_shows() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": "swn-torture-target/9"}, "has to begin with schema"),
-        ({"node": []}, r"names no \[\[node\]\]"),
+        ({"schema": "swn-torture-target/9"}, "must contain schema"),
+        ({"node": []}, r"has no \[\[node\]\]"),
         ({"node": {"name": "a"}}, "array of tables"),
-        ({"node": [{"name": "a"}]}, "node 1 lacks address"),
+        ({"node": [{"name": "a"}]}, "node 1 has no address"),
         ({"node": [{"name": "a", "address": "127.0.0.1", "port": 70000}]}, "TCP port"),
-        ({"node": [{"name": "a", "adress": "127.0.0.1"}]}, "did you mean 'address'"),
-        ({"colour": "blue"}, "unknown key 'colour'"),
-        ({"net_name": 5}, "net_name .* type str"),
-        ({"expect": {"unused_timeout": "soon"}}, "unused_timeout .* type float"),
+        ({"node": [{"name": "a", "adress": "127.0.0.1"}]}, "unknown key adress; close match: address"),
+        ({"colour": "blue"}, "unknown key colour"),
+        ({"net_name": 5}, "net_name .* must be a string"),
+        ({"expect": {"unused_timeout": "soon"}}, "unused_timeout .* must be a number"),
         ({"expect": {"unused_timeout": -1.0}}, "number of seconds"),
-        ({"account": {"username": "u", "password_env": "SWN_NOT_SET"}}, "SWN_NOT_SET, which is not set"),
-        ({"account": {"username": "u"}}, "lacks password"),
+        (
+            {"account": {"username": "u", "password_env": "SWN_NOT_SET"}},
+            "environment variable SWN_NOT_SET, .* is not set",
+        ),
+        ({"account": {"username": "u"}}, "has no password"),
         ({"controller": {}}, "has no kind"),
     ],
 )
-def test_what_is_wrong_is_named(change: dict[str, Any], message: str) -> None:
+def test_an_error_names_the_key(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ProfileError, match=message):
         parse_profile({**minimal(), **change})
 
 
-def test_a_profile_without_an_account_is_refused() -> None:
+def test_a_profile_needs_an_account() -> None:
     data = minimal()
     del data["account"]
     with pytest.raises(ProfileError, match=r"no \[account\]"):
         parse_profile(data)
 
 
-def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(ProfileError, match=r"Shipped with this package: .*reference"):
+def test_an_unknown_profile_lists_the_shipped_ones() -> None:
+    with pytest.raises(
+        ProfileError, match=r"Unknown target profile .windows-95.. This package has: .*reference"
+    ):
         load_profile("windows-95")
 
 
@@ -109,13 +114,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_profile(str(tmp_path / "none.toml"))
 
 
-def test_a_profile_that_is_not_text_is_refused(tmp_path: Path) -> None:
+def test_a_profile_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ProfileError, match="not UTF-8"):
         load_profile(str(path))
 
 
-def test_the_reference_profile_is_what_a_person_would_write() -> None:
+def test_the_reference_profile_has_three_embedded_nodes() -> None:
     data = tomllib.loads((PROFILES / "reference.toml").read_text(encoding="utf-8"))
     assert data["embedded"]["nodes"] == 3

@@ -1,0 +1,166 @@
+"""The static map of the suite: every case by id, collected without a run. Also renamed and unknown ids."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import os
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.casekit.case import SUITES, mark_of, slug_of, suite_of, title_of
+from swn_torture.suite import suite_arguments
+from swn_torture.target import fixtures_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class CollectionError(Exception):
+    """A module of the suite cannot be imported; the text is pytest's report of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInfo:
+    """What a case declares about itself.
+
+    Attributes:
+        id: ``rpc.register.null-netname[ndr64]``.
+        title: first line of its docstring: what is sent and what must come back.
+        details: the other lines of its docstring; usually empty.
+        suite: ``ndr``, ``rpc`` or ``cluster``.
+        requirements: catalogue ids that it checks.
+        needs: what it needs of the target, by the names in ``casekit.needs``.
+        disturbs: whether it runs alone on a live target.
+        lasts: seconds it is expected to take on a live target.
+        source: its test function: ``swn_torture/rpc/methods/test_register.py:25``.
+    """
+
+    id: str
+    title: str
+    details: str
+    suite: str
+    requirements: tuple[str, ...]
+    needs: tuple[str, ...]
+    disturbs: bool
+    lasts: float
+    source: str
+
+    @property
+    def base(self) -> str:
+        """The id without parameters: ``rpc.register.null-netname``."""
+        return base_of(self.id)
+
+
+def base_of(case_id: str) -> str:
+    """The id of a case without its parameters."""
+    return case_id.partition("[")[0]
+
+
+@functools.cache
+def collect_cases() -> Mapping[str, CaseInfo]:
+    """Every case of the suite by id, in the order of suites, modules and lines (takes about 1 s).
+
+    pytest collects the cases in this process and runs none.
+
+    Raises:
+        CollectionError: a module of the suite cannot be imported.
+    """
+    collector = _Collector()
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    arguments = [*suite_arguments(), "-n", "0", "--collect-only", "--swn-target=reference"]
+    code = pytest.main(arguments, plugins=[collector])
+    if code != pytest.ExitCode.OK:
+        raise CollectionError("\n".join(collector.problems) or f"pytest ended with exit code {int(code)}")
+    return {case_id: info for _, case_id, info in sorted(collector.found, key=lambda found: found[0])}
+
+
+class _Collector:
+    """A pytest plugin that keeps what the collected cases declare."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[tuple[int, str, int], str, CaseInfo]] = []
+        self.problems: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.problems.append(f"{report.nodeid}: {report.longrepr}")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            mark = mark_of(item)
+            if mark is None or not isinstance(item, pytest.Function):
+                continue
+            module = item.function.__module__
+            line = inspect.unwrap(item.function).__code__.co_firstlineno
+            _, _, details = inspect.cleandoc(item.function.__doc__ or "").partition("\n")
+            info = CaseInfo(
+                id=slug_of(item),
+                title=title_of(item),
+                details=details.strip(),
+                suite=suite_of(item),
+                requirements=mark.requirements,
+                needs=mark.needs,
+                disturbs=mark.disturbs,
+                lasts=mark.lasts,
+                source=f"{module.replace('.', '/')}.py:{line}",
+            )
+            self.found.append(((SUITES.index(info.suite), module, line), info.id, info))
+
+
+@functools.cache
+def renamed_cases() -> Mapping[str, str]:
+    """New case ids by old ids, from ``fixtures/renamed-cases.toml``; ids with or without parameters."""
+    path = fixtures_directory() / "renamed-cases.toml"
+    if not path.is_file():
+        return {}
+    table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {str(old): str(new) for old, new in table["cases"].items()}
+
+
+def current_id(case_id: str) -> str:
+    """The present id of a case that was renamed; any other id unchanged.
+
+    An entry with parameters holds for that id only. An entry without parameters holds for all parameters of
+    the case, and the parameters stay.
+    """
+    renamed = renamed_cases()
+    if case_id in renamed:
+        return renamed[case_id]
+    base, bracket, parameters = case_id.partition("[")
+    return f"{renamed.get(base, base)}{bracket}{parameters}"
+
+
+def select_ids(case_id: str, known: Iterable[str]) -> list[str]:
+    """The ids among the known ones that an id given by a user selects.
+
+    An id without parameters selects the case with all its parameters. A renamed id selects the present one.
+    """
+    present = current_id(case_id)
+    return [each for each in known if present in {each, base_of(each)}]
+
+
+def unknown_case(case_id: str, known: Iterable[str]) -> str:
+    """An error text for an unknown case id; without parameters in the id there are none in the matches."""
+    ids = known if "[" in case_id else dict.fromkeys(map(base_of, known))
+    return unknown("case", case_id, ids)
+
+
+def unknown(what: str, name: str, known: Iterable[str], remedy: str = "") -> str:
+    """An error text for an unknown name, with up to three close matches.
+
+    Args:
+        what: what the name should be: ``requirement``.
+        name: the unknown name.
+        known: all known names.
+        remedy: a further sentence, for instance how to list all names.
+    """
+    names = list(known)
+    close = [each for each in names if each.startswith(name)] if name else []
+    close = close[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    matches = f"Close matches: {', '.join(close)}." if close else "There are no close matches."
+    return f"Unknown {what} '{name}'. {matches} {remedy}".rstrip()

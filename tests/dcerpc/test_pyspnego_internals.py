@@ -1,0 +1,64 @@
+"""The private parts of pyspnego that security/ntlm.py overrides or calls: a change of them fails here."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from tests.dcerpc.impacket_client import ImpacketClient
+
+
+def test_pyspnego_has_the_overridden_methods() -> None:
+    from spnego._negotiate import NegotiateProxy
+    from spnego._ntlm import NTLMProxy
+
+    def names(function: Any) -> list[str]:
+        return list(inspect.signature(function).parameters)
+
+    assert names(NTLMProxy._step_initiate) == ["self", "in_token", "channel_bindings"]
+    assert names(NTLMProxy._step_accept_negotiate) == ["self", "token"]
+    assert names(NTLMProxy._step_accept_authenticate) == ["self", "token", "channel_bindings"]
+    assert names(NTLMProxy._compute_response) == ["self", "challenge", "credential", "channel_bindings"]
+    assert names(NTLMProxy._calculate_mic) == [
+        "self", "session_key", "negotiate", "challenge", "authenticate",
+    ]  # fmt: skip
+    assert names(NegotiateProxy._preferred_mech_list) == ["self"]
+    assert names(NegotiateProxy._rebuild_context_list) == ["self", "mech_types", "channel_bindings"]
+    assert names(NegotiateProxy._step_spnego_input) == ["self", "in_token", "channel_bindings"]
+    assert names(NegotiateProxy._step_spnego_mic) == ["self", "in_mic"]
+    assert names(NegotiateProxy._is_same_mech) == ["mech", "oid"]
+
+
+def test_pyspnego_has_the_attributes_that_ntlm_sets() -> None:
+    from spnego import ContextReq
+    from spnego._credential import Password
+    from spnego._negotiate import NegotiateProxy
+    from spnego._ntlm import NTLMProxy
+
+    ntlm = vars(NTLMProxy(Password("u", "p"), context_req=ContextReq.default))
+    assert set(ntlm) >= {
+        "usage", "spn", "_credential", "_lm", "_nt_v1", "_nt_v2", "_context_req", "_context_attr",
+        "_mic_required", "_session_key", "_complete", "_temp_negotiate", "_temp_challenge", "_is_wrapped",
+    }  # fmt: skip
+    spnego = vars(NegotiateProxy(Password("u", "p")))
+    assert set(spnego) >= {"_init_sent", "_mech_list", "_mic_required", "_available_contexts"}
+
+
+def test_pyspnego_itself_rejects_the_client_of_impacket(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """When pyspnego itself accepts impacket's client, most of security/ntlm.py is not needed any more."""
+    import spnego
+    from spnego.exceptions import SpnegoError
+
+    users = tmp_path / "users"
+    users.write_text("SWNTEST:witness:Passw0rd!\n")
+    monkeypatch.setenv("NTLM_USER_FILE", str(users))
+    stock = spnego.server(protocol="ntlm", options=spnego.NegotiateOptions.use_ntlm)
+    client = ImpacketClient("witness", "Passw0rd!")
+    challenge = stock.step(client.negotiate())
+    assert challenge is not None
+    with pytest.raises(SpnegoError, match="Invalid NTLM response"):
+        stock.step(client.authenticate(challenge))
