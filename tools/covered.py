@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     settings = project["tool"]["swn-torture"]["coverage"]
     files = _files()
-    lines, problems = judge({name: file["summary"] for name, file in files.items()}, settings)
+    lines, problems = check_floors({name: file["summary"] for name, file in files.items()}, settings)
     print("\n".join(lines))
     if "--missing" in arguments:
         for name, file in files.items():
@@ -63,7 +63,9 @@ def main(arguments: list[str]) -> int:
     return 1 if problems else 0
 
 
-def judge(summaries: dict[str, dict[str, int]], settings: dict[str, Any]) -> tuple[list[str], list[str]]:
+def check_floors(
+    summaries: dict[str, dict[str, int]], settings: dict[str, Any]
+) -> tuple[list[str], list[str]]:
     """Return the table of rooms, and the rooms that are not above their floor; one line each."""
     rooms: dict[str, Room] = defaultdict(Room)
     for name, summary in summaries.items():

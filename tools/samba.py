@@ -16,7 +16,7 @@ from swn_torture.lab.profile import profile, to_toml
 
 def main() -> int:
     """Test a new lab. Return the exit code of the run, or 3 if the lab could not be started."""
-    lab_name = "judge"
+    lab_name = "samba"
     try:
         try:
             started = lab.up(lab.LabConfig(name=lab_name), progress=_say)

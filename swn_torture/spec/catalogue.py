@@ -19,7 +19,7 @@ Level = Literal["MUST", "MUST NOT", "SHOULD", "MAY", "product", "implied"]
 Role = Literal["server", "client", "wire"]
 
 #: A failed check at one of these levels is a violation. ``implied`` is what follows from the IDL, a table or
-#: the text of a rule; it binds as the rule does. Such a row can be disputed, so its notes say how it follows.
+#: the text of a rule; it binds as the rule does. This can be disputed, so the notes of the row say how.
 BINDING: frozenset[str] = frozenset({"MUST", "MUST NOT", "implied"})
 
 

@@ -60,6 +60,8 @@ def parsed(command: click.Command, name: str, words: list[str]) -> list[click.Co
     Raises:
         click.UsageError: the line is wrong.
     """
+    if isinstance(command, click.Group) and not words:
+        return []  # it prints its help
     context = command.make_context(name, list(words))
     if not isinstance(command, click.Group):
         return [context]

@@ -37,7 +37,7 @@ def summary(taken: int, branches: int = 100) -> dict[str, int]:
 
 def problems(**taken: int) -> list[str]:
     files = {f"swn_torture/{room.replace('__', '/')}/a.py": summary(n) for room, n in taken.items()}
-    _, found = covered.judge(files, SETTINGS)
+    _, found = covered.check_floors(files, SETTINGS)
     assert isinstance(found, list)
     return found
 
@@ -63,7 +63,7 @@ def test_counts_of_a_room_are_those_of_all_its_files() -> None:
         "swn_torture/target.py": summary(1, 4),
     }
 
-    lines, found = covered.judge(files, SETTINGS)
+    lines, found = covered.check_floors(files, SETTINGS)
 
     assert found == []
     assert [line.split()[0] for line in lines[1:4]] == [".", "server", "witness"]
