@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from swn_torture.dcerpc.pdu.header import PduType, PfcFlags
+from swn_torture.dcerpc.pdu.header import HEADER_SIZE, PduType, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.request_assembly import AssembledRequest, Rejection, RequestAssembler
@@ -196,10 +196,19 @@ class ShortHeadersHang(ServerConnection):
     """After a PDU with a frag_length below 16 the server processes nothing more on the connection."""
 
     _ignores_input = False
+    _from_pdu = b""
+    """The octets received since the beginning of the last incomplete PDU."""
 
     @override
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
+        if self._ignores_input:
+            return
         data = bytes(octets)
-        self._ignores_input |= len(data) >= 16 and int.from_bytes(data[8:10], "little") < 16
-        if not self._ignores_input:
-            super().receive_data(data)
+        self._from_pdu += data
+        while len(self._from_pdu) >= HEADER_SIZE and not self._ignores_input:
+            length = int.from_bytes(self._from_pdu[8:10], "little")
+            self._ignores_input = length < HEADER_SIZE
+            if self._ignores_input or length > len(self._from_pdu):
+                break
+            self._from_pdu = self._from_pdu[length:]
+        super().receive_data(data[: -len(self._from_pdu)] if self._ignores_input else data)
