@@ -6,14 +6,16 @@ one, and returns at once. Several calls may be outstanding at a time, as Witness
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from swn_torture.dcerpc.client.client import connect as connect_rpc
 from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
+from swn_torture.dcerpc.epm.ports import listening_port
 from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.stubdata.syntax import NDR32, SyntaxId
-from swn_torture.witness.codec import decode_response, encode
+from swn_torture.witness.codec import DecodeError, decode_response, encode
 from swn_torture.witness.constants import DEFAULT_KEEP_ALIVE, WITNESS, ProtocolVersion, RegisterFlags
 from swn_torture.witness.messages import (
     AsyncNotifyRequest,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.fields import ByteOrder, Wrong
     from swn_torture.witness.messages import AnyRequest
 
-__all__ = ["DEFAULT_TIMEOUT", "PendingCall", "WitnessClient", "connect"]
+__all__ = ["DEFAULT_TIMEOUT", "MalformedResponse", "PendingCall", "WitnessClient", "connect"]
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds to wait for an answer that the server sends at once."""
@@ -53,18 +55,39 @@ R = TypeVar("R", bound=Response)
 R_co = TypeVar("R_co", bound=Response, covariant=True)
 
 
+class MalformedResponse(DecodeError):  # noqa: N818 - about the response of a server
+    """The response of a call does not decode.
+
+    Attributes:
+        call: the call.
+    """
+
+    def __init__(self, error: DecodeError, call: PendingCall[Any]) -> None:
+        self.call = call
+        super().__init__(error.field, error.offset, error.problem)
+
+
 class PendingCall(Generic[R_co]):
     """A call that was sent; the answer may arrive later.
 
     Attributes:
         request: the request.
         call: the call of the transport: call_id, data representation and protection of the answer.
+        began: ``time.monotonic()`` before it was sent.
     """
 
-    def __init__(self, client: WitnessClient, request: Request[R_co], call: Call) -> None:
+    def __init__(
+        self, client: WitnessClient, request: Request[R_co], call: Call, began: float | None = None
+    ) -> None:
         self.request = request
         self.call = call
+        self.began = time.monotonic() if began is None else began
         self._client = client
+
+    @property
+    def syntax(self) -> SyntaxId:
+        """The transfer syntax of its presentation context."""
+        return self._client.syntax
 
     async def stub(self, timeout: float | None = DEFAULT_TIMEOUT) -> bytes:
         """Wait for the answer and return its stub data.
@@ -85,15 +108,18 @@ class PendingCall(Generic[R_co]):
         """Wait for the answer and decode it.
 
         Raises:
-            DecodeError: the answer is not a response of this method.
+            MalformedResponse: the answer is not a response of this method.
             RpcError: see ``stub``.
         """
         octets = await self.stub(timeout)
         answered = self.call.response_meta
         assert answered is not None
-        response = decode_response(
-            self.request.opnum, octets, self._client.syntax, byte_order=answered.byte_order
-        )
+        try:
+            response = decode_response(
+                self.request.opnum, octets, self._client.syntax, byte_order=answered.byte_order
+            )
+        except DecodeError as error:
+            raise MalformedResponse(error, self) from error
         return cast("R_co", response)
 
     def done(self) -> bool:
@@ -151,10 +177,11 @@ class WitnessClient:
         # Every concrete request is one of AnyRequest; the generic base class only has the type of the
         # response.
         stub = encode(cast("AnyRequest", message), self.syntax, byte_order=byte_order, wrong=wrong)
+        began = time.monotonic()
         call = self.rpc.call(
             message.opnum, stub, context_id=self.context_id, byte_order=byte_order, **options
         )
-        return PendingCall(self, message, call)
+        return PendingCall(self, message, call, began)
 
     async def send(
         self,
@@ -270,7 +297,7 @@ async def connect(
     """
     if port is None:
         towers = await ept_map(address, WITNESS, port=epm_port, timeout=timeout)
-        port = towers[0].port
+        port = await listening_port(address, towers, timeout=timeout)
     if level is None:
         level = AuthLevel.INTEGRITY if credentials else AuthLevel.NONE
     rpc = await connect_rpc(address, port, timeout=timeout, source=source, transcript=transcript)

@@ -247,7 +247,9 @@ def _read_interface_list(reader: Reader) -> GetInterfaceListResponse:
         at = reader.offset - 4
         if not reader.pointer("InterfaceInfo"):
             if number:
-                raise DecodeError("NumberOfInterfaces", at, f"{number} interfaces, but InterfaceInfo is null")
+                at = reader.offset - reader.wide
+                problem = f"{number} interfaces, but InterfaceInfo is null"
+                raise DecodeError("InterfaceInfo.referent", at, problem)
             listed = InterfaceList(None)
         else:
             reader.conformance("InterfaceInfo", "NumberOfInterfaces", number)
@@ -326,14 +328,14 @@ def _read_notification(reader: Reader) -> AsyncNotifyResponse:
     if reader.pointer("pResp"):
         message_type = reader.u32("MessageType")
         length = reader.u32("Length")
-        at = reader.offset - 4
         number = reader.u32("NumberOfMessages")
         buffer = None
         if reader.pointer("MessageBuffer"):
             reader.conformance("MessageBuffer", "Length", length)
             buffer = reader.octets("MessageBuffer", length)
         elif length:
-            raise DecodeError("Length", at, f"{length} octets, but MessageBuffer is null")
+            at = reader.offset - reader.wide
+            raise DecodeError("MessageBuffer.referent", at, f"{length} octets, but MessageBuffer is null")
         response = RespAsyncNotify(message_type, number, buffer)
     return AsyncNotifyResponse(response, reader.u32("ReturnValue"))
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from swn_torture.stubdata.fields import ByteOrder
-from swn_torture.witness.constants import MessageType, Opnum
+from swn_torture.witness.constants import InterfaceFlags, InterfaceState, MessageType, Opnum, describe
 from swn_torture.witness.notifications import (
     DecodedBuffer,
     Notification,
@@ -84,6 +84,11 @@ class InterfaceInfo:
     ipv4: IPv4Address
     ipv6: IPv6Address
     flags: int
+
+    def __str__(self) -> str:
+        """For a report: the group name, the state, both address fields, Flags and Version."""
+        state, flags = describe(InterfaceState, self.state), describe(InterfaceFlags, self.flags)
+        return f"{self.group_name} {state} {self.ipv4} {self.ipv6} {flags} version {self.version:#x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,14 @@ def data() -> dict[str, Any]:
 
 def test_shipped_catalogue_loads_completely() -> None:
     catalogue = load_catalogue()
-    assert len(catalogue.requirements) == 555
-    assert len(catalogue.ambiguities) == 37
+    assert len(catalogue.requirements) == 575
+    assert len(catalogue.ambiguities) == 44
     assert catalogue.revision == "14.0"
 
 
 def test_observable_filters_by_role() -> None:
     catalogue = load_catalogue()
-    assert len(catalogue.observable("server", "wire")) == 446
+    assert len(catalogue.observable("server", "wire")) == 466
     assert len(catalogue.observable("client")) == 84
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -255,6 +257,16 @@ def test_big_endian_requests(answer_in: str) -> None:
             assert script.requests[1] == registration
 
     run(scenario)
+
+
+def test_time_of_a_call_is_taken_before_it_is_sent() -> None:
+    """So that a wait is never measured too short, however late the machine comes to it."""
+    sent: list[float] = []
+    rpc = SimpleNamespace(call=lambda *_, **__: sent.append(time.monotonic()))
+
+    call = WitnessClient(cast("Any", rpc)).start(GetInterfaceListRequest())
+
+    assert call.began <= sent[0]
 
 
 def test_a_malformed_response_raises_decode_error() -> None:

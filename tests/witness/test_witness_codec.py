@@ -181,9 +181,9 @@ class TestStrictness:
         empty = AsyncNotifyResponse(None, 0)
         for message, name, field in (
             (LISTED, "InterfaceList", "trailing"),
-            (LISTED, "InterfaceInfo", "NumberOfInterfaces"),
+            (LISTED, "InterfaceInfo", "InterfaceInfo.referent"),
             (NOTIFICATION, "pResp", "trailing"),
-            (NOTIFICATION, "MessageBuffer", "Length"),
+            (NOTIFICATION, "MessageBuffer", "MessageBuffer.referent"),
             (REGISTER, "NetName", "IpAddress.offset"),
         ):
             with pytest.raises(DecodeError) as caught:
@@ -250,7 +250,7 @@ class TestStrictness:
         ("message", "wrong", "field"),
         [
             (LISTED, {"InterfaceInfo.max_count": 2}, "InterfaceInfo.max_count"),
-            (LISTED, {"InterfaceInfo.referent": 0}, "NumberOfInterfaces"),
+            (LISTED, {"InterfaceInfo.referent": 0}, "InterfaceInfo.referent"),
             (LISTED, {"NumberOfInterfaces": 9, "InterfaceInfo.max_count": 9}, "NumberOfInterfaces"),
             (
                 LISTED,
@@ -258,7 +258,7 @@ class TestStrictness:
                 "InterfaceInfo[0].InterfaceGroupName",
             ),
             (NOTIFICATION, {"MessageBuffer.max_count": 21}, "MessageBuffer.max_count"),
-            (NOTIFICATION, {"MessageBuffer.referent": 0}, "Length"),
+            (NOTIFICATION, {"MessageBuffer.referent": 0}, "MessageBuffer.referent"),
             (NOTIFICATION, {"MessageBuffer.max_count": 99, "Length": 99}, "MessageBuffer"),
             (REGISTER, {"IpAddress.offset": 1}, "IpAddress.offset"),
             (REGISTER, {"IpAddress.max_count": 1}, "IpAddress.actual_count"),
