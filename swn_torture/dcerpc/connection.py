@@ -109,8 +109,10 @@ def fragments(
     if isinstance(whole, Request) and whole.object_uuid is not None:
         room -= _OBJECT_SIZE
     if entry is not None:
-        # Only the last fragment needs padding when all others are multiples of the trailer's alignment.
-        room = (room - TRAILER_SIZE - entry.token_size) // 16 * 16
+        room -= TRAILER_SIZE + entry.token_size
+    # Each fragment begins at a multiple of the largest alignment of NDR. Protected ones have multiples of the
+    # sec_trailer's alignment, so that only the last one needs padding.
+    room -= room % (8 if entry is None else 16)
     if chunk is not None:
         room = min(room, chunk)
     if room <= 0:

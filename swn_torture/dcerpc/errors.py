@@ -82,6 +82,10 @@ class AuthenticationError(RpcError):
     """A security provider rejects the token it was given, or cannot be used."""
 
 
+class ProtectionUnavailable(AuthenticationError):  # noqa: N818  the usual form of these names
+    """The logon succeeded, but the security context was negotiated without what its level needs."""
+
+
 class BindRefused(RpcError):  # noqa: N818  the usual name
     """The server answered a bind or alter_context with a bind_nak (C706 12.6.4.5, MS-RPCE 2.2.2.9).
 

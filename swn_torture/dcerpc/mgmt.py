@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 MGMT = SyntaxId(UUID("afa8bd80-7d8a-11c9-bef4-08002b102989"), 1, 0)
 
-STATUS_STRING_TOO_LONG = 0x000006CF
-STATUS_NO_PRINC_NAME = 0x0000071E
-"""Win32 codes that inq_princ_name returns: RPC_S_STRING_TOO_LONG, RPC_S_NO_PRINC_NAME."""
+STATUS_INSUFFICIENT_BUFFER = 0x0000007A
+STATUS_UNKNOWN_AUTHN_SERVICE = 0x000006D3
+"""Win32 codes that inq_princ_name returns: ERROR_INSUFFICIENT_BUFFER for a name that is longer than
+princ_name_size, RPC_S_UNKNOWN_AUTHN_SERVICE for an authentication type that the server does not have."""
 
 _MAX_INTERFACES = 4096
 """The most interfaces that a list may announce. C706 has no limit; this one keeps a wrong count harmless."""

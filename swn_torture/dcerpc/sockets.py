@@ -1,11 +1,12 @@
-"""TCP options: connections that end by a reset, silent peers, incoming segments that are dropped."""
+"""TCP options: a reset at the end, silent peers, dropped segments; and why there is no connection."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,3 +52,15 @@ def drop_incoming(transport: asyncio.Transport) -> None:
     program = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
     filter_ = struct.pack("@HP", 1, ctypes.addressof(program))
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
+
+
+def reason_of(error: OSError) -> str:
+    """Why a connection was not possible. The text of asyncio, "Connect call failed", does not say it."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
+def endpoint_of(name: Any) -> tuple[str, int]:
+    """Return (host, port) of a socket name of Python, ``("", 0)`` for none."""
+    return (str(name[0]), int(name[1])) if name else ("", 0)

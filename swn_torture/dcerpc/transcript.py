@@ -106,3 +106,23 @@ class Transcript:
 
     def __iter__(self) -> Iterator[Octets]:
         return iter(self.entries)
+
+
+def beginning(entries: Iterable[Octets], limit: int) -> list[Octets]:
+    """Return a transcript without the end of what it has too much of.
+
+    The first octets of each connection stay, without a gap, and every event of a connection.
+
+    Args:
+        entries: a transcript.
+        limit: octets to keep of each connection in each direction.
+    """
+    left: dict[tuple[int, str], int] = {}
+    kept = []
+    for entry in entries:
+        key = (entry.connection, entry.kind)
+        room = left.get(key, limit) - len(entry.data)
+        left[key] = room if room >= 0 else -1
+        if not entry.data or room >= 0:
+            kept.append(entry)
+    return kept

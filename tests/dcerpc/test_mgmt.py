@@ -11,6 +11,7 @@ import pytest
 from swn_torture.dcerpc.client.management import inq_if_ids
 from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.mgmt import MGMT, ManagementError, read_if_ids
+from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.server.interface import (
     Association,
     Caller,
@@ -61,11 +62,14 @@ def ask(opnum: int, stub: str = "", *, name: str | None = "cifs/node1") -> str |
     return answer
 
 
-def test_inq_if_ids_writes_referents_from_1() -> None:
-    small_referents = IF_IDS_OUT.replace("00000200", "01000000", 1).replace(
-        "0400020008000200", "0200000003000000"
-    )
-    assert ask(0) == small_referents
+# The list of a server does not contain the management interface: each server has it.
+OWN_IF_IDS_OUT = bytes.fromhex(
+    "01000000 0100000001000000 02000000 74c0d8cce5d0404a92b4d074faa6ba28 01000100 00000000"
+).hex()
+
+
+def test_inq_if_ids_lists_what_samba_lists_with_referents_from_1() -> None:
+    assert ask(0) == OWN_IF_IDS_OUT
 
 
 def test_interfaces_packed_by_samba_are_read() -> None:
@@ -136,13 +140,24 @@ def test_inq_princ_name_answers_as_samba_does() -> None:
     assert ask(4, PRINCIPAL_IN) == PRINCIPAL_OUT
 
 
-def test_inq_princ_name_returns_string_too_long() -> None:
-    assert ask(4, "0a000000" + "05000000") == "050000000000000001000000" + "00000000" + "cf060000"
-    assert ask(4, "0a000000" + "00000000") == "000000000000000000000000" + "cf060000"
+def test_inq_princ_name_returns_insufficient_buffer() -> None:
+    for size in range(1, len("cifs/node1") + 1):
+        counts = f"{size:02x}000000" + "00000000" + "01000000"
+        assert ask(4, "0a000000" + f"{size:02x}000000") == counts + "00000000" + "7a000000"
 
 
-def test_inq_princ_name_returns_no_princ_name() -> None:
-    assert ask(4, "10000000" + "40000000") == "400000000000000001000000" + "00000000" + "1e070000"
+def test_inq_princ_name_without_place_for_the_zero_is_a_fault() -> None:
+    assert ask(4, "0a000000" + "00000000") == FaultStatus.RPC_X_BAD_STUB_DATA
+
+
+def test_inq_princ_name_of_another_type_returns_unknown_service() -> None:
+    assert ask(4, "10000000" + "40000000") == "400000000000000001000000" + "00000000" + "d3060000"
+
+
+def test_a_server_has_an_empty_name_for_each_of_its_types() -> None:
+    server = RpcServer([ListedInterface()], acceptor=Acceptor({"witness": "Passw0rd!"}))
+    assert [server.principal_name(auth_type) for auth_type in (9, 10, 16)] == ["", "", None]
+    assert RpcServer([ListedInterface()]).principal_name(10) is None
 
 
 def test_an_unknown_management_opnum_gets_op_rng_error() -> None:
@@ -174,7 +189,7 @@ def test_every_server_reports_its_interfaces() -> None:
         finally:
             await server.stop(reset=True)
 
-    assert asyncio.run(main()) == [SERVICE, MGMT]
+    assert asyncio.run(main()) == [SERVICE]
 
 
 def test_impacket_calls_the_management_interface() -> None:
@@ -213,7 +228,7 @@ def test_impacket_calls_the_management_interface() -> None:
             await server.stop(reset=True)
 
     assert asyncio.run(main()) == {
-        "interfaces": [(str(each.uuid).upper(), each.major, each.minor) for each in (SERVICE, MGMT)],
+        "interfaces": [(str(SERVICE.uuid).upper(), SERVICE.major, SERVICE.minor)],
         "statistics": 4,
         "listening": 0,
     }

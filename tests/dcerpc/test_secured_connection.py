@@ -116,13 +116,30 @@ class TestLegs:
         third = pair.client.auth3(entry, b"proof right")
         assert third.trailer is not None
         wrong = replace(third, trailer=replace(third.trailer, **change))
-        assert pair.send(wrong.pack()) == []
+        assert status_of(pair.send(wrong.pack())) == FaultStatus.NCA_S_PROTO_ERROR
         assert pair.server.closing
 
-    def test_a_leg_for_a_complete_context_is_a_protocol_error(self, signed: Pair) -> None:
+    @pytest.mark.parametrize(
+        ("change", "status"),
+        [({"auth_level": 6}, DENIED), ({"auth_type": 9}, FaultStatus.RPC_S_SEC_PKG_ERROR)],
+    )
+    def test_an_alter_context_leg_with_another_type_or_level(
+        self, pair: Pair, change: dict[str, int], status: int
+    ) -> None:
+        entry = pair.secure(INTEGRITY)
+        bind = pair.client.bind(propose(ECHO), security=entry, token=entry.context.step(b""))
+        pair.send(pair.client.send(bind))
+        alter = pair.client.bind(propose(ECHO), security=entry, token=b"proof right", alter=True)
+        assert alter.trailer is not None
+        answers = pair.send(replace(alter, trailer=replace(alter.trailer, **change)).pack())
+        assert status_of(answers) == status
+        assert answers[0].flags & PfcFlags.DID_NOT_EXECUTE
+        assert pair.server.closing
+
+    def test_a_leg_for_a_complete_context_is_denied(self, signed: Pair) -> None:
         entry = signed.client.security[1]
         alter = signed.client.bind(propose(ECHO), security=entry, token=b"hello", alter=True)
-        assert status_of(signed.send(alter.pack())) == FaultStatus.NCA_S_PROTO_ERROR
+        assert status_of(signed.send(alter.pack())) == DENIED
         assert signed.server.closing
 
 
@@ -216,6 +233,16 @@ class TestProtection:
         (answer,) = pair.call(0, b"x")
         assert answer.trailer is None
         assert pair.echo.seen[0].caller == Caller("fake", AuthType.NTLM, CONNECT)
+        (answer,) = pair.call(0, b"x", security=1)
+        assert answer.trailer is None, "the only security context, at level connect"
+
+    def test_connect_level_among_several_contexts_has_a_verifier(self, pair: Pair) -> None:
+        pair.bind(level=CONNECT)
+        entry = pair.secure(INTEGRITY)
+        alter = pair.client.bind(propose(ECHO), security=entry, token=entry.context.step(b""), alter=True)
+        (ack,) = pair.send(pair.client.send(alter))
+        third = pair.client.auth3(entry, entry.context.step(ack.auth_value))
+        pair.send(third.pack())
         (answer,) = pair.call(0, b"x", security=1)
         assert answer.trailer is not None
 

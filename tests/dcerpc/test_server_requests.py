@@ -334,10 +334,11 @@ class TestOutOfPlace:
         assert bound.send(Request(call_id=2, drep=b"\x20\0\0\0").pack()) == []
         assert bound.server.closing
 
-    def test_auth3_without_security_ends_without_an_answer(self, bound: Pair) -> None:
+    def test_auth3_without_security_is_a_protocol_error(self, bound: Pair) -> None:
         entry = bound.secure(5)
-        assert bound.send(bound.client.auth3(entry, b"proof right").pack()) == []
-        assert bound.server.closing
+        answers = bound.send(bound.client.auth3(entry, b"proof right").pack())
+        fatal(bound, answers)
+        assert fault(answers).flags & PfcFlags.DID_NOT_EXECUTE
 
 
 class TestCancel:
@@ -462,17 +463,15 @@ def test_garbage_is_rejected_whole_and_octet_by_octet(portions: list[bytes], bou
 
 
 def may_end_without_answer(stream: bytes) -> bool:
-    """Return whether a server may end without an answer: at an auth3 or an undefined drep."""
+    """Return whether a server may end without an answer: at an undefined drep."""
     framer = Framer(lambda _: 0xFFFF)
     framer.receive_data(stream)
     try:
-        while (received := framer.next_pdu()) is not None:
-            if received[0].ptype == PduType.AUTH3:
-                return True
+        while framer.next_pdu() is not None:
+            pass
     except RemoteProtocolError as error:
-        if error.field == "drep":
-            return True
-    return framer.header is not None and framer.header.ptype == PduType.AUTH3
+        return error.field == "drep"
+    return False
 
 
 def rejected(answers: Sequence[Pdu]) -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from swn_torture.dcerpc.pdu.bind import BindAck, ContextResult, PresentationContext, ResultCode
+from swn_torture.dcerpc.security.levels import AuthType
 from swn_torture.stubdata.syntax import NDR32, SyntaxId, bind_time_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from swn_torture.dcerpc.security.protection import SecurityEntry
+
+LAST_LEG_IS_AUTH3: Final = frozenset({AuthType.NTLM, AuthType.NETLOGON})
+"""Providers with an odd number of legs, so that the last leg is an auth3 (MS-RPCE 2.2.1.1.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +76,13 @@ def propose(
     """
     syntaxes = [*transfer] if features is None else [*transfer, bind_time_features(features)]
     return tuple(PresentationContext(index, abstract, (each,)) for index, each in enumerate(syntaxes))
+
+
+def without_features(elements: Sequence[PresentationContext]) -> tuple[PresentationContext, ...]:
+    """Return what later PDUs of a connection repeat of the elements of a bind.
+
+    Only the bind negotiates bind-time features (MS-RPCE 3.3.1.5.3). The next leg of an authentication repeats
+    the elements (SHOULD, MS-RPCE 3.3.1.5.2.1), but Windows and Samba leave out this one.
+    """
+    kept = tuple(each for each in elements if not any(t.features is not None for t in each.transfers))
+    return kept or tuple(elements)

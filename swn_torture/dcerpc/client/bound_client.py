@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from swn_torture.dcerpc.client.client import RpcClient
+    from swn_torture.dcerpc.transcript import Transcript
     from swn_torture.stubdata.fields import ByteOrder
     from swn_torture.stubdata.syntax import SyntaxId
 
@@ -21,7 +22,7 @@ __all__ = ["bound_client", "call"]
 
 @asynccontextmanager
 async def bound_client(
-    address: str, port: int, interface: SyntaxId, timeout: float
+    address: str, port: int, interface: SyntaxId, timeout: float, transcript: Transcript | None = None
 ) -> AsyncIterator[RpcClient]:
     """Yield a client that is bound to one interface without authentication, in NDR32, with context id 0.
 
@@ -30,6 +31,7 @@ async def bound_client(
         port: of the server.
         interface: to bind to.
         timeout: in seconds, from the connect to the end of the ``async with`` block.
+        transcript: records all octets sent and received.
 
     Raises:
         DeadlineExceeded: the time is over.
@@ -38,7 +40,7 @@ async def bound_client(
     """
     try:
         async with asyncio.timeout(timeout):
-            rpc = await connect(address, port, timeout=timeout)
+            rpc = await connect(address, port, timeout=timeout, transcript=transcript)
             try:
                 await rpc.bind(interface, timeout=timeout)
                 yield rpc

@@ -51,7 +51,8 @@ class PendingResult(Generic[Result]):
             DeadlineExceeded: nothing arrived in time.
         """
         try:
-            await asyncio.wait_for(self._arrived.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._arrived.wait()
         except TimeoutError:
             raise DeadlineExceeded(f"{what}: no answer in {timeout:g} s") from None
         if self._error is not None:

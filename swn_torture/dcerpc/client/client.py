@@ -7,10 +7,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
-from swn_torture.dcerpc.client.binding import BindResult, propose
+from swn_torture.dcerpc.client.binding import LAST_LEG_IS_AUTH3, BindResult, propose, without_features
+from swn_torture.dcerpc.client.bounds import MAX_LEGS, MAX_UNEXPECTED, Recording
 from swn_torture.dcerpc.client.call import Call, PendingResult
 from swn_torture.dcerpc.client.connection import ClientConnection, Security
 from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Unexpected
+from swn_torture.dcerpc.client.strays import SentIds
 from swn_torture.dcerpc.connection import MAX_FRAGMENT
 from swn_torture.dcerpc.errors import (
     AuthenticationError,
@@ -26,7 +28,7 @@ from swn_torture.dcerpc.pdu.bind import describe_reason
 from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
-from swn_torture.dcerpc.sockets import drop_incoming, reset_on_close
+from swn_torture.dcerpc.sockets import drop_incoming, endpoint_of, reason_of, reset_on_close
 from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 if TYPE_CHECKING:
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.transcript import Kind, Transcript
     from swn_torture.stubdata.fields import ByteOrder
-
-_LAST_LEG_IS_AUTH3: Final = frozenset({AuthType.NTLM, AuthType.NETLOGON})
-"""Providers with an odd number of legs, so that the last leg is an auth3 (MS-RPCE 2.2.1.1.7)."""
 
 _CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a close waits until the remaining octets are sent. After that it resets the connection."""
@@ -77,7 +76,7 @@ async def connect(
         raise DeadlineExceeded(f"{address} port {port}: no connection in {timeout:g} s") from error
     except OSError as error:
         refused = isinstance(error, ConnectionRefusedError | ConnectionResetError)
-        raise ConnectionLost(f"{address} port {port}: {error.strerror or error}", reset=refused) from error
+        raise ConnectionLost(f"{address} port {port}: {reason_of(error)}", reset=refused) from error
     return protocol.client
 
 
@@ -96,13 +95,13 @@ class RpcClient:
     """
 
     def __init__(self, transport: asyncio.Transport, transcript: Transcript | None) -> None:
-        self.core = ClientConnection()
+        self.local = endpoint_of(transport.get_extra_info("sockname"))
+        self.remote = endpoint_of(transport.get_extra_info("peername"))
+        self.core = ClientConnection(self.remote)
         self.closed = asyncio.Event()
         self.peer_closed: Literal["fin", "reset"] | None = None
         self.closed_at: float | None = None
         self.segment: int | None = None
-        self.local = _endpoint(transport.get_extra_info("sockname"))
-        self.remote = _endpoint(transport.get_extra_info("peername"))
         self._transport = transport
         self._transcript = transcript
         self.number = 1 if transcript is None else transcript.connection()
@@ -110,8 +109,10 @@ class RpcClient:
         self._exchanges: dict[int, PendingResult[BindAck]] = {}
         self._unexpected: deque[Pdu] = deque()
         self._changed = asyncio.Event()
+        self._sent_ids = SentIds()
         self._end: RpcError | None = None
         self._silent = False
+        self._recording = Recording()
         self._contexts: tuple[PresentationContext, ...] = ()
         self._record("open")
 
@@ -175,7 +176,7 @@ class RpcClient:
         elements = (
             propose(contexts, transfer, features) if isinstance(contexts, SyntaxId) else tuple(contexts)
         )
-        self._contexts = elements or self._contexts
+        self._contexts = without_features(elements) or self._contexts
         security: SecurityEntry | None = None
         token = b""
         if level != AuthLevel.NONE or context is not None:
@@ -189,9 +190,9 @@ class RpcClient:
             security = self.core.add_security(auth_type, level, context, context_id=auth_context_id)
             token = context.step(b"")
 
-        def leg(*, alter: bool) -> Bind:
+        def leg(proposed: Sequence[PresentationContext], *, alter: bool) -> Bind:
             return self.core.bind(
-                elements,
+                proposed,
                 security=security,
                 token=token,
                 multiplex=multiplex,
@@ -203,23 +204,23 @@ class RpcClient:
                 alter=alter,
             )
 
-        first = leg(alter=alter)
+        first = leg(elements, alter=alter)
         answers = [await self.exchange(first, timeout)]
         while security is not None:
             incoming = answers[-1].auth_value
             if security.context.complete and not incoming:
                 break
             if not incoming:
-                raise AuthenticationError(
-                    "the server sent no token, but the security context is not complete"
-                )
+                raise AuthenticationError("server sent no token, but the security context is not complete")
+            if len(answers) >= MAX_LEGS:
+                raise AuthenticationError(f"the security context is not complete after {MAX_LEGS} legs")
             token = security.context.step(incoming)
             if not token:
                 break
-            if security.context.complete and auth_type in _LAST_LEG_IS_AUTH3:
+            if security.context.complete and auth_type in LAST_LEG_IS_AUTH3:
                 self.write(self.core.send(self.core.auth3(security, token, call_id=first.call_id)))
                 break
-            answers.append(await self.exchange(leg(alter=True), timeout))
+            answers.append(await self.exchange(leg(without_features(elements), alter=True), timeout))
         result = BindResult(answers[0], tuple(answers), elements, security)
         if isinstance(contexts, SyntaxId) and not result.accepted:
             raise ContextRefused(
@@ -277,6 +278,7 @@ class RpcClient:
     def expect(self, call_id: int, opnum: int = -1) -> Call:
         """Return a call to wait for. The caller sends its request with :meth:`write`, in any form."""
         call = Call(call_id, opnum)
+        self._sent_ids.add(call_id)
         if self._end is None:
             self._calls[call_id] = call
         else:
@@ -302,6 +304,7 @@ class RpcClient:
         if self._transport.is_closing():
             raise self._end or ConnectionLost("the connection is closed")
         self._record("sent", octets)
+        self._sent_ids.add_octets(octets)
         step = self.segment or max(len(octets), 1)
         for start in range(0, len(octets), step):
             self._transport.write(octets[start : start + step])
@@ -357,7 +360,8 @@ class RpcClient:
             DeadlineExceeded: the connection is still open after ``timeout`` seconds.
         """
         try:
-            await asyncio.wait_for(self.closed.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self.closed.wait()
         except TimeoutError as error:
             raise DeadlineExceeded(f"the connection is still open after {timeout:g} s") from error
         return self.peer_closed
@@ -372,7 +376,8 @@ class RpcClient:
                 self._record("fin")
                 self._transport.close()
         try:
-            await asyncio.wait_for(self.closed.wait(), _CLOSE_TIMEOUT)
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self.closed.wait()
         except TimeoutError:
             self._abort()
             await self.closed.wait()
@@ -394,7 +399,8 @@ class RpcClient:
 
     def received(self, octets: bytes) -> None:
         """Process octets from the transport. Called by the asyncio protocol."""
-        self._record("received", octets)
+        if self._recording.take(len(octets)):
+            self._record("received", octets)
         if self.core.error is not None:
             return
         self.core.receive_data(octets)
@@ -402,6 +408,8 @@ class RpcClient:
             while (event := self.core.next_event()) is not None:
                 self._handle(event)
         except RemoteProtocolError as error:
+            self.core.error = error
+            self._recording.ended_by_error()
             self._finish(error)
 
     def ended(self, how: Literal["fin", "reset"] | None) -> None:
@@ -444,8 +452,12 @@ class RpcClient:
                 self._keep_unexpected(pdu)
 
     def _keep_unexpected(self, *pdus: Pdu) -> None:
+        if len(self._unexpected) + len(pdus) > MAX_UNEXPECTED:
+            raise RemoteProtocolError(f"more than {MAX_UNEXPECTED} PDUs that answer nothing")
         self._unexpected.extend(pdus)
         self._changed.set()
+        for pdu in pdus:
+            self._sent_ids.end_calls(pdu, (*self._exchanges.values(), *self._calls.values()))
 
     def _finish_exchange(self, call_id: int, result: BindAck | RpcError) -> None:
         pending = self._exchanges.pop(call_id, None)
@@ -484,7 +496,3 @@ class _Protocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.client.ended("reset" if isinstance(exc, OSError) else None)
         self.client.transport_closed()
-
-
-def _endpoint(name: Any) -> tuple[str, int]:
-    return (str(name[0]), int(name[1])) if name else ("", 0)

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
+from swn_torture.dcerpc.client.bounds import MAX_FRAGMENTS, MAX_RESPONSE
+from swn_torture.dcerpc.client.call_ids import CallIds, ids_of_association, ids_of_new_association
 from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Unexpected
 from swn_torture.dcerpc.connection import MAX_FRAGMENT, Connection, Negotiated, check_version, fragments
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
-from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak
-from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, LITTLE_ENDIAN, MAX_CALL_ID, WHOLE, PfcFlags
+from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak, ResultCode
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, LITTLE_ENDIAN, WHOLE, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Pdu, Request, Response, unpack
 from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.security.protection import AnyPdu, SecurityEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from uuid import UUID
 
     from swn_torture.dcerpc.pdu.bind import PresentationContext
     from swn_torture.dcerpc.pdu.verification_trailer import VerificationTrailer
     from swn_torture.dcerpc.security.context import SecurityContext
     from swn_torture.stubdata.fields import ByteOrder
-
-MAX_RESPONSE: Final = 64 * 1024 * 1024
-"""Octets of the largest response that the client accepts, so that one without an end does not fill memory."""
 
 Security = int | Literal["default", "none"]
 """A security context by its id, the first one of the connection (if there is one), or no verifier."""
@@ -44,28 +42,36 @@ class ClientConnection(Connection):
     and :meth:`send` turns them into octets. :meth:`request` returns octets at once, because protection takes
     sequence numbers. A test can send these octets in any order, or not at all.
 
+    Args:
+        server: names the server. Connections of an association with the same server take their call_ids from
+            one counter; ``None`` for a counter of this connection only.
+
     Attributes:
         default_security: the security context for calls that name none; ``None`` for no verifier.
+        before_request: called with the opnum before each request is built; it may raise.
+        features: the bind-time features that the server confirmed (MS-RPCE 3.3.1.5.3).
         error: why nothing more can be read from the server.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: Hashable = None) -> None:
         # Only the size of the field limits the length here. The caller checks whether a PDU is too long.
         super().__init__(lambda _: 0xFFFF)
         self.default_security: int | None = None
+        self.before_request: Callable[[int], None] | None = None
         self.error: RemoteProtocolError | None = None
-        self._call_ids = itertools.count(1)
+        self.features = 0
+        self._server = server
+        self._call_ids = CallIds()
         self._proposals: dict[int, Bind] = {}
         self._calls: dict[int, SecurityEntry | None] = {}
         self._assemblies: dict[int, _Assembly] = {}
 
     def next_call_id(self, chosen: int | None = None) -> int:
-        """Return ``chosen``, or the next call_id above all that were used (MS-RPCE 3.3.3.5.2)."""
-        if chosen is None:
-            return next(self._call_ids)
-        if chosen <= MAX_CALL_ID:
-            self._call_ids = itertools.count(max(next(self._call_ids), chosen + 1))
-        return chosen
+        """Return ``chosen``, or the next call_id above all that the association has used.
+
+        See :mod:`~swn_torture.dcerpc.client.call_ids`.
+        """
+        return self._call_ids.take(chosen)
 
     def add_security(
         self, auth_type: int, level: int, context: SecurityContext, *, context_id: int | None = None
@@ -103,6 +109,8 @@ class ClientConnection(Connection):
         alter: bool = False,
     ) -> Bind:
         """Build a bind or (``alter``) an alter_context, with a token of a security context if given."""
+        if assoc_group and not alter and self._server is not None:
+            self._call_ids = ids_of_association(self._server, assoc_group) or self._call_ids
         flags: int = WHOLE
         if multiplex:
             flags |= PfcFlags.CONC_MPX
@@ -177,6 +185,8 @@ class ClientConnection(Connection):
         Raises:
             LocalProtocolError: the connection does not have this security context.
         """
+        if self.before_request is not None:
+            self.before_request(opnum)
         entry = self._security_for(security)
         number = self.next_call_id(call_id)
         whole = Request(
@@ -267,8 +277,22 @@ class ClientConnection(Connection):
         if not isinstance(pdu, AlterContextResp):
             self.multiplexed = bool(proposal.flags & pdu.flags & PfcFlags.CONC_MPX)
             self.max_xmit = min(proposal.max_xmit, pdu.max_recv)
-            self.assoc_group = pdu.assoc_group
+            self._join(proposal.assoc_group, pdu.assoc_group)
+            self.features = next(
+                (each.reason for each in pdu.results if each.result == ResultCode.NEGOTIATE_ACK), 0
+            )
         return Acknowledged(pdu, pairs)
+
+    def _join(self, requested: int, assoc_group: int) -> None:
+        """Record the association, and count the call_ids of this connection with it."""
+        self.assoc_group = assoc_group
+        if self._server is None or assoc_group == 0:
+            return
+        if requested and requested != assoc_group:
+            # The server did not let the client join. The new association has a counter of its own.
+            self._call_ids = CallIds(self._call_ids.next)
+        if requested != assoc_group or ids_of_association(self._server, assoc_group) is None:
+            ids_of_new_association(self._server, assoc_group, self._call_ids)
 
     def _response(self, pdu: Response, raw: bytes) -> ClientEvent | None:
         known = pdu.call_id in self._calls
@@ -304,6 +328,8 @@ class ClientConnection(Connection):
         assembly.size += len(pdu.stub)
         if assembly.size > MAX_RESPONSE:
             raise RemoteProtocolError(f"a response of more than {MAX_RESPONSE} octets", field="stub")
+        if len(assembly.pdus) > MAX_FRAGMENTS:
+            raise RemoteProtocolError(f"a response in more than {MAX_FRAGMENTS} fragments", field="stub")
         if not pdu.flags & PfcFlags.LAST:
             return None
         del self._assemblies[pdu.call_id]

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from swn_torture.dcerpc.server.interface import Association, ServerCall
+    from swn_torture.dcerpc.transcript import Transcript
 
 __all__ = [
     "EndpointEntry",
@@ -129,7 +130,8 @@ def _version_matches(option: int, registered: SyntaxId, requested: SyntaxId) -> 
 class EndpointMapper(ServerInterface):
     """Serves ept_map, ept_lookup and ept_lookup_handle_free. Every other opnum is out of range.
 
-    ``map_towers``, ``find_towers`` and ``page_of`` are the steps of ept_map. Faults override them.
+    ``elements``, ``map_towers``, ``find_towers`` and ``page_of`` are the steps of ept_map. Faults and unusual
+    servers override them.
 
     Args:
         entries: the registrations.
@@ -157,8 +159,9 @@ class EndpointMapper(ServerInterface):
             return
         try:
             answer = handler(call)
-        except RemoteProtocolError:  # malformed stub data (MS-RPCE 3.1.3.5.2)
-            answer = FaultStatus.RPC_X_BAD_STUB_DATA
+        except RemoteProtocolError as error:  # malformed stub data (MS-RPCE 3.1.3.5.2)
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA, problem=str(error))
+            return
         if isinstance(answer, int):
             call.fault(answer)
         else:
@@ -168,7 +171,7 @@ class EndpointMapper(ServerInterface):
         """Drop the searches of an association that has ended."""
         self._searches = {h: s for h, s in self._searches.items() if s.association is not association}
 
-    def _elements(self, call: ServerCall) -> list[tuple[EndpointEntry, Tower]]:
+    def elements(self, call: ServerCall) -> list[tuple[EndpointEntry, Tower]]:
         """Return every element of the map, with the address that the caller uses where an entry has none."""
         local = ip_address(call.connection.local[0].partition("%")[0])
         default = local if isinstance(local, IPv4Address) else None
@@ -212,7 +215,7 @@ class EndpointMapper(ServerInterface):
         interface, transfer = requested.interface, requested.transfer_syntax
         return [
             LookupEntry(tower.pack(), entry.object, entry.annotation)
-            for entry, tower in self._elements(call)
+            for entry, tower in self.elements(call)
             if entry.interface.serves(interface)
             and tower.transfer_syntax == transfer
             and tower.protocol_sequence == requested.protocol_sequence
@@ -237,7 +240,7 @@ class EndpointMapper(ServerInterface):
         if not by_interface and not by_object and request.inquiry != InquiryType.ALL_ELEMENTS:
             return []
         found = []
-        for entry, tower in self._elements(call):
+        for entry, tower in self.elements(call):
             requested = request.interface
             if by_interface and not (
                 requested is not None
@@ -302,6 +305,7 @@ async def ept_map(
     timeout: float = 5.0,
     transfer_syntax: SyntaxId = NDR32,
     object: UUID | None = None,  # noqa: A002  the protocol's name for it
+    transcript: Transcript | None = None,
 ) -> list[TowerEndpoint]:
     """Return the TCP endpoints of an interface from the endpoint mapper at ``address`` (ept_map).
 
@@ -312,6 +316,7 @@ async def ept_map(
         timeout: for connect, bind and calls together, in seconds.
         transfer_syntax: the transfer syntax of the endpoint. Samba's map contains NDR32 only.
         object: object UUID, for interfaces that are registered with one.
+        transcript: records all octets sent and received.
 
     Returns:
         At least one endpoint, in the order of the server.
@@ -323,7 +328,7 @@ async def ept_map(
     """
     requested = Tower.of_tcp(syntax, transfer_syntax=transfer_syntax).pack()
     found: list[bytes] = []
-    async with bound_client(address, port, EPM, timeout) as rpc:
+    async with bound_client(address, port, EPM, timeout, transcript) as rpc:
         handle = NULL_HANDLE
         while True:
             # The nil UUID, not a null pointer, as the clients of Windows and Samba send it.
@@ -338,11 +343,14 @@ async def ept_map(
             if handle == NULL_HANDLE or response.status == EptStatus.NOT_REGISTERED:
                 break
     towers = [Tower.unpack(octets) for octets in found]
-    return [
+    endpoints = [
         TowerEndpoint(str(tower.address) if tower.address else address, tower.port, tower)
         for tower in towers
-        if tower.port is not None
+        if tower.port
     ]
+    if not endpoints:
+        raise RemoteProtocolError(f"success with {len(towers)} towers, none with a TCP port", field="towers")
+    return endpoints
 
 
 async def ept_lookup(

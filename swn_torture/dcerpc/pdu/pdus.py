@@ -93,8 +93,7 @@ class Pdu:
         header = Header(
             self.ptype,
             self.flags,
-            # A length that does not fit into the field is the responsibility of whoever set the fragment
-            # size.
+            # The caller chose the fragment size, and is responsible for a length that does not fit.
             (length if self.frag_length is None else self.frag_length) & 0xFFFF,
             token if self.auth_length is None else self.auth_length,
             self.call_id,

@@ -5,6 +5,8 @@
 - ``initiator``: makes the client's end of a security context.
 - ``acceptor``: makes the server's end, for accounts kept in memory or a Kerberos keytab.
 - ``providers``: security contexts on top of pyspnego: NTLM, SPNEGO, Kerberos.
+- ``tickets``: Kerberos tickets of the accounts of this process, and contexts made with them.
+- ``extra``: whether Kerberos is installed.
 - ``ntlm``: NTLM and SPNEGO with the parts that pyspnego's public interface does not offer.
 - ``protection``: one security context of a connection: it signs, seals and verifies PDUs.
 

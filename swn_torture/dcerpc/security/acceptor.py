@@ -28,6 +28,8 @@ class Acceptor:
         hostname: name of this server, plain or fully qualified.
         allow_anonymous: accept NTLM logons without a name, with principal ``""``.
         keytab: path of a Kerberos keytab; without one, Kerberos is not supported.
+        ntlm: accept NTLM, alone and in SPNEGO.
+        spnego: accept SPNEGO.
 
     Raises:
         AuthenticationError: the keytab cannot be read, or Kerberos is not installed.
@@ -41,12 +43,16 @@ class Acceptor:
         *,
         allow_anonymous: bool = False,
         keytab: str | None = None,
+        ntlm: bool = True,
+        spnego: bool = True,
     ) -> None:
         self.users = dict(users)
         self.domain = domain
         self.hostname = hostname
         self.allow_anonymous = allow_anonymous
         self.keytab = keytab
+        self.ntlm = ntlm
+        self.spnego = spnego
         self._accounts: Accounts | None = None
         if keytab:
             self._kerberos()
@@ -54,8 +60,12 @@ class Acceptor:
     @property
     def auth_types(self) -> frozenset[AuthType]:
         """The authentication types that :meth:`new` supports."""
-        served = {AuthType.NTLM, AuthType.SPNEGO}
-        return frozenset(served | {AuthType.KERBEROS} if self.keytab else served)
+        served = {
+            AuthType.NTLM: self.ntlm,
+            AuthType.SPNEGO: self.spnego and bool(self.ntlm or self.keytab),
+            AuthType.KERBEROS: bool(self.keytab),
+        }
+        return frozenset(kind for kind, accepted in served.items() if accepted)
 
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
         """Return a new acceptor.
@@ -85,7 +95,8 @@ class Acceptor:
         mechanisms: dict[GSSMech, ContextProxy] = {}
         if self.keytab:
             mechanisms[GSSMech.kerberos] = self._kerberos()
-        mechanisms[GSSMech.ntlm] = ntlm
+        if self.ntlm:
+            mechanisms[GSSMech.ntlm] = ntlm
         return ProviderContext(SpnegoNegotiation("accept", mechanisms, BASE_REQUEST), "SPNEGO", level)
 
     def _kerberos(self) -> ContextProxy:

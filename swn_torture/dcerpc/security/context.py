@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Credentials", "SecurityContext"]
+__all__ = ["Credentials", "SecurityContext", "Tickets"]
 
 
 class SecurityContext(Protocol):
@@ -85,21 +85,43 @@ class SecurityContext(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Tickets:
+    """Where the Kerberos tickets of a client come from, beside its name and password.
+
+    Attributes:
+        realm: the realm of the client; empty for the domain of its credentials, or else the default realm.
+        keytab: path of a keytab with the keys of the client, instead of a password.
+        ccache: path of a ticket cache, instead of a password.
+        kdc: ``HOST`` or ``HOST:PORT`` of the KDC of the realm; empty to find it as the system does.
+        spn: the service principal name to ask for; empty for the one of the caller.
+    """
+
+    realm: str = ""
+    keytab: str = ""
+    ccache: str = ""
+    kdc: str = ""
+    spn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """The credentials of a client.
 
     Attributes:
         username: account name; ``""`` with an empty password means an anonymous NTLM logon.
         password: clear text, or ``LMHASH:NTHASH`` in hexadecimal for NTLM. For Kerberos an empty password
-            means the user's ticket cache.
+            means the user's ticket cache, unless ``tickets`` names a source.
         domain: NetBIOS domain for NTLM, realm for Kerberos.
-        workstation: the machine name that an NTLM client sends.
+        workstation: the machine name that an NTLM client sends. It sends one, because it sets
+            NTLMSSP_NEGOTIATE_VERSION (MS-NLMP 3.1.5.1.2); servers may reject a logon without it.
+        tickets: where its Kerberos tickets come from. With them, SPNEGO offers Kerberos before NTLM.
     """
 
     username: str
     password: str = field(repr=False)
     domain: str = ""
-    workstation: str = ""
+    workstation: str = "SWN-TORTURE"
+    tickets: Tickets | None = None
 
     @property
     def anonymous(self) -> bool:

@@ -23,8 +23,8 @@ def initiator(
     """Return the client's end of a new security context.
 
     Args:
-        auth_type: NTLM, SPNEGO (which offers NTLM only) or KERBEROS.
-        credentials: of the client.
+        auth_type: NTLM, SPNEGO (which offers Kerberos only to a client with ``tickets``) or KERBEROS.
+        credentials: of the client. Their ``tickets`` can name another service principal name.
         host: the server's name in its service principal name. Kerberos in Samba needs a name, not an address.
         service: the service class in that name.
         level: authentication level. Sealing is negotiated only for PRIVACY.
@@ -34,4 +34,5 @@ def initiator(
     """
     from swn_torture.dcerpc.security.providers import initiator as make
 
-    return make(AuthType.of(auth_type), credentials, f"{service}/{host}", level)
+    chosen = credentials.tickets.spn if credentials.tickets is not None else ""
+    return make(AuthType.of(auth_type), credentials, chosen or f"{service}/{host}", level)

@@ -6,6 +6,7 @@ The classes of pyspnego cannot be used unchanged:
   NTLMv2 response from the parsed attribute pairs plus four zero octets. Samba's and impacket's clients do not
   send these octets, so it rejects both.
 * Its NTLM initiator takes the workstation from the environment or the host name, and has no anonymous logon.
+  It returns flags that are the server's only, and leaves out the channel bindings when there are none.
 * Its SPNEGO acceptor passes the optimistic token of an unsupported mechanism to a supported one.
 
 So this module overrides single steps of these classes. The steps are private, and pyproject pins the minor
@@ -21,8 +22,8 @@ from typing import TYPE_CHECKING
 from spnego._context import ContextReq
 from spnego._credential import NTLMHash, Password
 from spnego._negotiate import NegotiateProxy
-from spnego._ntlm import NTLMProxy
-from spnego._ntlm_raw.crypto import hmac_md5, ntowfv1, ntowfv2, rc4k
+from spnego._ntlm import NTLMProxy, _NTLMCredential
+from spnego._ntlm_raw.crypto import compute_response_v2, hmac_md5, ntowfv1, ntowfv2, rc4k
 from spnego._ntlm_raw.messages import (
     Authenticate,
     AvFlags,
@@ -63,6 +64,16 @@ _ANSWERED = (
     Flags.request_target | Flags.ntlm | Flags.always_sign | Flags.target_info | Flags.target_type_domain
 )
 """The flags that the acceptor always sets in its CHALLENGE."""
+
+_SERVERS_CHOICE = Flags.target_info | Flags.version
+"""The flags of a CHALLENGE that the initiator returns although its NEGOTIATE may lack them."""
+
+_SERVER_VERSION = Version(6, 1)
+"""The Version of a CHALLENGE if the client sets NTLMSSP_NEGOTIATE_VERSION. These are the numbers that Samba's
+servers send: Windows 6.1, without a build."""
+
+_NO_VERSION = Version(revision=0)
+"""The same without that flag. The field is always there, and is zero then (MS-NLMP 2.2.1.2, 2.2.2.10)."""
 
 _NTPROOF_SIZE = 16
 _SHORTEST_NTLMV2 = _NTPROOF_SIZE + 32  # NTProofStr, then MS-NLMP 2.2.2.7 with only AV_EOL
@@ -121,7 +132,7 @@ class NtlmInitiator(NTLMProxy):
             session_key = secrets.token_bytes(16)
             encrypted_key = rc4k(exchange_key, session_key)
         authenticate = Authenticate(
-            challenge.flags | (Flags.anonymous if self._anonymous else 0),
+            self._agreed(challenge) | (Flags.anonymous if self._anonymous else 0),
             lm_response,
             nt_response,
             domain_name=self._credential.domain,
@@ -138,6 +149,37 @@ class NtlmInitiator(NTLMProxy):
         self._context_attr = authenticate.flags
         self._complete = True
         return authenticate.pack()
+
+    def _agreed(self, challenge: Challenge) -> int:
+        """Return the flags of both messages (MS-NLMP 2.2.2.5); those about TargetName are the server's."""
+        flags = challenge.flags & (int(self._context_req) | _SERVERS_CHOICE)
+        return flags & ~Flags.oem if flags & Flags.unicode else flags
+
+    def _compute_response(
+        self,
+        challenge: Challenge,
+        credential: _NTLMCredential,
+        channel_bindings: GssChannelBindings | None,
+    ) -> tuple[bytes, bytes, bytes]:
+        """Return NTLMv2 response, LM response and key exchange key (MS-NLMP 3.1.5.1.2, 3.3.2)."""
+        del channel_bindings  # DCE/RPC over TCP has no outer channel
+        info, time = TargetInfo(), FileTime.now()
+        if challenge.target_info is not None:
+            info = challenge.target_info.copy()
+            self._mic_required = AvId.timestamp in info
+            if self._mic_required:
+                time = info[AvId.timestamp]
+                info[AvId.flags] = info.get(AvId.flags, AvFlags(0)) | AvFlags.mic
+            info[AvId.channel_bindings] = bytes(16)
+            info[AvId.target_name] = self.spn or ""
+        nt_response, lm_response, key = compute_response_v2(
+            ntowfv2(credential.username or "", credential.nt_hash, credential.domain),
+            challenge.server_challenge,
+            secrets.token_bytes(8),
+            time,
+            info,
+        )
+        return nt_response, bytes(24) if self._mic_required else lm_response, key
 
 
 class Accounts:
@@ -198,11 +240,16 @@ class NtlmAcceptor(NTLMProxy):
         self._principal: str | None = None
         self._sent_challenge = b""
         self._seen_negotiate = b""
+        self._seen_mic = False
 
     @property
     def client_principal(self) -> str | None:
         """The authenticated client, ``None`` before the authentication is complete."""
         return self._principal
+
+    @property
+    def _requires_mech_list_mic(self) -> bool:
+        return self._seen_mic
 
     def _step_accept_negotiate(self, token: bytes) -> bytes:
         negotiate = Negotiate.unpack(token)
@@ -210,12 +257,13 @@ class NtlmAcceptor(NTLMProxy):
         flags = negotiate.flags & _NEGOTIABLE | _ANSWERED
         if flags & Flags.unicode:
             flags &= ~Flags.oem
+        elif not flags & Flags.oem:  # MS-NLMP 2.2.2.5: an error
+            raise InvalidTokenError(context_msg="NTLM: the peer offers neither Unicode nor OEM strings")
         computer, _, dns_domain = self._host.partition(".")
         info = TargetInfo()
         info[AvId.nb_domain_name] = self._domain
         info[AvId.nb_computer_name] = computer.upper()[:15]
-        if dns_domain:
-            info[AvId.dns_domain_name] = dns_domain
+        info[AvId.dns_domain_name] = dns_domain  # empty for a plain name, as in Samba without a realm
         info[AvId.dns_computer_name] = self._host  # impacket fails without it
         info[AvId.timestamp] = FileTime.now()  # clients send a MIC then
         challenge = Challenge(
@@ -223,8 +271,9 @@ class NtlmAcceptor(NTLMProxy):
             secrets.token_bytes(8),
             target_name=self._domain,
             target_info=info,
-            version=Version.get_current() if flags & Flags.version else None,
+            version=_SERVER_VERSION if flags & Flags.version else _NO_VERSION,
         )
+        challenge.flags = flags  # a version sets NTLMSSP_NEGOTIATE_VERSION, although this one is only zeros
         self._temp_negotiate, self._temp_challenge = negotiate, challenge
         # The MIC covers the octets sent; a message that is packed again may differ.
         self._seen_negotiate, self._sent_challenge = token, challenge.pack()
@@ -235,7 +284,9 @@ class NtlmAcceptor(NTLMProxy):
         assert self._temp_challenge is not None
         auth = Authenticate.unpack(token)
         flags = auth.flags & self._temp_challenge.flags
-        _require_session_security(flags)
+        if flags & (Flags.sign | Flags.seal):
+            # Samba's client clears the flag for an anonymous logon, which signs nothing.
+            _require_session_security(flags)
         user, domain = auth.user_name or "", auth.domain_name or ""
         response = auth.nt_challenge_response or b""
         if not user and not response and (auth.lm_challenge_response or b"\0") == b"\0":
@@ -299,6 +350,7 @@ class NtlmAcceptor(NTLMProxy):
         for key in keys:
             expected = hmac_md5(key, self._seen_negotiate + self._sent_challenge + zeroed)
             if hmac.compare_digest(expected, mic):
+                self._seen_mic = True
                 return key
         raise InvalidTokenError(context_msg="NTLM: MIC does not match the messages exchanged")
 
@@ -309,8 +361,8 @@ class SpnegoNegotiation(NegotiateProxy):
     Args:
         usage: ``initiate`` or ``accept``.
         mechanisms: a new context for each mechanism.
-        context_req: the features requested of the mechanisms. With ``dce_style`` mechListMICs are always
-            exchanged.
+        context_req: the features requested of the mechanisms. With ``dce_style`` mechListMICs are exchanged.
+            Only an acceptor that uses the initiator's first mechanism does without, if that one sent no MIC.
     """
 
     def __init__(
@@ -359,7 +411,31 @@ class SpnegoNegotiation(NegotiateProxy):
             token = None
         return token, mic, is_spnego
 
+    @property
+    def _accepts_first_choice(self) -> bool:
+        """Whether this acceptor uses the mechanism that the initiator prefers."""
+        return (
+            self.usage == "accept"
+            and bool(self._mech_list)
+            and self._is_same_mech(self._chosen_mech, self._mech_list[0])
+        )
+
+    def _step_spnego_output(
+        self, out_token: bytes | None = None, out_mic: bytes | None = None
+    ) -> bytes | None:
+        if not self._accepts_first_choice or self._mech_sent or self._context.complete:
+            return super()._step_spnego_output(out_token, out_mic)
+        # accept-incomplete, as Windows and Samba answer; request-mic is for another choice (RFC 4178 5).
+        required, self._mic_required = self._mic_required, False
+        try:
+            return super()._step_spnego_output(out_token, out_mic)
+        finally:
+            self._mic_required = required
+
     def _step_spnego_mic(self, in_mic: bytes | None = None) -> bytes | None:
+        if not in_mic and self._context.complete and self._accepts_first_choice and not self._mic_sent:
+            # RFC 4178 5: optional then. NTLM with a MIC of its own still needs one, as in Samba.
+            self._mic_required = self._requires_mech_list_mic
         if self._context.complete and not self._context.context_attr & ContextReq.integrity:
             # RFC 4178 5: no mechListMIC if the mechanism cannot sign, as NTLM at level connect. Without
             # NTLMSSP_NEGOTIATE_SIGN the base class would send a constant, which Samba's client rejects.

@@ -9,6 +9,7 @@ from swn_torture.dcerpc.errors import LocalProtocolError
 from swn_torture.dcerpc.pdu.header import TRAILER_SIZE, SecTrailer
 from swn_torture.dcerpc.pdu.pdus import Pdu, Request, Response
 from swn_torture.dcerpc.security.levels import AuthLevel, effective_level
+from swn_torture.dcerpc.status import FaultStatus
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.security.context import SecurityContext
@@ -37,6 +38,7 @@ class SecurityEntry:
         level: the authentication level in the sec_trailer, for every PDU.
         context: this end of the security context.
         error: the fault status for requests after a failed authentication; 0 without a failure.
+        problem: why it failed.
     """
 
     id: int
@@ -44,6 +46,11 @@ class SecurityEntry:
     level: int
     context: SecurityContext
     error: int = 0
+    problem: str = ""
+
+    def fail(self, problem: str, status: int = FaultStatus.ERROR_ACCESS_DENIED) -> None:
+        """Record that the authentication failed. The requests with this security context are rejected."""
+        self.error, self.problem = status, problem
 
     @property
     def protects(self) -> bool:

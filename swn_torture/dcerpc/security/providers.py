@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
-import spnego
 from spnego import ContextProxy, ContextReq
 from spnego._context import GSSMech
 from spnego.exceptions import SpnegoError
 from spnego.iov import BufferType
 
-from swn_torture.dcerpc.errors import AuthenticationError, BadSignature
+from swn_torture.dcerpc.errors import AuthenticationError, BadSignature, ProtectionUnavailable
+from swn_torture.dcerpc.security.extra import require_kerberos
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
 from swn_torture.dcerpc.security.ntlm import NtlmInitiator, SpnegoNegotiation
+from swn_torture.dcerpc.security.tickets import NoTicket, client_context
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.security.context import Credentials, SecurityContext
@@ -89,6 +89,9 @@ class ProviderContext:
             answer = self._proxy.step(bytes(token) or None) or b""
             if self._proxy.complete:
                 self._check_completion()
+        except (ProtectionUnavailable, NoTicket):
+            self._failed = True
+            raise
         except Exception as error:
             # A hostile token may cause any exception in the parsers of the library: authentication fails.
             self._failed = True
@@ -115,7 +118,7 @@ class ProviderContext:
             raise AuthenticationError(f"{self._name}: authentication level {level} is unknown")
         if self._proxy.context_attr & needed != needed:
             # Without NTLMSSP_NEGOTIATE_SIGN the library would use a constant instead of a signature.
-            raise AuthenticationError(
+            raise ProtectionUnavailable(
                 f"{self._name}: the context was negotiated without the features of level {level}"
             )
 
@@ -188,15 +191,6 @@ class ProviderContext:
         return unwrapped[1].data or b""
 
 
-def require_kerberos() -> None:
-    """Raise AuthenticationError with instructions if Kerberos is not installed."""
-    if importlib.util.find_spec("gssapi") is None or importlib.util.find_spec("krb5") is None:
-        raise AuthenticationError(
-            "Kerberos (0x10) needs the optional extra: pip install 'swn-torture[kerberos]'. "
-            "It builds gssapi and krb5, so it needs a compiler and the Kerberos headers (libkrb5-dev)."
-        )
-
-
 def initiator(auth_type: int, credentials: Credentials, spn: str, level: int) -> SecurityContext:
     """Return the client's end; see :func:`swn_torture.dcerpc.security.initiator.initiator`."""
     request = BASE_REQUEST
@@ -205,48 +199,59 @@ def initiator(auth_type: int, credentials: Credentials, spn: str, level: int) ->
     if auth_type == AuthType.NTLM:
         return ProviderContext(NtlmInitiator(credentials, spn, request), "NTLM", level)
     if auth_type == AuthType.SPNEGO:
-        inner = NtlmInitiator(credentials, spn, request)
-        return ProviderContext(SpnegoNegotiation("initiate", {GSSMech.ntlm: inner}, request), "SPNEGO", level)
+        mechanisms = _mechanisms(credentials, spn, request)
+        return ProviderContext(SpnegoNegotiation("initiate", mechanisms, request), "SPNEGO", level)
     if auth_type == AuthType.KERBEROS:
         return ProviderContext(_kerberos_initiator(credentials, spn, request), "Kerberos", level)
     raise AuthenticationError(f"no security provider for authentication type {auth_type!r}")
 
 
+def _mechanisms(credentials: Credentials, spn: str, request: ContextReq) -> dict[GSSMech, ContextProxy]:
+    """The mechanisms of SPNEGO: Kerberos with tickets, then NTLM with a password (RFC 4178).
+
+    Without a ticket for the server, as with a wrong password, NTLM alone is left, as in Windows.
+    """
+    found: dict[GSSMech, ContextProxy] = {}
+    if credentials.tickets is not None:
+        try:
+            found[GSSMech.kerberos] = _kerberos_initiator(credentials, spn, request)
+        except AuthenticationError:
+            if not credentials.password:
+                raise
+    if credentials.tickets is None or credentials.password:
+        found[GSSMech.ntlm] = NtlmInitiator(credentials, spn, request)
+    return found
+
+
 def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq) -> ContextProxy:
-    require_kerberos()
-    service, _, host = spn.partition("/")
     if not request & ContextReq.confidentiality:
         # Sets GSS_KRB5_CRED_NO_CI_FLAGS_X. Otherwise MIT's library requests confidentiality itself. Samba's
         # server then expects the longer verifier of sealing, fails to sign and returns the fault 0x00000001.
         request |= ContextReq.no_integrity
-    user = f"{credentials.username}@{credentials.domain}" if credentials.domain else credentials.username
-    try:
-        return spnego.client(
-            user or None,
-            credentials.password or None,
-            hostname=host,
-            service=service,
-            protocol="kerberos",
-            context_req=request | ContextReq.mutual_auth,
-        )
-    except (SpnegoError, ImportError) as error:
-        raise AuthenticationError(f"Kerberos: no ticket for {user!r}: {error}") from error
+    return client_context(credentials, spn, request | ContextReq.mutual_auth)
 
 
 def kerberos_acceptor(keytab: str) -> ContextProxy:
     """Return the server's end, for every principal of the keytab at this path."""
     require_kerberos()
-    import gssapi  # type: ignore[import-not-found, unused-ignore]
+    import gssapi
     from spnego._gss import GSSAPIProxy
+
+    class _AtOnce(gssapi.SecurityContext):  # type: ignore[misc]
+        """Raises the error of a step at once, and not another one that hides it later."""
+
+        __DEFER_STEP_ERRORS__ = False
 
     # pyspnego itself takes the keytab only from KRB5_KTNAME, which is the same for the whole process.
     try:
         credential = gssapi.Credentials(usage="accept", store={"keytab": keytab})
-        return GSSAPIProxy(
+        proxy = GSSAPIProxy(
             usage="accept",
             protocol="kerberos",
             context_req=BASE_REQUEST | ContextReq.confidentiality | ContextReq.mutual_auth,
             _gssapi_credential=credential,
         )
+        proxy._context = _AtOnce(creds=credential, usage="accept")  # noqa: SLF001 - as `tickets` does
     except (SpnegoError, gssapi.exceptions.GSSError) as error:
         raise AuthenticationError(f"Kerberos: keytab {keytab!r} cannot be used: {error}") from error
+    return proxy

@@ -15,8 +15,10 @@ From a PDU to its answer, without I/O:
 - ``request_assembly``: admits the fragments of requests, and puts requests together.
 - ``request_trailer``: checks the verification trailer of a request and removes it.
 - ``events``: what ``connection`` reports.
+- ``refusal``: where a rejected PDU is wrong: field, octets, rule.
 
 With sockets:
 
 - ``server``: listeners and TCP connections with asyncio.
+- ``watcher``: what ``server`` tells an observer, such as a log.
 """

@@ -7,22 +7,29 @@ from typing import TYPE_CHECKING, Final
 
 from swn_torture.dcerpc.connection import Connection
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, BindAck, BindNak, BindNakReason
-from swn_torture.dcerpc.pdu.header import LITTLE_ENDIAN, WHOLE, PduType, PfcFlags
+from swn_torture.dcerpc.pdu.bind import (
+    AlterContext,
+    AlterContextResp,
+    BindAck,
+    BindNak,
+    BindNakReason,
+    describe_reason,
+)
+from swn_torture.dcerpc.pdu.header import HEADER_SIZE, LITTLE_ENDIAN, WHOLE, Header, PduType, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import FaultPdu
 from swn_torture.dcerpc.server.authentication import Authenticator
-from swn_torture.dcerpc.server.events import Joined, ProtocolViolation
+from swn_torture.dcerpc.server.events import ContextsNegotiated, Joined, LoggedOn, ProtocolViolation
 from swn_torture.dcerpc.server.negotiation import NegotiationRefused, negotiate, refused_without_reason
-from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.server.refusal import ASSOC_GROUP, CONTEXT_LIST, Refusal, Where, refusal
+from swn_torture.dcerpc.status import FaultStatus, describe_status
 from swn_torture.stubdata.syntax import SECURITY_CONTEXT_MULTIPLEXING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from swn_torture.dcerpc.pdu.bind import Bind
-    from swn_torture.dcerpc.pdu.header import Header
+    from swn_torture.dcerpc.pdu.bind import Bind, ContextResult
     from swn_torture.dcerpc.pdu.pdus import Auth3
-    from swn_torture.dcerpc.server.authentication import SecurityProvider
+    from swn_torture.dcerpc.server.authentication import Leg, SecurityProvider
     from swn_torture.dcerpc.server.events import ServerEvent
     from swn_torture.dcerpc.server.interface import (
         Association,
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.server.negotiation import NegotiationResult
     from swn_torture.dcerpc.server.options import ServerOptions
 
+
+ENDS: Final = ", and the server ends the connection"
 
 _BIND_EXCHANGE: Final = frozenset({PduType.BIND, PduType.ALTER_CONTEXT, PduType.AUTH3})
 
@@ -45,6 +54,7 @@ class BindingConnection(Connection):
     Attributes:
         association: of this connection, ``None`` before the bind.
         closing: an error has ended the connection.
+        watched: report what only a log needs, too.
     """
 
     authenticator: type[Authenticator] = Authenticator
@@ -62,6 +72,7 @@ class BindingConnection(Connection):
         super().__init__(self.fragment_limit)
         self.association: Association | None = None
         self.closing = False
+        self.watched = False
         self._interfaces = interfaces
         self._associations = associations
         self._info = info
@@ -92,12 +103,14 @@ class BindingConnection(Connection):
             raise RemoteProtocolError("no presentation context", field="n_context_elem")
         try:
             if self.association is not None:
-                raise refused_without_reason("a second bind on one connection")
+                raise refused_without_reason(
+                    "a second bind on one connection", Where("ptype", 2, "C706 12.6.4.3")
+                )
             outcome = self.negotiate_contexts(pdu)
             association = self.find_association(pdu.assoc_group)
             leg = self._authenticator.leg(pdu, multiplexing=self._multiplexing(outcome.features))
         except NegotiationRefused as refused:
-            self._violated(RemoteProtocolError(refused.problem))
+            self._refused(pdu, refused, nak=True)
             self.send_bind_nak(pdu.call_id, refused.nak_reason)
             self.closing = True
             return
@@ -122,6 +135,8 @@ class BindingConnection(Connection):
             secondary_address=port if self._options.secondary_address == "port" else b"",
         )
         self._events.append(Joined(association))
+        if self.watched:
+            self._report(pdu, outcome.results, association, leg)
         self.send_raw(self._authenticator.with_token(ack, leg).pack())
 
     def on_alter_context(self, pdu: AlterContext) -> None:
@@ -138,7 +153,7 @@ class BindingConnection(Connection):
             outcome = self.negotiate_contexts(pdu)
             leg = self._authenticator.leg(pdu, multiplexing=self._multiplexing(self._features))
         except NegotiationRefused as refused:
-            self._violated(RemoteProtocolError(refused.problem))
+            self._refused(pdu, refused, nak=refused.always_nak)
             if refused.always_nak:
                 self.send_bind_nak(pdu.call_id, refused.nak_reason)
             else:
@@ -154,6 +169,8 @@ class BindingConnection(Connection):
             max_recv=self._max_recv,
             assoc_group=self.assoc_group,
         )
+        if self.watched:
+            self._report(pdu, outcome.results, self.association, leg)
         self.send_raw(self._authenticator.with_token(ack, leg).pack())
 
     def on_auth3(self, pdu: Auth3) -> None:
@@ -166,6 +183,9 @@ class BindingConnection(Connection):
             self._authenticator.auth3(pdu)
         except NegotiationRefused as refused:
             raise RemoteProtocolError(refused.problem, field="sec_trailer") from refused
+        entry = None if pdu.trailer is None else self.security.get(pdu.trailer.context_id)
+        if self.watched and entry is not None:
+            self._events.append(LoggedOn(pdu.call_id, entry))
 
     def negotiate_contexts(self, pdu: Bind) -> NegotiationResult:
         """Decide which presentation contexts and bind-time features of a bind or alter_context to accept.
@@ -191,6 +211,7 @@ class BindingConnection(Connection):
                 BindNakReason.LOCAL_LIMIT_EXCEEDED,
                 FaultStatus.NCA_S_PROTO_ERROR,
                 always_nak=True,
+                where=Where("n_context_elem", CONTEXT_LIST, "MS-RPCE 3.3.3.5.5"),
             )
         return outcome
 
@@ -211,7 +232,10 @@ class BindingConnection(Connection):
         host = self._info.peer[0]
         association = self._associations.find(assoc_group_id, host)
         if association is None:
-            raise refused_without_reason(f"no association 0x{assoc_group_id:08X} that {host} may join")
+            raise refused_without_reason(
+                f"no association 0x{assoc_group_id:08X} that {host} may join",
+                Where("assoc_group_id", ASSOC_GROUP, "C706 12.6.4.3, MS-RPCE 3.3.1.5.7"),
+            )
         return association
 
     def _negotiate_sizes(self, pdu: Bind) -> None:
@@ -260,5 +284,25 @@ class BindingConnection(Connection):
         # Windows and Samba fill it up to a multiple of four octets.
         self.send_raw(BindNak(call_id=call_id, reason=reason, padding=bytes(3)).pack())
 
-    def _violated(self, error: RemoteProtocolError) -> None:
-        self._events.append(ProtocolViolation(error))
+    def _report(
+        self, pdu: Bind, results: tuple[ContextResult, ...], association: Association, leg: Leg | None
+    ) -> None:
+        """Report what only a log needs: the result of a bind or alter_context, and a logon."""
+        self._events.append(ContextsNegotiated(pdu, results, self.max_xmit, association))
+        if leg is not None and leg.entry.context.complete:
+            self._events.append(LoggedOn(pdu.call_id, leg.entry))
+
+    def _refused(self, pdu: Bind, refused: NegotiationRefused, *, nak: bool) -> None:
+        """Record the rejection of a bind or alter_context."""
+        octets = pdu.pack()
+        if nak:
+            answer = f"bind_nak, reason {describe_reason(refused.nak_reason)}"
+        else:
+            answer = f"fault {describe_status(refused.fault_status)}"
+        if refused.close or not isinstance(pdu, AlterContext):
+            answer += ENDS
+        shown = refusal(Header.unpack(octets[:HEADER_SIZE]), refused.problem, refused.where, octets, answer)
+        self._violated(RemoteProtocolError(refused.problem), shown)
+
+    def _violated(self, error: RemoteProtocolError, refused: Refusal | None = None) -> None:
+        self._events.append(ProtocolViolation(error, refused))

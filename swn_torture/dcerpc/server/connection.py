@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.connection import check_version, fragments
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.pdu.bind import AlterContext, Bind, BindNakReason
+from swn_torture.dcerpc.pdu.bind import AlterContext, Bind, BindNakReason, describe_reason
 from swn_torture.dcerpc.pdu.header import (
     BIG_ENDIAN,
     LITTLE_ENDIAN,
@@ -19,10 +19,11 @@ from swn_torture.dcerpc.pdu.header import (
 from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, Orphaned, Pdu, Request, Response, Shutdown, unpack
 from swn_torture.dcerpc.pdu.verification_trailer import SIGNATURE, ExpectedTrailer
 from swn_torture.dcerpc.server.authentication import caller_of
-from swn_torture.dcerpc.server.binding import BindingConnection
+from swn_torture.dcerpc.server.binding import ENDS, BindingConnection
 from swn_torture.dcerpc.server.events import CallCancelled, CallReceived
 from swn_torture.dcerpc.server.interface import ServerCall
 from swn_torture.dcerpc.server.negotiation import find_interface
+from swn_torture.dcerpc.server.refusal import CALL_ID, CONTEXT_ID, Refusal, Where, refusal, where_of
 from swn_torture.dcerpc.server.request_assembly import (
     AssembledRequest,
     Rejection,
@@ -30,7 +31,7 @@ from swn_torture.dcerpc.server.request_assembly import (
     protocol_error,
 )
 from swn_torture.dcerpc.server.request_trailer import strip_trailer
-from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.dcerpc.status import FaultStatus, describe_status
 from swn_torture.stubdata.syntax import NDR64
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class ServerConnection(BindingConnection):
         """Return the next event, ``None`` when more octets are needed."""
         while not self._events and not self.closing:
             header: Header | None = None
+            raw = b""
             try:
                 received = self.framer.next_pdu()
                 if received is None:
@@ -100,7 +102,9 @@ class ServerConnection(BindingConnection):
                 self.process_pdu(unpack(raw), raw)
             except Rejection as rejection:
                 assert header is not None
-                self._violated(RemoteProtocolError(rejection.problem, octets=raw))
+                self._violated(
+                    RemoteProtocolError(rejection.problem, octets=raw), self._rejected(header, rejection, raw)
+                )
                 self._assembler.drop()
                 self.send_fault(
                     header.call_id if rejection.call_id is None else rejection.call_id,
@@ -110,8 +114,9 @@ class ServerConnection(BindingConnection):
                 )
                 self.closing |= rejection.close
             except RemoteProtocolError as error:
-                self._violated(error)
-                self._answer_error(header or self.framer.header)
+                header = header or self.framer.header
+                self._violated(error, self._broken(header, error, raw or self.framer.buffered))
+                self._answer_error(header)
                 self.closing = True
         return self._events.popleft() if self._events else None
 
@@ -168,13 +173,29 @@ class ServerConnection(BindingConnection):
 
     def _answer_error(self, header: Header | None) -> None:
         """Answer a PDU that breaks the protocol. The connection ends after the answer."""
-        if header is None or header.ptype == PduType.AUTH3:
+        if header is None:
             return
         if header.ptype == PduType.BIND:
             self.send_bind_nak(header.call_id, BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)
             return
         no_request = header.ptype != PduType.REQUEST
         self.send_fault(header.call_id, FaultStatus.NCA_S_PROTO_ERROR, did_not_execute=no_request)
+
+    @staticmethod
+    def _rejected(header: Header, rejection: Rejection, raw: bytes) -> Refusal:
+        answer = f"fault {describe_status(rejection.status)}{ENDS if rejection.close else ''}"
+        return refusal(header, rejection.problem, rejection.where, raw, answer)
+
+    @staticmethod
+    def _broken(header: Header | None, error: RemoteProtocolError, octets: bytes) -> Refusal:
+        """Describe a PDU that breaks the protocol; the answer is that of :meth:`_answer_error`."""
+        if header is None:
+            answer = "no answer"
+        elif header.ptype == PduType.BIND:
+            answer = f"bind_nak, reason {describe_reason(BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)}"
+        else:
+            answer = f"fault {describe_status(FaultStatus.NCA_S_PROTO_ERROR)}"
+        return refusal(header, error.problem, where_of(error), octets, answer + ENDS)
 
     def on_request(self, pdu: Request, raw: bytes) -> None:
         """Verify and admit a fragment of a request. A complete request becomes a call (MS-RPCE 3.3.3.5).
@@ -187,16 +208,19 @@ class ServerConnection(BindingConnection):
             Rejection: the request is answered with a fault.
         """
         if self.association is None:
-            raise protocol_error("request before bind")
-        if pdu.trailer is not None and (len(raw) - len(pdu.auth_value) - TRAILER_SIZE) % 4:
+            raise protocol_error("request before bind", Where("ptype", 2, "MS-RPCE 3.3.3, 3.3.3.5.7"))
+        at = len(raw) - len(pdu.auth_value) - TRAILER_SIZE
+        if pdu.trailer is not None and at % 4:
             raise Rejection(
                 FaultStatus.NCA_S_PROTO_ERROR,
-                "the sec_trailer is not aligned to 4 octets",
+                f"the sec_trailer begins at octet {at} of the PDU, which is not a multiple of 4",
                 close=True,
                 context_id=pdu.context_id,
+                where=Where("sec_trailer", at, "MS-RPCE 2.2.2.11"),
             )
         # First the verifier: its sender has used a sequence number, even if the request is rejected.
         entry, pdu, denial = self._authenticator.open(pdu, raw)
+        self._assembler.multiplexed = self.multiplexed
         may_start = self.multiplexed or not self.calls
         if not self._assembler.admit(pdu, self.calls, may_start=may_start):
             return
@@ -223,10 +247,16 @@ class ServerConnection(BindingConnection):
         negotiated = self.contexts.get(pdu.context_id)
         if negotiated is None:
             raise Rejection(
-                FaultStatus.NCA_S_UNK_IF, f"no presentation context {pdu.context_id}", did_not_execute=True
+                FaultStatus.NCA_S_UNK_IF,
+                f"no presentation context {pdu.context_id}",
+                did_not_execute=True,
+                where=Where("p_cont_id", CONTEXT_ID, "C706 12.6.4.9, MS-RPCE 3.3.3.1.1"),
             )
         if negotiated.transfer == NDR64 and pdu.drep[0] != LITTLE_ENDIAN[0]:
-            raise protocol_error(f"data representation 0x{pdu.drep[0]:02X} on an NDR64 context")
+            raise protocol_error(
+                f"data representation 0x{pdu.drep[0]:02X} on an NDR64 context",
+                Where("packed_drep", 4, "MS-RPCE 2.2.5"),
+            )
         access = self._options.access
         status = 0 if access is None else access(negotiated.abstract, caller_of(entry))
         if status:
@@ -234,6 +264,14 @@ class ServerConnection(BindingConnection):
 
     def _dispatch(self, whole: AssembledRequest, entry: SecurityEntry | None) -> None:
         first = whole.first
+        if len(self.calls) >= self._options.max_calls:
+            raise Rejection(
+                FaultStatus.RPC_S_SERVER_TOO_BUSY,
+                f"{len(self.calls)} calls of this connection have no answer yet",
+                context_id=first.context_id,
+                did_not_execute=True,
+                where=Where("call_id", CALL_ID, "MS-RPCE 3.3.1.5.8"),
+            )
         negotiated = self.contexts[first.context_id]
         stub = whole.stub
         if self._options.check_verification_trailer:
@@ -254,8 +292,7 @@ class ServerConnection(BindingConnection):
             object_uuid=first.object_uuid,
         )
         self.calls[first.call_id] = call
-        # At level connect a request without a verifier gets a response without one (MS-RPCE 3.3.1.5.4).
-        self._entries[first.call_id] = None if first.trailer is None else entry
+        self._entries[first.call_id] = self._authenticator.of_response(first, entry)
         self._events.append(CallReceived(call))
         if whole.cancelled:
             call.cancelled = True
@@ -332,6 +369,9 @@ class ServerConnection(BindingConnection):
             return
         if stub is None:
             self.send_fault(call.call_id, status, context_id=call.context_id, did_not_execute=did_not_execute)
+            if call.problem:
+                problem = f"call {call.call_id}, opnum {call.opnum}: {call.problem}"
+                self._violated(RemoteProtocolError(problem))
             return
         for octets in self.response(call, stub, entry):
             self.send_raw(octets)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.errors import RemoteProtocolError
+    from swn_torture.dcerpc.pdu.bind import Bind, ContextResult
+    from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.server.interface import Association, ServerCall
+    from swn_torture.dcerpc.server.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,40 @@ class CallCancelled:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolViolation:
-    """The client broke the protocol. The answer is already among the octets to send."""
+    """The client broke the protocol. The answer is already among the octets to send.
+
+    Attributes:
+        error: what is wrong.
+        refusal: the same for a log, ``None`` if an interface rejected the stub data of a call.
+    """
 
     error: RemoteProtocolError
+    refusal: Refusal | None = None
 
 
-ServerEvent = Joined | CallReceived | CallCancelled | ProtocolViolation
+@dataclass(frozen=True, slots=True)
+class ContextsNegotiated:
+    """The server answers a bind or alter_context. Reported only to a connection that is watched.
+
+    Attributes:
+        pdu: the bind or alter_context.
+        results: one for each of its elements.
+        size: octets of the largest fragment.
+        association: of the connection.
+    """
+
+    pdu: Bind
+    results: tuple[ContextResult, ...]
+    size: int
+    association: Association
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOn:
+    """A security context is complete, or has failed. Reported only to a connection that is watched."""
+
+    call_id: int
+    entry: SecurityEntry
+
+
+ServerEvent = Joined | CallReceived | CallCancelled | ProtocolViolation | ContextsNegotiated | LoggedOn

@@ -70,6 +70,13 @@ class ConnectionInfo:
     local: tuple[str, int]
 
 
+class AnswerWatcher(Protocol):
+    """Observes the answers of interfaces."""
+
+    def answered(self, call: ServerCall, stub: bytes | None, status: int) -> None:
+        """An interface answers a call: with stub data, or (``None``) with a fault of this status."""
+
+
 class ServerCall:
     """A call that a server received. The interface answers it at once, later, or never.
 
@@ -89,6 +96,8 @@ class ServerCall:
         object_uuid: the object in the request, or ``None``.
         cancelled: a co_cancel arrived for the call.
         answered: the interface has answered the call.
+        problem: what is wrong with the request, if the interface said so with its fault.
+        watcher: gets the answer of the interface, too; ``None`` for no watcher.
     """
 
     def __init__(
@@ -120,6 +129,8 @@ class ServerCall:
         self.object_uuid = object_uuid
         self.cancelled = False
         self.answered = False
+        self.problem = ""
+        self.watcher: AnswerWatcher | None = None
         self._answer = answer
 
     def reply(self, stub: bytes) -> None:
@@ -135,12 +146,14 @@ class ServerCall:
         """
         self._finish(stub, 0, did_not_execute=False)
 
-    def fault(self, status: int, *, did_not_execute: bool = False) -> None:
+    def fault(self, status: int, *, did_not_execute: bool = False, problem: str = "") -> None:
         """Answer with a fault PDU (C706 12.6.4.7).
 
         Args:
             status: 32 bits, see :class:`~swn_torture.dcerpc.status.FaultStatus`.
             did_not_execute: set PFC_DID_NOT_EXECUTE: the call had no effect, and the client may repeat it.
+            problem: what is wrong with the request. A fault has no place for it; the owner of the connection
+                gets it as a :class:`~swn_torture.dcerpc.server.events.ProtocolViolation`.
 
         Raises:
             LocalProtocolError: the call is answered already, or a server must not send this status
@@ -148,12 +161,15 @@ class ServerCall:
         """
         if status in FORBIDDEN_STATUSES:
             raise LocalProtocolError(f"a server must not send fault status {describe_status(status)}")
+        self.problem = problem
         self._finish(None, status, did_not_execute=did_not_execute)
 
     def _finish(self, stub: bytes | None, status: int, *, did_not_execute: bool) -> None:
         if self.answered:
             raise LocalProtocolError(f"call {self.call_id} of opnum {self.opnum} is answered already")
         self.answered = True
+        if self.watcher is not None:
+            self.watcher.answered(self, stub, status)
         self._answer(self, stub, status, did_not_execute)
 
     def __repr__(self) -> str:

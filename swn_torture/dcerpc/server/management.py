@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.dcerpc.mgmt import MGMT, STATUS_NO_PRINC_NAME, STATUS_STRING_TOO_LONG, MgmtOpnum
+from swn_torture.dcerpc.mgmt import (
+    MGMT,
+    STATUS_INSUFFICIENT_BUFFER,
+    STATUS_UNKNOWN_AUTHN_SERVICE,
+    MgmtOpnum,
+)
 from swn_torture.dcerpc.server.interface import ServerInterface
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.fields import DecodeError
@@ -24,9 +29,11 @@ class Management(ServerInterface):
     """Reports what a server serves. Like Windows, it denies a request to stop the server.
 
     Args:
-        interfaces: what the server serves now. The management interface is added if it is missing.
+        interfaces: what the server serves now. The list that a client gets is without the management
+            interface, as in Windows and Samba: each server has it.
         statistics: calls in, calls out, packets in, packets out since the server started.
-        principal_name: the server's principal for an authentication type, ``None`` for one it does not serve.
+        principal_name: the server's principal for an authentication type, ``""`` without one, ``None`` for a
+            type that the server does not have.
     """
 
     def __init__(
@@ -58,13 +65,13 @@ class Management(ServerInterface):
         writer = Writer(NDR32, first_referent=1, referent_step=1)
         try:
             handler(Reader(call.stub, NDR32, call.byte_order), writer)
-        except DecodeError:
-            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
+        except DecodeError as error:
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA, problem=str(error))
             return
         call.reply(writer.finish())
 
     def _inq_if_ids(self, _reader: Reader, writer: Writer) -> None:
-        served = list(dict.fromkeys((*self._interfaces(), MGMT)))
+        served = [syntax for syntax in dict.fromkeys(self._interfaces()) if syntax != MGMT]
         writer.pointer("if_id_vector", present=True)
         writer.count("if_id_vector.max_count", len(served))
         writer.u32("if_id_vector.count", len(served))
@@ -88,11 +95,13 @@ class Management(ServerInterface):
     def _inq_princ_name(self, reader: Reader, writer: Writer) -> None:
         auth_type = reader.u32("authn_proto")
         size = reader.u32("princ_name_size", maximum=_MAX_PRINCIPAL)
+        if not size:
+            raise DecodeError("princ_name_size", reader.offset - 4, "0, which leaves no place for the zero")
         name = self._principal_name(auth_type)
-        status = 0 if name is not None else STATUS_NO_PRINC_NAME
+        status = 0 if name is not None else STATUS_UNKNOWN_AUTHN_SERVICE
         octets = (name or "").encode("utf-8") + b"\0"
         if len(octets) > size:
-            octets, status = b"\0"[:size], status or STATUS_STRING_TOO_LONG
+            octets, status = b"\0", STATUS_INSUFFICIENT_BUFFER
         writer.varying_counts("princ_name", size, len(octets))
         writer.octets("princ_name", octets)
         writer.u32("status", status)

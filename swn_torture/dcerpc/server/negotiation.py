@@ -14,6 +14,7 @@ from swn_torture.dcerpc.pdu.bind import (
     ProviderReason,
     ResultCode,
 )
+from swn_torture.dcerpc.server.refusal import CONTEXT_LIST, NOWHERE, Where
 from swn_torture.dcerpc.status import FaultStatus
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class NegotiationRefused(Exception):  # noqa: N818  an answer to the client, not
         fault_status: the status of the fault that answers an alter_context.
         always_nak: a bind_nak answers an alter_context, too (MS-RPCE 3.3.1.5.6).
         close: the connection ends after the fault.
+        where: the field and the rule, for the log.
     """
 
     def __init__(
@@ -42,18 +44,22 @@ class NegotiationRefused(Exception):  # noqa: N818  an answer to the client, not
         *,
         always_nak: bool = False,
         close: bool = False,
+        where: Where = NOWHERE,
     ) -> None:
         self.problem = problem
         self.nak_reason = nak_reason
         self.fault_status = fault_status
         self.always_nak = always_nak
         self.close = close
+        self.where = where
         super().__init__(problem)
 
 
-def refused_without_reason(problem: str) -> NegotiationRefused:
+def refused_without_reason(problem: str, where: Where = NOWHERE) -> NegotiationRefused:
     """Return a rejection for which Windows and Samba send a bind_nak with reason 0 (not specified)."""
-    return NegotiationRefused(problem, BindNakReason.NOT_SPECIFIED, FaultStatus.NCA_S_PROTO_ERROR, close=True)
+    return NegotiationRefused(
+        problem, BindNakReason.NOT_SPECIFIED, FaultStatus.NCA_S_PROTO_ERROR, close=True, where=where
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +102,19 @@ def negotiate(
     """
     proposed = [element for element in elements if _features(element) is not None]
     if len(proposed) > 1:
-        raise refused_without_reason("more than one bind-time feature element")
+        raise refused_without_reason(
+            "more than one bind-time feature element",
+            Where("p_context_elem", CONTEXT_LIST + 4, "MS-RPCE 3.3.1.5.3"),
+        )
     if not all(element.transfers for element in elements):
-        raise refused_without_reason("a presentation context without a transfer syntax")
+        raise refused_without_reason(
+            "a presentation context without a transfer syntax",
+            Where("p_context_elem.n_transfer_syn", CONTEXT_LIST + 4, "C706 12.6.4.3"),
+        )
     accepted: dict[int, Negotiated] = {}
     results = []
+    # A bind has up to 255 elements, often of one interface. Without this, the time grows with their square.
+    chosen: dict[tuple[SyntaxId, SyntaxId], SyntaxId | None] = {}
     for element in elements:
         bits = _features(element)
         if bits is not None and supported_features is not None:
@@ -111,7 +125,10 @@ def negotiate(
             results.append(_rejected(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED))
             continue
         known = accepted.get(element.context_id) or existing.get(element.context_id)
-        transfer = _choose(elements, element.abstract, interface.transfer_syntaxes)
+        key = (element.abstract, interface.syntax)
+        if key not in chosen:
+            chosen[key] = _choose(elements, element.abstract, interface.transfer_syntaxes)
+        transfer = chosen[key]
         if known is not None:
             # The next leg of a security context repeats the elements of the leg before.
             transfer = _again(known, element, interface.transfer_syntaxes)

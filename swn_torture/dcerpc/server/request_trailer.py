@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.pdu.verification_trailer import contradiction, find
+from swn_torture.dcerpc.server.refusal import Where
 from swn_torture.dcerpc.server.request_assembly import Rejection
 from swn_torture.dcerpc.status import FaultStatus
 
@@ -32,8 +33,16 @@ def strip_trailer(stub: bytes, parameters_end: int, expected: ExpectedTrailer) -
         problem = contradiction(trailer, expected)
     except RemoteProtocolError as error:
         raise Rejection(
-            FaultStatus.RPC_X_BAD_STUB_DATA, str(error), context_id=expected.context_id
+            FaultStatus.RPC_X_BAD_STUB_DATA,
+            str(error),
+            context_id=expected.context_id,
+            where=Where("verification_trailer", None, "MS-RPCE 2.2.2.13"),
         ) from error
     if problem is not None:
-        raise Rejection(FaultStatus.ERROR_ACCESS_DENIED, problem, context_id=expected.context_id)
+        raise Rejection(
+            FaultStatus.ERROR_ACCESS_DENIED,
+            problem,
+            context_id=expected.context_id,
+            where=Where("verification_trailer", None, "MS-RPCE 2.2.2.13.2 to 2.2.2.13.4"),
+        )
     return stub[:start]

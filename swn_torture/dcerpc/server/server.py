@@ -7,6 +7,7 @@ import errno
 import itertools
 import secrets
 import socket
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from swn_torture.dcerpc.errors import RemoteProtocolError
     from swn_torture.dcerpc.server.authentication import SecurityProvider
-    from swn_torture.dcerpc.transcript import Kind, Transcript
+    from swn_torture.dcerpc.server.watcher import Recorder, Watcher
+    from swn_torture.dcerpc.transcript import Kind
     from swn_torture.stubdata.syntax import SyntaxId
 
 __all__ = [
@@ -49,6 +51,14 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _EXHAUSTED_PAUSE: Final = 0.1
 """Seconds until the next accept when the system has no resources for another connection."""
 
+PORTION: Final = 8 * 1024
+"""Octets of one connection that are processed before others get a turn: 340 of the smallest PDUs.
+
+asyncio reads up to 256 KiB at once. That many fragments without stub data take a tenth of a second."""
+
+TURN: Final = 0.01
+"""Seconds after which a connection with more calls lets others have a turn."""
+
 _CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a server that stops waits until its connections have sent the remaining octets."""
 
@@ -61,6 +71,7 @@ class RpcServer:
         acceptor: makes the server's ends of security contexts; ``None`` rejects all authentication.
         options: the server's choices.
         transcript: records all octets sent and received.
+        watcher: observes the connections.
 
     Attributes:
         options: the server's choices.
@@ -70,6 +81,7 @@ class RpcServer:
         violations: the latest protocol violations by clients, each with its connection.
         frozen: the server neither reads, writes, accepts nor closes; see :meth:`freeze`.
         transcript: records all octets sent and received.
+        watcher: observes the connections; ``None`` for no watcher.
     """
 
     connection: type[ServerConnection] = ServerConnection
@@ -81,7 +93,8 @@ class RpcServer:
         *,
         acceptor: SecurityProvider | None = None,
         options: ServerOptions | None = None,
-        transcript: Transcript | None = None,
+        transcript: Recorder | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.options = options or ServerOptions()
         self.interfaces: list[ServerInterface] = list(interfaces)
@@ -91,6 +104,7 @@ class RpcServer:
         self.violations: deque[tuple[ConnectionInfo, RemoteProtocolError]] = deque(maxlen=1000)
         self.frozen = False
         self.transcript = transcript
+        self.watcher = watcher
         self._links: set[ServerLink] = set()
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._accepting: set[asyncio.Task[None]] = set()
@@ -99,11 +113,21 @@ class RpcServer:
         self._empty = asyncio.Event()
         self._empty.set()
         if self.options.management:
-            self.interfaces.append(Management(self.served_interfaces, lambda: tuple(self._counters)))
+            self.interfaces.append(
+                Management(self.served_interfaces, lambda: tuple(self._counters), self.principal_name)
+            )
 
     def served_interfaces(self) -> list[SyntaxId]:
         """Return the interfaces that the management interface reports."""
         return [interface.syntax for interface in self.interfaces]
+
+    def principal_name(self, auth_type: int) -> str | None:
+        """Return the principal that the management interface reports for an authentication type.
+
+        The servers here register none, so the name is empty, as that of a Samba server without a realm.
+        ``None`` for a type that the server does not have.
+        """
+        return "" if self.acceptor is not None and auth_type in self.acceptor.auth_types else None
 
     @property
     def links(self) -> tuple[ServerLink, ...]:
@@ -135,9 +159,9 @@ class RpcServer:
             listener.settimeout(0)
             listener.bind((address, port))
             listener.listen(_BACKLOG)
-        except OSError:
+        except OSError as problem:
             listener.close()
-            raise
+            raise OSError(problem.errno, f"{address} port {port}: {problem.strerror}") from problem
         bound: int = listener.getsockname()[1]
         self._listeners[address, bound] = listener
         if not self.frozen:
@@ -159,7 +183,8 @@ class RpcServer:
         for link in self.links:
             link.reset() if reset else link.close()
         try:
-            await asyncio.wait_for(self._empty.wait(), _CLOSE_TIMEOUT)
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await self._empty.wait()
         except TimeoutError:
             self.reset_all()
             await self._empty.wait()
@@ -263,6 +288,10 @@ class ServerLink(asyncio.Protocol):
         self._flushing = False
         self._left = False
         self._lingering: asyncio.TimerHandle | None = None
+        self._unread = bytearray()
+        self._stalled = False
+        self._behind = False
+        self._scheduled = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -279,7 +308,8 @@ class ServerLink(asyncio.Protocol):
             self._server.acceptor,
             self._schedule,
         )
-        self._record("open")
+        self.core.watched = self._server.watcher is not None
+        self._mark("open")
         if self._server.options.keep_alive:
             probe_when_silent(self._transport, self._server.options.keep_alive)
         if self._server.frozen:
@@ -291,19 +321,69 @@ class ServerLink(asyncio.Protocol):
         self._record("received", data)
         if self.core.closing:
             return
-        self.core.receive_data(data)
+        if self._unread or self._behind or self._stalled or len(data) > PORTION:
+            self._unread += data
+            self._transport.pause_reading()
+            self._read_on()
+            return
+        self._process(data)
+
+    def _process(self, octets: bytes) -> None:
+        self.core.receive_data(octets)
+        until = time.monotonic() + TURN
         while (event := self.core.next_event()) is not None:
             self._handle(event)
+            if time.monotonic() > until:
+                self._behind = True
+                self._transport.pause_reading()
+                self._read_on()
+                break
         self._flush()
+
+    def _process_portion(self) -> None:
+        """Process a portion of the octets that wait, then let the event loop serve other connections."""
+        self._scheduled = False
+        if self._server.frozen or self._stalled:
+            return  # `thaw` and `resume_writing` continue
+        portion = b"" if self._behind else bytes(self._unread[:PORTION])
+        del self._unread[: len(portion)]
+        self._behind = False
+        if self.core.closing or self._transport.is_closing():
+            self._unread.clear()
+            portion = b""
+        if not self._transport.is_closing():
+            self._process(portion)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Process what waits, or read more, unless the server or the connection is at rest."""
+        if self._server.frozen or self._stalled:
+            return
+        if self._unread or self._behind:
+            if not self._scheduled:
+                self._scheduled = True
+                asyncio.get_running_loop().call_soon(self._process_portion)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Read nothing more from a client that does not read its answers. Called by asyncio."""
+        self._stalled = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Continue. Called by asyncio."""
+        self._stalled = False
+        self._read_on()
 
     def eof_received(self) -> None:
         """Record the client's FIN. Called by asyncio, which closes the connection then."""
-        self._record("closed-by-peer")
+        self._mark("closed-by-peer")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End. Called by asyncio."""
         if isinstance(exc, OSError):
-            self._record("reset-by-peer")
+            self._mark("reset-by-peer")
         if self._lingering is not None:
             self._lingering.cancel()
         self._leave()
@@ -311,13 +391,14 @@ class ServerLink(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection by FIN, after the octets to be sent."""
+        self._behind = False
         self._flush()
-        self._record("fin")
+        self._mark("fin")
         self._transport.close()
 
     def reset(self) -> None:
         """End the connection by RST at once."""
-        self._record("reset")
+        self._mark("reset")
         reset_on_close(self._transport)
         self._transport.abort()
 
@@ -327,12 +408,16 @@ class ServerLink(asyncio.Protocol):
 
     def thaw(self) -> None:
         """Read and write again."""
-        self._transport.resume_reading()
+        self._read_on()
         self._flush()
 
     def _handle(self, event: ServerEvent) -> None:
+        watcher = self._server.watcher
+        if watcher is not None:
+            watcher.event(self.info, event)
         match event:
             case CallReceived(call):
+                call.watcher = watcher
                 self._server.count(0)
                 self._interface(call).call(call)
             case CallCancelled(call, orphaned):
@@ -357,6 +442,8 @@ class ServerLink(asyncio.Protocol):
         self._flushing = False
         if self._server.frozen or self._transport.is_closing():
             return
+        if self._behind and self._server.watcher is not None:
+            return  # a watcher hears of an event before it sees the octets that follow from it
         octets = self.core.data_to_send()
         if octets:
             self._server.count(3)
@@ -368,7 +455,7 @@ class ServerLink(asyncio.Protocol):
     def _linger(self) -> None:
         """Send FIN, but keep the socket for a while: unread octets would turn a close into RST."""
         self._leave()
-        self._record("fin")
+        self._mark("fin")
         self._transport.write_eof()
         loop = asyncio.get_running_loop()
         self._lingering = loop.call_later(self._server.options.linger, self._transport.abort)
@@ -388,6 +475,12 @@ class ServerLink(asyncio.Protocol):
             interface.disconnected(self.info, association)
             if last:
                 interface.rundown(association)
+
+    def _mark(self, kind: Kind) -> None:
+        """Record that the connection opened or ended."""
+        self._record(kind)
+        if self._server.watcher is not None:
+            self._server.watcher.connection(self.info, kind)
 
     def _record(self, kind: Kind, octets: bytes = b"") -> None:
         transcript = self._server.transcript

@@ -1,0 +1,81 @@
+"""Other clients log on by Kerberos: Samba's Python client; impacket with a ticket of the suite."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from impacket.krb5 import kerberosv5
+from impacket.spnego import SPNEGO_NegTokenInit
+
+from swn_torture.harness.preflight.shares import ticket_for_impacket
+from swn_torture.server.config import ClusterConfig
+from swn_torture.server.nodes.embedded import EmbeddedCluster
+from tests.kerberos.profiles import profile_in
+from tests.kerberos.realm import NAME, NET_NAME, USERS
+
+if TYPE_CHECKING:
+    from tests.instruments.samba_tree import SambaTree
+    from tests.kerberos.realm import Realm
+
+SCRIPT = Path(__file__).with_name("samba_kerberos_client.py")
+HOST = "swncluster.swn.test"
+
+CONFIGURATION = """
+[libdefaults]
+  default_realm = {realm}
+  dns_lookup_realm = false
+  dns_lookup_kdc = false
+  rdns = false
+[realms]
+  {realm} = {{
+    kdc = {kdc}
+  }}
+"""
+
+
+@pytest.mark.lab
+def test_samba_with_every_binding(realm: Realm, tree: SambaTree, tmp_path: Path) -> None:
+    shutil.copy(SCRIPT, tmp_path)
+    configuration = CONFIGURATION.format(realm=NAME, kdc=realm.kdc)
+    (tmp_path / "krb5.conf").write_text(configuration, encoding="utf-8")
+    with EmbeddedCluster(ClusterConfig(keytab=str(realm.keytab), ntlm=False)) as cluster:
+        node = cluster.nodes[0]
+        # The client must have a name for its ticket; the tree is a copy in memory.
+        named = f"echo {node.address} {HOST} >>/etc/hosts; exec env KRB5_CONFIG=/mnt/krb5.conf"
+        arguments = [HOST, str(node.port), NET_NAME, node.address, "witness", USERS["witness"], NAME]
+        command = ["sh", "-c", f'{named} python3 {SCRIPT.name} "$@"', "sh", *arguments]
+        done = tree.run(*command, directory=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert results == [
+        {"binding": f"{auth},{level}{syntax}", "interfaces": 3}
+        for auth in ("krb5", "spnego")
+        for level in ("sign", "seal")
+        for syntax in ("", ",ndr64")
+    ]
+
+
+@pytest.mark.parametrize("source", ["password", "keytab", "ccache"])
+def test_impacket_with_a_ticket_of_the_account(
+    realm: Realm, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token of impacket's SMB client. With DCE style MIT's library wants it without a GSS-API header."""
+    import gssapi
+
+    logon = ticket_for_impacket(profile_in(realm, realm.account(source, auth="kerberos")))
+    monkeypatch.setattr(kerberosv5, "GSS_C_DCE_STYLE", 0)
+    _, _, blob = kerberosv5.getKerberosType1(
+        logon.user, "", logon.realm, "", "", "", None, logon.ticket, "the ticket has the name"
+    )
+    credentials = gssapi.Credentials(usage="accept", store={"keytab": str(realm.keytab)})
+    acceptor = gssapi.SecurityContext(creds=credentials, usage="accept")
+
+    acceptor.step(SPNEGO_NegTokenInit(blob)["MechToken"])
+
+    assert acceptor.complete
+    assert str(acceptor.initiator_name) == f"{logon.user}@{logon.realm}" == f"witness@{NAME}"
