@@ -4,6 +4,7 @@
 - `config`: the configuration of a cluster: names, nodes, addresses, shares, users, options.
 - `condition`: the condition of a node: ok, disabled, crashed, silent, partitioned.
 - `companions`: optional services on the same nodes: ClusAPI (MS-CMRP), the server service (MS-SRVS), SMB.
+- `activity`: what the server does, as a log and as a capture; used only when somebody asks for it.
 - `nodes`: puts the state machine on the network: endpoint, node, cluster, administration, `serve`.
 
 A module imports only modules of its own line or of a line above it; `companions` does not import `nodes`, it

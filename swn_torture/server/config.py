@@ -9,7 +9,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.server.state.options import OptionError, Options
@@ -24,6 +24,10 @@ EPM_PORT = 135
 FIRST_IPV6 = IPv6Address("fd53:574e::")
 """Base of the nodes' IPv6 addresses: unique local addresses (RFC 4193; the octets are ASCII "SWN"). A node
 listens on such an address if the host has it. Otherwise the node only reports it."""
+
+Families = Literal["mixed", "ipv4", "ipv6", "dual-stack"]
+"""The addresses of the nodes' interfaces: even nodes dual-stack and odd ones IPv4, or all nodes the same.
+IPv6 nodes also listen on an IPv4 address, because few hosts have their IPv6 addresses."""
 
 _NETBIOS_NAME = re.compile(r"[A-Za-z0-9_-]{1,15}")
 
@@ -52,14 +56,18 @@ class NodeConfig:
     Attributes:
         name: its NetBIOS name, which is also its InterfaceGroupName (AMB-10).
         interfaces: its witness interfaces; a node needs at least one to start.
+        management: an address on which it also listens and which is not a witness interface.
     """
 
     name: str
     interfaces: tuple[InterfaceConfig, ...]
+    management: IPv4Address | IPv6Address | None = None
 
     @property
     def address(self) -> str:
-        """Its first address; `""` if it has none."""
+        """The address for clients: that of the management, else its first one; `""` if it has none."""
+        if self.management is not None:
+            return str(self.management)
         return next((str(a) for interface in self.interfaces for a in interface.addresses), "")
 
 
@@ -93,9 +101,14 @@ class ClusterConfig:
         smb_port: TCP port of SMB on every address of the nodes. 0: a free port for each node. None: no SMB.
         share_root: directory with the contents of the shares. None: a temporary directory.
         detection_delay: seconds of the protocol's clock until the other nodes detect the failure of a node.
+        event_delay: seconds of the protocol's clock from an event until the witness servers process it. The
+            command that caused it has returned by then.
         ndr64: whether to offer NDR64 in addition to NDR32. NDR64 is then preferred.
         allow_anonymous: whether to accept NTLM logons without a user. The caller is then anonymous.
+        mapper_authentication: whether the endpoint mappers accept authenticated binds. Windows and Samba do.
         keytab: path of a Kerberos keytab with cifs/NAME principals. None: no Kerberos.
+        ntlm: whether to accept NTLM, alone and in SPNEGO. Without it a keytab is necessary.
+        spnego: whether to accept SPNEGO.
     """
 
     net_name: str = "SWNCLUSTER"
@@ -117,13 +130,19 @@ class ClusterConfig:
     smb_port: int | None = None
     share_root: str | None = None
     detection_delay: float = 0.0
+    event_delay: float = 0.0
     ndr64: bool = True
     allow_anonymous: bool = False
+    mapper_authentication: bool = True
     keytab: str | None = None
+    ntlm: bool = True
+    spnego: bool = True
 
     def __post_init__(self) -> None:
         if not self.nodes:
             raise ConfigError("a cluster needs at least one node")
+        if not self.ntlm and not self.keytab:
+            raise ConfigError("without NTLM a cluster needs a keytab, or nobody can log on")
         for name in (self.net_name, *(node.name for node in self.nodes)):
             if not _NETBIOS_NAME.fullmatch(name):
                 raise ConfigError(
@@ -131,6 +150,7 @@ class ClusterConfig:
                 )
         names = [node.name.casefold() for node in self.nodes]
         addresses = [a for node in self.nodes for i in node.interfaces for a in i.addresses]
+        addresses += [node.management for node in self.nodes if node.management is not None]
         for what, values in (("node names", names), ("addresses", addresses)):
             if len(set(values)) != len(values):
                 raise ConfigError(f"{what} must be unique: {', '.join(map(str, values))}")
@@ -168,7 +188,10 @@ class ClusterConfig:
         - `shares`: a list of tables with `name` and optionally `scale_out` and `owner`.
         - `nodes`: the number of nodes.
         - `network`: a loopback /24 for the nodes' addresses, for example "127.7.7.0".
+        - `families`: the addresses of the nodes, see `Families`.
         - `single_family`: True gives each address its own interface.
+        - `interfaces`: the number of interfaces of each node.
+        - `management`: the management address of the first node. It is ignored if the host does not have it.
         - `scale_out_shares`: False removes STYPE_CLUSTER_SOFS from all shares.
         - `rpc`: a table of attributes of `ServerOptions`.
 
@@ -182,10 +205,18 @@ class ClusterConfig:
         values = {key.replace("-", "_"): value for key, value in settings.items()}
         own: dict[str, Any] = dict(defaults)
         count, network = values.pop("nodes", 3), values.pop("network", None)
-        single_family = bool(values.pop("single_family", False))
-        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 250:
-            raise ConfigError(f"nodes must be a number from 1 to 250, not {count!r}")
-        own["nodes"] = default_nodes(count, network, single_family=single_family)
+        families = values.pop("families", "mixed")
+        if families not in get_args(Families):
+            raise ConfigError(f"families must be one of {', '.join(get_args(Families))}, not {families!r}")
+        own["nodes"] = default_nodes(
+            _number(count, "nodes", 250),
+            network,
+            families=families,
+            single_family=bool(values.pop("single_family", False)),
+            interfaces=_number(values.pop("interfaces", 1), "interfaces", 4),
+        )
+        if "management" in values:
+            own["nodes"] = _with_management(own["nodes"], values.pop("management"))
         if "users" in values:
             own["users"] = _users(values.pop("users"))
         if "shares" in values:
@@ -207,10 +238,14 @@ class ClusterConfig:
             "smb_port": int,
             "share_root": str,
             "detection_delay": float,
+            "event_delay": float,
             "ndr64": bool,
             "allow_anonymous": bool,
+            "mapper_authentication": bool,
             "list_interfaces": bool,
             "keytab": str,
+            "ntlm": bool,
+            "spnego": bool,
             "share_enumeration_fails": bool,
         }
         for name, kind in plain.items():
@@ -224,6 +259,32 @@ class ClusterConfig:
             return cls(options=Options.from_mapping(values), **own)
         except OptionError as problem:
             raise ConfigError(str(problem)) from problem
+
+
+def _number(value: Any, name: str, largest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
+        raise ConfigError(f"{name} must be a number from 1 to {largest}, not {value!r}")
+    return value
+
+
+def _with_management(nodes: tuple[NodeConfig, ...], address: Any) -> tuple[NodeConfig, ...]:
+    try:
+        management = ip_address(address)
+    except ValueError as problem:
+        raise ConfigError(f"management must be an IP address, not {address!r}") from problem
+    return (
+        (dataclasses.replace(nodes[0], management=management), *nodes[1:]) if _is_local(management) else nodes
+    )
+
+
+def _is_local(address: IPv4Address | IPv6Address) -> bool:
+    """Whether the host has an address."""
+    try:
+        with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
 
 
 def _users(table: Any) -> dict[str, str]:
@@ -265,27 +326,41 @@ def _rpc_options(settings: Mapping[str, Any]) -> ServerOptions:
 
 
 def default_nodes(
-    count: int, network: str | None = None, *, single_family: bool = False
+    count: int,
+    network: str | None = None,
+    *,
+    families: Families = "mixed",
+    single_family: bool = False,
+    interfaces: int = 1,
 ) -> tuple[NodeConfig, ...]:
     """Return NODE1, NODE2, … with the addresses .1, .2, … of a loopback /24. Even nodes are dual-stack.
 
     Args:
         count: the number of nodes.
         network: any address of the /24; None selects an unused one (`free_network`).
+        families: the addresses of the nodes.
         single_family: whether each IPv6 address has its own interface.
+        interfaces: the number of interfaces of each node. The second one of the first node has the address
+            after that of the last node.
 
     Raises:
-        ConfigError: `network` is not an IPv4 address, or no network is free.
+        ConfigError: `network` is not an IPv4 address, no network is free, or the /24 has too few addresses.
     """
+    if count * interfaces > 250:
+        raise ConfigError(f"{count} nodes with {interfaces} interfaces each do not fit into one /24")
     base = _network_address(network) if network else free_network()
     group = (int(base) >> 8 & 0xFFFF) << 16
     nodes = []
     for n in range(1, count + 1):
-        ipv4, ipv6 = base + n, FIRST_IPV6 + group + n if n % 2 == 0 else None
-        interfaces: tuple[InterfaceConfig, ...] = (InterfaceConfig(ipv4, ipv6),)
-        if single_family and ipv6 is not None:
-            interfaces = (InterfaceConfig(ipv4=ipv4), InterfaceConfig(ipv6=ipv6))
-        nodes.append(NodeConfig(f"NODE{n}", interfaces))
+        own: list[InterfaceConfig] = []
+        for host in range(n, n + count * interfaces, count):
+            ipv4, ipv6 = base + host, FIRST_IPV6 + group + host
+            has_ipv6 = families in {"ipv6", "dual-stack"} or (families == "mixed" and n % 2 == 0)
+            pair = InterfaceConfig(None if families == "ipv6" else ipv4, ipv6 if has_ipv6 else None)
+            split = single_family and len(pair.addresses) > 1
+            own += [InterfaceConfig(ipv4=ipv4), InterfaceConfig(ipv6=ipv6)] if split else [pair]
+        management = base + n if families == "ipv6" else None
+        nodes.append(NodeConfig(f"NODE{n}", tuple(own), management))
     return tuple(nodes)
 
 

@@ -9,10 +9,21 @@ from uuid import UUID
 from swn_torture.server.companions.clusapi import codec as clusapi
 from swn_torture.server.companions.clusapi.messages import (
     CloseResourceResponse,
+    CreateEnumRequest,
+    CreateEnumResponse,
+    EnumEntry,
+    GetClusterNameResponse,
+    GetClusterVersionResponse,
+    GetGroupStateResponse,
+    GetNodeStateResponse,
     GetResourceIdResponse,
     GetResourceStateResponse,
+    MoveGroupRequest,
+    NoParameters,
+    OpenClusterResponse,
     OpenResourceRequest,
     OpenResourceResponse,
+    PauseNodeExRequest,
     ResourceRequest,
     ResourceState,
     SwitchResourceResponse,
@@ -83,6 +94,11 @@ def shares(level: int) -> tuple[ShareInfo, ...]:
     )
 
 
+_NAME_OUT = (clusapi.write_name_response, clusapi.read_name_response, "GetClusterName", "out")
+_LIST_OUT = (clusapi.write_enum_response, clusapi.read_enum_response, "CreateEnum", "out")
+_OPENED = (clusapi.write_open_response, clusapi.read_open_response)
+_NAMED = (clusapi.write_open_request, clusapi.read_open_request)
+_CLOSED = (clusapi.write_close_response, clusapi.read_close_response)
 _STATE = (clusapi.write_state_response, clusapi.read_state_response, "GetResourceState", "out")
 _HANDLE = (clusapi.write_resource_request, clusapi.read_resource_request)
 _SWITCHED = (clusapi.write_switch_response, clusapi.read_switch_response)
@@ -127,6 +143,92 @@ CLUSAPI: Mapping[str, Sample] = {
     "online_out": Sample(SwitchResourceResponse(0, 0x138E), *_SWITCHED, "OnlineResource", "out"),
     "offline_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "OfflineResource", "in"),
     "offline_out": Sample(SwitchResourceResponse(0, 0), *_SWITCHED, "OfflineResource", "out"),
+    "fail_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "FailResource", "in"),
+    "fail_out": Sample(SwitchResourceResponse(0, 0x139F), *_SWITCHED, "FailResource", "out"),
+    "open_cluster_in": Sample(
+        NoParameters(), clusapi.write_nothing, clusapi.read_nothing, "OpenCluster", "in"
+    ),
+    "open_cluster_out": Sample(
+        OpenClusterResponse(0, HANDLE),
+        clusapi.write_open_cluster_response,
+        clusapi.read_open_cluster_response,
+        "OpenCluster",
+        "out",
+    ),
+    "close_cluster_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "CloseCluster", "in"),
+    "close_cluster_out": Sample(CloseResourceResponse(NULL_HANDLE, 0), *_CLOSED, "CloseCluster", "out"),
+    "name_out": Sample(GetClusterNameResponse("SWNCLUSTER", "NODE1", 0), *_NAME_OUT),
+    "name_out_failed": Sample(GetClusterNameResponse(None, None, 5), *_NAME_OUT),
+    "version_out": Sample(
+        GetClusterVersionResponse(6, 3, 9600, "vendor", "", 0x82580, 0x723F0, 0, 0),
+        clusapi.write_version_response,
+        clusapi.read_version_response,
+        "GetClusterVersion2",
+        "out",
+    ),
+    "enum_in": Sample(
+        CreateEnumRequest(5), clusapi.write_enum_request, clusapi.read_enum_request, "CreateEnum", "in"
+    ),
+    "enum_out": Sample(
+        CreateEnumResponse((EnumEntry(1, "NODE1"), EnumEntry(4, "IP Address 192.0.2.1")), 0, 0), *_LIST_OUT
+    ),
+    "enum_out_empty": Sample(CreateEnumResponse((), 0, 0), *_LIST_OUT),
+    "enum_out_failed": Sample(CreateEnumResponse(None, 0, 0x57), *_LIST_OUT),
+    "open_group_in": Sample(OpenResourceRequest("SWNCLUSTER"), *_NAMED, "OpenGroup", "in"),
+    "open_group_out": Sample(OpenResourceResponse(0x1395, 0, NULL_HANDLE), *_OPENED, "OpenGroup", "out"),
+    "group_state_out": Sample(
+        GetGroupStateResponse(3, "NODE1", 0, 0),
+        clusapi.write_group_state_response,
+        clusapi.read_group_state_response,
+        "GetGroupState",
+        "out",
+    ),
+    "online_group_out": Sample(SwitchResourceResponse(0, 0), *_SWITCHED, "OnlineGroup", "out"),
+    "offline_group_out": Sample(SwitchResourceResponse(0, 0), *_SWITCHED, "OfflineGroup", "out"),
+    "move_group_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "MoveGroup", "in"),
+    "move_group_out": Sample(SwitchResourceResponse(0, 0x3E5), *_SWITCHED, "MoveGroup", "out"),
+    "move_group_to_node_in": Sample(
+        MoveGroupRequest(HANDLE, ContextHandle(0, UUID(int=7))),
+        clusapi.write_move_request,
+        clusapi.read_move_request,
+        "MoveGroupToNode",
+        "in",
+    ),
+    "move_group_to_node_out": Sample(SwitchResourceResponse(0, 0x46), *_SWITCHED, "MoveGroupToNode", "out"),
+    "open_network_in": Sample(OpenResourceRequest("Cluster Network 1"), *_NAMED, "OpenNetwork", "in"),
+    "open_network_out": Sample(OpenResourceResponse(0, 0, HANDLE), *_OPENED, "OpenNetwork", "out"),
+    "close_network_out": Sample(CloseResourceResponse(NULL_HANDLE, 0), *_CLOSED, "CloseNetwork", "out"),
+    "network_state_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "GetNetworkState", "in"),
+    "network_state_out": Sample(
+        GetNodeStateResponse(3, 0, 0),
+        clusapi.write_node_state_response,
+        clusapi.read_node_state_response,
+        "GetNetworkState",
+        "out",
+    ),
+    "open_node_in": Sample(OpenResourceRequest("NODE1"), *_NAMED, "OpenNode", "in"),
+    "open_node_out": Sample(OpenResourceResponse(0, 0, HANDLE), *_OPENED, "OpenNode", "out"),
+    "close_node_out": Sample(CloseResourceResponse(NULL_HANDLE, 0), *_CLOSED, "CloseNode", "out"),
+    "node_state_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "GetNodeState", "in"),
+    "node_state_out": Sample(
+        GetNodeStateResponse(2, 0, 0),
+        clusapi.write_node_state_response,
+        clusapi.read_node_state_response,
+        "GetNodeState",
+        "out",
+    ),
+    "pause_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "PauseNode", "in"),
+    "pause_out": Sample(SwitchResourceResponse(0, 0x13BA), *_SWITCHED, "PauseNode", "out"),
+    "resume_in": Sample(ResourceRequest(HANDLE), *_HANDLE, "ResumeNode", "in"),
+    "resume_out": Sample(SwitchResourceResponse(0, 0), *_SWITCHED, "ResumeNode", "out"),
+    "pause_ex_in": Sample(
+        PauseNodeExRequest(HANDLE, drain=True, flags=1),
+        clusapi.write_pause_request,
+        clusapi.read_pause_request,
+        "PauseNodeEx",
+        "in",
+    ),
+    "pause_ex_out": Sample(SwitchResourceResponse(0, 0x3E5), *_SWITCHED, "PauseNodeEx", "out"),
 }
 
 ENUMERATIONS: Mapping[str, Sample] = {
@@ -146,6 +248,8 @@ SRVSVC: Mapping[str, Sample] = {
     **ENUMERATIONS,
     "enum_in_null": Sample(ShareEnumRequest(None, 1), *_ENUM_IN),
     "enum_out_none": Sample(ShareEnumResponse(1, (), 0, None, 0), *_ENUM_OUT),
+    "enum_out_no_container": Sample(ShareEnumResponse(1, None, 0, None, 124), *_ENUM_OUT),
+    "enum_out_unknown_level": Sample(ShareEnumResponse(1005, None, 0, None, 124), *_ENUM_OUT),
     **INFOS,
     "info_in": Sample(
         ShareGetInfoRequest("\\\\NODE1", "SHARE", 1),

@@ -17,9 +17,10 @@ from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.harness.live_target import embedded_cluster
 from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port, free_network
 from swn_torture.server.nodes.admin import AdminServer
-from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
+from swn_torture.server.nodes.cluster import ReferenceCluster
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.nodes.events import ClusterError
 from swn_torture.server.nodes.serve import introduction
 from swn_torture.stubdata.syntax import NDR32
 from swn_torture.target import load_profile
@@ -48,6 +49,23 @@ def test_disabling_a_disabled_node_changes_nothing() -> None:
             await cluster.enable("NODE2")
 
             assert notified(await client.async_notify(handle).reply(TIMEOUT)) == (1, ["NODE2 AVAILABLE"])
+
+    run_in_cluster(scenario)
+
+
+def test_node_that_hung_tells_what_it_missed() -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as client:
+            call = client.async_notify(await register(client, node2))
+            node1.hang()
+            await cluster.disable("NODE2")
+            assert not call.done()
+
+            node1.go_on()
+            node1.go_on()  # without effect
+
+            assert notified(await call.reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
 
     run_in_cluster(scenario)
 

@@ -11,7 +11,7 @@ import pytest
 
 from swn_torture.server.companions.srvsvc.codec import LEVELS
 from swn_torture.stubdata.fields import DecodeError
-from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.syntax import NDR32, NDR64
 from tests.server.companion_samples import CLUSAPI, ENUMERATIONS, INFOS, SRVSVC, SYNTAXES, shares
 
 if TYPE_CHECKING:
@@ -107,6 +107,14 @@ def test_truncated_stub_is_rejected(sample: Sample, syntax: SyntaxId) -> None:
     for length in range(len(octets)):
         with pytest.raises(DecodeError):
             sample.decode(octets[:length], syntax)
+
+
+def test_tag_of_another_level_is_rejected() -> None:
+    sample = SRVSVC["enum_out_none"]
+    octets = bytearray(sample.encode(NDR32))
+    octets[4] = 2
+    with pytest.raises(DecodeError, match=r"ShareInfo\.tag"):
+        sample.decode(bytes(octets), NDR32)
 
 
 def members(info: Any, level: int) -> dict[str, Any]:

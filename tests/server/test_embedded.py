@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import socket
 
 import pytest
@@ -69,7 +70,8 @@ def test_with_block_stops_a_silent_node() -> None:
         (node,) = cluster.nodes
         connection = socket.create_connection((node.address, node.port))
         with socket.create_connection((cluster.admin_address, cluster.admin_port)) as admin:
-            admin.sendall(b'{"do": "power-off", "node": "NODE1"}\n')
+            request = {"token": cluster.admin_token, "do": "power-off", "node": "NODE1"}
+            admin.sendall(json.dumps(request).encode() + b"\n")
             assert b'"ok": true' in admin.makefile("rb").readline()
     connection.close()
     with pytest.raises(ConnectionRefusedError):

@@ -20,10 +20,10 @@ from swn_torture.faults.library import (
     load_faults,
     with_fault,
 )
-from swn_torture.faults.registry import name_of, replaced_part
+from swn_torture.faults.registry import name_of
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
-from swn_torture.server.nodes.parts import Parts
+from swn_torture.server.nodes.parts import PartError, Parts, replaced_part
 from swn_torture.server.state.registration_checks import RegistrationChecks
 from swn_torture.witness.client import connect
 from swn_torture.witness.codec import DecodeError
@@ -109,5 +109,5 @@ def test_only_replaceable_parts_are_accepted() -> None:
         pass
 
     assert replaced_part(RegistrationChecks) is RegistrationChecks
-    with pytest.raises(FaultError, match="NotAPart"):
+    with pytest.raises(PartError, match="NotAPart"):
         replaced_part(NotAPart)

@@ -12,7 +12,8 @@ from swn_torture.dcerpc.errors import ConnectionLost, DeadlineExceeded, Fault
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.server.config import ClusterConfig, ConfigError, InterfaceConfig, NodeConfig
-from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
+from swn_torture.server.nodes.cluster import ReferenceCluster
+from swn_torture.server.nodes.events import ClusterError
 from swn_torture.server.state.registrations import Selection
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.stubdata.win32 import Win32

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from swn_torture.server.state.methods import RpcFault
+from swn_torture.server.state.responses import Responder
 from swn_torture.server.state.service import Selection
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import InterfaceState
@@ -220,6 +221,38 @@ def test_client_move_also_sends_a_pending_share_move(make_bench: Callable[..., B
 
     assert bench.notified(first)[0] == SHARE_MOVE
     assert bench.notified(second)[0] == CLIENT_MOVE
+
+
+def test_client_move_releases_a_pending_share_move(make_bench: Callable[..., Bench]) -> None:
+    """Without the release, the server would never send it: the next wait ends with another client move."""
+    bench = make_bench(share_and_ip_end_wait=False)
+    handle = bench.register_ex(share_name="PROFILES")
+    waiting = bench.notify(handle)
+    bench.move_share("NODE3")
+    assert bench.pending(waiting)
+
+    bench.move("NODE3")
+
+    assert bench.notified(waiting)[0] == CLIENT_MOVE
+    assert bench.notified(bench.notify(handle))[0] == SHARE_MOVE
+    waiting = bench.notify(handle)
+    bench.move_share("NODE2")
+    assert bench.pending(waiting), "the next share move waits again"
+
+
+def test_release_sends_nothing_that_is_not_pending(make_bench: Callable[..., Bench]) -> None:
+    """Released kinds are those whose wait has ended; only those that are still pending are sent."""
+    bench = make_bench(share_and_ip_end_wait=False)
+    handle = bench.register_ex(share_name="PROFILES")
+    registration = bench.service.registrations.find(handle)
+    assert registration is not None
+    bench.move_share("NODE3")
+    registration.released = {"share-move", "ip-change"}
+
+    deliverable = Responder(bench.service.interfaces, bench.service.options).deliverable(registration)
+
+    assert deliverable == ["share-move"], "the IP change is released, but there is none"
+    assert registration.released == {"share-move", "ip-change"}
 
 
 def test_waiting_calls_are_completed_in_order(bench: Bench) -> None:

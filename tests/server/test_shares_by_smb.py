@@ -43,7 +43,7 @@ def cluster() -> Iterator[EmbeddedCluster]:
 def command(cluster: EmbeddedCluster, do: str, **arguments: Any) -> None:
     """Send a command to the administration."""
     with socket.create_connection((cluster.admin_address, cluster.admin_port), TIMEOUT) as connection:
-        connection.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
+        connection.sendall(json.dumps({"token": cluster.admin_token, "do": do, **arguments}).encode() + b"\n")
         answer = json.loads(connection.makefile().readline())
     assert answer["ok"], answer
 

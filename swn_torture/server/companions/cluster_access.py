@@ -37,5 +37,17 @@ class ClusterAccess(Protocol):
     def is_in_service(self, node: str) -> bool:
         """Whether a node serves clients: neither disabled nor failed."""
 
+    def sees(self, viewer: str, other: str) -> bool:
+        """Whether node `viewer` sees that node `other` runs."""
+
+    async def disable(self, name: str) -> None:
+        """Take a node out of service; its witness server still runs."""
+
+    async def enable(self, name: str) -> None:
+        """Return a disabled node to service."""
+
+    async def move_address(self, address: str, name: str) -> None:
+        """Move an address to another node, where it is AVAILABLE."""
+
     async def set_interface(self, name: str, state: InterfaceState, address: str | None = None) -> None:
         """Set the state of the interfaces of a node, or of the interface with `address`."""

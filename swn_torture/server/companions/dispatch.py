@@ -86,7 +86,7 @@ class TableInterface(ServerInterface):
             request = operation.read(Reader(call.stub, call.syntax, call.byte_order))
         except DecodeError as problem:
             _LOG.debug("invalid stub data for opnum %d of %s: %s", call.opnum, self.syntax, problem)
-            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA, problem=str(problem))
             return
         with _errors_as_faults(call):
             response = operation.run(call, request)

@@ -91,6 +91,11 @@ class FileService:
         for server in self._servers.values():
             server.freeze()
 
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        for server in self._servers.values():
+            server.thaw()
+
     async def stop(self, *, reset: bool) -> None:
         """Stop on all addresses.
 

@@ -35,10 +35,9 @@ class CompanionServices:
         if not config.clusapi:
             return []
         from swn_torture.server.companions.clusapi.endpoint import ClusapiEndpoint
-        from swn_torture.server.companions.clusapi.resource import NetworkName
 
         syntaxes = (NDR64, NDR32) if config.ndr64 else (NDR32,)
-        return [ClusapiEndpoint([NetworkName(self._cluster, node)], syntaxes, config.rpc.reply_byte_order)]
+        return [ClusapiEndpoint(self._cluster, node, syntaxes, config.rpc.reply_byte_order)]
 
     def files(self, node: str) -> FileService | None:
         """Return the file service of a node, or None without SMB. A restarted node gets the same one."""

@@ -97,7 +97,8 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         self._allow_anonymous = allow_anonymous
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._frozen = False
-        self._stopped = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
         super().__init__((address, port), _Connection, config_parser=self._base_settings, ipv6=":" in address)
         self.port: int = self.socket.getsockname()[1]
         self.processConfigFile()
@@ -118,6 +119,12 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
     def freeze(self) -> None:
         """Execute and answer no more requests. The kernel still accepts connections."""
         self._frozen = True
+        self._awake.clear()
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        self._frozen = False
+        self._awake.set()
 
     def stop(self, *, reset: bool) -> None:
         """Stop listening and close all connections. Blocks, so an event loop must not call it.
@@ -134,7 +141,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
                 if reset:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 client.shutdown(socket.SHUT_RD)
-        self._stopped.set()
+        self._awake.set()
         for thread in connections:
             thread.join(_CONNECTION_STOP_TIMEOUT)
 
@@ -186,7 +193,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
     def may_process(self) -> bool:
         """Whether to execute a request. If the node has no power, block until `stop`, then return False."""
         if self._frozen:
-            self._stopped.wait()
+            self._awake.wait()
         return not self._frozen
 
     def _disable_smb1(self) -> None:

@@ -3,7 +3,9 @@
 - `endpoint`: `WitnessEndpoint`, the witness interface on an RPC server: stubs, access check, cancels, timer.
 - `parts`: `Parts`, the classes of a node that a fault can replace.
 - `node`: `Node`, a witness server and an endpoint mapper on the addresses of one node.
-- `cluster`: `ReferenceCluster`, all nodes and the events that an administrator can cause.
+- `events`: `ClusterEvents`, the nodes and interfaces, and how an event reaches the nodes that see it.
+- `failures`: `FailingCluster`, how nodes fail and recover, and when the others detect it.
+- `cluster`: `ReferenceCluster`, all of this, and the events that an administrator can cause.
 
 Ways to run and control a cluster:
 

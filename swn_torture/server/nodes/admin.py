@@ -2,26 +2,29 @@
 
 One request per line, one response per line::
 
-    {"do": "disable", "node": "NODE1"}
+    {"token": "…", "do": "disable", "node": "NODE1"}
     {"ok": true, "result": null}
 
-    {"do": "disable", "node": "NODE9"}
+    {"token": "…", "do": "disable", "node": "NODE9"}
     {"ok": false, "error": "unknown node 'NODE9'; known: NODE1, NODE2, NODE3"}
 
-``{"do": "help"}`` lists the commands with their arguments. The server listens on a loopback address without
-authentication, because a test cluster has no data to protect.
+The command ``help`` lists the commands with their arguments. The server listens on a loopback address, which
+every local user can reach. So a request without the token of `admin_token` is rejected, and ends the
+connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import inspect
 import json
 from typing import TYPE_CHECKING, Any, Self
 
 from swn_torture.server.condition import Condition
-from swn_torture.server.nodes.cluster import ClusterError, ReferenceCluster
+from swn_torture.server.nodes.admin_token import new_token, remove_token, write_token
+from swn_torture.server.nodes.events import ClusterError
 from swn_torture.server.state.registrations import Selection
 from swn_torture.server.state.shares import Share, ShareType
 from swn_torture.witness.constants import InterfaceState
@@ -29,10 +32,18 @@ from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
+
+    from swn_torture.server.activity.log import ActivityLog
+    from swn_torture.server.nodes.cluster import ReferenceCluster
 
 _LINE_LIMIT = 1 << 20
 """Maximum length of a request in octets."""
+
+
+QUERIES = frozenset({"help", "info", "nodes", "interfaces", "registrations", "shares"})
+"""Commands that change nothing. A controller repeats them, so the log leaves them out."""
 
 
 class Commands:
@@ -69,6 +80,8 @@ class Commands:
                 "name": node.name,
                 "condition": node.condition.value,
                 "serves": node.condition is Condition.OK,
+                "hangs": node.hangs,
+                "failure_detected": self._cluster.failure_detected(node.name),
                 "address": node.address,
                 "addresses": [str(a) for a in self._cluster.addresses_of(node.name)],
                 "port": node.port,
@@ -123,6 +136,30 @@ class Commands:
     async def partition(self, node: str) -> None:
         """Cut a node off from the other nodes, not from clients."""
         await self._cluster.partition(node)
+
+    async def link_down(self, node: str) -> None:
+        """Take the network link of a node down; its processes run."""
+        await self._cluster.link_down(node)
+
+    async def hang(self, node: str) -> None:
+        """Let all processes of a node hang, without ending them."""
+        await self._cluster.hang(node)
+
+    async def hang_service(self, node: str) -> None:
+        """Let only the witness server of a node hang, without ending it."""
+        await self._cluster.hang_service(node)
+
+    async def kill_worker(self, node: str) -> None:
+        """Kill the witness server of a node; it starts again at once."""
+        await self._cluster.kill_worker(node)
+
+    async def ban(self, node: str) -> None:
+        """Exclude a node from the cluster; its witness server still runs."""
+        await self._cluster.exclude(node)
+
+    async def stop(self, node: str) -> None:
+        """Let a node leave the cluster; its witness server still runs."""
+        await self._cluster.exclude(node)
 
     async def recover(self, node: str) -> None:
         """Recover a failed node."""
@@ -220,6 +257,12 @@ def _share(fields: dict[str, Any]) -> Share:
     return Share(fields["name"], ShareType(fields.get("type", scale_out)), fields.get("owner"))
 
 
+_NO_TOKEN = {
+    "ok": False,
+    "error": "the token is missing or wrong. The user who runs the cluster finds it in the file that `serve` "
+    "names; another user needs `token` in [controller] of the profile",
+}
+
 #: Iterations of the event loop, more than from accepting a connection to the first line of its handler.
 _ITERATIONS_TO_HANDLER = 10
 
@@ -231,11 +274,23 @@ class AdminServer:
         cluster: the cluster to control.
         address: the address to listen on.
         port: the port to listen on; 0 for a free one. The attribute has the actual port.
+        token: the token that each request must have; by default a new one. The attribute has it.
+        activity: gets a line for each command; None for no log.
     """
 
-    def __init__(self, cluster: ReferenceCluster, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        cluster: ReferenceCluster,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        activity: ActivityLog | None = None,
+        token: str | None = None,
+    ) -> None:
         self.address = address
         self.port = port
+        self.token = token or new_token()
+        self.token_file: Path | None = None
+        self._activity = activity
         self._commands = commands_of(Commands(cluster))
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -245,12 +300,19 @@ class AdminServer:
             self._serve_connection, self.address, self.port, limit=_LINE_LIMIT
         )
         self.port = self._server.sockets[0].getsockname()[1]
+        try:
+            self.token_file = write_token(self.address, self.port, self.token)
+        except OSError:
+            self._server.close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._server is not None
+        if self.token_file is not None:
+            remove_token(self.token_file)
         # Accept no more connections, and let the handlers of accepted ones start. A server that closes
         # between accepting a connection and making its transport loses the socket (CPython 3.11).
         for listener in self._server.sockets:
@@ -271,6 +333,10 @@ class AdminServer:
         try:
             while True:
                 line = await reader.readuntil(b"\n")
+                if not self._has_token(line):
+                    writer.write(json.dumps(_NO_TOKEN).encode() + b"\n")
+                    await writer.drain()
+                    return
                 writer.write(json.dumps(await self.execute(line)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -279,8 +345,16 @@ class AdminServer:
             del self._connections[task]
             writer.close()
 
+    def _has_token(self, line: bytes) -> bool:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            return False
+        given = request.get("token") if isinstance(request, dict) else None
+        return isinstance(given, str) and hmac.compare_digest(given.encode(), self.token.encode())
+
     async def execute(self, line: bytes) -> dict[str, Any]:
-        """Execute one request and return the response."""
+        """Execute one request, whose token has been checked, and return the response."""
         try:
             request = json.loads(line)
         except ValueError as problem:
@@ -288,6 +362,15 @@ class AdminServer:
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             return {"ok": False, "error": 'a request must be an object with a string "do", the command'}
         name = request.pop("do").replace("-", "_")
+        request.pop("token", None)
+        response = await self._run(name, request)
+        if self._activity is not None and name not in QUERIES:
+            given = ", ".join(f"{key} {value}" for key, value in request.items())
+            outcome = "" if response["ok"] else f": {response['error']}"
+            self._activity.happened("admin", f"administration: {name} {given}{outcome}", ok=response["ok"])
+        return response
+
+    async def _run(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
         command = self._commands.get(name)
         if command is None:
             return {"ok": False, "error": f"unknown command {name!r}; known: {', '.join(self._commands)}"}

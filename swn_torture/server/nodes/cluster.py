@@ -7,36 +7,30 @@ MS-SWN 3.1.6 and notify their clients.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Self
 
 from swn_torture.server.companions.services import CompanionServices
 from swn_torture.server.condition import Condition
-from swn_torture.server.config import ClusterConfig, ConfigError, choose_epm_port
+from swn_torture.server.config import ClusterConfig, choose_epm_port
+from swn_torture.server.nodes.events import ClusterError
+from swn_torture.server.nodes.failures import FailingCluster
 from swn_torture.server.nodes.node import Node
 from swn_torture.server.nodes.parts import Parts
 from swn_torture.server.state.interfaces import Interface
 from swn_torture.server.state.names import NetNames
-from swn_torture.server.state.registrations import Selection
 from swn_torture.server.state.shares import Share, ShareTable
 from swn_torture.witness.constants import InterfaceState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
-    from swn_torture.server.state.methods import Reply
-    from swn_torture.server.state.options import AddressCause
-    from swn_torture.server.state.service import WitnessService
+    from swn_torture.server.activity.log import ActivityLog
+    from swn_torture.server.state.registrations import Selection
     from swn_torture.witness.messages import AsyncNotifyResponse
 
 Address = IPv4Address | IPv6Address
-
-
-class ClusterError(Exception):
-    """The cluster cannot carry out a command; the message says why."""
 
 
 class NodeView:
@@ -53,12 +47,13 @@ class NodeView:
         return self._cluster.seen_by(self._node) if self._cluster.config.list_interfaces else ()
 
 
-class ReferenceCluster:
+class ReferenceCluster(FailingCluster):
     """A cluster of witness servers that fails on command. `async with` starts and stops it.
 
     Args:
         config: its configuration.
         parts: the classes of its nodes.
+        activity: observes its nodes; None for no observer.
 
     Attributes:
         nodes: the nodes by name, in the order of the configuration.
@@ -66,17 +61,18 @@ class ReferenceCluster:
         interfaces: the interfaces with their true states.
     """
 
-    def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
-        self.config, self._parts = config or ClusterConfig(), parts or Parts()
+    def __init__(
+        self,
+        config: ClusterConfig | None = None,
+        parts: Parts | None = None,
+        activity: ActivityLog | None = None,
+    ) -> None:
+        super().__init__(config or ClusterConfig(), activity)
+        self._parts = parts or Parts()
         self.net_names = NetNames(self.config.net_name, self.config.aliases)
         self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
-        self.nodes: dict[str, Node] = {}
         self._companions = CompanionServices(self)
-        self._detections: dict[str, asyncio.TimerHandle] = {}
-        """Timers after which the other nodes detect a failure, by failed node."""
-        self._lock = asyncio.Lock()
-        """Held while a command changes the cluster."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -96,7 +92,9 @@ class ReferenceCluster:
         epm_port = self.config.epm_port or choose_epm_port(self.config.nodes[0].address)
         for config in self.config.nodes:
             view = NodeView(self, config.name)
-            self.nodes[config.name] = Node(config, self.config, view, epm_port, self._parts, self._companions)
+            self.nodes[config.name] = Node(
+                config, self.config, view, epm_port, self._parts, self._companions, self._activity
+            )
         try:
             for node in self.nodes.values():
                 await node.start(self.addresses_of(node.name))
@@ -114,31 +112,9 @@ class ReferenceCluster:
 
     # State
 
-    def node(self, name: str) -> Node:
-        """Return the node with this name, without regard to case.
-
-        Raises:
-            ClusterError: there is no such node.
-        """
-        try:
-            return self.nodes[self.config.node(name).name]
-        except ConfigError as problem:
-            raise ClusterError(str(problem)) from None
-
-    def addresses_of(self, node: str) -> list[Address]:
-        """Return the addresses that a node hosts."""
-        return [a for interface in self.interfaces if interface.node == node for a in interface.addresses]
-
     def is_in_service(self, node: str) -> bool:
         """Whether a node serves clients: neither disabled nor failed."""
         return self.node(node).condition in {Condition.OK, Condition.PARTITIONED}
-
-    def sees(self, viewer: str, other: str) -> bool:
-        """Whether node `viewer` sees that node `other` runs."""
-        if viewer == other:
-            return True
-        mine, its = self.nodes[viewer].condition, self.nodes[other].condition
-        return its.runs and Condition.PARTITIONED not in {mine, its}
 
     def seen_by(self, viewer: str) -> tuple[Interface, ...]:
         """Return the interfaces with their states as a node sees them."""
@@ -172,58 +148,6 @@ class ReferenceCluster:
             if node.condition is Condition.DISABLED:
                 node.condition = Condition.OK
                 self._set_states(node, InterfaceState.AVAILABLE)
-
-    async def crash(self, name: str) -> None:
-        """Kill the processes of a node: its connections are reset, the other nodes detect the failure."""
-        node = self.node(name)
-        async with self._lock:
-            self._require_not_failed(node)
-            node.condition = Condition.CRASHED
-            await node.stop(reset=True)
-            self._announce_failure(node)
-
-    async def power_off(self, name: str) -> None:
-        """Cut the power of a node: it sends nothing, the other nodes detect the failure."""
-        node = self.node(name)
-        async with self._lock:
-            self._require_not_failed(node)
-            node.condition = Condition.SILENT
-            node.freeze()
-            self._announce_failure(node)
-
-    async def partition(self, name: str) -> None:
-        """Cut a node off from the other nodes. Clients reach both sides; neither side sees the other."""
-        node = self.node(name)
-        async with self._lock:
-            self._require_not_failed(node)
-            node.condition = Condition.PARTITIONED
-            self._announce_failure(node)
-            for interface in self.interfaces:
-                if interface.node != node.name:
-                    self._report(interface, InterfaceState.UNAVAILABLE, to=[node])
-
-    async def recover(self, name: str) -> None:
-        """Recover a failed node. The other nodes then see it again.
-
-        After a crash or a power cut the node reboots: its registrations are lost and its old connections are
-        reset. After a partition it keeps its state.
-        """
-        node = self.node(name)
-        async with self._lock:
-            if node.condition in {Condition.OK, Condition.DISABLED}:
-                return
-            if (detection := self._detections.pop(node.name, None)) is not None:
-                detection.cancel()
-            rebooted = not node.condition.runs
-            node.condition = Condition.OK
-            self._set_states_silently(node, InterfaceState.AVAILABLE)
-            if rebooted:
-                await self._restart(node)
-            for interface in self.interfaces:
-                if interface.node == node.name:
-                    self._report(interface, interface.state, to=self._others(node))
-                elif not rebooted and self.sees(node.name, interface.node):
-                    self._report(interface, interface.state, to=[node])
 
     async def restart(self, name: str) -> None:
         """Restart the witness server of a node: its registrations are lost, its interfaces do not change."""
@@ -330,98 +254,7 @@ class ReferenceCluster:
         """Complete the waiting or the next AsyncNotify of registrations with this response."""
         self._process_event(lambda service: service.force_response(selection, response))
 
-    # Delivery of events to nodes
-
-    def _process_event(
-        self, event: Callable[[WitnessService], list[Reply]], to: list[Node] | None = None
-    ) -> None:
-        """Pass an event to nodes, by default to all of them."""
-        for node in list(self.nodes.values()) if to is None else to:
-            node.process_event(event)
-
-    def _announce(self, interface: Interface, state: InterfaceState, to: list[Node] | None = None) -> None:
-        """Pass an interface event to nodes, by default to those that see its node (MS-SWN 3.1.6.1)."""
-        nodes = [n for n in self.nodes.values() if self.sees(n.name, interface.node)] if to is None else to
-        self._process_event(
-            lambda service: service.interface_event(
-                interface.group_name, state, ipv4=interface.ipv4, ipv6=interface.ipv6, node=interface.node
-            ),
-            nodes,
-        )
-
-    def _report(self, interface: Interface, state: InterfaceState, to: list[Node] | None = None) -> None:
-        """Pass an interface event to nodes, then an IP_CHANGE event (MS-SWN 3.1.6.1, 3.1.6.4)."""
-        self._announce(interface, state, to)
-        cause: AddressCause = "enabled" if state is InterfaceState.AVAILABLE else "disabled"
-        self._announce_address_change(interface.group_name, cause, to=to)
-
-    def _change(self, interface: Interface, state: InterfaceState) -> None:
-        """Set the state of an interface, and report it."""
-        self.interfaces[self.interfaces.index(interface)] = dataclasses.replace(interface, state=state)
-        self._report(interface, state)
-
-    def _set_states_silently(self, node: Node, state: InterfaceState) -> None:
-        """Set the state of the interfaces of a node without an event."""
-        self.interfaces = [
-            dataclasses.replace(i, state=state) if i.node == node.name else i for i in self.interfaces
-        ]
-
-    def _set_states(self, node: Node, state: InterfaceState) -> None:
-        for interface in list(self.interfaces):
-            if interface.node == node.name:
-                self._change(interface, state)
-
-    def _announce_address_change(
-        self, group: str, *causes: AddressCause, to: list[Node] | None = None
-    ) -> None:
-        """Pass IP_CHANGE events to nodes, one for each client with IP notifications (MS-SWN 3.1.6.4)."""
-        if not set(causes) & set(self.config.options.ip_change_causes):
-            return
-
-        def event(service: WitnessService) -> list[Reply]:
-            return [
-                reply
-                for client in service.clients_with_ip_notifications()
-                for reply in service.ip_change(Selection(client_name=client), group)
-            ]
-
-        self._process_event(event, to)
-
-    def _others(self, node: Node) -> list[Node]:
-        """Return the other nodes that see `node`."""
-        return [n for n in self.nodes.values() if n is not node and self.sees(n.name, node.name)]
-
-    def _announce_failure(self, node: Node) -> None:
-        """Report the interfaces of a failed node as UNAVAILABLE to the other nodes, after the delay."""
-
-        def detect() -> None:
-            self._detections.pop(node.name, None)
-            others = [
-                n for n in self.nodes.values() if n is not node and n.condition is not Condition.PARTITIONED
-            ]
-            for interface in self.interfaces:
-                if interface.node == node.name:
-                    self._report(interface, InterfaceState.UNAVAILABLE, to=others)
-
-        if self.config.detection_delay <= 0:
-            detect()
-            return
-        delay = self.config.detection_delay / self.config.options.time_scale
-        self._detections[node.name] = asyncio.get_running_loop().call_later(delay, detect)
-
     # Helpers
-
-    def _require_running(self, node: Node) -> None:
-        if not node.condition.runs:
-            raise ClusterError(f"{node.name} is {node.condition.value}; recover it first")
-
-    def _require_not_failed(self, node: Node) -> None:
-        if node.condition not in {Condition.OK, Condition.DISABLED}:
-            raise ClusterError(f"{node.name} is {node.condition.value}; recover it first")
-
-    async def _restart(self, node: Node) -> None:
-        await node.stop(reset=True)
-        await node.start(self.addresses_of(node.name))
 
     async def _add_address(self, node: Node, address: Address) -> Interface:
         interface = Interface(self._group_of(node.name), node=node.name).with_address(address)

@@ -17,6 +17,7 @@ from swn_torture.server.nodes.cluster import ReferenceCluster
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from swn_torture.server.activity.log import ActivityLog
     from swn_torture.server.nodes.parts import Parts
 
 _START = 30.0
@@ -41,19 +42,28 @@ class EmbeddedCluster:
     Args:
         config: its configuration.
         parts: the classes of its nodes.
+        activity: observes the cluster; None for no observer.
 
     Attributes:
         nodes: the nodes with their addresses and ports.
         admin_address: the address of its administration.
         admin_port: the port of its administration.
+        admin_token: the token that requests to it need.
     """
 
-    def __init__(self, config: ClusterConfig | None = None, parts: Parts | None = None) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig | None = None,
+        parts: Parts | None = None,
+        activity: ActivityLog | None = None,
+    ) -> None:
         self.config = config or ClusterConfig()
         self.nodes: tuple[EmbeddedNode, ...] = ()
         self.admin_address = self.config.admin_address
         self.admin_port = 0
+        self.admin_token = ""
         self._parts = parts
+        self._activity = activity
         self._ready = threading.Event()
         self._problem: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -89,10 +99,11 @@ class EmbeddedCluster:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with (
-            ReferenceCluster(self.config, self._parts) as cluster,
-            AdminServer(cluster, self.config.admin_address, self.config.admin_port) as admin,
+            ReferenceCluster(self.config, self._parts, self._activity) as cluster,
+            AdminServer(cluster, self.config.admin_address, self.config.admin_port, self._activity) as admin,
         ):
             self.admin_port = admin.port
+            self.admin_token = admin.token
             self.nodes = tuple(
                 EmbeddedNode(
                     node.name,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Literal
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal
 
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.server.interface import ServerInterface
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+REPLIES_AT_ONCE: Final = 16
+"""Replies that are made before the event loop sends them and processes other events."""
+
 
 class WitnessEndpoint(ServerInterface):
     """Serves one node's `WitnessService`.
@@ -69,6 +73,9 @@ class WitnessEndpoint(ServerInterface):
         self.options = service.options
         self.reply_byte_order = reply_byte_order
         self._timer: asyncio.TimerHandle | None = None
+        self._replies: deque[Reply] = deque()
+        """Replies that are still to be made and sent, oldest first."""
+        self._next_replies: asyncio.Handle | None = None
 
     # Called by the RPC server
 
@@ -85,7 +92,7 @@ class WitnessEndpoint(ServerInterface):
             request = self.decode(call)
         except DecodeError as problem:
             _LOG.debug("invalid stub data for opnum %d: %s", call.opnum, problem)
-            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA)
+            call.fault(FaultStatus.RPC_X_BAD_STUB_DATA, problem=str(problem))
             return
         if denied:
             self.answer(call, error_response(request, denied))
@@ -152,10 +159,30 @@ class WitnessEndpoint(ServerInterface):
         return Owner(call.association, call.connection, call.caller.principal)
 
     def send(self, replies: Iterable[Reply]) -> None:
-        """Send replies in this order, then schedule the next scan."""
-        for call, response in replies:
-            self.answer(call, response)  # type: ignore[arg-type]  # our tokens are the calls themselves
+        """Send replies in this order, after those of earlier events, then schedule the next scan.
+
+        An event can complete the calls of a thousand clients. So the event loop sends `REPLIES_AT_ONCE`
+        replies, and processes other events, before the next ones are encoded and signed.
+        """
+        self._replies += replies
+        if self._next_replies is None:
+            self._send_next_replies()
         self.schedule_scan()
+
+    def send_all(self) -> None:
+        """Make the remaining replies without a pause, because the node stops."""
+        while self._replies:
+            self._send_next_replies()
+
+    def _send_next_replies(self) -> None:
+        if self._next_replies is not None:
+            self._next_replies.cancel()
+            self._next_replies = None
+        for _ in range(min(REPLIES_AT_ONCE, len(self._replies))):
+            call, response = self._replies.popleft()
+            self.answer(call, response)  # type: ignore[arg-type]  # our tokens are the calls themselves
+        if self._replies:
+            self._next_replies = asyncio.get_running_loop().call_soon(self._send_next_replies)
 
     def answer(self, call: ServerCall, response: AnyResponse | RpcFault) -> None:
         """Complete one call with a response or a fault."""

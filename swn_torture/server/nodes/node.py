@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.epm.endpoint_mapper import EndpointEntry, EndpointMapper
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from ipaddress import IPv4Address, IPv6Address
 
+    from swn_torture.server.activity.log import ActivityLog
     from swn_torture.server.companions.file_service import FileService
     from swn_torture.server.companions.services import CompanionServices
     from swn_torture.server.config import ClusterConfig, NodeConfig
@@ -38,6 +41,7 @@ class Node:
         epm_port: the port of its endpoint mapper.
         parts: the classes to instantiate.
         companions: makes its companion services.
+        activity: observes its servers; None for no observer.
 
     Attributes:
         condition: its condition; the cluster sets it.
@@ -52,20 +56,28 @@ class Node:
         epm_port: int,
         parts: Parts,
         companions: CompanionServices,
+        activity: ActivityLog | None = None,
     ) -> None:
         self.name = config.name
         self.address = config.address
         self.condition = Condition.OK
         self.epm_port = epm_port
         self.port = 0
+        self._management = config.management
         self._cluster = cluster
         self._view = view
         self._parts = parts
         self._companions = companions
+        self._activity = activity
         self._files: FileService | None = None
         self._endpoint: WitnessEndpoint | None = None
         self._witness: RpcServer | None = None
         self._mapper: RpcServer | None = None
+        self._late_events: deque[Callable[[WitnessService], list[Reply]]] = deque()
+        """Events that the witness server does not process yet, oldest first."""
+        self._hangs = False
+        self._missed: list[Callable[[WitnessService], list[Reply]]] = []
+        """Events that reached it while it hung, oldest first."""
 
     @property
     def service(self) -> WitnessService | None:
@@ -76,6 +88,11 @@ class Node:
     def servers(self) -> tuple[RpcServer, ...]:
         """Its RPC servers: the witness server and the endpoint mapper."""
         return tuple(server for server in (self._witness, self._mapper) if server is not None)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its witness server hangs."""
+        return self._hangs
 
     @property
     def smb_port(self) -> int | None:
@@ -95,9 +112,11 @@ class Node:
         acceptor = parts.acceptor(
             self._cluster.users,
             self._cluster.domain,
-            self.name,
+            f"{self.name}.{self._cluster.dns_domain}".lower(),
             allow_anonymous=self._cluster.allow_anonymous,
             keytab=self._cluster.keytab,
+            ntlm=self._cluster.ntlm,
+            spnego=self._cluster.spnego,
         )
         companions = self._companions.interfaces(self.name)
         self._files = self._companions.files(self.name)
@@ -105,10 +124,16 @@ class Node:
             [endpoint, *companions], acceptor=acceptor, options=self._cluster.rpc
         )
         entries: list[EndpointEntry] = []
-        self._mapper = RpcServer([parts.mapper(entries)])
+        self._mapper = RpcServer(
+            [parts.mapper(entries)], acceptor=acceptor if self._cluster.mapper_authentication else None
+        )
+        self._mapper.connection = parts.mapper_connection
+        if self._activity is not None:
+            self._observe(self._activity)
         mapper = self._mapper.interfaces[0]
         assert isinstance(mapper, EndpointMapper)
-        bound = [address for address in addresses if await self.listen(str(address))]
+        own = [] if self._management is None else [self._management]
+        bound = [address for address in (*own, *addresses) if await self.listen(str(address))]
         if not bound:
             await self.stop()
             raise OSError(errno.EADDRNOTAVAIL, f"{self.name} cannot listen on any of its addresses")
@@ -120,6 +145,13 @@ class Node:
         mapper.entries += [
             EndpointEntry(c.syntax, self.port, transfer_syntaxes=syntaxes[::-1]) for c in companions
         ]
+
+    def _observe(self, activity: ActivityLog) -> None:
+        """Let the log observe both servers."""
+        for server, name in ((self._witness, "witness"), (self._mapper, "epm")):
+            assert server is not None
+            watcher = activity.server(self.name, name, lambda: self.service)
+            server.watcher, server.transcript = watcher, watcher.capture
 
     async def listen(self, address: str) -> bool:
         """Listen on one more address. The node must run.
@@ -157,8 +189,25 @@ class Node:
             await self._files.withdraw(address)
 
     def process_event(self, event: Callable[[WitnessService], list[Reply]]) -> None:
-        """Pass an event to the state machine and send the replies. Does nothing if the node does not run."""
-        if self._endpoint is not None and self.condition.runs:
+        """Pass an event to the state machine, now or after the configured delay, and send the replies.
+
+        Does nothing if the node does not run.
+        """
+        if not self._cluster.event_delay:
+            self._process(event)
+            return
+        self._late_events.append(event)
+        delay = self._cluster.event_delay / self._cluster.options.time_scale
+        asyncio.get_running_loop().call_later(delay, self._process_late_event, self._late_events)
+
+    def _process_late_event(self, events: deque[Callable[[WitnessService], list[Reply]]]) -> None:
+        if events:  # else the node has stopped meanwhile
+            self._process(events.popleft())
+
+    def _process(self, event: Callable[[WitnessService], list[Reply]]) -> None:
+        if self._hangs:
+            self._missed.append(event)
+        elif self._endpoint is not None and self.condition.runs:
             self._endpoint.send(event(self._endpoint.service))
 
     def freeze(self) -> None:
@@ -170,6 +219,26 @@ class Node:
         if self._files is not None:
             self._files.freeze()
 
+    def hang(self) -> None:
+        """Stop reading, writing and processing events, as a process that got SIGSTOP."""
+        self._hangs = True
+        self.freeze()
+
+    def go_on(self) -> None:
+        """Go on after `hang`, as after SIGCONT: first with the events that came meanwhile."""
+        if not self._hangs:
+            return
+        self._hangs = False
+        for server in self.servers:
+            server.thaw()
+        if self._files is not None:
+            self._files.thaw()
+        missed, self._missed = self._missed, []
+        for event in missed:
+            self._process(event)
+        if self._endpoint is not None:
+            self._endpoint.schedule_scan()
+
     async def stop(self, *, reset: bool = True) -> None:
         """Stop all servers of the node. Registrations are lost.
 
@@ -178,6 +247,11 @@ class Node:
         """
         if self._endpoint is not None:
             self._endpoint.cancel_scan()
+            self._endpoint.send_all()
+        self._late_events.clear()
+        self._late_events = deque()
+        self._hangs = False
+        self._missed.clear()
         for server in self.servers:
             await server.stop(reset=reset)
         if self._files is not None:
@@ -188,8 +262,10 @@ class Node:
 
     def registrations(self) -> list[dict[str, Any]]:
         """Return its registrations as plain values, for the administration."""
-        if self.service is None:
+        service = self.service
+        if service is None:
             return []
+        now, scale = service.clock(), service.options.time_scale
         return [
             {
                 "key": str(r.key.uuid),
@@ -202,7 +278,11 @@ class Node:
                 "timeout": r.timeout,
                 "node": self.name,
                 "account": r.owner.principal,
-                "waiting": len(r.waiting),
+                "state": "RequestedNotifications" if r.waiting else "Registered",
+                "notifications_sent": r.sent,
+                "notifications_cancelled": r.cancelled,
+                "queued_notifications": len(r.forced) + len(r.changes) + len(r.pending_kinds() - {"change"}),
+                "age": round((now - r.since) / scale, 3),
             }
-            for r in self.service.registrations
+            for r in service.registrations
         ]

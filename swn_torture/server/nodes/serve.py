@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from swn_torture.server.activity.log import ActivityLog
     from swn_torture.server.config import ClusterConfig
     from swn_torture.server.nodes.parts import Parts
 
@@ -24,6 +25,7 @@ async def serve(
     ready: Callable[[ReferenceCluster, AdminServer], None],
     stop: asyncio.Event | None = None,
     parts: Parts | None = None,
+    activity: ActivityLog | None = None,
 ) -> None:
     """Run a cluster until SIGINT, SIGTERM or `stop`.
 
@@ -32,6 +34,7 @@ async def serve(
         ready: called when the cluster and its administration have started.
         stop: stops the cluster when set.
         parts: the classes of its nodes.
+        activity: observes the cluster; None for no observer.
 
     Raises:
         OSError: a node or the administration cannot listen.
@@ -41,8 +44,8 @@ async def serve(
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     async with (
-        ReferenceCluster(config, parts) as cluster,
-        AdminServer(cluster, config.admin_address, config.admin_port) as admin,
+        ReferenceCluster(config, parts, activity) as cluster,
+        AdminServer(cluster, config.admin_address, config.admin_port, activity) as admin,
     ):
         ready(cluster, admin)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -55,7 +58,7 @@ async def serve(
 
 
 def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | None) -> list[str]:
-    """Return the lines that tell a user how to reach a running cluster."""
+    """Return the lines that explain how to reach a running cluster."""
     config = cluster.config
     lines = [f"Witness cluster {config.net_name} ({', '.join(config.aliases)}) is running.", ""]
     for node in cluster.nodes.values():
@@ -72,7 +75,7 @@ def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | 
         lines.append(f"  ClusAPI  on the witness ports; the resource name is {config.net_name}")
     lines.append(f"  admin    JSON lines to {admin.address} port {admin.port}, for example")
     lines.append(
-        f'           echo \'{{"do": "disable", "node": "{next(iter(cluster.nodes))}"}}\' '
+        f'           echo "{{\\"token\\": \\"$(cat {admin.token_file})\\", \\"do\\": \\"nodes\\"}}" '
         f"| nc -N {admin.address} {admin.port}"
     )
     if profile is not None:
@@ -110,6 +113,7 @@ def profile_of(cluster: ReferenceCluster, admin: AdminServer) -> str:
     for node in cluster.nodes.values():
         lines += ["", "[[node]]", f"name = {text(node.name)}", f"address = {text(node.address)}"]
         lines.append(f"endpoint_mapper_port = {node.epm_port}")
+        lines += [f"smb_port = {node.smb_port}"] if node.smb_port is not None else []
     lines += ["", "[controller]", 'kind = "reference"', f"address = {text(admin.address)}"]
     lines.append(f"port = {admin.port}")
     shares = ", ".join(
@@ -122,6 +126,7 @@ def profile_of(cluster: ReferenceCluster, admin: AdminServer) -> str:
         f"unused_timeout = {options.unused_timeout / options.time_scale}",
         f"scan_interval = {options.scan_interval / options.time_scale}",
         f"shares = [{shares}]",
+        f"spare_addresses = {text(list(map(str, config.spare_addresses())))}",
         "",
     ]
     return "\n".join(lines)

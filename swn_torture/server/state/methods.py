@@ -252,6 +252,7 @@ class WitnessMethods:
             net_name=request.net_name or "",
             ip_address=request.ip_address or "",
             last_use=self.clock(),
+            since=self.clock(),
         )
 
     def new_key(self) -> ContextHandle:
@@ -356,6 +357,7 @@ class WitnessMethods:
         if self.options.several_calls == "all":
             calls += registration.waiting
             registration.waiting.clear()
+        registration.sent += len(calls)
         self.update_last_use(registration)
         if queued.makes_client_leave and self.options.forced_unregister_after is not None:
             registration.drop_at = self.clock() + self.options.forced_unregister_after

@@ -6,6 +6,11 @@ field lists the possible readings. The default is the literal text of 14.0 if th
 the known behaviour of Windows. So the reference can act as any conforming server, and the tests can show that
 the suite accepts each of them.
 
+Some values are the behaviour of a known server or of another test suite, and contradict the text. They are
+here for clients that have to cope with such servers. Their documentation says which requirements they violate
+(MUST) or deviate from (SHOULD), and the suite finds that. They are marked with `Breaks`: the innocence matrix
+(`unusual.matrix`) takes every other finding on a server with one of these values for a false alarm.
+
 `Options.fields_by_ambiguity()` lists the fields for each ambiguity. Three ambiguities are decided elsewhere.
 The options of the RPC server decide which interface versions can be bound (AMB-23). The codec decides the
 byte order of addresses (AMB-25), because all known implementations agree. The RPC server decides a part of
@@ -22,6 +27,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.spec.breaks import Breaks
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import ProtocolVersion
 
@@ -62,8 +68,9 @@ class Options:
     """InterfaceGroupName: the NetBIOS name of the node (Windows), or one name for the whole cluster
     (Samba)."""
 
-    max_registrations: int | None = None
-    """Maximum number of registrations; above it, registering returns `exhausted`. None: no limit."""
+    max_registrations: int | None = 100_000
+    """Maximum number of registrations; above it, registering returns `exhausted`. None: no limit. The default
+    bounds the memory: a client can register without end on one connection."""
 
     exhausted: Annotated[Win32, "AMB-35"] = Win32.ERROR_NO_SYSTEM_RESOURCES
     """The code when `max_registrations` is reached. The tables of the register methods list
@@ -83,9 +90,25 @@ class Options:
     """Period of both timers (MS-SWN 3.1.2). Nothing expires between two scans, so everything can expire this
     much later."""
 
-    keepalive_unit: Annotated[float, "AMB-36"] = 1.0
+    keepalive_unit: Annotated[
+        float,
+        "AMB-36",
+        Breaks(
+            ...,
+            (
+                *("SWN-3.1.1.3-keepalive-seconds", "SWN-3.1.4.5-keepalive-meaning"),
+                *("SWN-3.1.4.5-entry-keepalive", "SWN-3.1.2.2-based-on-keepalive"),
+                *("SWN-3.1.4.4-waits", "SWN-3.1.5.2-not-early"),
+            ),
+            # Other cases find a call ended early that had to wait for them.
+            consequences=(
+                *("SWN-3.1.2.1-removes-unused", "SWN-3.1.4.4-v2-async-registered-on-entry"),
+                *("SWN-3.1.5.1-keeps-outstanding", "SWN-3.1.4.4-returns-success"),
+            ),
+        ),
+    ] = 1.0
     """Seconds in one unit of KeepAliveTimeout. The text says seconds. Comments in two test suites say
-    milliseconds (0.001), but no known server does this."""
+    milliseconds (0.001), but no known server does this; it violates SWN-3.1.1.3-keepalive-seconds."""
 
     keepalive_zero: Annotated[Literal["expires", "never-expires"], "AMB-3"] = "expires"
     """KeepAliveTimeout 0. By the text (3.1.5.2) the call times out at the next scan. Samba: no time-out."""
@@ -107,8 +130,19 @@ class Options:
 
     # Access (MS-SWN 3.1.4, note 4)
 
-    enforce_security: Annotated[bool, "AMB-22"] = True
-    """Whether the server checks the security of calls (a SHOULD)."""
+    enforce_security: Annotated[
+        bool,
+        "AMB-22",
+        Breaks(
+            value=False,
+            requirements=(
+                *("SWN-3.1.4-enforce-security", "SWN-2.1-method-access-check"),
+                "SWN-5.1-enforce-per-method",
+            ),
+        ),
+    ] = True
+    """Whether the server checks the security of calls. Without it, the server deviates from
+    SWN-3.1.4-enforce-security, a SHOULD, and from what depends on it."""
 
     minimum_level: Annotated[AuthLevel, "AMB-22"] = AuthLevel.INTEGRITY
     """Calls below this authentication level are rejected. Note 4 (Windows): INTEGRITY; Samba: PKT."""
@@ -128,12 +162,18 @@ class Options:
 
     # Interface list (MS-SWN 3.1.4.1)
 
-    interface_list_waits: Annotated[Literal["any", "witness", "never"], "AMB-7"] = "any"
+    interface_list_waits: Annotated[
+        Literal["any", "witness", "never"], "AMB-7", Breaks("never", ("SWN-3.1.4.1-wait-available",))
+    ] = "any"
     """What GetInterfaceList waits for. By the text: until any interface is AVAILABLE (`any`). Microsoft's
-    suite expects a wait until an interface of *another* node is AVAILABLE (`witness`). Samba never waits."""
+    suite expects a wait until an interface of *another* node is AVAILABLE (`witness`). Samba never waits:
+    `never` violates SWN-3.1.4.1-wait-available."""
 
-    empty_interface_list: Annotated[Literal["no-more-items", "success"], "AMB-8"] = "no-more-items"
-    """An empty list. By the text: ERROR_NO_MORE_ITEMS (0x103). Samba: success without elements."""
+    empty_interface_list: Annotated[
+        Literal["no-more-items", "success"], "AMB-8", Breaks("success", ("SWN-3.1.4.1-empty-list",))
+    ] = "no-more-items"
+    """An empty list. By the text: ERROR_NO_MORE_ITEMS (0x103). Samba: success without elements, which
+    violates SWN-3.1.4.1-empty-list."""
 
     # Registering (MS-SWN 3.1.4.2, 3.1.4.5)
 
@@ -145,20 +185,38 @@ class Options:
     """Whether the other configured names of the cluster (its qualified name) equal ServerGlobalName."""
 
     shares_keep_cluster_type: Annotated[bool, "AMB-37"] = True
-    """Whether the server's own enumeration of shares shows STYPE_CLUSTER_SOFS. NetrShareEnum clears this bit
-    (MS-SRVS 3.1.4.8), so by the text no share would be scale-out. Windows does see the bit."""
+    """Whether the server's own enumeration of shares shows STYPE_CLUSTER_SOFS. Windows does see the bit. But
+    NetrShareEnum clears it (MS-SRVS 3.1.4.8). So by the literal text no share is scale-out: ShareName is
+    ignored, and no rule requires a check of IpAddress (False)."""
 
-    unknown_share: Annotated[Literal["text", "refuse", "accept"], "AMB-4"] = "text"
+    unknown_share: Annotated[
+        Literal["text", "refuse", "accept"],
+        "AMB-4",
+        Breaks("refuse", ("SWN-3.1.4.5-no-sofs-ignore-share",)),
+        Breaks(
+            "accept",
+            ("SWN-3.1.4.5-share-unknown", "SWN-3.1.4.5-share-enum-empty", "SWN-3.1.4.5-share-enum-fails"),
+        ),
+    ] = "text"
     """A ShareName that does not exist. By the text: ERROR_INVALID_STATE (0x139F) if a scale-out share exists,
-    otherwise ignored. smbtorture expects an error in both cases. Samba accepts any name."""
+    otherwise ignored. smbtorture expects an error in both cases: `refuse` violates
+    SWN-3.1.4.5-no-sofs-ignore-share. Samba accepts any name and does not enumerate the shares: `accept`
+    violates SWN-3.1.4.5-share-enum-fails and SWN-3.1.4.5-share-enum-empty, and SWN-3.1.4.5-share-unknown
+    unless the server treats no share as scale-out."""
 
     ignored_share: Annotated[Literal["stored", "dropped"], "AMB-4"] = "stored"
     """What "ignore the ShareName" means. The later steps of 3.1.4.5 store it and require share notifications
     without a condition: `stored`. `dropped` treats it as NULL."""
 
-    address_check: Annotated[Literal["text", "always", "never"], "AMB-5"] = "text"
+    address_check: Annotated[
+        Literal["text", "always", "never"],
+        "AMB-5",
+        Breaks("never", ("SWN-3.1.4.2-sofs-ip-unknown", "SWN-3.1.4.5-sofs-ip-unknown")),
+    ] = "text"
     """When an IpAddress that is not in the interface list returns ERROR_INVALID_STATE (0x139F). By the text:
-    in Register if any share is scale-out, in RegisterEx if the named share is scale-out. Samba: always."""
+    in Register if any share is scale-out, in RegisterEx if the named share is scale-out. Samba: always; the
+    text does not forbid it. `never` violates SWN-3.1.4.2-sofs-ip-unknown and SWN-3.1.4.5-sofs-ip-unknown,
+    unless the server treats no share as scale-out (`shares_keep_cluster_type`)."""
 
     register_without_shares: Annotated[Literal["invalid-state", "accept"], "AMB-31"] = "invalid-state"
     """Register (opnum 1) when the enumeration of shares fails. The text is silent. Microsoft has stated that
@@ -201,8 +259,9 @@ class Options:
 
     share_and_ip_end_wait: Annotated[bool, "AMB-17"] = True
     """Whether share moves and IP changes complete a waiting call. The sentence about waiting mentions only
-    changes and client moves, but 3.1.6.3 and 3.1.6.4 awaken the caller. False: they are sent only after a
-    change or a client move."""
+    changes and client moves, but 3.1.6.3 and 3.1.6.4 awaken the caller. False: they complete no call by
+    themselves. When a change or a client move ends the wait, they are sent with it (`several_kinds`,
+    `pending_order`) or in the next responses."""
 
     pending_order: Annotated[tuple[PendingKind, ...], "AMB-18"] = (
         "change",
@@ -222,14 +281,31 @@ class Options:
     """ChangeType for the state UNKNOWN. By the text every state except UNAVAILABLE is AVAILABLE (1). Samba
     sends 0."""
 
-    resource_name: Annotated[Literal["group", "net-name", "address"], "AMB-11"] = "group"
+    resource_name: Annotated[
+        Literal["group", "net-name", "address"],
+        "AMB-11",
+        Breaks("net-name", ("SWN-3.1.6.1-change-name",)),
+        Breaks("address", ("SWN-3.1.6.1-change-name",)),
+    ] = "group"
     """ResourceName of a change: the InterfaceGroupName (3.1.6.1), the registered NetName in upper case
-    (example 4.1), or the registered IpAddress (Samba)."""
+    (example 4.1), or the registered IpAddress (Samba). 2.2.2.3 allows all three; the last two deviate from
+    SWN-3.1.6.1-change-name, a SHOULD."""
 
-    address_states: Annotated[Literal["client-move", "all", "none"], "AMB-15"] = "client-move"
+    address_states: Annotated[
+        Literal["client-move", "all", "none"],
+        "AMB-15",
+        Breaks(
+            "none",
+            (
+                *("SWN-2.2.2.1-online", "SWN-3.1.4.4-move-online"),
+                *("SWN-2.2.2.1-offline", "SWN-3.1.4.4-move-offline"),
+            ),
+        ),
+    ] = "client-move"
     """Which address lists have IPADDR_ONLINE or IPADDR_OFFLINE. The text requires it for client moves and
     does not mention the other kinds. Samba sets it on share moves too. Microsoft's suite expects it on
-    neither move. A server of version 1 never sets it (2.2.2.1)."""
+    neither move: `none` violates SWN-3.1.4.4-move-online and SWN-3.1.4.4-move-offline. A server of version 1
+    never sets it (2.2.2.1)."""
 
     dual_stack: Annotated[Literal["two-entries", "one-entry"], "AMB-16"] = "two-entries"
     """An interface with both address families in an address list. 2.2.2.1 forbids IPADDR_V4 with IPADDR_V6,
@@ -252,8 +328,8 @@ class Options:
     or all of them."""
 
     unregister_ends_calls: Annotated[Win32, "AMB-20"] = Win32.ERROR_NOT_FOUND
-    """The code that completes an outstanding AsyncNotify when its registration is removed: ERROR_NOT_FOUND
-    (0x490), as in Samba."""
+    """The code that completes an outstanding AsyncNotify when its registration is removed, with a NULL
+    response: ERROR_NOT_FOUND (0x490), as in Samba. The text is silent, so ERROR_SUCCESS (0x0) is allowed."""
 
     honour_cancel: bool = True
     """Whether co_cancel completes an outstanding call with nca_s_fault_cancel (0x1C00000D). A server is
@@ -261,11 +337,15 @@ class Options:
 
     # Events (MS-SWN 3.1.6)
 
-    change_concerns: Annotated[Literal["name-and-address", "group-and-address", "address"], "AMB-12"] = (
-        "name-and-address"
-    )
+    change_concerns: Annotated[
+        Literal["name-and-address", "group-and-address", "address"],
+        "AMB-12",
+        Breaks("group-and-address", ("SWN-3.1.6.1-queues-change", "SWN-V14-3.1.6.1-network-name")),
+    ] = "name-and-address"
     """Which registrations an interface event affects: NetName and IpAddress match (14.0); NetName equals the
-    group name and IpAddress matches (11.0); or only IpAddress matches (Samba)."""
+    group name and IpAddress matches (11.0); or only IpAddress matches (Samba). By the rule of 11.0 no client
+    is notified where the group has another name, which deviates from SWN-3.1.6.1-queues-change and
+    SWN-V14-3.1.6.1-network-name, both SHOULD."""
 
     repeated_state: Literal["announce", "suppress"] = "announce"
     """An event with the state that the interface already has. By the text every event queues a change
@@ -283,8 +363,19 @@ class Options:
     """Whether share names are compared without regard to case. MS-SWN has no rule; share names ignore
     case."""
 
-    ip_change_causes: tuple[AddressCause, ...] = ("added", "removed", "enabled", "disabled")
-    """Which local events cause an IP_CHANGE notification. The title of 3.1.6.4 lists these four."""
+    ip_change_causes: Annotated[
+        tuple[AddressCause, ...],
+        Breaks(
+            [],
+            (
+                *("SWN-3.1.6.4-all-causes", "SWN-3.1.6.4-match", "SWN-3.1.6.4-wake"),
+                *("SWN-3.1.4.4-ip-type", "SWN-3.1.4.4-wakes-on-ip-change", "SWN-3.1.4.5-ip-flag-true"),
+            ),
+        ),
+    ] = ("added", "removed", "enabled", "disabled")
+    """Which local events cause an IP_CHANGE notification. The title of 3.1.6.4 lists these four, and the
+    application chooses. Without any of them, as in Samba, WITNESS_REGISTER_IP_NOTIFICATION has no effect: it
+    violates SWN-3.1.6.4-all-causes and SWN-3.1.4.5-ip-flag-true."""
 
     def __post_init__(self) -> None:
         for name in ("time_scale", "scan_interval", "unused_timeout", "keepalive_unit"):
@@ -297,8 +388,9 @@ class Options:
         """Return the names of the fields that decide each ambiguity, by catalogue id."""
         found: dict[str, tuple[str, ...]] = {}
         for name, hint in get_type_hints(cls, include_extras=True).items():
-            for ambiguity in getattr(hint, "__metadata__", ()):
-                found[ambiguity] = (*found.get(ambiguity, ()), name)
+            for note in getattr(hint, "__metadata__", ()):
+                if isinstance(note, str):
+                    found[note] = (*found.get(note, ()), name)
         return found
 
     @classmethod

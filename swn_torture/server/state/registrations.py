@@ -84,12 +84,20 @@ class Registration:
     client_move: str | None = None
     share_move: str | None = None
     ip_change: str | None = None
+    released: set[PendingKind] = field(default_factory=set)
+    """Pending kinds that a change or a client move has released from their wait (AMB-17)."""
     forced: deque[AsyncNotifyResponse] = field(default_factory=deque)
     """Complete responses set by an administrator. They are sent before all pending items."""
     waiting: deque[WaitingCall] = field(default_factory=deque)
     """Outstanding AsyncNotify calls, oldest first."""
     drop_at: float | None = None
     """The time at which the server removes the registration (AMB-30)."""
+    since: float = 0.0
+    """The time at which it was made. This and the counts are for administrators; no rule uses them."""
+    sent: int = 0
+    """Calls that were completed with a notification."""
+    cancelled: int = 0
+    """Calls that ended without one: by KeepAliveTime, a cancel, or the end of the connection."""
 
     @property
     def is_async_notify_registered(self) -> bool:
@@ -108,6 +116,7 @@ class Registration:
 
     def clear_pending(self, kind: PendingKind) -> None:
         """Clear one pending kind, because the server has sent it."""
+        self.released.discard(kind)
         match kind:
             case "change":
                 self.changes.clear()

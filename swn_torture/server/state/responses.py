@@ -74,8 +74,11 @@ class Responder:
         both_v2 = self.options.version == registration.version == ProtocolVersion.V2
         if not both_v2:
             pending -= {"share-move", "ip-change"}
-        if not self.options.share_and_ip_end_wait and not pending & {"change", "client-move"}:
-            return []
+        if not self.options.share_and_ip_end_wait:
+            # What is pending when the wait ends is sent, one kind per response, without another wait.
+            if pending & {"change", "client-move"}:
+                registration.released |= pending
+            pending &= registration.released
         return [kind for kind in self.options.pending_order if kind in pending]
 
     def take_kind(self, registration: Registration, kind: PendingKind) -> QueuedNotification:

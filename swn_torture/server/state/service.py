@@ -71,6 +71,7 @@ class WitnessService(WitnessMethods):
         expired = [call for call in registration.waiting if call.since + keepalive < now]
         for call in expired:
             registration.waiting.remove(call)
+        registration.cancelled += len(expired)
         if expired and self.options.timeout_counts_as_use:
             registration.last_use = now
         return [Reply(call.token, AsyncNotifyResponse(None, Win32.ERROR_TIMEOUT)) for call in expired]
@@ -245,6 +246,7 @@ class WitnessService(WitnessMethods):
             for call in registration.waiting:
                 if call.token == token:
                     registration.waiting.remove(call)
+                    registration.cancelled += 1
                     self.update_last_use(registration)
                     return True
         return False
@@ -273,3 +275,4 @@ class WitnessService(WitnessMethods):
             for call in tuple(registration.waiting):
                 if made_by(call.owner):
                     registration.waiting.remove(call)
+                    registration.cancelled += 1
