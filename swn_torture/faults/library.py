@@ -40,13 +40,32 @@ __all__ = [
 #: The rooms and their modules of faults, in the order in which faults are listed.
 ROOMS = {
     "witness": (
-        *("codes", "checks", "lists", "buffers", "changes", "moves", "timers"),
+        *("codes", "checks", "check_order", "lists", "buffers", "changes", "failures", "moves", "timers"),
         *("registrations", "handles", "access", "layout"),
     ),
     "transport": (
-        *("stubs", "binding", "associations", "fragments", "calls", "cancels", "security", "mapper"),
+        *(
+            "stubs",
+            "binding",
+            "associations",
+            "fragments",
+            "fields",
+            "calls",
+            "cancels",
+            "security",
+            "mapper",
+        ),
+        "first_answers",
     ),
-    "narrowed": ("entries", "pending_calls", "conditions", "after_errors"),
+    "narrowed": (
+        "entries",
+        "pending_calls",
+        "conditions",
+        "after_errors",
+        "several_defects",
+        "objects",
+        "towers",
+    ),
 }
 
 #: The names of the areas: the modules, with dashes.

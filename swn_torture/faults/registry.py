@@ -29,58 +29,22 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
-from swn_torture.dcerpc.security.acceptor import Acceptor
-from swn_torture.dcerpc.server.authentication import Authenticator
-from swn_torture.dcerpc.server.connection import ServerConnection
-from swn_torture.dcerpc.server.request_assembly import RequestAssembler
-from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.server.config import ClusterConfig, ConfigError
-from swn_torture.server.nodes.endpoint import WitnessEndpoint
-from swn_torture.server.nodes.parts import Parts
-from swn_torture.server.state.registration_checks import RegistrationChecks
-from swn_torture.server.state.responses import Responder
-from swn_torture.server.state.service import WitnessService
+from swn_torture.server.nodes.parts import with_parts
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from swn_torture.server.nodes.parts import Parts
 
 ConfigChange = Callable[[ClusterConfig], ClusterConfig]
 Deviation = TypeVar("Deviation", bound=Callable[..., Any])
 
 Kind = Literal["realistic", "narrowed"]
 KINDS: tuple[Kind, ...] = ("realistic", "narrowed")
-
-
-class Slot(NamedTuple):
-    """Where a server keeps the class of one replaceable part.
-
-    Attributes:
-        holder: the class with the attribute.
-        attribute: its name; its value is the class of the part.
-    """
-
-    holder: type
-    attribute: str
-
-
-#: The parts of a server that a fault can replace. A part stands before its holder, so that `Fault.apply` can
-#: replace both.
-REPLACEABLE_PARTS: dict[type, Slot] = {
-    Responder: Slot(WitnessService, "responder"),
-    RegistrationChecks: Slot(WitnessService, "registration_checks"),
-    WitnessService: Slot(Parts, "service"),
-    WitnessEndpoint: Slot(Parts, "endpoint"),
-    RequestAssembler: Slot(ServerConnection, "assembler"),
-    Authenticator: Slot(ServerConnection, "authenticator"),
-    ServerConnection: Slot(RpcServer, "connection"),
-    RpcServer: Slot(Parts, "rpc_server"),
-    EndpointMapper: Slot(Parts, "mapper"),
-    Acceptor: Slot(Parts, "acceptor"),
-}
 
 
 class FaultError(Exception):
@@ -121,18 +85,7 @@ class Fault:
         """Return a cluster's configuration and parts with this fault in them."""
         if self.config_change is not None:
             config = self.config_change(config)
-        replaced = {replaced_part(part): part for part in self.parts}
-        for original, (holder, attribute) in REPLACEABLE_PARTS.items():
-            part = replaced.get(original)
-            if part is not None and holder is not Parts:
-                base = replaced.get(holder, holder)
-                replaced[holder] = type(f"Faulty{holder.__name__}", (base,), {attribute: part})
-        changes = {
-            attribute: replaced[original]
-            for original, (holder, attribute) in REPLACEABLE_PARTS.items()
-            if holder is Parts and original in replaced
-        }
-        return config, dataclasses.replace(parts, **changes)
+        return config, with_parts(parts, self.parts)
 
 
 class Registry:
@@ -240,19 +193,6 @@ def name_of(deviation: Callable[..., Any]) -> str:
     """Return the fault name: ``null-name-taken`` for both ``NullNameTaken`` and ``null_name_taken``."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", deviation.__name__)
     return parted.replace("_", "-").lower()
-
-
-def replaced_part(part: type) -> type:
-    """Return the part of the conforming server that `part` replaces.
-
-    Raises:
-        FaultError: `part` is not a subclass of a replaceable part.
-    """
-    for original in REPLACEABLE_PARTS:
-        if issubclass(part, original):
-            return original
-    known = ", ".join(original.__name__ for original in REPLACEABLE_PARTS)
-    raise FaultError(f"{part.__name__} does not replace a part of the server; replaceable: {known}")
 
 
 def with_options(config: ClusterConfig, **options: Any) -> ClusterConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from swn_torture.faults.matrix.trials import Trial
+from swn_torture.faults.matrix.trials import Scope, Trial
 from tests.faults.small_matrix import FAULT, NAMED, REFERENCE, matrix_of
 
 
@@ -85,3 +85,14 @@ def test_figures_are_given_for_each_kind_and_both() -> None:
         "narrowed": 1,
         "both": 0,
     }
+
+
+def test_case_that_no_fault_fails_is_no_gap_where_only_the_own_cases_ran() -> None:
+    """A fault of another requirement may fail it."""
+    named = dict.fromkeys(("a", "b"), FAULT.violates)
+    near = matrix_of({"a": FAULT.violates}, reference=replace(REFERENCE, named=named, judged=named))
+    own = replace(near, scope=Scope.OWN)
+
+    assert near.cases_without_fault() == own.cases_without_fault() == ["b"]
+    assert near.has_gaps
+    assert not own.has_gaps

@@ -17,9 +17,8 @@ from swn_torture.faults.library import (
     load_faults,
     renamed_faults,
 )
-from swn_torture.faults.registry import REPLACEABLE_PARTS, replaced_part
 from swn_torture.server.config import ClusterConfig
-from swn_torture.server.nodes.parts import Parts
+from swn_torture.server.nodes.parts import REPLACEABLE_PARTS, Parts, replaced_part
 
 
 @pytest.mark.parametrize("part", REPLACEABLE_PARTS, ids=lambda part: part.__name__)

@@ -84,14 +84,14 @@ class Figures:
     Attributes:
         faults: how many faults.
         caught: faults that a case caught.
-        caught_for_violated: caught faults of which a case found a violated requirement broken.
-        caught_in_part: caught faults of which cases found some, but not all, violated requirements broken.
+        caught_for_violated: caught faults for which a case found a violated requirement broken.
+        caught_in_part: caught faults for which cases found some violated requirements broken, but not all.
         not_caught: faults that no case caught.
         confirmed_requirements: requirements that a fault violates and a case found broken.
         cases_without_fault: cases that no fault fails.
         requirements_without_fault: MUST requirements that have cases and that no fault violates.
-        requirements_without_specific_fault: MUST requirements of which each fault was also caught by
-            unrelated cases; None where unrelated cases were not run.
+        requirements_without_specific_fault: MUST requirements with faults that unrelated cases caught,
+            too, and no other faults; None where unrelated cases were not run.
     """
 
     faults: int
@@ -132,7 +132,7 @@ class Matrix:
     def figures(self) -> Figures:
         """Return the counts."""
         caught = sum(1 for result in self.results if result.catching_cases)
-        everything_ran = self.scope is not Scope.NEAR
+        everything_ran = not self.scope.limited
         return Figures(
             faults=len(self.results),
             caught=caught,
@@ -187,22 +187,20 @@ class Matrix:
     def has_gaps(self) -> bool:
         """Whether a case has no fault that fails it, or a MUST no fault that violates it.
 
-        This is meaningful only if all faults were tried.
+        This is meaningful only if all faults were tried. With `Scope.OWN` only the MUSTs count: some cases
+        are failed by a fault of another requirement of their section only, on which they do not run.
         """
-        return bool(
-            self.cases_without_fault()
-            or self.requirements_without_fault()
-            or self.requirements_without_specific_fault()
-        )
+        cases = [] if self.scope is Scope.OWN else self.cases_without_fault()
+        return bool(cases or self.requirements_without_fault() or self.requirements_without_specific_fault())
 
     def cases_without_fault(self) -> list[str]:
         """The cases that no fault fails; where not every case was run, with their parameters ignored.
 
-        With `Scope.NEAR` the cases that only record are left out. A fault fails such a case only if
+        With a limited scope the cases that only record are left out. A fault fails such a case only if
         the server stops answering, and it can be a fault of another section, on which the case is not run.
         """
         failing = {self._known_as(case) for result in self.results for case in result.catching_cases}
-        every = self.scope is not Scope.NEAR
+        every = not self.scope.limited
         known = dict.fromkeys(self._known_as(c) for c, ids in self.reference.judged.items() if ids or every)
         return [case for case in known if case not in failing]
 
@@ -219,11 +217,12 @@ class Matrix:
         return [row.id for row in self._rows(levels) if row.id in named and row.id not in confirmed]
 
     def requirements_without_specific_fault(self, levels: Sequence[str] = MUST) -> list[str]:
-        """The requirements of these levels of which each fault is also caught by unrelated cases.
+        """The requirements of these levels for which unrelated cases catch each fault, too.
 
-        With `Scope.NEAR` the list is empty, since unrelated cases were not run. `FOUNDATIONS` are left out.
+        With a limited scope the list is empty, since unrelated cases were not run. `FOUNDATIONS` are left
+        out.
         """
-        if self.scope is Scope.NEAR:
+        if self.scope.limited:
             return []
         specific = {name for r in self.results if not r.unrelated_cases for name in r.fault.violates}
         rows = self._confirmed() - specific - FOUNDATIONS.keys()

@@ -76,6 +76,7 @@ def _head(matrix: Matrix) -> list[str]:
         "function of the suite.",
         Scope.NEAR: "On each fault ran all cases that name these,\nand one of each test function that names "
         "another requirement of the same section.",
+        Scope.OWN: "On each fault ran all cases that name these.",
     }[matrix.scope]
     options = "" if matrix.scope is Scope.NEAR else f" FAULT_MATRIX='--scope {matrix.scope}'"
     return [
@@ -169,7 +170,7 @@ def _gaps(matrix: Matrix) -> list[str]:
     if unspecific := matrix.requirements_without_specific_fault():
         lines += ["## MUST requirements with no fault that only related cases catch", ""]
         lines += [f"- {name}" for name in unspecific] + [""]
-    if matrix.scope is not Scope.NEAR:
+    if not matrix.scope.limited:
         lines += ["## Requirements that every case depends on", ""]
         lines += ["Cases of every subject see a fault against one of these.", ""]
         lines += [f"- {name}: {why}" for name, why in FOUNDATIONS.items()] + [""]

@@ -44,7 +44,9 @@ SUBJECTS = {
     "binding": (
         *("RPC-BIND", "RPC-IF", "RPC-XFER", "RPC-CTX", "RPC-CTXID", "RPC-ALTER", "RPC-BTF", "RPC-EPM"),
     ),
-    "calls on a connection": ("RPC-FRAG", "RPC-CALLID", "RPC-MPX", "RPC-REQ", "RPC-CANCEL", "RPC-ORPHAN"),
+    "calls on a connection": (
+        *("RPC-FRAG", "RPC-PDU", "RPC-CALLID", "RPC-MPX", "RPC-REQ", "RPC-CANCEL", "RPC-ORPHAN"),
+    ),
     "stubs": ("RPC-STUB", "RPC-NDR", "2.2.1.1", "2.2.1.2", "2.2.2", "6"),
 }
 _OF_AN_ENTRY = re.compile(r"SWN-3\.1\.4\.[25]-.*(entry|initial|pending|share-flag|ip-flag|ppcontext|v2-no)")
@@ -54,8 +56,8 @@ _OF_AN_ENTRY = re.compile(r"SWN-3\.1\.4\.[25]-.*(entry|initial|pending|share-fla
 #: the cases of its own subject see it.
 FOUNDATIONS = {
     "RPC-BTF-no-request": (
-        "a bind without features has the same octets in every case, so that no server can tell one case "
-        "from another, and no client accepts a bind_ack with more results than it has proposed contexts"
+        "a bind without features has the same octets in every case, so that no server can distinguish "
+        "them, and no client accepts a bind_ack with more results than it has proposed contexts"
     ),
     "SWN-3.1.4.1-count": (
         "a list with a wrong count cannot be read, and every case that registers reads the interface list"

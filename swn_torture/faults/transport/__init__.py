@@ -10,6 +10,7 @@ Calls:
 
 * `stubs`: opnums and request stubs.
 * `fragments`: fragments and TCP segments.
+* `fields`: fields of PDUs that most clients do not look at.
 * `calls`: call ids, order, parallel calls, fault PDUs.
 * `cancels`: co_cancel and orphaned PDUs.
 

@@ -386,12 +386,6 @@ class FeatureElementIsContext(AlteredNegotiation):
         return replace(negotiation, accepted=accepted)
 
 
-@violates("RPC-ORPHAN-keep-connection")
-def no_keep_connection_on_orphan(config: ClusterConfig) -> ClusterConfig:
-    """The server does not confirm KeepConnectionOnOrphan."""
-    return with_rpc(config, features=1)
-
-
 # Sizes and services
 
 

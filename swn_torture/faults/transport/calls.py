@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.security.protection import SecurityEntry
     from swn_torture.dcerpc.server.events import ServerEvent
     from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.dcerpc.server.request_assembly import AssembledRequest
 
 # Ids and PDUs
 
@@ -99,6 +100,20 @@ class ObjectsRefused(ServerConnection):
         super().check_context(pdu, entry)
         if pdu.object_uuid is not None:
             raise Rejection(FaultStatus.NCA_S_FAULT_OBJECT_NOT_FOUND, "no such object")
+
+
+@violates("RPC-REQ-object-uuid")
+class ObjectFlagIgnored(RequestAssembler):
+    """The server ignores PFC_OBJECT_UUID, and reads the object UUID as stub data."""
+
+    misread: ClassVar[frozenset[int]] = frozenset(Opnum)
+
+    @override
+    def add(self, pdu: Request) -> AssembledRequest | None:
+        whole = super().add(pdu)
+        if whole is None or whole.first.object_uuid is None or whole.first.opnum not in self.misread:
+            return whole
+        return replace(whole, stub=whole.first.object_uuid.bytes_le + whole.stub)
 
 
 @violates("RPC-REQ-before-bind")

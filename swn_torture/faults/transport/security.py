@@ -134,12 +134,6 @@ def one_security_context(config: ClusterConfig) -> ClusterConfig:
     return with_rpc(config, max_security_contexts=1)
 
 
-@violates("RPC-AUTH-header-signing")
-def header_signing_not_confirmed(config: ClusterConfig) -> ClusterConfig:
-    """The server never confirms PFC_SUPPORT_HEADER_SIGN."""
-    return with_rpc(config, header_signing=False)
-
-
 # Responses
 
 

@@ -4,6 +4,7 @@ Methods of the interface:
 
 * `codes`: return values.
 * `checks`: the checks of Register and RegisterEx.
+* `check_order`: the same checks in a wrong order.
 * `lists`: GetInterfaceList.
 * `access`: access checks.
 
@@ -11,6 +12,7 @@ Notifications:
 
 * `buffers`: MessageBuffer.
 * `changes`: interface events and resource changes.
+* `failures`: failures of nodes at awkward moments.
 * `moves`: client moves, share moves and IP changes.
 * `timers`: the keep-alive and unused-registration timers.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid4
 from weakref import WeakSet
 
 from typing_extensions import override
@@ -47,6 +48,23 @@ class HandlePerAddress(WitnessService):
         if twin is not None:
             self.registrations.remove(twin)
         return super().insert(registration)
+
+
+@violates("SWN-3.1.4.2-entry-key-uuid", near=("SWN-3.1.4.5-entry-key-uuid",))
+class HandleOctetWraps(WitnessService):
+    """The server numbers its handles with one octet, so that the 257th registration gets the first handle."""
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._numbers = cycle(range(256))
+        self._base = uuid4()
+
+    @override
+    def new_registration(self, owner: Owner, request: Any) -> Registration:
+        registration = super().new_registration(owner, request)
+        number = next(self._numbers)
+        registration.key = ContextHandle(0, UUID(bytes=self._base.bytes[:15] + bytes([number])))
+        return registration
 
 
 @violates("SWN-3.1.4.5-entry-key-uuid", "SWN-3.1.4.2-entry-key-uuid")

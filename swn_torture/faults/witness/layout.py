@@ -192,7 +192,7 @@ class ReferentsZero(AlteredNotificationStubs):
         return {"MessageBuffer.referent": 0}
 
 
-@violates("SWN-3.1.4.1-returns-success")
+@violates("SWN-1.8-win32-codes")
 class ReturnValueMissing(WitnessEndpoint):
     """The stub of a response ends before the return value."""
 

@@ -95,22 +95,22 @@ class OnlyAvailableListed(AlteredInterfaceList):
         return tuple(info for info in infos if info.state == InterfaceState.AVAILABLE)
 
 
-@violates("SWN-3.1.4.1-one-info-per-interface", "SWN-3.1.4.1-all-copied")
-class OnlyWitnessInterfacesListed(AlteredInterfaceList):
-    """The interface list of a node omits the node's own interfaces."""
-
-    @override
-    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
-        return tuple(info for info in infos if info.flags & InterfaceFlags.WITNESS)
-
-
-@violates("SWN-3.1.3-interfaces-from-config", "SWN-3.1.4.1-all-copied", near=("SWN-3.1.6.1-new-name",))
+@violates("SWN-3.1.4.1-all-copied", near=("SWN-3.1.6.1-new-name",))
 class LastInterfaceMissing(AlteredInterfaceList):
     """The interface list omits the last interface (a loop that ends one too early)."""
 
     @override
     def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
         return infos[: max(1, len(infos) - 1)]
+
+
+@violates("SWN-3.1.3-interfaces-from-config")
+class FirstInterfaceMissing(AlteredInterfaceList):
+    """The interface list omits the first interface (a loop that begins one too late)."""
+
+    @override
+    def alter_list(self, infos: tuple[InterfaceInfo, ...]) -> tuple[InterfaceInfo, ...]:
+        return infos[1:] or infos
 
 
 @violates("SWN-3.1.4.1-all-copied")

@@ -88,6 +88,31 @@ class ShareMoveReachesWholeClient(WitnessService):
         )
 
 
+@violates("SWN-3.1.6.3-match", "SWN-3.1.4.5-share-flag-false")
+class ShareMoveReachesNoShare(WitnessService):
+    """The server sends a share move to the registrations of the client that have no ShareName, too."""
+
+    @override
+    def share_move(self, selection: Selection, destination: str) -> list[Reply]:
+        of_client = Selection(client_name=selection.client_name)
+        for registration in self.selected(of_client, lambda r: r.version == ProtocolVersion.V2):
+            if not registration.share_notifications:
+                registration.share_move = destination
+        return super().share_move(selection, destination)
+
+
+@violates("SWN-3.1.6.3-match", "SWN-3.1.4.5-entry-sharename")
+class ShareMoveReachesOtherShares(WitnessService):
+    """The server sends a share move to the registrations of the client for any share."""
+
+    @override
+    def share_move(self, selection: Selection, destination: str) -> list[Reply]:
+        for registration in self.selected(Selection(client_name=selection.client_name)):
+            if registration.share_notifications:
+                registration.share_move = destination
+        return self.wake()
+
+
 @violates("SWN-3.1.6.3-match")
 class ShareMoveReachesOtherClients(WitnessService):
     """The server sends a share move for one client to every client registered for the share."""
@@ -216,7 +241,7 @@ class ClientMoveWakesNobody(WitnessService):
         return []
 
 
-@violates("SWN-3.1.6.3-wake", "SWN-3.1.4.4-wakes-on-share-move", "SWN-3.1.4.4-share-type")
+@violates("SWN-3.1.6.3-wake", "SWN-3.1.4.4-wakes-on-share-move")
 class ShareMovesNeverSent(WitnessService):
     """The server never sends a share move."""
 
