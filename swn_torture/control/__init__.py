@@ -2,22 +2,30 @@
 
 The common part:
 
-- ``base``: ``Controller``, the calls that all controllers share; ``Capability``, what a controller can do;
-  the values that a controller returns; the errors.
+- ``base``: ``Controller``, the calls that all controllers share; the errors.
+- ``values``: ``Capability``, what a controller can do; the values that a controller returns.
+- ``stimulus``: ``Stimulus``, how an event was sent, and which registrations the server had to decide about.
 - ``kinds``: the registry: the word in a profile, and the class that it selects.
 - ``runner``: runs commands on the machines of a cluster.
+- ``shared``: texts and checks that several controllers use.
 
 The kinds:
 
 - ``none``: ``NoController``, for a target whose profile has no controller.
 - ``reference``: ``ReferenceController``, for the reference cluster of this package.
-- ``ctdb``: ``CtdbController``, for Samba with CTDB.
+- ``ctdb``: ``CtdbController``, for Samba with CTDB, by its own tools.
+- ``samba_selftest``: ``SambaSelftestController``, for the cluster of Samba's own selftest; it uses the parts
+  of ``ctdb``.
+- ``clusapi``: ``ClusapiController``, for failover clusters, by ClusAPI (MS-CMRP).
+- ``manual``: ``ManualController``, for any cluster that a person can change.
+- ``command``: ``CommandController``, for any cluster, by its own commands.
 
-What ``ctdb`` is made of:
+How a controller without tools of its own sees an effect, and undoes what it changed:
 
-- ``ctdb_settings``: ``CtdbSettings``, the ``[controller]`` table of the profile.
-- ``ctdb_cluster``: ``CtdbCluster``, commands on the nodes: views of the cluster, start, stop, wait.
-- ``ctdb_output``: parsers for the output of ``ctdb``, ``net witness`` and ``ip``.
+- ``witness_lists``: ``WitnessLists``, the interface lists of all nodes, by the witness protocol.
+- ``effects``: ``Sight``, what is seen of a cluster, and whether the effect of a call is seen there.
+- ``step``: ``Step``, one call that changes the cluster, and the call that undoes it.
+- ``undoing``: ``Changes``, the calls that undo what was changed; the journal of these calls in a file.
 
 This package imports nothing above it: cases, the command line and the plugin call a controller, and a
 controller does not know them.
@@ -27,6 +35,7 @@ from swn_torture.control.base import (
     Capability,
     Controller,
     ControllerError,
+    EffectNotSeen,
     Failure,
     NodeState,
     NodeStatus,
@@ -36,11 +45,13 @@ from swn_torture.control.base import (
     ShareView,
 )
 from swn_torture.control.none import NoController
+from swn_torture.control.stimulus import Stimulus
 
 __all__ = [
     "Capability",
     "Controller",
     "ControllerError",
+    "EffectNotSeen",
     "Failure",
     "NoController",
     "NodeState",
@@ -49,4 +60,5 @@ __all__ = [
     "NotSupported",
     "RegistrationView",
     "ShareView",
+    "Stimulus",
 ]

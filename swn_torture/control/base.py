@@ -9,144 +9,72 @@ The errors::
 
     ControllerError           the cluster is not reachable, or a call failed
     ├── CommandFailed         a command ran and failed (control/runner.py)
-    ├── NotHealthy            the cluster did not reach the expected state before the deadline
+    ├── EffectNotSeen         the cluster's own tools did not show the effect of a call before the deadline
+    ├── NotHealthy            the cluster did not return to service before the deadline
     └── NotSupported          this controller does not have the capability; nothing was done
 
 All calls are coroutines, so that a case can watch its connections during a call.
 """
 
-# Here the calls only raise NotSupported; their arguments are named for those who implement them.
-# ruff: noqa: ARG002
+# ruff: noqa: ARG002 - here the calls only raise NotSupported; their arguments are named for implementations
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
+from swn_torture.control.stimulus import Stimulus
+from swn_torture.control.values import (
+    Capability,
+    Failure,
+    NodeState,
+    NodeStatus,
+    RegistrationView,
+    ShareView,
+)
+from swn_torture.report.model import IMPOSSIBLE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from swn_torture.control.step import Step
+    from swn_torture.control.witness_lists import WitnessLists
     from swn_torture.witness.messages import RespAsyncNotify
 
-
-class Capability(StrEnum):
-    """One thing that a controller can do. Cases and reports use the values as names."""
-
-    LIST_NODES = "list-nodes"
-    """List the nodes with their states and addresses: `nodes`."""
-    LIST_REGISTRATIONS = "list-registrations"
-    """List the registrations of the whole cluster: `registrations`."""
-    DISABLE_NODE = "disable-node"
-    """Take a node out of service in an orderly way, and return it to service: `disable`, `enable`."""
-    FAIL_CRASH = "fail-crash"
-    """Kill the services of a node; its kernel still runs and sends resets: `fail`."""
-    FAIL_POWER_OFF = "fail-power-off"
-    """Stop a node so that it sends nothing, not even resets: `fail`."""
-    FAIL_PARTITION = "fail-partition"
-    """Cut a node off from the other nodes, but not from its clients: `fail`."""
-    MOVE_CLIENT = "move-client"
-    """Send CLIENT_MOVE to the registrations of a client: `move_client`."""
-    MOVE_SHARE = "move-share"
-    """Send SHARE_MOVE to the registrations on a share: `move_share`."""
-    CHANGE_ADDRESS = "change-address"
-    """Add and remove witness addresses of a node: `add_address`, `remove_address`."""
-    MOVE_ADDRESS = "move-address"
-    """Move a floating address to another node: `move_address`."""
-    INTERFACE_STATE = "interface-state"
-    """Report an interface UNAVAILABLE and AVAILABLE while its node runs: `set_interface`."""
-    UNKNOWN_STATE = "unknown-state"
-    """Report the interfaces of a node in state UNKNOWN: `set_interface_unknown`."""
-    RESTART_SERVICE = "restart-service"
-    """Restart only the witness service of a node: `restart`."""
-    FORCE_UNREGISTER = "force-unregister"
-    """Make the server remove a registration: `force_unregister`."""
-    FORCE_RESPONSE = "force-response"
-    """Make the server complete a pending AsyncNotify with given content: `force_response`."""
-    SHARES = "shares"
-    """List the shares with their types: `shares`."""
-
-
-class Failure(StrEnum):
-    """The kinds of failure that `Controller.fail` can cause."""
-
-    CRASH = "crash"
-    """The processes end at once; the kernel of the node resets their connections."""
-    POWER_OFF = "power-off"
-    """The node sends nothing any more; its connections are not reset."""
-    PARTITION = "partition"
-    """The node is cut off from the other nodes but not from clients."""
-
-    @property
-    def capability(self) -> Capability:
-        """The capability that a controller needs for this kind of failure."""
-        return Capability(f"fail-{self.value}")
-
-
-class NodeState(StrEnum):
-    """The state of a node as its cluster sees it."""
-
-    OK = "ok"
-    """In service."""
-    DISABLED = "disabled"
-    """Taken out of service by an administrator."""
-    DOWN = "down"
-    """Unreachable or not running."""
-    UNHEALTHY = "unhealthy"
-    """Running but not in service: starting, recovering, banned, stopped, or its health checks fail."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """One node as its cluster sees it."""
-
-    name: str
-    state: NodeState
-    addresses: tuple[str, ...]
-    """The witness (public) addresses that it hosts now; empty for a node out of service."""
-    management_address: str = ""
-    """The fixed address of the node; empty where it has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrationView:
-    """One registration as the cluster reports it. None: the cluster does not report this field."""
-
-    key: str
-    """What `force_unregister` and `force_response` take: the UUID of the context handle where known."""
-    client_computer_name: str
-    net_name: str
-    ip_address: str
-    share_name: str | None = None
-    version: int | None = None
-    """0x00010001 or 0x00020000."""
-    flags: int | None = None
-    timeout: int | None = None
-    """The KeepAliveTimeout, in seconds."""
-    node: str | None = None
-    """The node whose witness server has the registration."""
-    account: str | None = None
-    """The user who registered, as DOMAIN\\user."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShareView:
-    """One share as the cluster reports it."""
-
-    name: str
-    scale_out: bool
-    asymmetric: bool = False
-    """Whether clients are expected to move with the share's owner (SHI1005 asymmetry, SHARE_MOVE applies)."""
+__all__ = [
+    "Capability",
+    "Controller",
+    "ControllerError",
+    "EffectNotSeen",
+    "Failure",
+    "NodeState",
+    "NodeStatus",
+    "NotHealthy",
+    "NotSupported",
+    "RegistrationView",
+    "ShareView",
+    "unknown_node",
+]
 
 
 class ControllerError(Exception):
     """The cluster is not reachable, or a call failed. The text says what was tried and what happened."""
 
 
+class EffectNotSeen(ControllerError):  # noqa: N818 - it reports a state of the cluster
+    """The cluster's own tools did not show the effect of a call before the deadline.
+
+    So the event that a case needs did not happen, and the target had nothing to notify its clients of: the
+    case is *not tested*. The text gives the last state.
+    """
+
+
 class NotHealthy(ControllerError):  # noqa: N818 - it reports a state of the cluster
-    """The cluster did not reach the expected state before the deadline. The text gives the last state."""
+    """The cluster did not return to service before the deadline.
+
+    The text says what is still wrong, and how to mend it.
+    """
 
 
 class NotSupported(ControllerError):  # noqa: N818 - it reports a property of the controller
@@ -155,10 +83,19 @@ class NotSupported(ControllerError):  # noqa: N818 - it reports a property of th
     Attributes:
         capability: the missing capability.
         kind: the kind of the controller.
+
+    Args:
+        capability: as the attribute.
+        kind: as the attribute.
+        detail: what else is to be said, in parentheses.
+        impossible: why a cluster of this kind can never have it; empty if it can.
     """
 
-    def __init__(self, capability: Capability, kind: str) -> None:
-        super().__init__(f"the {kind} controller does not support {capability.value}")
+    def __init__(self, capability: Capability, kind: str, detail: str = "", *, impossible: str = "") -> None:
+        text = f"the {kind} controller does not support {capability.value}"
+        if impossible:
+            text = f"{IMPOSSIBLE}{impossible}"
+        super().__init__(f"{text} ({detail})" if detail else text)
         self.capability = capability
         self.kind = kind
 
@@ -166,16 +103,25 @@ class NotSupported(ControllerError):  # noqa: N818 - it reports a property of th
 class Controller(ABC):
     """Changes one cluster. `async with controller:` opens and closes its connections.
 
-    A call returns when the cluster has accepted it. The case observes when the effect reaches the clients.
-    `recover`, `enable`, `restart` and `restore` are different: they return when the node or the cluster
-    serves clients again, so that a case leaves the cluster in the state in which it found it.
+    A call returns when the cluster's own tools show its effect, not when a command has ended; each call says
+    what its effect is. So a case counts its deadlines from the return of the call, and the time that the
+    cluster needs to carry it out is not part of them. The case observes when the effect reaches the clients.
 
-    Every call raises `NotSupported` where the controller does not have the capability (nothing was done), and
-    `ControllerError` where the cluster is not reachable or the call fails.
+    `recover`, `enable`, `restart` and `restore` return when the node or the cluster serves clients again, so
+    that a case leaves the cluster in the state in which it found it. They undo what other calls did. So they
+    are tried again until they succeed or their deadline is over: a command may fail while a cluster is busy.
+
+    Every call raises:
+        NotSupported: the controller does not have the capability; nothing was done.
+        EffectNotSeen: the call changes something, and the cluster does not show the effect before the
+            controller's own deadline.
+        ControllerError: the cluster is not reachable, or the call fails.
     """
 
     kind: str
     """The value of `kind` in the `[controller]` table of a profile."""
+    needs_person: bool = False
+    """Whether a person makes the changes, who takes longer and must not be asked without need."""
 
     @classmethod
     @abstractmethod
@@ -191,11 +137,32 @@ class Controller(ABC):
     def capabilities(self) -> frozenset[Capability]:
         """What this controller can do with this cluster and these settings. Needs no connection."""
 
+    def attach(self, lists: WitnessLists) -> None:
+        """Give the controller a view of the target by the witness protocol. Called before `open`.
+
+        A kind that cannot ask its cluster for the state of a node sees the effect of a call there.
+
+        Args:
+            lists: the interface lists of all nodes of the profile.
+        """
+        return
+
     async def open(self) -> None:
         """Connect to the cluster, where the kind needs that.
 
         Raises:
             ControllerError: the cluster is not reachable or is not the one of the profile.
+        """
+        return
+
+    async def begin_run(self, actions: Mapping[str, int]) -> None:
+        """Tell a person who makes the changes what a run will ask for. Called before its first case.
+
+        Args:
+            actions: need of a case -> the least number of actions of the run for it.
+
+        Raises:
+            ControllerError: the person is not reachable.
         """
         return
 
@@ -216,10 +183,6 @@ class Controller(ABC):
         """Whether the controller has all of these capabilities."""
         return self.capabilities.issuperset(capabilities)
 
-    def missing(self, capabilities: Iterable[Capability]) -> tuple[Capability, ...]:
-        """Those of the capabilities that the controller does not have, in the order given."""
-        return tuple(c for c in capabilities if c not in self.capabilities)
-
     def require(self, capability: Capability) -> None:
         """Return if the controller has the capability.
 
@@ -229,8 +192,39 @@ class Controller(ABC):
         if capability not in self.capabilities:
             raise self._not_supported(capability)
 
+    def impossible(self, capability: Capability) -> str:
+        """Why no cluster of this kind can have the capability; empty where another set-up could have it."""
+        return ""
+
     def _not_supported(self, capability: Capability) -> NotSupported:
-        return NotSupported(capability, self.kind)
+        return NotSupported(capability, self.kind, impossible=self.impossible(capability))
+
+    def stimulus(self, capability: Capability) -> Stimulus:
+        """Say how the calls of a capability cause an event of nodes or addresses; needs no connection.
+
+        `move_client` and `move_share` return it for each call. Without it, a check that a registration is not
+        notified is only recorded.
+        """
+        return Stimulus(
+            f"by the {self.kind} controller ({capability.value})",
+            frozenset(),
+            f"The {self.kind} controller does not say whether the server selects the registrations.",
+        )
+
+    def state(self) -> Mapping[str, Any]:
+        """What the cluster was like at `open`, as values for JSON; what `recall` needs to restore it."""
+        return {}
+
+    def recall(self, state: Mapping[str, Any], undo: Sequence[Step]) -> None:
+        """Take over the changes of a process that was killed, so that `restore` undoes them.
+
+        A kind whose `restore` finds all changes in the cluster itself needs nothing of this.
+
+        Args:
+            state: the `state` of that process before its first change.
+            undo: the calls that undo its changes, oldest change first.
+        """
+        return
 
     # Queries
 
@@ -263,14 +257,14 @@ class Controller(ABC):
     async def disable(self, node: str) -> None:
         """Take a node out of service in an orderly way (`DISABLE_NODE`).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports the node as disabled, and other nodes host its addresses if they can.
         """
         raise self._not_supported(Capability.DISABLE_NODE)
 
     async def enable(self, node: str) -> None:
         """Return a disabled node to service (`DISABLE_NODE`).
 
-        Returns when the node serves clients again.
+        Returns when the cluster reports the node as in service, and the node serves clients again.
 
         Raises:
             NotHealthy: it does not serve before the controller's own deadline.
@@ -280,7 +274,8 @@ class Controller(ABC):
     async def fail(self, node: str, how: Failure = Failure.CRASH) -> None:
         """Make a node fail without warning (`FAIL_CRASH`, `FAIL_POWER_OFF`, `FAIL_PARTITION`).
 
-        Returns when the node has failed, not when the other nodes have noticed it.
+        Returns when another node reports that the node is down, and other nodes host its addresses if they
+        can. How long that takes depends on the cluster: a node that stopped sending is missed after a time.
 
         Args:
             node: the name of the node.
@@ -291,7 +286,7 @@ class Controller(ABC):
     async def recover(self, node: str) -> None:
         """Recover a failed node from any kind of failure.
 
-        Returns when the node serves clients again.
+        Returns when the cluster reports the node as in service, and the node serves clients again.
 
         Raises:
             NotHealthy: it does not serve before the controller's own deadline.
@@ -311,17 +306,29 @@ class Controller(ABC):
     # Clients and shares
 
     async def move_client(
-        self, client: str, destination: str, *, net_name: str | None = None, ip_address: str | None = None
-    ) -> None:
+        self,
+        client: str,
+        destination: str,
+        *,
+        net_name: str | None = None,
+        ip_address: str | None = None,
+        not_for: Collection[str] = (),
+    ) -> Stimulus:
         """Send CLIENT_MOVE to the registrations of a client (`MOVE_CLIENT`, MS-SWN 3.1.6.2).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports that it sent the move to the registrations that match. No cluster
+        reports when a registration has received it.
 
         Args:
             client: the ClientComputerName of the registrations.
             destination: the name of a node (all of its witness addresses), or one IP address.
             net_name: only registrations with this NetName.
             ip_address: only registrations with this IpAddress.
+            not_for: the keys of registrations that must not be notified. A tool may select the registrations
+                itself; then the controller sends the event to these, too, so that the server decides.
+
+        Returns:
+            How the move was sent. It says which of `not_for` the server decided about.
         """
         raise self._not_supported(Capability.MOVE_CLIENT)
 
@@ -333,10 +340,11 @@ class Controller(ABC):
         client: str | None = None,
         net_name: str | None = None,
         ip_address: str | None = None,
-    ) -> None:
+        not_for: Collection[str] = (),
+    ) -> Stimulus:
         """Send SHARE_MOVE to the registrations on a share (`MOVE_SHARE`, MS-SWN 3.1.6.3).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports that it sent the move to the registrations that match.
 
         Args:
             share: the ShareName of the registrations.
@@ -344,13 +352,17 @@ class Controller(ABC):
             client: only registrations with this ClientComputerName.
             net_name: only registrations with this NetName.
             ip_address: only registrations with this IpAddress.
+            not_for: as for `move_client`.
+
+        Returns:
+            As `move_client`.
         """
         raise self._not_supported(Capability.MOVE_SHARE)
 
     async def force_unregister(self, key: str) -> None:
         """Make the server remove one registration (`FORCE_UNREGISTER`).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster does not list the registration any more.
 
         Args:
             key: the `RegistrationView.key` of the registration.
@@ -362,7 +374,7 @@ class Controller(ABC):
     ) -> None:
         """Make the server complete the pending AsyncNotify of one registration (`FORCE_RESPONSE`).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports that it sent the response to the registration.
 
         Args:
             key: the `RegistrationView.key` of the registration.
@@ -376,28 +388,30 @@ class Controller(ABC):
     async def add_address(self, node: str, address: str) -> None:
         """Add a witness address to a node (`CHANGE_ADDRESS`). IP_CHANGE is expected to follow.
 
-        Returns when the node hosts the address.
+        Returns when the cluster reports that the node hosts the address. The other addresses stay where they
+        are, if the cluster allows that.
         """
         raise self._not_supported(Capability.CHANGE_ADDRESS)
 
     async def remove_address(self, node: str, address: str) -> None:
         """Remove a witness address from a node (`CHANGE_ADDRESS`). IP_CHANGE is expected to follow.
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports that the node does not host the address any more, and another node
+        hosts it if one can.
         """
         raise self._not_supported(Capability.CHANGE_ADDRESS)
 
     async def move_address(self, address: str, node: str) -> None:
         """Move a floating witness address to another node (`MOVE_ADDRESS`).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports that the node hosts the address.
         """
         raise self._not_supported(Capability.MOVE_ADDRESS)
 
     async def set_interface(self, node: str, *, up: bool) -> None:
         """Report the witness interface of a node UNAVAILABLE or AVAILABLE (`INTERFACE_STATE`).
 
-        The witness server of the node runs meanwhile. Returns when the cluster has accepted it.
+        The witness server of the node runs meanwhile. Returns when the cluster reports the new state.
 
         Args:
             node: the name of the node.
@@ -408,7 +422,7 @@ class Controller(ABC):
     async def set_interface_unknown(self, node: str) -> None:
         """Report the witness interface of a node in state UNKNOWN (`UNKNOWN_STATE`).
 
-        Returns when the cluster has accepted it.
+        Returns when the cluster reports the new state.
         """
         raise self._not_supported(Capability.UNKNOWN_STATE)
 
@@ -427,37 +441,20 @@ class Controller(ABC):
 
     @abstractmethod
     async def restore(self, timeout: float = 120.0) -> None:
-        """Restore every node and address, and return when the cluster is healthy.
+        """Restore every node and address, and return when the cluster is as it was at `open` and healthy.
+
+        It is tried again until it succeeds. It also restores what another process changed, such as a run that
+        was killed, as far as the cluster shows the change.
 
         Args:
             timeout: seconds to wait.
 
         Raises:
-            NotHealthy: the cluster is not healthy after ``timeout``.
+            NotHealthy: the cluster is not restored after ``timeout``; the text says what is left undone, and
+                how to mend it.
         """
 
 
 def unknown_node(name: str, known: Iterable[str]) -> ControllerError:
     """The error for a node name that the cluster does not have."""
     return ControllerError(f"unknown node {name!r}; known: {', '.join(known) or 'none'}")
-
-
-def describe(nodes: Sequence[NodeStatus]) -> str:
-    """The nodes with their states in one line, for messages."""
-    return ", ".join(f"{n.name} {n.state.value} [{' '.join(n.addresses)}]" for n in nodes) or "no nodes"
-
-
-def check_known_keys(settings: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Check that a ``[controller]`` table has no unknown key.
-
-    Args:
-        settings: the table, without ``kind``.
-        known: the keys of this kind.
-
-    Raises:
-        ValueError: a key is unknown; the text names the first one and lists the known keys.
-    """
-    names = tuple(known)
-    unknown = [key for key in settings if key not in names]
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}; known keys: {', '.join(names) or 'none'}")

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "none": ("none", "NoController"),
     "reference": ("reference", "ReferenceController"),
-    "ctdb": ("ctdb", "CtdbController"),
+    "ctdb": ("ctdb.controller", "CtdbController"),
+    "samba-selftest": ("samba_selftest", "SambaSelftestController"),
+    "clusapi": ("clusapi.controller", "ClusapiController"),
+    "manual": ("manual.controller", "ManualController"),
+    "command": ("command.controller", "CommandController"),
 }
 
 

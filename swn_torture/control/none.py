@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from swn_torture.control.base import Capability, Controller, check_known_keys
+from swn_torture.control.base import Capability, Controller
+from swn_torture.control.shared import check_known_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # These programs join their arguments with spaces, and a shell on the other side splits them again.
-_PROGRAMS_WITH_REMOTE_SHELL: Final = frozenset({"ssh", "autossh", "mosh", "su"})
+PROGRAMS_WITH_REMOTE_SHELL: Final = frozenset({"ssh", "autossh", "mosh", "su"})
 
 
 class Output(NamedTuple):
@@ -72,7 +72,7 @@ class Runner:
     def argv(self, node: str, command: Sequence[str]) -> list[str]:
         """Return the command line that runs `command` on a node."""
         prefix = self.substitute(self.prefix, node)
-        if prefix and PurePath(prefix[0]).name in _PROGRAMS_WITH_REMOTE_SHELL:
+        if prefix and PurePath(prefix[0]).name in PROGRAMS_WITH_REMOTE_SHELL:
             return [*prefix, shlex.join(command)]
         return [*prefix, *command]
 
@@ -134,7 +134,8 @@ async def run(argv: Sequence[str], *, timeout: float, check: bool = True) -> Out
         raise CommandFailed(argv, 127, str(error)) from error
     waiting = asyncio.get_running_loop().run_in_executor(None, process.communicate)
     try:
-        text, errors = await asyncio.wait_for(asyncio.shield(waiting), timeout)
+        async with asyncio.timeout(timeout):
+            text, errors = await asyncio.shield(waiting)
     except TimeoutError:
         raise CommandFailed(argv, None, "") from None
     finally:

@@ -16,6 +16,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "none": {},
     "reference": {"port": 1},
     "ctdb": {"nodes": {"node1": "192.0.2.1", "node2": "192.0.2.2"}},
+    "samba-selftest": {
+        "source": "/samba",
+        "directory": "/samba/st/clusteredmember",
+        "nodes": [
+            {"name": "ctdb0", "address": "10.53.57.40", "directory": "/n0", "socket": "/n0/ctdbd.socket"}
+        ],
+    },
+    "clusapi": {
+        "address": "192.0.2.1",
+        "username": "admin",
+        "password": "secret",
+        "nodes": {"node1": ["192.0.2.1"]},
+    },
+    "manual": {},
+    "command": {"run": {"disable": ["ctl", "disable", "{node}"], "enable": ["ctl", "enable", "{node}"]}},
 }
 
 #: Capability -> the call that needs it.
@@ -23,9 +38,7 @@ CALLS: dict[Capability, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     Capability.LIST_NODES: ("nodes", (), {}),
     Capability.LIST_REGISTRATIONS: ("registrations", (), {}),
     Capability.DISABLE_NODE: ("disable", ("node1",), {}),
-    Capability.FAIL_CRASH: ("fail", ("node1", Failure.CRASH), {}),
-    Capability.FAIL_POWER_OFF: ("fail", ("node1", Failure.POWER_OFF), {}),
-    Capability.FAIL_PARTITION: ("fail", ("node1", Failure.PARTITION), {}),
+    **{failure.capability: ("fail", ("node1", failure), {}) for failure in Failure},
     Capability.MOVE_CLIENT: ("move_client", ("CLIENT", "node2"), {}),
     Capability.MOVE_SHARE: ("move_share", ("share", "node2"), {}),
     Capability.CHANGE_ADDRESS: ("add_address", ("node1", "192.0.2.9"), {}),
@@ -92,6 +105,19 @@ def test_signatures_equal_those_of_the_base_class(kind: str) -> None:
         assert list(inspect.signature(getattr(controller_class(kind), name)).parameters) == expected
 
 
+@each_kind
+def test_every_event_says_how_it_is_sent(kind: str) -> None:
+    controller = make(kind)
+    for capability in controller.capabilities:
+        stimulus = controller.stimulus(capability)
+        assert stimulus.sent_to("key").startswith(("as ", "by "))
+        assert stimulus.reaches("key") or stimulus.left_out.endswith(".")
+
+
 def test_unknown_kind_lists_the_known_kinds() -> None:
-    with pytest.raises(ValueError, match="unknown kind 'heartbeat'; known kinds: none, reference, ctdb"):
+    with pytest.raises(
+        ValueError,
+        match="unknown kind 'heartbeat'; known kinds: none, reference, ctdb, samba-selftest, clusapi, "
+        "manual, command",
+    ):
         controller_from({"kind": "heartbeat"})

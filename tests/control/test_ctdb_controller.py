@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.control import ControllerError, NodeState, NotHealthy
-from swn_torture.control.ctdb import CtdbController, response_json
+from swn_torture.control.ctdb.cluster import CtdbCluster, CtdbView
+from swn_torture.control.ctdb.controller import CtdbController
+from swn_torture.control.ctdb.messages import response_json
+from swn_torture.control.ctdb.settings import CtdbSettings
+from swn_torture.control.runner import CommandFailed, Output
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import ResourceChange
 
@@ -25,6 +29,7 @@ echo "$node $*" >> {directory}/log
 for output in "{directory}/$node $1 $2 $3" "{directory}/any $1 $2 $3"; do
   [ ! -f "$output" ] || {{ cat "$output"; exit 0; }}
 done
+[ "$2" != --json ] || {{ echo "Invalid option --json: unknown option" >&2; exit 1; }}
 [ ! -f "{directory}/after $*" ] || mv "{directory}/after $*" "{directory}/any ctdb -X status"
 [ ! -f "{directory}/$node fails" ] || {{ echo "cannot reach $node" >&2; exit 1; }}
 """
@@ -44,7 +49,7 @@ class FakeCluster:
         self.controller = CtdbController.from_settings({"nodes": _NODES, "prefix": [str(script), "{node}"]})
         self.set_output("any", "ctdb -X status", status("000", "000", "000"))
         self.set_output("any", "ctdb -X ip", _ADDRESSES)
-        self.set_output("any", "ctdb getvar NoIPFailback", "NoIPFailback = 0\n")
+        self.set_output("any", "ctdb listvars ", "NoIPFailback = 0\n")
 
     def set_output(self, node: str, command: str, text: str) -> None:
         (self.directory / f"{node} {command}").write_text(text, encoding="utf-8")
@@ -167,38 +172,39 @@ def test_banned_node_is_unbanned(fake: FakeCluster) -> None:
     assert "node1 ctdb -n 0 unban" in fake.commands()
 
 
-def test_restore_returns_addresses_to_their_first_nodes(fake: FakeCluster) -> None:
-    async def steps() -> None:
-        async with fake.controller as controller:
-            fake.set_output("any", "ctdb -X ip", _ADDRESSES.replace("200|0", "200|1") + "|198.51.100.77|0|\n")
-            fake.set_output("any", "ctdb getvar NoIPFailback", "NoIPFailback = 1\n")
-            await controller.restore(timeout=5)
-
-    fake.set_output("any", "ctdb getvar NoIPFailback", "NoIPFailback = 1\n")
-    fake.set_output("any", "ctdb status ", "Recovery mode:NORMAL (0)\n")
-    asyncio.run(steps())
-    assert "node1 ctdb moveip 198.51.100.200 0" in fake.commands()
-    assert "node1 ctdb delip 198.51.100.77" in fake.commands()
-
-
-def test_restore_reloads_a_removed_address_from_the_config(fake: FakeCluster) -> None:
-    async def steps() -> None:
-        async with fake.controller as controller:
-            await controller.remove_address("node2", "198.51.100.200")
-            await controller.restore(timeout=5)
-            await controller.restore(timeout=5)
-
-    fake.set_output("any", "ctdb getvar NoIPFailback", "NoIPFailback = 1\n")
-    fake.set_output("any", "ctdb status ", "Recovery mode:NORMAL (0)\n")
-    asyncio.run(steps())
-    removed = fake.commands().index("node2 ctdb delip 198.51.100.200")
-    assert fake.commands()[removed + 1] == "node2 ctdb ipreallocate"
-    assert [c for c in fake.commands() if "reloadips" in c] == ["node1 ctdb reloadips all"]
-
-
 def test_forced_response_as_json_of_net_witness() -> None:
     response = RespAsyncNotify.of(ResourceChange(255, "node1"), ResourceChange(1, "node1"))
     assert response_json(response) == {
         "type": 1,
         "messages": [{"type": 255, "name": "node1"}, {"type": 1, "name": "node1"}],
     }
+
+
+class BusyCluster(CtdbCluster):
+    """A cluster on which commands reach their deadline."""
+
+    def __init__(self, slow: int) -> None:
+        super().__init__(CtdbSettings({"node1": "192.0.2.1"}))
+        self.slow = slow
+
+    async def run_on(self, node: str, *command: str, check: bool = True) -> Output:  # noqa: ARG002
+        await asyncio.sleep(0)
+        if self.slow:
+            self.slow -= 1
+            raise CommandFailed(command, None, "")
+        return Output(0, f"{node}: {' '.join(command)}", "")
+
+
+VIEW = CtdbView(seen_from="node1", nodes=(), hosts={})
+
+
+def test_query_that_reaches_its_deadline_is_run_again() -> None:
+    listed = asyncio.run(BusyCluster(1).net_witness_text(VIEW, "list"))
+    assert listed == "node1: net witness list --json"
+    with pytest.raises(CommandFailed):
+        asyncio.run(BusyCluster(2).net_witness_text(VIEW, "list"))
+
+
+def test_order_that_reaches_its_deadline_is_not_run_again() -> None:
+    with pytest.raises(CommandFailed):
+        asyncio.run(BusyCluster(1).net_witness_text(VIEW, "client-move"))

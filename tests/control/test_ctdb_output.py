@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from swn_torture.control import ControllerError, NodeState
-from swn_torture.control.ctdb_output import (
+from swn_torture.control.ctdb.output import (
     InterfaceAddress,
     exact_pattern,
     parse_addresses,
     parse_interfaces,
+    parse_recovery,
     parse_registrations,
     parse_status,
 )
@@ -43,6 +44,16 @@ def test_flags_of_a_node_give_its_state(bits: str, state: NodeState) -> None:
 def test_address_has_its_host_or_none() -> None:
     text = "|Public IP|Node|\n|198.51.100.199|1|\n|2001:db8::1|-1|\n"
     assert parse_addresses(text) == {"198.51.100.199": 1, "2001:db8::1": None}
+
+
+def test_recovery_mode_is_read_from_text_and_from_json() -> None:
+    # From print_json_status() of ctdb/tools/ctdb.c in Samba 4.25.
+    status = {"node_status": {}, "vnn_status": {}, "recovery_mode_raw": 1, "leader": 0}
+    assert not parse_recovery(json.dumps({**status, "recovery_mode": "NORMAL"}, indent=2))
+    assert parse_recovery(json.dumps({**status, "recovery_mode": "RECOVERY"}, indent=2))
+    assert parse_recovery("{broken")
+    assert parse_recovery("Recovery mode:RECOVERY (1)\n")
+    assert parse_recovery("Failed to connect to CTDB daemon\n")
 
 
 @pytest.mark.parametrize("parse", [parse_status, parse_addresses])

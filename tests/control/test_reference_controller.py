@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from typing import TYPE_CHECKING
+import stat
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,12 +15,15 @@ from swn_torture.control import Capability, ControllerError, Failure, NodeState,
 from swn_torture.control.reference import ReferenceController
 from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.server.config import ClusterConfig
+from swn_torture.server.nodes.admin_token import token_path
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.witness.client import connect
 from swn_torture.witness.messages import RespAsyncNotify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import ContextHandle
@@ -79,6 +84,19 @@ def test_nodes_registrations_and_shares_are_listed(cluster: EmbeddedCluster) -> 
     asyncio.run(steps())
 
 
+def test_server_selects_the_registrations_of_a_move(cluster: EmbeddedCluster) -> None:
+    async def steps() -> None:
+        async with ReferenceController(port=cluster.admin_port) as controller:
+            for sent in (
+                await controller.move_client("CLIENT01", "NODE3", not_for=["key"]),
+                await controller.move_share("SHARE", "NODE3", client="CLIENT01", not_for=["key"]),
+            ):
+                assert sent.reaches("key")
+                assert "the server compares it with all of its registrations" in sent.how
+
+    asyncio.run(steps())
+
+
 def test_calls_notify_the_client(cluster: EmbeddedCluster) -> None:
     async def steps() -> None:
         async with ReferenceController(port=cluster.admin_port) as controller:
@@ -99,6 +117,14 @@ def test_calls_notify_the_client(cluster: EmbeddedCluster) -> None:
                 (controller.fail("NODE2", Failure.POWER_OFF), 1),
                 (controller.recover("NODE2"), None),
                 (controller.fail("NODE2", Failure.PARTITION), 1),
+                (controller.recover("NODE2"), None),
+                (controller.fail("NODE2", Failure.LINK_DOWN), 1),
+                (controller.recover("NODE2"), None),
+                (controller.fail("NODE2", Failure.HANG), 1),
+                (controller.recover("NODE2"), None),
+                (controller.fail("NODE2", Failure.BAN), 1),
+                (controller.recover("NODE2"), None),
+                (controller.fail("NODE2", Failure.STOP), 1),
                 (controller.recover("NODE2"), None),
                 (controller.force_response(str(handle.uuid), response=raw), 9),
             ):
@@ -125,6 +151,21 @@ def test_calls_notify_the_client(cluster: EmbeddedCluster) -> None:
     asyncio.run(steps())
 
 
+def test_failure_returns_when_the_other_nodes_detected_it() -> None:
+    async def steps(slow: EmbeddedCluster) -> None:
+        async with ReferenceController(port=slow.admin_port) as controller:
+            client, handle = await register(slow)
+            call = client.async_notify(handle)
+            began = time.monotonic()
+            await controller.fail("NODE2", Failure.POWER_OFF)
+            assert time.monotonic() - began >= 0.4
+            assert (await call.reply(TIMEOUT)).result == 0
+            await client.close()
+
+    with EmbeddedCluster(ClusterConfig(detection_delay=0.4)) as slow:
+        asyncio.run(steps(slow))
+
+
 def test_errors_name_the_problem(cluster: EmbeddedCluster) -> None:
     async def steps() -> None:
         async with ReferenceController(port=cluster.admin_port) as controller:
@@ -132,11 +173,11 @@ def test_errors_name_the_problem(cluster: EmbeddedCluster) -> None:
                 await controller.disable("NODE9")
             await controller.disable("NODE1")
             with pytest.raises(NotHealthy, match="NODE1 disabled"):
-                await controller.wait_healthy()
+                await controller.wait_healthy(timeout=0)
             await controller.restore()
             await controller.set_interface("NODE2", up=False)
             with pytest.raises(NotHealthy, match=f"AVAILABLE: NODE2 {cluster.nodes[1].address}"):
-                await controller.wait_healthy()
+                await controller.wait_healthy(timeout=0)
             await controller.restore()
             await controller.wait_healthy()
             with pytest.raises(ControllerError, match="unknown command 'dance'"):
@@ -156,24 +197,72 @@ def test_missing_cluster_or_port_is_an_error() -> None:
         ReferenceController()
 
 
-def test_administration_rejects_lines_that_are_no_commands(cluster: EmbeddedCluster) -> None:
-    with socket.create_connection((cluster.admin_address, cluster.admin_port), timeout=TIMEOUT) as connection:
-        stream = connection.makefile("rwb")
-        for request, problem in (
-            (b"hello", "not JSON"),
-            (b"[]", "a request must be an object"),
-            (b'{"do": "disable"}', "node"),
-            (b'{"do": "move_client", "destination": "NODE1"}', "select registrations by"),
-            (
-                b'{"do": "set_interface", "node": "NODE1", "state": "up"}',
-                "state must be one of UNKNOWN, AVAILABLE",
-            ),
-        ):
-            stream.write(request + b"\n")
-            stream.flush()
-            response = json.loads(stream.readline())
-            assert response["ok"] is False
-            assert problem in response["error"]
+@pytest.mark.parametrize(
+    ("request_of", "problem"),
+    [
+        ({"do": 7}, "a request must be an object"),
+        ({"do": "disable"}, "node"),
+        ({"do": "move_client", "destination": "NODE1"}, "select registrations by"),
+        ({"do": "set_interface", "node": "NODE1", "state": "up"}, "state must be one of UNKNOWN, AVAILABLE"),
+    ],
+    ids=["do", "argument", "selection", "state"],
+)
+def test_administration_rejects_wrong_commands(
+    cluster: EmbeddedCluster, request_of: dict[str, Any], problem: str
+) -> None:
+    (response,) = asked(cluster, {"token": cluster.admin_token} | request_of)
+    assert response["ok"] is False
+    assert problem in response["error"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"hello", b"[]", b'{"do": "nodes"}', b'{"do": "nodes", "token": "x"}', b"[" * 100_000, b'{"token": 1}'],
+    ids=["text", "list", "no-token", "wrong-token", "deep", "number"],
+)
+def test_administration_rejects_requests_without_the_token(cluster: EmbeddedCluster, line: bytes) -> None:
+    responses = asked(cluster, line, {"token": cluster.admin_token, "do": "nodes"})
+    # The connection ends after the first answer.
+    assert [each["ok"] for each in responses] == [False]
+    assert "the token is missing or wrong" in responses[0]["error"]
+
+
+def test_token_file_is_for_one_user_and_is_removed() -> None:
+    with EmbeddedCluster(ClusterConfig.from_mapping({"nodes": 1})) as cluster:
+        path = token_path(cluster.admin_address, cluster.admin_port)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert path.read_text() == cluster.admin_token
+    assert not path.exists()
+
+
+def test_controller_of_another_user_has_the_token_in_its_profile(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no file there
+
+    async def steps() -> None:
+        settings = {"address": cluster.admin_address, "port": cluster.admin_port}
+        async with ReferenceController.from_settings(settings) as without:
+            with pytest.raises(ControllerError, match="the token is missing or wrong"):
+                await without.nodes()
+        settings |= {"token": cluster.admin_token}
+        async with ReferenceController.from_settings(settings) as controller:
+            assert await controller.nodes()
+
+    asyncio.run(steps())
+
+
+def asked(cluster: EmbeddedCluster, *requests: dict[str, Any] | bytes) -> list[dict[str, Any]]:
+    """The responses to requests on one connection, until the administration ends it or all are sent."""
+    lines = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in requests]
+    with (
+        socket.create_connection((cluster.admin_address, cluster.admin_port), timeout=TIMEOUT) as connection,
+        connection.makefile("rb") as stream,
+    ):
+        connection.sendall(b"".join(line + b"\n" for line in lines))
+        connection.shutdown(socket.SHUT_WR)
+        return [json.loads(line) for line in stream]
 
 
 def test_commands_of_the_administration_without_a_call(cluster: EmbeddedCluster) -> None:

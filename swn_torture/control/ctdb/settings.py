@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from swn_torture.control.base import check_known_keys
+from swn_torture.control.shared import check_known_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Each command to cause a failure needs the one to undo it.
-_PAIRS: Final = (("power_off", "power_on"), ("partition", "heal"))
+_PAIRS: Final = (("power_off", "power_on"), ("partition", "heal"), ("link_down", "link_up"))
 _SECONDS: Final = ("timeout", "healthy_timeout")
 
 Command = tuple[str, ...]
@@ -31,6 +31,8 @@ class CtdbSettings:
     """Name of each node -> its address in CTDB's `nodes` file, in the order of that file."""
     prefix: Command = ()
     """Words before each command, to run it as root on a node: `ssh root@{node}`. Empty: on this machine."""
+    socket: str = ""
+    """Path of the socket of CTDB on a node, where several daemons share a machine. Empty: the only daemon."""
     start_ctdb: Command = ("ctdbd",)
     """Starts CTDB on a node; not run where its program runs already."""
     start_services: tuple[Command, ...] = (("smbd", "-D"), ("samba-dcerpcd", "-D", "--libexec-rpcds"))
@@ -46,8 +48,35 @@ class CtdbSettings:
 
     `--nslist net` limits it to one network namespace, because the nodes of a lab share a machine.
     """
+    hang: Command = (
+        "sh",
+        "-c",
+        'pkill -STOP --ns $$ --nslist net "^(ctdb|smbd|samba|rpcd_|winbindd|nmbd)"; exit 0',
+    )
+    """Stops all processes of CTDB and Samba on a node, without ending them.
+
+    For another hang, name other processes: `pkill -STOP -x ctdbd`, or `smbd`.
+    """
+    resume: Command = (
+        "sh",
+        "-c",
+        'pkill -CONT --ns $$ --nslist net "^(ctdb|smbd|samba|rpcd_|winbindd|nmbd)"; exit 0',
+    )
+    """Undoes `hang` and `hang_service` on a node."""
+    witness_worker: str = "rpcd_witness"
+    """Name of the program whose processes serve witness clients."""
+    hang_service: Command = ("sh", "-c", "exec pkill -STOP --ns $$ --nslist net -x rpcd_witness")
+    """Stops the processes that serve witness clients on a node, without ending them."""
+    kill_worker: Command = ("sh", "-c", "exec pkill -KILL --ns $$ --nslist net -o -x rpcd_witness")
+    """Kills one process that serves witness clients on a node. Samba starts another one when it needs it."""
     ready: Command = ()
     """Run on a node: ends with 0 if the node's witness service answers. Empty: CTDB's state is sufficient."""
+    python: Command = ("python3",)
+    """Runs Python with the module `samba` on a node (package python3-samba).
+
+    It sends moves to registrations that `net witness` leaves out: the server must leave them out, too. Empty:
+    these checks are only recorded.
+    """
     power_off: Command = ()
     """Run on this machine: stops a node so that it sends nothing. Empty: no capability fail-power-off."""
     power_on: Command = ()
@@ -56,10 +85,17 @@ class CtdbSettings:
     """Run on this machine: cuts a node off from the other nodes. Empty: no capability fail-partition."""
     heal: Command = ()
     """Run on this machine: undoes `partition`."""
+    link_down: Command = ()
+    """Run on this machine: takes the network link of a node down. Empty: no capability fail-link-down."""
+    link_up: Command = ()
+    """Run on this machine: undoes `link_down`."""
     timeout: float = 20.0
     """Seconds that one command may take."""
     healthy_timeout: float = 90.0
-    """Seconds that `enable`, `recover`, `restart` and `add_address` wait for the cluster."""
+    """Seconds that `enable`, `recover` and `restart` wait for a node.
+
+    The other calls wait as long as the variables of CTDB give it (`ctdb listvars`).
+    """
 
     @classmethod
     def from_mapping(cls, table: Mapping[str, Any]) -> Self:
@@ -89,9 +125,10 @@ def _read(key: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise ValueError(f"{key} must be a positive number of seconds, not {value!r}")
         return float(value)
-    if key == "witness_service":
+    if key in {"witness_service", "witness_worker", "socket"}:
         if not isinstance(value, str):
-            raise ValueError(f"{key} must be the name of a program, not {value!r}")
+            what = "a path" if key == "socket" else "the name of a program"
+            raise ValueError(f"{key} must be {what}, not {value!r}")
         return value
     return _command(key, value)
 

@@ -5,38 +5,43 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.control.base import (
     ControllerError,
+    EffectNotSeen,
     NodeState,
     NodeStatus,
     NotHealthy,
-    describe,
     unknown_node,
 )
-from swn_torture.control.ctdb_output import (
+from swn_torture.control.ctdb.daemon import DaemonChoice
+from swn_torture.control.ctdb.output import (
     CtdbNode,
     InterfaceAddress,
     parse_addresses,
     parse_interfaces,
+    parse_recovery,
     parse_registrations,
     parse_status,
+    parse_tunables,
 )
-from swn_torture.control.runner import Output, Runner
+from swn_torture.control.runner import CommandFailed, Output, Runner
+from swn_torture.control.shared import describe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from swn_torture.control.base import RegistrationView
-    from swn_torture.control.ctdb_settings import CtdbSettings
+    from swn_torture.control.ctdb.settings import CtdbSettings
 
 _POLL_SECONDS: Final = 0.1
+_REPEAT_SECONDS: Final = 3.0
+"""Seconds until a command that failed is repeated."""
 
 # The kernel keeps this many characters of the name of a program, and pgrep compares with them.
-_COMM_LENGTH: Final = 15
+COMM_LENGTH: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,11 @@ class CtdbView:
     def connected(self) -> int:
         """The number of nodes that this node is connected to, itself included."""
         return sum("disconnected" not in node.flags for node in self.nodes)
+
+    @property
+    def in_majority(self) -> bool:
+        """Whether this node is connected to more than half of the nodes, itself included."""
+        return self.connected * 2 > len(self.nodes)
 
     @property
     def healthy(self) -> bool:
@@ -86,6 +96,8 @@ class CtdbCluster:
         self.settings = settings
         self.names = list(settings.nodes)
         self._runner = Runner(settings.prefix, settings.nodes, settings.timeout)
+        self._daemon = DaemonChoice(settings.socket)
+        self._prints_json = True
 
     def node_name(self, name: str) -> str:
         """Return the name of a node as in the profile, without regard to case.
@@ -99,7 +111,12 @@ class CtdbCluster:
         raise unknown_node(name, self.names)
 
     async def run_on(self, node: str, *command: str, check: bool = True) -> Output:
-        """Run a command on a node; see `Runner.run_on`."""
+        """Run a command on a node; see `Runner.run_on`. `ctdb` calls the daemon of the settings."""
+        if command[0] == "ctdb" and self._daemon.socket:
+            if not self._daemon.is_known:
+                version = await self._runner.run_on(node, "ctdb", "version")
+                self._daemon.learn(version.text)
+            command = (*self._daemon.words, *command)
         return await self._runner.run_on(node, *command, check=check)
 
     async def run_here(self, command: Sequence[str], node: str) -> Output:
@@ -127,7 +144,7 @@ class CtdbCluster:
                 continue
             if best is None or view.connected > best.connected:
                 best = view
-            if view.connected * 2 > len(view.nodes):
+            if view.in_majority:
                 break
         if best is None:
             raise ControllerError(f"CTDB answers on no node of the cluster: {'; '.join(problems)}")
@@ -138,6 +155,13 @@ class CtdbCluster:
         status = await self.run_on(name, "ctdb", "-X", "status")
         addresses = await self.run_on(name, "ctdb", "-X", "ip", "all")
         return CtdbView(name, parse_status(status.text), parse_addresses(addresses.text))
+
+    async def in_majority(self, name: str) -> bool:
+        """Whether this node answers, and reports that it is connected to more than half of the nodes."""
+        try:
+            return (await self.view_from(name)).in_majority
+        except CommandFailed:
+            return False
 
     def statuses(self, view: CtdbView) -> tuple[NodeStatus, ...]:
         """Return the states of all nodes in a view, in the order of the profile."""
@@ -165,10 +189,32 @@ class CtdbCluster:
         """Return the public addresses in the configuration of a node, each with the PNN of its host."""
         return parse_addresses((await self.run_on(node, "ctdb", "-X", "ip")).text)
 
+    async def movable_addresses(self, view: CtdbView, node: str) -> frozenset[str]:
+        """Return the addresses that a node hosts and another node that is OK can take over."""
+        pnn = self.pnn(view, node)
+        others = [name for name in self.names if name != node and not self.flags(view, name)]
+        known = await asyncio.gather(*map(self.own_addresses, others))
+        elsewhere = {address for each in known for address in each}
+        return frozenset(a for a, host in view.hosts.items() if host == pnn and a in elsewhere)
+
+    async def tunables(self, node: str) -> dict[str, int]:
+        """Return the variables of CTDB on a node."""
+        return parse_tunables((await self.run_on(node, "ctdb", "listvars")).text)
+
     async def in_recovery(self, view: CtdbView) -> bool:
-        """Whether CTDB recovers its databases. Takes up to a second: `ctdb status` waits for the leader."""
+        """Whether CTDB recovers its databases.
+
+        Takes up to a second, because without -X `ctdb status` waits for the leader. It prints JSON from Samba
+        4.25 on.
+        """
+        if self._prints_json:
+            status = await self.run_on(view.seen_from, "ctdb", "--json", "status", check=False)
+            if status.code == 0:
+                return parse_recovery(status.text)
+            # An older release, or one that was built without it. Any other failure may pass.
+            self._prints_json = "unknown option" not in status.errors
         status = await self.run_on(view.seen_from, "ctdb", "status", check=False)
-        return "Recovery mode:NORMAL" not in status.text
+        return parse_recovery(status.text)
 
     async def ready(self, node: str) -> bool:
         """Whether the witness service of a node answers; True where the profile has no command `ready`."""
@@ -176,18 +222,44 @@ class CtdbCluster:
             return True
         return (await self.run_on(node, *self.settings.ready, check=False)).code == 0
 
+    async def state_text(self) -> str:
+        """Return the states of the nodes and the addresses without a host in one line, for messages."""
+        view = await self.view()
+        unhosted = [address for address, pnn in view.hosts.items() if pnn is None]
+        without_host = f"; no node hosts {', '.join(unhosted)}" if unhosted else ""
+        return describe(self.statuses(view)) + without_host
+
     # Changes
+
+    async def set_tunable(self, name: str, value: int) -> None:
+        """Set a variable of CTDB on every node that is connected."""
+        view = await self.view()
+        connected = [node for node in self.names if "disconnected" not in self.flags(view, node)]
+        await asyncio.gather(*(self.run_on(n, "ctdb", "setvar", name, str(value)) for n in connected))
 
     async def net_witness(
         self, view: CtdbView, subcommand: str, *options: str
     ) -> tuple[RegistrationView, ...]:
         """Run `net witness SUBCOMMAND`, and return the registrations that it prints: those that match."""
-        output = await self.run_on(view.seen_from, "net", "witness", subcommand, "--json", *options)
-        return parse_registrations(output.text, {self.pnn(view, name): name for name in self.names})
+        text = await self.net_witness_text(view, subcommand, *options)
+        return parse_registrations(text, {self.pnn(view, name): name for name in self.names})
+
+    async def net_witness_text(self, view: CtdbView, subcommand: str, *options: str) -> str:
+        """Run `net witness SUBCOMMAND`, and return the JSON that it prints.
+
+        `list` changes nothing. So it is run again if a busy machine does not end it before its deadline.
+        """
+        command = ("net", "witness", subcommand, "--json", *options)
+        try:
+            return (await self.run_on(view.seen_from, *command)).text
+        except CommandFailed as problem:
+            if subcommand != "list" or problem.code is not None:
+                raise
+        return (await self.run_on(view.seen_from, *command)).text
 
     async def start(self, node: str, command: Sequence[str]) -> None:
         """Run a start command on a node unless its program already runs there."""
-        program = command[0].rpartition("/")[2][:_COMM_LENGTH]
+        program = command[0].rpartition("/")[2][:COMM_LENGTH]
         guard = f'pgrep --ns $$ --nslist net -x "$0" >/dev/null || exec {shlex.join(command)}'
         await self.run_on(node, "sh", "-c", guard, program)
 
@@ -197,8 +269,12 @@ class CtdbCluster:
         await self.run_on(
             node,
             *("sh", "-c", f"pkill -TERM {find}; while pgrep {find} >/dev/null; do sleep 0.05; done"),
-            program[:_COMM_LENGTH],
+            program[:COMM_LENGTH],
         )
+
+    async def resume(self, node: str) -> None:
+        """Let processes that hang go on."""
+        await self.run_on(node, *self.settings.resume)
 
     async def crash(self, node: str) -> None:
         """Kill CTDB and Samba on a node, and remove its public addresses: its CTDB does not any more."""
@@ -220,11 +296,16 @@ class CtdbCluster:
             NotHealthy: CTDB is not OK on the node at the deadline.
         """
         settings = self.settings
-        for command in filter(None, (settings.power_on, settings.heal)):
-            await self.run_here(command, node)
-        await self.start(node, settings.start_ctdb)
+
+        async def powered_and_connected() -> bool:
+            for command in filter(None, (settings.power_on, settings.heal, settings.link_up)):
+                await self.run_here(command, node)
+            # A process that hangs ignores all other commands, and a start would find its program running.
+            await self.resume(node)
+            return True
 
         async def in_service() -> bool:
+            await self.start(node, settings.start_ctdb)
             view = await self.view()
             flags = self.flags(view, node)
             if "disconnected" not in flags:
@@ -234,9 +315,52 @@ class CtdbCluster:
                     await self.run_on(view.seen_from, "ctdb", "-n", pnn, subcommands[flag])
             return not flags
 
-        await self.wait_until(in_service, deadline)
-        for command in settings.start_services:
-            await self.start(node, command)
+        async def samba_started() -> bool:
+            for command in settings.start_services:
+                await self.start(node, command)
+            return True
+
+        for step in (powered_and_connected, in_service, samba_started):
+            await self.wait_until(step, deadline)
+
+    async def until_seen(
+        self,
+        what: str,
+        change: Callable[[], Awaitable[object]],
+        seen: Callable[[], Awaitable[bool]],
+        limit: float,
+    ) -> None:
+        """Change the cluster, and return when it shows the effect.
+
+        A command fails while CTDB moves addresses or recovers its databases, and it may take effect all the
+        same. So only the effect counts, and a command that failed is repeated until the effect is there.
+
+        Args:
+            what: the effect, for the error: `node1 is disabled`.
+            change: runs the commands; it can be repeated.
+            seen: whether the effect is there.
+            limit: seconds to wait.
+
+        Raises:
+            EffectNotSeen: the effect is not there after the limit.
+        """
+        deadline = time.monotonic() + limit
+        failure = ""
+        while time.monotonic() < deadline:
+            failed = False
+            try:
+                await change()
+            except ControllerError as error:
+                failed, failure = True, str(error)
+            # The effect of a command that did not fail is only a matter of time.
+            until = min(deadline, time.monotonic() + _REPEAT_SECONDS) if failed else deadline
+            problem = await self._poll(seen, until)
+            if problem is None:
+                return
+            failure = problem or failure
+        state = await self._state_or_problem()
+        details = "; ".join(filter(None, (failure, state)))
+        raise EffectNotSeen(f"CTDB did not show within {limit:g} s that {what}: {details}")
 
     async def wait_until(self, condition: Callable[[], Awaitable[bool]], deadline: float) -> None:
         """Check a condition until it is true.
@@ -250,15 +374,26 @@ class CtdbCluster:
         Raises:
             NotHealthy: the condition is false at the deadline; the text has the states of the nodes.
         """
+        problem = await self._poll(condition, deadline)
+        if problem is not None:
+            details = "; ".join(filter(None, (problem, await self._state_or_problem())))
+            raise NotHealthy(f"the cluster was not healthy before the deadline: {details}")
+
+    async def _poll(self, condition: Callable[[], Awaitable[bool]], deadline: float) -> str | None:
+        """Check a condition until it is true; None then, or else why the last check failed, if it did."""
         while True:
             problem = ""
             try:
                 if await condition():
-                    return
+                    return None
             except ControllerError as error:
                 problem = str(error)
             if time.monotonic() > deadline:
-                with suppress(ControllerError):
-                    problem = "; ".join(filter(None, (problem, describe(self.statuses(await self.view())))))
-                raise NotHealthy(f"the cluster was not healthy before the deadline: {problem}")
+                return problem
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _state_or_problem(self) -> str:
+        try:
+            return await self.state_text()
+        except ControllerError as error:
+            return str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from swn_torture.control.base import ControllerError, NodeState, RegistrationView
@@ -64,6 +65,25 @@ def parse_status(text: str) -> tuple[CtdbNode, ...]:
     return tuple(nodes)
 
 
+def parse_recovery(text: str) -> bool:
+    r"""Return whether CTDB recovers its databases, from `ctdb status` or, from Samba 4.25 on, its JSON.
+
+    A text without that is from a CTDB that does not answer, and counts as a recovery.
+
+    >>> parse_recovery("Number of nodes:3\nRecovery mode:NORMAL (0)\nLeader:0\n")
+    False
+    >>> parse_recovery('{"recovery_mode": "NORMAL", "recovery_mode_raw": 0, "leader": 0}')
+    False
+    """
+    if not text.startswith("{"):
+        return "Recovery mode:NORMAL" not in text
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return True
+    return bool(status.get("recovery_mode") != "NORMAL")
+
+
 def parse_addresses(text: str) -> dict[str, int | None]:
     r"""Return the public addresses in the output of `ctdb -X ip all`, each with the PNN of its host.
 
@@ -77,6 +97,16 @@ def parse_addresses(text: str) -> dict[str, int | None]:
     """
     _, *rows = _table(text, "Public IP")
     return {row[0]: None if int(row[1]) < 0 else int(row[1]) for row in rows}
+
+
+def parse_tunables(text: str) -> dict[str, int]:
+    r"""Return the variables in the output of `ctdb listvars`; lines without a number are ignored.
+
+    >>> parse_tunables("KeepaliveInterval          = 5\nNoIPFailback = 0\n")
+    {'KeepaliveInterval': 5, 'NoIPFailback': 0}
+    """
+    found = re.finditer(r"^(\w+)\s*=\s*(\d+)\s*$", text, re.MULTILINE)
+    return {match[1]: int(match[2]) for match in found}
 
 
 def _table(text: str, first: str) -> list[list[str]]:
@@ -98,12 +128,15 @@ def parse_registrations(text: str, names: Mapping[int, str]) -> tuple[Registrati
     Raises:
         ControllerError: the text is not that JSON.
     """
-    return tuple(
-        _registration(key, entry, names) for key, entry in _parse_json(text)["registrations"].items()
-    )
+    return tuple(_registration(key, entry, names) for key, entry in parse_json(text)["registrations"].items())
 
 
-def _parse_json(text: str) -> dict[str, Any]:
+def parse_json(text: str) -> dict[str, Any]:
+    """Return the JSON that every `net witness` command prints.
+
+    Raises:
+        ControllerError: the text is not that JSON.
+    """
     try:
         parsed = json.loads(text)
     except ValueError as error:
@@ -128,7 +161,19 @@ def _registration(key: str, entry: Mapping[str, Any], names: Mapping[int, str]) 
         timeout=entry.get("timeout"),
         node=None if pnn is None else names.get(pnn, f"pnn {pnn}"),
         account=account or None,
+        age=_age(entry.get("registration_time")),
     )
+
+
+def _age(time_text: str | None) -> float | None:
+    """Seconds since a registration was made, by the clock of this machine; None if it is not known."""
+    if time_text is None:
+        return None
+    try:
+        made = datetime.fromisoformat(time_text)
+    except ValueError:
+        return None
+    return max((datetime.now(made.tzinfo) - made).total_seconds(), 0.0)
 
 
 def exact_pattern(text: str) -> str:
