@@ -7,12 +7,16 @@ and `Lab.client_prefix` a command. `profile_text` returns the target profile tha
 A lab as a whole:
 
 - ``config``: ``LabConfig``: number of nodes, Debian release, names, addresses, directories.
+- ``addresses``: which address each node and the client have.
 - ``lifecycle``: ``Lab``, ``LabStatus``; up, down, status, find, execute.
 - ``health``: wait until CTDB, SMB and the witness service work on every node.
 - ``profile``: the target profile of a lab, as TOML; its title has the release and the Samba version.
+- ``instances``: further clusters of a lab, with other settings, for the variants of its profile.
+- ``variants``: these clusters, and which one each variant uses.
 
 What a lab is made of:
 
+- ``samba``: the Samba that it runs: Debian's, or an installed tree or .deb packages of the user.
 - ``base``: the base tree: a Debian with Samba, made once per release, in the cache.
 - ``node``: one node: its namespaces, its file system, its process 1.
 - ``namespaces``: network namespaces by name, and the processes in them.
@@ -26,7 +30,8 @@ For all of them:
 - ``errors``: ``LabError``.
 """
 
-from swn_torture.lab.config import MAX_NODES, RELEASES, LabConfig, NodeConfig, User, cache_directory
+from swn_torture.lab.addresses import MAX_NODES
+from swn_torture.lab.config import RELEASES, LabConfig, NodeConfig, User, cache_directory
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.lifecycle import (
     Lab,
@@ -36,11 +41,14 @@ from swn_torture.lab.lifecycle import (
     down,
     execute,
     find,
+    find_by_namespace,
+    instances_of,
     status,
     up,
 )
 from swn_torture.lab.namespaces import enter_client_namespace, in_client_namespace, lab_names
-from swn_torture.lab.profile import profile, profile_text, write_profile
+from swn_torture.lab.profile import product, profile, profile_text, title, write_profile
+from swn_torture.lab.samba import find_build
 from swn_torture.lab.tools import unavailable_reason
 
 __all__ = [
@@ -59,11 +67,16 @@ __all__ = [
     "enter_client_namespace",
     "execute",
     "find",
+    "find_build",
+    "find_by_namespace",
     "in_client_namespace",
+    "instances_of",
     "lab_names",
+    "product",
     "profile",
     "profile_text",
     "status",
+    "title",
     "unavailable_reason",
     "up",
     "write_profile",

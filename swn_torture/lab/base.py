@@ -47,13 +47,21 @@ rm -rf "$tree"/var/lib/apt/lists/* "$tree/etc/resolv.conf"
 """
 
 
-def base_path(release: str, cache: Path | None = None) -> Path:
-    """Return the path of the base tree of a release, whether it exists or not."""
-    key = hashlib.sha256("\n".join((_RECIPE, *PACKAGES)).encode()).hexdigest()[:12]
+def base_path(release: str, cache: Path | None = None, packages: Sequence[str] = ()) -> Path:
+    """Return the path of the base tree of a release, whether it exists or not.
+
+    Args:
+        release: the Debian release.
+        cache: the directory of the cache; None for `cache_directory()`.
+        packages: packages of the tree, in addition to those that every lab needs.
+    """
+    key = hashlib.sha256("\n".join((_RECIPE, *PACKAGES, *sorted(packages))).encode()).hexdigest()[:12]
     return (cache or cache_directory()) / f"{release}-{machine()}-{key}"
 
 
-def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> Path:
+def ensure_base(
+    release: str, progress: Progress, cache: Path | None = None, packages: Sequence[str] = ()
+) -> Path:
     """Return the base tree of a release; make it first if the cache has none.
 
     The tree is made under another name and renamed when it is complete. So an interrupted build is never
@@ -63,11 +71,12 @@ def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> 
         release: the Debian release.
         progress: called with one line for each step.
         cache: the directory of the cache; None for `cache_directory()`.
+        packages: packages of the tree, in addition to those that every lab needs.
 
     Raises:
         LabError: the tree cannot be made.
     """
-    tree = base_path(release, cache)
+    tree = base_path(release, cache, packages)
     if tree.is_dir():
         return tree
     try:
@@ -77,11 +86,11 @@ def ensure_base(release: str, progress: Progress, cache: Path | None = None) -> 
     lock = tree.parent / f"{tree.name}.lock"
     with locked(lock, f"is making the base tree {tree}", progress, timeout=_LOCK_TIMEOUT):
         if not tree.is_dir():
-            _build(release, tree, progress)
+            _build(release, tree, progress, packages)
     return tree
 
 
-def _build(release: str, tree: Path, progress: Progress) -> None:
+def _build(release: str, tree: Path, progress: Progress, packages: Sequence[str]) -> None:
     partial = tree.with_name(f"{tree.name}.partial")
     if partial.exists():
         progress("removing an incomplete base tree")
@@ -90,18 +99,19 @@ def _build(release: str, tree: Path, progress: Progress) -> None:
         f"making a Debian {release} tree with Samba and CTDB in {tree.parent} (once, takes about a minute)"
     )
     try:
-        _debootstrap(release, partial, progress)
+        _debootstrap(release, partial, progress, packages)
         progress("configuring the packages")
         _contained(["sh", "-c", _CONFIGURE, "configure", str(partial)], progress, "configuring the base tree")
-        _verify(partial)
+        _verify(partial, packages)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     partial.rename(tree)
 
 
-def _debootstrap(release: str, partial: Path, progress: Progress) -> None:
-    argv = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(partial)]
+def _debootstrap(release: str, partial: Path, progress: Progress, packages: Sequence[str]) -> None:
+    include = ",".join((*PACKAGES, *packages))
+    argv = ["debootstrap", "--variant=minbase", f"--include={include}", release, str(partial)]
     if not (_SCRIPTS / release).exists():
         # An older debootstrap does not know the newer release by name. All releases use the script of sid.
         argv += ["", str(_SCRIPTS / "sid")]
@@ -158,11 +168,12 @@ def _milestone(line: str) -> str:
     return ""
 
 
-def _verify(tree: Path) -> None:
+def _verify(tree: Path, packages: Sequence[str]) -> None:
     """Raise `LabError` unless every package that the lab needs is installed and configured."""
     query = ["chroot", str(tree), "/usr/bin/dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\\n"]
-    states = dict(line.split(" ", 1) for line in run([*query, *PACKAGES], check=False).stdout.splitlines())
-    wrong = [f"{package} is {states.get(package, 'absent')}" for package in PACKAGES]
+    wanted = (*PACKAGES, *packages)
+    states = dict(line.split(" ", 1) for line in run([*query, *wanted], check=False).stdout.splitlines())
+    wrong = [f"{package} is {states.get(package, 'absent')}" for package in wanted]
     wrong = [text for text in wrong if not text.endswith(" is installed")]
     if wrong:
         raise LabError(f"The new base tree is incomplete: {', '.join(wrong)}.")

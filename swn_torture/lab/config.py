@@ -6,16 +6,20 @@ import os
 import platform
 import re
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from swn_torture.lab.addresses import (
+    MAX_NODES,
+    host_has_ipv6,
+    node_address,
+    node_address_6,
+    public_addresses,
+)
 from swn_torture.lab.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-MAX_NODES: Final = 16
 
 RELEASES: Final[Mapping[str, str]] = {"trixie": "Samba 4.22", "forky": "Samba 4.25"}
 """The Debian releases with a Samba that has a witness service -> that Samba."""
@@ -34,15 +38,13 @@ PACKAGES: Final = (
     "procps",
 )
 
-# RFC 5737 reserves this network for documentation. It exists only inside the lab's namespaces.
-_NETWORK: Final = IPv4Address("198.51.100.0")
-PREFIX_LENGTH: Final = 24
-CLIENT_ADDRESSES: Final = (str(_NETWORK + 1), str(_NETWORK + 2))
-"""Two addresses, so that a case can act as two clients."""
-SPARE_ADDRESSES: Final = (str(_NETWORK + 240), "fd53:574e::240")
-"""One unused address of each family, for cases that add an address to the cluster."""
-
 _NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_INSTANCE = re.compile(rf"{_NAME.pattern}\.[a-z]{{1,12}}")
+
+SHARES: Final = ("usual", "plain")
+"""Sets of shares: `data`, `moving` and `plain`, of which the first two are scale-out; the same, but none of
+them scale-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ class NodeConfig:
 
     index: int
     """From 0; the same as CTDB's PNN."""
+    block: int = 0
+    """Which addresses it has (`addresses`)."""
+    ipv6: bool = True
+    """Whether it has IPv6 addresses, too."""
 
     @property
     def name(self) -> str:
@@ -67,16 +73,18 @@ class NodeConfig:
 
     @property
     def address(self) -> str:
-        """The fixed address of the node."""
-        return str(_NETWORK + 10 + self.index)
+        """The fixed address of the node, by which CTDB knows it."""
+        return node_address(self.block, self.index)
 
     @property
-    def public_address(self) -> str:
-        """The public address that CTDB gives this node while all nodes are healthy.
+    def fixed_addresses(self) -> tuple[str, ...]:
+        """All fixed addresses of the node, IPv4 first."""
+        return (self.address, *((node_address_6(self.block, self.index),) if self.ipv6 else ()))
 
-        CTDB's deterministic allocation starts with the highest address.
-        """
-        return str(_NETWORK + 200 - self.index)
+    @property
+    def public_addresses(self) -> tuple[str, ...]:
+        """The public addresses that CTDB gives this node while all nodes are healthy, IPv4 first."""
+        return public_addresses(self.block, self.index, ipv6=self.ipv6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,22 @@ class LabConfig:
     """Missed keep-alive messages after which a node counts as disconnected (KeepaliveLimit)."""
     timeout: float = 90.0
     """Seconds that the cluster may take to become healthy after its start."""
+    ipv6: bool = field(default_factory=host_has_ipv6)
+    """Whether the nodes have IPv6 addresses, too. On by default where the kernel has IPv6."""
+    shares: str = "usual"
+    """Which shares it has: one of `SHARES`."""
+    share_service: bool = True
+    """Whether the nodes serve NetrShareEnum (MS-SRVS)."""
+    network: str = ""
+    """The lab with the switch and the client of this one; empty if it has its own. See `instances`."""
+    block: int = 0
+    """Which addresses its nodes have (`addresses`): 0 for a lab, another number for an instance of one."""
+    samba: str = ""
+    """The directory of a Samba to use instead of Debian's packages: an installed tree, or .deb files."""
+    packages: tuple[str, ...] = ()
+    """Further Debian packages of the base tree, for libraries that such a Samba needs."""
+    smb_conf: str = ""
+    """Settings that are added to the end of smb.conf on every node."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:
@@ -116,12 +140,26 @@ class LabConfig:
         if self.release not in RELEASES:
             known = ", ".join(f"{release} ({samba})" for release, samba in RELEASES.items())
             raise LabError(f"Unknown release {self.release!r}; known: {known}.")
+        if self.shares not in SHARES:
+            raise LabError(f"Unknown shares {self.shares!r}; known: {', '.join(SHARES)}.")
         check_name(self.name)
+        for package in self.packages:
+            if _PACKAGE.fullmatch(package) is None:
+                raise LabError(f"{package!r} is not the name of a Debian package.")
+
+    @property
+    def network_lab(self) -> str:
+        """The name of the lab with the switch and the client."""
+        return self.network or self.name
+
+    def port(self, role: str) -> str:
+        """The name of the port of a node or of the client on the switch."""
+        return f"i{self.block}-{role}" if self.network else role
 
     @property
     def node_configs(self) -> tuple[NodeConfig, ...]:
         """The nodes in CTDB's order."""
-        return tuple(NodeConfig(index) for index in range(self.nodes))
+        return tuple(NodeConfig(index, self.block, self.ipv6) for index in range(self.nodes))
 
 
 def check_name(name: str) -> str:
@@ -130,10 +168,11 @@ def check_name(name: str) -> str:
     Raises:
         LabError: it is not a possible name.
     """
-    if _NAME.fullmatch(name) is None:
+    if _NAME.fullmatch(name) is None and _INSTANCE.fullmatch(name) is None:
         raise LabError(
             f"{name!r} is not a possible name of a lab. A name is a lower-case letter and up to 11 lower-"
-            f"case letters or digits, because it is part of the names of network namespaces."
+            f"case letters or digits, because it is part of the names of network namespaces. An instance of "
+            f"a lab has the name of the lab, a dot and its own name."
         )
     return name
 
@@ -152,6 +191,11 @@ def cache_directory() -> Path:
 def run_directory(lab: str) -> Path:
     """Return the directory of a running lab: its state, its logs and the file system that its nodes share."""
     return Path("/run/swn-torture") / check_name(lab)
+
+
+def build_directory(lab: str) -> Path:
+    """Return the directory of the files of a lab with a Samba of its own; in the cache, as it is large."""
+    return cache_directory() / f"build-{check_name(lab)}"
 
 
 def machine() -> str:

@@ -6,7 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
-from swn_torture.control.ctdb_output import CtdbNode, parse_addresses, parse_status
+from swn_torture.control.base import ControllerError
+from swn_torture.control.ctdb.output import CtdbNode, parse_addresses, parse_status
 from swn_torture.lab import node as nodes
 from swn_torture.lab.config import run_directory
 from swn_torture.lab.errors import LabError
@@ -55,7 +56,7 @@ def wait_for_ctdb(config: LabConfig, deadline: float) -> None:
     """
     waiting = [node.name for node in config.node_configs]
     while waiting:
-        problem = _problem(config, waiting[0])
+        problem = problem_of_ctdb(config, waiting[0])
         if not problem:
             waiting.pop(0)
             continue
@@ -68,19 +69,22 @@ def wait_for_ctdb(config: LabConfig, deadline: float) -> None:
     )
 
 
-def _problem(config: LabConfig, seen_from: str) -> str:
-    """Return why CTDB is not healthy as one node sees it, or an empty string."""
+def problem_of_ctdb(config: LabConfig, seen_from: str) -> str:
+    """Return why CTDB is not healthy as one node sees it, or an empty string.
+
+    It is healthy when every node is OK and every public address has a host.
+    """
     try:
         view = ctdb_view(config.name, seen_from)
         if len(view) != config.nodes or any(node.flags for node in view):
             return f"{seen_from} sees " + ", ".join(
                 f"{n.address} {'+'.join(sorted(n.flags)) or 'ok'}" for n in view
             )
-        unhosted = [
-            address for address, pnn in hosted_addresses(config.name, seen_from).items() if pnn is None
-        ]
-    except LabError as error:
+        hosts = hosted_addresses(config.name, seen_from)
+    except (ControllerError, LabError) as error:
         return str(error)
+    expected = [address for node in config.node_configs for address in node.public_addresses]
+    unhosted = [address for address in dict.fromkeys((*expected, *hosts)) if hosts.get(address) is None]
     return f"no node hosts {', '.join(unhosted)}" if unhosted else ""
 
 

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from swn_torture.control.base import ControllerError
 from swn_torture.lab import health, namespaces
 from swn_torture.lab import node as nodes
+from swn_torture.lab.addresses import client_addresses
 from swn_torture.lab.base import ensure_base
-from swn_torture.lab.config import CLIENT_ADDRESSES, LabConfig, User, check_name, namespace, run_directory
+from swn_torture.lab.config import (
+    LabConfig,
+    User,
+    build_directory,
+    check_name,
+    namespace,
+    run_directory,
+)
 from swn_torture.lab.errors import LabError
+from swn_torture.lab.samba import DEBIAN, Build, Identity, Places, find_build, fingerprint, prepare
 from swn_torture.lab.scripts import exec_script, machine_script
-from swn_torture.lab.settings import SHARES
+from swn_torture.lab.settings import shares_of, start_services
 from swn_torture.lab.tools import locked, require_host, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     Progress = Callable[[str], None]
@@ -29,11 +40,8 @@ if TYPE_CHECKING:
 _LOCK_TIMEOUT: Final = 600.0
 _RUNNING_LAB_TIMEOUT: Final = 20.0
 """Seconds that a running lab may take to become healthy before `up` replaces it."""
+_SETTING_PROBLEM: Final = re.compile(r"[Uu]nknown parameter|Ignoring|invalid|[Ee]rror")
 START_CTDB: Final = ("ctdbd",)
-START_SERVICES: Final = (
-    ("smbd", "-D"),
-    ("/usr/libexec/samba/samba-dcerpcd", "-D", "--libexec-rpcds"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,14 @@ class Lab:
     """The version of its Samba as `smbd --version` prints it: `4.22.11-Debian-...`."""
     directory: Path
     """The directory of its state, its scripts and its logs (`<directory>/<node>/log`)."""
+    builds: Mapping[str, str] = field(default_factory=dict)
+    """The build ids of its programs: `rpcd_witness` -> hexadecimal digits."""
+    places: Places = DEBIAN
+    """Where its Samba has its programs and files."""
+    fingerprint: str = ""
+    """Changes when a file of a Samba of the user changes; empty for Debian's packages."""
+    layers: tuple[Path, ...] = ()
+    """The directories that its nodes mount over each other, top first."""
 
     @property
     def name(self) -> str:
@@ -54,7 +70,7 @@ class Lab:
     @property
     def client_prefix(self) -> list[str]:
         """The words before a command of this machine so that it runs where the nodes are reachable."""
-        return ["ip", "netns", "exec", namespace(self.config.name, "client")]
+        return ["ip", "netns", "exec", namespace(self.config.network_lab, "client")]
 
     def node_prefix(self, node: str) -> list[str]:
         """Return the words before a command to run it as root on a node."""
@@ -80,9 +96,12 @@ class LabStatus:
 
     name: str
     state: str
-    """`up`, `down`, or `broken`: parts of a lab exist, which `down` removes."""
+    """`up`: it runs, and the suite can use it. `unusable`: it runs, but see `problem`. `down`: there is none.
+    `broken`: parts of a lab exist, which `down` removes."""
     lab: Lab | None
     nodes: tuple[NodeHealth, ...] = ()
+    problem: str = ""
+    """Why it is unusable: a node is not OK, or a public address has no host."""
 
 
 def up(config: LabConfig | None = None, progress: Progress = lambda _: None) -> Lab:
@@ -101,9 +120,9 @@ def up(config: LabConfig | None = None, progress: Progress = lambda _: None) -> 
     with _lock(config.name, progress):
         if (running := _running_lab(config, progress)) is not None:
             return running
-        base = ensure_base(config.release, progress)
+        base = ensure_base(config.release, progress, packages=config.packages)
         try:
-            return _build(config, base, progress)
+            return _start(config, _prepared(config, base, progress), progress)
         except BaseException:
             progress("removing the incomplete lab")
             _remove(config.name)
@@ -125,7 +144,8 @@ def down(name: str = "lab", progress: Progress = lambda _: None) -> bool:
     """
     require_host()
     with _lock(check_name(name), progress):
-        exists = bool(namespaces.namespaces_of(name)) or run_directory(name).exists()
+        names = [*instances_of(name), name]
+        exists = any(namespaces.namespaces_of(each) or run_directory(each).exists() for each in names)
         if exists:
             progress(f"removing the lab {name!r}")
             _remove(name)
@@ -144,8 +164,13 @@ def status(name: str = "lab") -> LabStatus:
     if lab is None:
         return LabStatus(name, "broken" if names or run_directory(name).exists() else "down", None)
     node_states = _node_health(lab)
-    complete = all(node.running for node in node_states) and namespace(name, "client") in names
-    return LabStatus(name, "up" if complete else "broken", lab, node_states)
+    if not namespaces.exists(namespace(lab.config.network_lab, "client")) or not all(
+        node.running for node in node_states
+    ):
+        return LabStatus(name, "broken", lab, node_states)
+    views = (health.problem_of_ctdb(lab.config, node.name) for node in node_states)
+    problem = next(filter(None, views), "")
+    return LabStatus(name, "unusable" if problem else "up", lab, node_states, problem)
 
 
 def find(name: str = "lab") -> Lab | None:
@@ -163,7 +188,32 @@ def find(name: str = "lab") -> Lab | None:
         raise LabError(f"Cannot read the state of the lab in {directory}: {error}") from error
     settings = stored["config"]
     settings["users"] = tuple(User(**user) for user in settings["users"])
-    return Lab(LabConfig(**settings), stored["samba"], directory)
+    settings["packages"] = tuple(settings.get("packages", ()))
+    return Lab(
+        LabConfig(**settings),
+        stored["samba"],
+        directory,
+        stored.get("builds", {}),
+        Places.from_stored(stored.get("places", {})),
+        stored.get("fingerprint", ""),
+        tuple(Path(layer) for layer in stored.get("layers", ())),
+    )
+
+
+def find_by_namespace(network_namespace: str) -> Lab | None:
+    """Return the lab that the `network_namespace` of a target profile leads to; None for any other target."""
+    name = namespaces.lab_of_namespace(network_namespace)
+    try:
+        return find(name) if name is not None and namespaces.exists(network_namespace) else None
+    except LabError:
+        return None
+
+
+def instances_of(name: str) -> list[str]:
+    """Return the names of the instances of a lab that exist, in any state."""
+    directories = run_directory(name).parent.glob(f"{name}.*/")
+    found = {*namespaces.lab_names(), *(directory.name for directory in directories if directory.is_dir())}
+    return sorted(each for each in found if each.startswith(f"{name}."))
 
 
 def execute(node: str, argv: Sequence[str], name: str = "lab") -> int:
@@ -195,7 +245,7 @@ def command(node: str, argv: Sequence[str], name: str = "lab") -> list[str]:
 
 
 def _lock(name: str, progress: Progress) -> AbstractContextManager[None]:
-    path = run_directory(name).with_suffix(".lock")
+    path = run_directory(name).with_name(f"{name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     return locked(path, f"uses the lab {name!r}", progress, timeout=_LOCK_TIMEOUT)
 
@@ -205,14 +255,19 @@ def _running_lab(config: LabConfig, progress: Progress) -> Lab | None:
     now = status(config.name)
     if now.state == "down":
         return None
-    if now.lab is not None and now.state == "up":
+    if now.lab is not None and now.state in {"up", "unusable"}:
         if replace(now.lab.config, timeout=config.timeout) != config:
             raise LabError(
                 f"A lab {config.name!r} is up with other settings ({_differences(now.lab.config, config)}). "
                 f"Stop it with `swn-torture lab down --name {config.name}`, or choose another --name."
             )
-        if not all(node.ctdb == "ok" for node in now.nodes):
-            progress("the lab is up but not healthy; waiting")
+        if config.samba and fingerprint(find_build(config.samba)) != now.lab.fingerprint:
+            raise LabError(
+                f"The lab {config.name!r} runs {config.samba} as it was before its last change. Stop it with "
+                f"`swn-torture lab down --name {config.name}`, and start it again."
+            )
+        if now.problem:
+            progress(f"the lab is up but not healthy: {now.problem}; waiting")
         try:
             health.wait_for_ctdb(config, time.monotonic() + _RUNNING_LAB_TIMEOUT)
         except LabError as error:
@@ -232,24 +287,47 @@ def _differences(running: LabConfig, requested: LabConfig) -> str:
     )
 
 
-def _build(config: LabConfig, base: Path, progress: Progress) -> Lab:
-    deadline = time.monotonic() + config.timeout
+def _prepared(config: LabConfig, base: Path, progress: Progress) -> Build:
+    """Make the directories of a lab, and prepare its Samba."""
     directory = run_directory(config.name)
     directory.mkdir()
+    if config.network and (lab := find(config.network)) is not None:
+        # An instance runs the same files as its lab, also when the user has built again.
+        return Build(lab.layers, lab.places, Identity(lab.samba, lab.builds), lab.fingerprint)
+    files = build_directory(config.name)
+    # `_remove` finds the directory by this link, whatever the environment says then.
+    (directory / "build").symlink_to(files)
+    if files.exists():
+        shutil.rmtree(files)
+    if config.samba:
+        files.mkdir(parents=True)
+    build = prepare(config, base, files, progress)
+    for note in build.notes:
+        progress(note)
+    return build
+
+
+def _start(config: LabConfig, build: Build, progress: Progress) -> Lab:
+    deadline = time.monotonic() + config.timeout
+    directory = run_directory(config.name)
     (directory / "mnt").mkdir()
-    for share in SHARES:
+    (directory / "shared").mkdir()
+    for share in shares_of(config):
         path = directory / "shared" / share
-        path.mkdir(parents=True)
+        path.mkdir()
         path.chmod(0o777)
-    for name, text in (("exec", exec_script()), ("machine", machine_script(config))):
+    for name, text in (("exec", exec_script(build.places)), ("machine", machine_script(config))):
         (directory / name).write_text(text, encoding="ascii")
         (directory / name).chmod(0o755)
 
     progress(f"making {config.nodes} node{'s' if config.nodes > 1 else ''}")
-    nodes.add_switch(config.name)
-    nodes.connect(config, "client", *CLIENT_ADDRESSES)
+    if not config.network:
+        nodes.add_switch(config.name)
+        nodes.connect(config, "client", *client_addresses(ipv6=config.ipv6))
     for node in config.node_configs:
-        nodes.boot(config, node, base)
+        nodes.boot(config, node, build)
+    if config.smb_conf:
+        _check_settings(config, build)
 
     progress("starting CTDB")
     _on_all(config, START_CTDB)
@@ -260,19 +338,39 @@ def _build(config: LabConfig, base: Path, progress: Progress) -> Lab:
     for user in config.users:
         secret = f"{user.password}\n{user.password}\n"
         nodes.run_on(config.name, first, ["smbpasswd", "-s", "-a", user.name], stdin=secret)
-    for argv in START_SERVICES:
+    for argv in start_services(config, build.places):
         _on_all(config, argv)
     progress("waiting for SMB and witness on every node")
     health.wait_for_service(config, deadline)
 
     version = nodes.run_on(config.name, first, ["smbd", "--version"]).stdout.strip().removeprefix("Version ")
-    stored = {"config": asdict(config), "samba": version, "base": str(base)}
+    stored = {
+        "config": asdict(config),
+        "samba": version,
+        "layers": [str(layer) for layer in build.layers],
+        "builds": dict(build.identity.builds),
+        "places": asdict(build.places),
+        "fingerprint": build.fingerprint,
+    }
     unfinished = directory / "lab.json.partial"
     unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
     unfinished.rename(directory / "lab.json")
     progress(f"the lab is up: Samba {version}")
-    return Lab(config, version, directory)
+    identity = build.identity
+    return Lab(config, version, directory, identity.builds, build.places, build.fingerprint, build.layers)
+
+
+def _check_settings(config: LabConfig, build: Build) -> None:
+    """Raise `LabError` if Samba does not know a setting of the user; it would only ignore it."""
+    first = config.node_configs[0].name
+    done = nodes.run_on(
+        config.name, first, ["testparm", "--suppress-prompt", build.places.smb_conf], check=False
+    )
+    problems = [line.strip() for line in done.stderr.splitlines() if _SETTING_PROBLEM.search(line)]
+    if done.returncode not in {0, 127} or problems:
+        text = " ".join(problems) or done.stderr.strip()
+        raise LabError(f"Samba does not accept the settings of --smb-conf: {text}")
 
 
 def _on_all(config: LabConfig, argv: Sequence[str]) -> None:
@@ -301,7 +399,7 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
             }
             hosted = health.hosted_addresses(config.name, node.name)
             break
-        except LabError as error:
+        except (ControllerError, LabError) as error:
             reason = str(error)
     return tuple(
         NodeHealth(
@@ -316,15 +414,22 @@ def _node_health(lab: Lab) -> tuple[NodeHealth, ...]:
 
 
 def _remove(name: str) -> None:
-    """Remove everything of a lab, in any state: its parts are found by their names."""
+    """Remove everything of a lab and of its instances, in any state: the parts are found by their names."""
     spared = namespaces.ancestors()
-    names = namespaces.namespaces_of(name)
+    labs = [*instances_of(name), name]
+    names = [each for lab in labs for each in namespaces.namespaces_of(lab)]
     inside = [pid for each in names for pid in namespaces.processes_in(each) if pid not in spared]
     if remaining := namespaces.kill_all(inside):
         raise LabError(f"Processes of the lab {name!r} do not end: {', '.join(map(str, remaining))}.")
     for each in names:
         namespaces.delete(each)
-    directory = run_directory(name)
+    for each in labs:
+        _remove_directory(run_directory(each))
+
+
+def _remove_directory(directory: Path) -> None:
+    if (link := directory / "build").is_symlink() and link.readlink().is_dir():
+        shutil.rmtree(link.readlink())
     if directory.exists():
         # Normally the only mounts below it are those in the mount namespaces of the nodes, which have ended.
         mounted = [

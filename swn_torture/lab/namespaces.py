@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DIRECTORY: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
-_OURS = re.compile(r"swn-([a-z][a-z0-9]{0,11})-(switch|client|node\d+)")
+_OURS = re.compile(r"swn-([a-z][a-z0-9]{0,11}(?:\.[a-z]{1,12})?)-(switch|client|node\d+)")
 
 
 def namespaces_of(lab: str) -> list[str]:
@@ -179,6 +179,12 @@ def enter_client_namespace(lab: str = "lab") -> None:
             f"The lab {lab!r} is not up on this machine. Start it with: swn-torture lab up --name {lab}"
         )
     enter_network(name)
+
+
+def lab_of_namespace(name: str) -> str | None:
+    """The name of the lab that a network namespace belongs to; None for any other namespace."""
+    match = _OURS.fullmatch(name)
+    return match[1] if match else None
 
 
 def in_client_namespace(lab: str = "lab") -> bool:

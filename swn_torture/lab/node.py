@@ -14,16 +14,19 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.lab import namespaces
-from swn_torture.lab.config import PREFIX_LENGTH, namespace, run_directory
+from swn_torture.lab.addresses import with_prefix
+from swn_torture.lab.config import namespace, run_directory
 from swn_torture.lab.errors import LabError
-from swn_torture.lab.settings import SHARED, node_files
+from swn_torture.lab.samba.merged import lower_directories
+from swn_torture.lab.settings import PROBE_ROOT, SHARED, node_files, probe_files
 from swn_torture.lab.tools import environment, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from swn_torture.lab.config import LabConfig, NodeConfig
+    from swn_torture.lab.samba import Build
 
 _BOOT_TIMEOUT: Final = 20.0
 
@@ -31,18 +34,21 @@ _BOOT_TIMEOUT: Final = 20.0
 # so that the kernel removes daemons that end as its children: for Samba a zombie is a running process.
 _INIT: Final = f"""
 set -eu
-state=$1 node=$2 base=$3
+state=$1 node=$2 layers=$3 base=$4 directories=$5
 mount -t tmpfs -o mode=0755 node "$state/mnt"
 cd "$state/mnt"
 mkdir upper work root
-mount -t overlay -o "lowerdir=$state/$node/files:$base,upperdir=upper,workdir=work" root root
+mount -t overlay -o "lowerdir=$state/$node/files:$layers,upperdir=upper,workdir=work" root root
 cd root
 mkdir -p .{SHARED} mnt
 mount --bind "$state/shared" .{SHARED}
 mount --bind "$state/$node/log" var/log
 mount -t proc proc proc
 mount -t tmpfs -o mode=0755 run run
-mkdir -p run/ctdb run/samba/ctdb run/lock var/log/samba
+for directory in $directories; do
+  mkdir -p ".$directory"
+  chown root:root ".$directory"
+done
 mount -t tmpfs -o mode=0755 dev dev
 for device in null zero full random urandom tty; do
   : > dev/$device
@@ -50,6 +56,17 @@ for device in null zero full random urandom tty; do
 done
 ln -s /proc/self/fd dev/fd
 mkdir dev/shm
+# No other node has the addresses of this one, so IPv6 need not look for duplicates for a second.
+[ ! -d proc/sys/net/ipv6 ] || echo 0 > proc/sys/net/ipv6/conf/eth0/accept_dad
+# A Samba of the user: the loader learns of its libraries; the probe runs in Debian with Debian's own Samba.
+if [ -n "$base" ]; then
+  chroot . /sbin/ldconfig
+  mkdir ../upper2 ../work2 .{PROBE_ROOT}
+  lower="$state/$node/probe:$base"
+  mount -t overlay -o "lowerdir=$lower,upperdir=../upper2,workdir=../work2" probe .{PROBE_ROOT}
+  mount --bind proc .{PROBE_ROOT}/proc
+  mount --bind dev .{PROBE_ROOT}/dev
+fi
 # CTDB leaves the retries of a connection to the kernel. After a partition it could wait minutes for the next.
 echo 1 > proc/sys/net/ipv4/tcp_syn_retries
 hostname "$node"
@@ -58,6 +75,13 @@ cd /
 /bin/umount -l /mnt
 echo ready
 exec /usr/bin/env --ignore-signal=CHLD /usr/bin/sleep infinity </dev/null >/dev/null 2>&1
+"""
+
+
+_PROBE_IN_DEBIAN: Final = f"""\
+#!/bin/sh
+# The build under test may have no Python bindings, and a fault in its client would hide one in its server.
+exec chroot {PROBE_ROOT} /usr/local/bin/swn-probe "$@"
 """
 
 
@@ -93,14 +117,16 @@ def run_on(
 
 def connect(config: LabConfig, role: str, *addresses: str) -> None:
     """Make the network namespace of a node or of the client, and connect it to the switch."""
-    name, switch = namespace(config.name, role), namespace(config.name, "switch")
+    name, switch = namespace(config.name, role), namespace(config.network_lab, "switch")
+    port = config.port(role)
     namespaces.add(name)
     # Made directly in the two namespaces, so that the host never has these devices.
-    run(["ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", role, "netns", switch])
+    run(["ip", "link", "add", "eth0", "netns", name, "type", "veth", "peer", "name", port, "netns", switch])
     for address in addresses:
-        run(["ip", "-n", name, "address", "add", f"{address}/{PREFIX_LENGTH}", "dev", "eth0"])
+        argv = ["ip", "-n", name, "address", "add", with_prefix(address), "dev", "eth0"]
+        run([*argv, "nodad"] if ":" in address else argv)
     run(["ip", "-n", name, "link", "set", "eth0", "up"])
-    run(["ip", "-n", switch, "link", "set", role, "master", "bridge", "up"])
+    run(["ip", "-n", switch, "link", "set", port, "master", "bridge", "up"])
 
 
 def add_switch(lab: str) -> None:
@@ -111,8 +137,13 @@ def add_switch(lab: str) -> None:
     run(["ip", "-n", switch, "link", "set", "bridge", "up"])
 
 
-def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
+def boot(config: LabConfig, node: NodeConfig, build: Build) -> None:
     """Make the namespaces and the file system of a node, and start its process 1. No daemon runs yet.
+
+    Args:
+        config: the configuration of the lab.
+        node: the node.
+        build: the Samba that it runs.
 
     Raises:
         LabError: a step fails.
@@ -120,12 +151,13 @@ def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
     state = run_directory(config.name)
     directory = state / node.name
     (directory / "log").mkdir(parents=True)
-    for path, (text, mode) in node_files(config, node, base).items():
-        target = directory / "files" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        target.chmod(mode)
-    connect(config, node.name, node.address)
+    base = build.layers[-1]
+    own = len(build.layers) > 1
+    _write_files(directory / "files", node_files(config, node, base, build.places))
+    if own:
+        _write_files(directory / "files", {"usr/local/bin/swn-probe": (_PROBE_IN_DEBIAN, 0o755)})
+        _write_files(directory / "probe", probe_files(config, node, base))
+    connect(config, node.name, *node.fixed_addresses)
     name = namespace(config.name, node.name)
     argv = ["nsenter", f"--net=/run/netns/{name}", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
     argv += [
@@ -137,13 +169,23 @@ def boot(config: LabConfig, node: NodeConfig, base: Path) -> None:
         f"swn-{config.name}-{node.name}",
         str(state),
         node.name,
-        str(base),
+        lower_directories(build.layers),
+        lower_directories([base]) if own else "",
+        " ".join(build.places.directories),
     ]
     _start_init(argv, node.name)
     pid = namespaces.init_process(name)
     if pid is None:
         raise LabError(f"Process 1 of {node.name} ended right after its start.")
     (directory / "pid").write_text(f"{pid}\n", encoding="ascii")
+
+
+def _write_files(directory: Path, files: Mapping[str, tuple[str, int]]) -> None:
+    for path, (text, mode) in files.items():
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        target.chmod(mode)
 
 
 def _start_init(argv: Sequence[str], node: str) -> None:
@@ -168,5 +210,5 @@ def _start_init(argv: Sequence[str], node: str) -> None:
                 reason = output.decode(errors="replace").strip() or f"not ready within {_BOOT_TIMEOUT:g} s"
                 raise LabError(f"Cannot make {node}: {reason}")
             output += chunk
-    # The process outlives this one. With a return code, subprocess does not warn that nobody waits for it.
+    # The process runs on when this one ends. With a return code, subprocess does not warn about it.
     process.returncode = 0

@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from swn_torture.lab.config import SPARE_ADDRESSES, namespace, run_directory
+from swn_torture.lab.addresses import SPARE_ADDRESSES
+from swn_torture.lab.config import namespace, run_directory
+from swn_torture.lab.samba.places import DEBIAN
+from swn_torture.lab.settings import shares_of, start_services
+from swn_torture.lab.variants import MISSING_VARIANTS, VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
     from swn_torture.lab.config import LabConfig
     from swn_torture.lab.lifecycle import Lab
+    from swn_torture.lab.samba.places import Places
 
 # Fixed in swn_service_init_globals() of Samba 4.22 and 4.25.
 _UNUSED_TIMEOUT: Final = 30.0
@@ -24,16 +29,28 @@ _UNUSED_TIMEOUT: Final = 30.0
 
 def profile(lab: Lab) -> dict[str, Any]:
     """Return the profile of a lab that is up, as the tables of a TOML file."""
+    return {**profile_of(lab.config, title=title(lab), places=lab.places), "product": product(lab)}
+
+
+def title(lab: Lab) -> str:
+    """Return the title of a lab, for the head of a report: the product, its version and the release."""
     nodes = f"{lab.config.nodes} CTDB node{'s' if lab.config.nodes > 1 else ''}"
-    return profile_of(lab.config, title=f"Samba {lab.samba} on Debian {lab.config.release}, {nodes}")
+    own = f" of {lab.config.samba}" if lab.config.samba else ""
+    return f"Samba {lab.samba}{own} on Debian {lab.config.release}, {nodes}"
 
 
-def profile_of(config: LabConfig, *, title: str = "") -> dict[str, Any]:
+def product(lab: Lab) -> dict[str, Any]:
+    """Return the product under test, as the table ``product`` of a profile: its version and build ids."""
+    return {"name": "Samba", "version": lab.samba, "builds": dict(lab.builds)}
+
+
+def profile_of(config: LabConfig, *, title: str = "", places: Places = DEBIAN) -> dict[str, Any]:
     """Return the profile of a lab with this configuration, whether it is up or not.
 
     Args:
         config: the configuration of the lab.
         title: one line for the head of a report; without it, the profile has none.
+        places: where the Samba of the lab has its programs.
     """
     directory = run_directory(config.name)
     accounts = [
@@ -44,7 +61,7 @@ def profile_of(config: LabConfig, *, title: str = "") -> dict[str, Any]:
         "name": "samba-lab" if config.name == "lab" else f"samba-{config.name}",
         **({"title": title} if title else {}),
         "net_name": config.net_name,
-        "network_namespace": namespace(config.name, "client"),
+        "network_namespace": namespace(config.network_lab, "client"),
         "account": accounts[0],
     }
     if len(accounts) > 1:
@@ -55,21 +72,26 @@ def profile_of(config: LabConfig, *, title: str = "") -> dict[str, Any]:
         "nodes": {node.name: node.address for node in config.node_configs},
         "prefix": [f"{directory}/exec", "{node}"],
         "start_ctdb": "ctdbd",
-        "start_services": ["smbd -D", "/usr/libexec/samba/samba-dcerpcd -D --libexec-rpcds"],
+        "start_services": [" ".join(words) for words in start_services(config, places)],
         "ready": "swn-probe 0 {address}",
         "power_off": f"{directory}/machine {{node}} power-off",
         "power_on": f"{directory}/machine {{node}} power-on",
         "partition": f"{directory}/machine {{node}} partition",
         "heal": f"{directory}/machine {{node}} heal",
+        "link_down": f"{directory}/machine {{node}} link-down",
+        "link_up": f"{directory}/machine {{node}} link-up",
     }
     tables["expect"] = {
         "version": 2,
         "unused_timeout": _UNUSED_TIMEOUT,
         "scan_interval": 5.0,
         "event_deadline": 30.0,
-        "spare_addresses": list(SPARE_ADDRESSES),
-        "shares": [{"name": "data", "scale_out": True}, {"name": "moving", "scale_out": True}],
+        "spare_addresses": [] if config.network else list(SPARE_ADDRESSES),
+        "shares": [{"name": name, "scale_out": scale_out} for name, scale_out in shares_of(config).items()],
     }
+    if not config.network:
+        tables["variants"] = {name: dict(table) for name, table in VARIANTS.items()}
+        tables["missing_variants"] = dict(MISSING_VARIANTS)
     return tables
 
 

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.lab.config import PREFIX_LENGTH, namespace
+from swn_torture.lab.addresses import with_prefix
+from swn_torture.lab.config import namespace
+from swn_torture.lab.samba.places import DEBIAN
 
 if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig
+    from swn_torture.lab.samba.places import Places
 
 # nsenter starts the command without a shell, so that every argument arrives unchanged.
 _EXEC = """\
 #!/bin/sh
 # Runs a command as root on a node of this lab: exec NODE COMMAND [ARGUMENT...]
-pid=$(cat "${0%/*}/$1/pid") || exit 125
+pid=$(cat "${{0%/*}}/$1/pid") || exit 125
 shift
 exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \\
   /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \\
-  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+  PATH='{path}' "$@"
 """
 
 # power-off: the link goes down first, so that the end of the processes sends nothing. power-on: the link goes
 # up when the kernel has dropped the data that their sockets still had to send. partition: the nodes have a
-# wrong hardware address for each other, while clients still reach all of them.
+# wrong hardware address for each other, while clients still reach all of them. link-down: all goes on but
+# the network.
 _MACHINE = """\
 #!/bin/sh
-# Makes a node of this lab fail, or undoes it: machine NODE power-off|power-on|partition|heal
+# Makes a node of this lab fail, or undoes it: machine NODE ACTION
 set -eu
 lab=${{0%/*}} node=$1
 nodes='{nodes}'
 address() {{ for each in $nodes; do [ "${{each%=*}}" != "$1" ] || echo "${{each#*=}}"; done; }}
+fixed() {{ case $node in {fixed}; esac; }}
 own=$(address "$node")
 [ -n "$own" ] || {{ echo "unknown node $node; known: $nodes" >&2; exit 2; }}
 on() {{ to=$1; shift; "$lab/exec" "$to" "$@"; }}
@@ -37,17 +42,17 @@ orphans() {{ on "$node" ss -Htan state fin-wait-1 state last-ack state closing; 
 
 case $2 in
 power-off)
-  ip -n {switch} link set "$node" down
+  ip -n {switch} link set "{port}$node" down
   on "$node" sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries; kill -KILL -1'
   on "$node" ip address flush dev eth0 scope global
-  on "$node" ip address add "$own/{prefix_length}" dev eth0
+  for each in $(fixed); do on "$node" ip address add "$each" dev eth0; done
   ;;
 power-on)
-  [ -z "$(ip -n {switch} -brief link show dev "$node" up)" ] || exit 0
+  [ -z "$(ip -n {switch} -brief link show dev "{port}$node" up)" ] || exit 0
   left=100
   while [ -n "$(orphans)" ] && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
   on "$node" sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_orphan_retries'
-  ip -n {switch} link set "$node" up
+  ip -n {switch} link set "{port}$node" up
   ;;
 partition)
   for each in $nodes; do
@@ -63,21 +68,28 @@ heal)
     on "${{each%=*}}" ip neighbour flush to "$own" dev eth0 nud permanent
   done
   ;;
+link-down|link-up)
+  ip -n {switch} link set "{port}$node" "${{2#link-}}"
+  ;;
 *)
-  echo "unknown action $2; known: power-off power-on partition heal" >&2; exit 2 ;;
+  echo "unknown action $2; known: power-off power-on partition heal link-down link-up" >&2; exit 2 ;;
 esac
 """
 
 
-def exec_script() -> str:
+def exec_script(places: Places = DEBIAN) -> str:
     """Return the script `exec NODE COMMAND...`: run a command on a node without starting Python."""
-    return _EXEC
+    return _EXEC.format(path=places.path)
 
 
 def machine_script(config: LabConfig) -> str:
-    """Return the script `machine NODE power-off|power-on|partition|heal`: make a node fail, or undo it."""
+    """Return the script `machine NODE ACTION`: make a node fail, or undo it."""
     return _MACHINE.format(
         nodes=" ".join(f"{node.name}={node.address}" for node in config.node_configs),
-        switch=namespace(config.name, "switch"),
-        prefix_length=PREFIX_LENGTH,
+        switch=namespace(config.network_lab, "switch"),
+        port=config.port(""),
+        fixed="; ".join(
+            f"{node.name}) echo {' '.join(map(with_prefix, node.fixed_addresses))}"
+            for node in config.node_configs
+        ).replace("; ", " ;; "),
     )

@@ -6,35 +6,66 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from swn_torture.lab.config import PREFIX_LENGTH
+from swn_torture.lab.addresses import with_prefix
+from swn_torture.lab.samba.places import DEBIAN
 
 if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig, NodeConfig
+    from swn_torture.lab.samba.places import Places
 
 SHARED: Final = "/clusterfs"
 """The path, on every node, of the file system that all nodes share."""
 
-SHARES: Final = ("data", "moving")
-"""The shares. `data` is scale-out, as usual with CTDB. `moving` is asymmetric: clients follow its owner."""
+SHARES: Final = {"data": True, "moving": True, "plain": False}
+"""The shares, and whether each is scale-out, as usual with CTDB. `moving` is asymmetric: clients follow its
+owner. `plain` is an ordinary share that one server serves."""
+
+PROBE_ROOT: Final = "/opt/swn-probe"
+"""The path, on every node with a Samba of the user, of a Debian with Debian's Samba, for the probe."""
 
 _FIRST_UID: Final = 2001
 
 
-def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, tuple[str, int]]:
-    """Return the files of a node that differ from the base tree: path below the root -> content and mode."""
+def shares_of(config: LabConfig) -> dict[str, bool]:
+    """Return the shares of a lab, and whether each is scale-out."""
+    return SHARES if config.shares == "usual" else dict.fromkeys(SHARES, False)
+
+
+def start_services(config: LabConfig, places: Places = DEBIAN) -> tuple[tuple[str, ...], ...]:
+    """Return the command lines that start the daemons of Samba on a node."""
+    programs = ["--libexec-rpcds"]
+    if not config.share_service:
+        programs = [f"{places.libexec}/rpcd_epmapper", f"{places.libexec}/rpcd_witness"]
+    return (("smbd", "-D"), (f"{places.libexec}/samba-dcerpcd", "-D", *programs))
+
+
+def node_files(
+    config: LabConfig, node: NodeConfig, base: Path, places: Places = DEBIAN
+) -> dict[str, tuple[str, int]]:
+    """Return the files of a node that differ from the base tree: path below the root -> content and mode.
+
+    Args:
+        config: the configuration of the lab.
+        node: the node.
+        base: the base tree.
+        places: where the Samba of the lab has its configuration.
+    """
+    ctdb = places.ctdb_etc.lstrip("/")
     probe = "#!/usr/bin/python3\n" + Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
     user = config.users[0]
     secret = {"username": user.name, "password": user.password, "domain": config.domain}
     open_files = {
         "etc/hostname": f"{node.name}\n",
         "etc/hosts": _hosts(config, node),
-        "etc/ctdb/ctdb.conf": _CTDB_CONF,
-        "etc/ctdb/ctdb.tunables": _tunables(config),
-        "etc/ctdb/nodes": "".join(f"{other.address}\n" for other in config.node_configs),
-        "etc/ctdb/public_addresses": "".join(
-            f"{other.public_address}/{PREFIX_LENGTH} eth0\n" for other in config.node_configs
+        f"{ctdb}/ctdb.conf": _CTDB_CONF,
+        f"{ctdb}/ctdb.tunables": _tunables(config),
+        f"{ctdb}/nodes": "".join(f"{other.address}\n" for other in config.node_configs),
+        f"{ctdb}/public_addresses": "".join(
+            f"{with_prefix(address)} eth0\n"
+            for other in config.node_configs
+            for address in other.public_addresses
         ),
-        "etc/samba/smb.conf": smb_conf(config),
+        places.smb_conf.lstrip("/"): smb_conf(config),
         **_accounts(config, base),
     }
     return {
@@ -42,6 +73,17 @@ def node_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, tup
         "etc/shadow": (_shadow(config, base), 0o640),
         "etc/swn-probe.json": (json.dumps({**secret, "net_name": config.net_name}), 0o600),
         "usr/local/bin/swn-probe": (probe, 0o755),
+    }
+
+
+def probe_files(config: LabConfig, node: NodeConfig, base: Path) -> dict[str, tuple[str, int]]:
+    """Return the files of the Debian in which the probe of a node runs that has a Samba of the user."""
+    files = node_files(config, node, base)
+    # Not the smb.conf of the cluster: there is no CTDB for this Samba.
+    client = f"[global]\n  netbios name = PROBE\n  workgroup = {config.domain}\n"
+    return {
+        "etc/samba/smb.conf": (client, 0o644),
+        **{path: files[path] for path in ("etc/hosts", "etc/swn-probe.json", "usr/local/bin/swn-probe")},
     }
 
 
@@ -67,15 +109,19 @@ def smb_conf(config: LabConfig) -> str:
   disable spoolss = yes
   map to guest = never
 
-[data]
-  path = {SHARED}/data
-  read only = no
+{_share_sections(config)}{config.smb_conf}"""
 
-[moving]
-  path = {SHARED}/moving
-  read only = no
-  smb3 share cap:ASYMMETRIC = yes
-"""
+
+def _share_sections(config: LabConfig) -> str:
+    sections = []
+    for name, scale_out in shares_of(config).items():
+        lines = [f"[{name}]", f"path = {SHARED}/{name}", "read only = no"]
+        if name == "moving":
+            lines.append("smb3 share cap:ASYMMETRIC = yes")
+        if not scale_out:
+            lines += ["smb3 share cap:SCALE OUT = no", "smb3 share cap:CLUSTER = no"]
+        sections.append("\n  ".join(lines) + "\n")
+    return "\n".join(sections)
 
 
 _CTDB_CONF: Final = f"""\

@@ -89,8 +89,8 @@ def test_running_lab_rejects_another_configuration(running_lab: lab.Lab) -> None
 def test_status_of_a_healthy_lab(running_lab: lab.Lab) -> None:
     now = lab.status(running_lab.name)
     assert now.state == "up"
-    assert [(n.name, n.ctdb, n.addresses) for n in now.nodes] == [
-        (node.name, "ok", (node.public_address,)) for node in running_lab.config.node_configs
+    assert [(n.name, n.ctdb, tuple(sorted(n.addresses))) for n in now.nodes] == [
+        (node.name, "ok", tuple(sorted(node.public_addresses))) for node in running_lab.config.node_configs
     ]
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from swn_torture import lab
-from swn_torture.control.ctdb import CtdbController
+from swn_torture.control.ctdb.controller import CtdbController
 from swn_torture.lab import base, tools
 from swn_torture.lab.config import PACKAGES, NodeConfig, namespace
 from swn_torture.lab.profile import profile_of, to_toml
 from swn_torture.lab.scripts import exec_script, machine_script
-from swn_torture.lab.settings import node_files
+from swn_torture.lab.settings import node_files, smb_conf, start_services
 from swn_torture.target import load_profile, parse_profile
 
 
@@ -27,16 +27,13 @@ from swn_torture.target import load_profile, parse_profile
         ({"release": "bookworm"}, r"'bookworm'; known: trixie \(Samba 4\.22\), forky"),
         ({"name": "my-lab"}, "'my-lab' is not a possible name"),
         ({"name": "../etc"}, "is not a possible name"),
+        ({"name": "lab."}, "is not a possible name"),
+        ({"shares": "many"}, "'many'; known: usual, plain"),
     ],
 )
 def test_impossible_configuration_is_an_error(settings: dict[str, object], problem: str) -> None:
     with pytest.raises(lab.LabError, match=problem):
         lab.LabConfig(**settings)  # type: ignore[arg-type]
-
-
-def test_addresses_of_the_largest_lab_differ() -> None:
-    nodes = lab.LabConfig(nodes=lab.MAX_NODES).node_configs
-    assert len({n.address for n in nodes} | {n.public_address for n in nodes}) == 2 * lab.MAX_NODES
 
 
 def test_repr_of_the_configuration_has_no_password() -> None:
@@ -54,11 +51,16 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_files_of_a_node(tree: Path) -> None:
-    config = lab.LabConfig(nodes=2, include_node_addresses=True)
+    config = lab.LabConfig(nodes=2, include_node_addresses=True, ipv6=True)
     files = node_files(config, config.node_configs[1], tree)
     assert files["etc/hostname"] == ("node2\n", 0o644)
     assert files["etc/ctdb/nodes"][0] == "198.51.100.10\n198.51.100.11\n"
-    assert files["etc/ctdb/public_addresses"][0] == "198.51.100.200/24 eth0\n198.51.100.199/24 eth0\n"
+    assert files["etc/ctdb/public_addresses"][0].splitlines() == [
+        *("198.51.100.200/24 eth0", "198.51.100.180/24 eth0"),
+        *("fd53:574e::200/48 eth0", "fd53:574e::180/48 eth0"),
+        *("198.51.100.199/24 eth0", "198.51.100.179/24 eth0"),
+        *("fd53:574e::1ff/48 eth0", "fd53:574e::17f/48 eth0"),
+    ]
     assert "rpcd witness:include node ips = yes" in files["etc/samba/smb.conf"][0]
     assert files["etc/passwd"][0].splitlines()[1:] == [
         "witness:x:2001:2001::/nonexistent:/usr/sbin/nologin",
@@ -67,6 +69,20 @@ def test_files_of_a_node(tree: Path) -> None:
     # Only one file has a password, and only root can read it.
     assert [path for path, (text, _) in files.items() if "Passw0rd" in text] == ["etc/swn-probe.json"]
     assert files["etc/swn-probe.json"][1] == 0o600
+
+
+@pytest.mark.parametrize(("shares", "scale_out"), [("usual", 1), ("plain", 3)])
+def test_shares_that_are_not_scale_out(shares: str, scale_out: int) -> None:
+    text = smb_conf(lab.LabConfig(shares=shares))
+    assert [name in text for name in ("[data]", "[moving]", "[plain]")] == [True] * 3
+    assert text.count("SCALE OUT = no") == text.count("CLUSTER = no") == scale_out
+    assert text.count("ASYMMETRIC = yes") == 1
+
+
+def test_services_of_a_lab_without_the_share_service() -> None:
+    with_it, without = (start_services(lab.LabConfig(share_service=each))[1] for each in (True, False))
+    assert with_it[2:] == ("--libexec-rpcds",)
+    assert [program.rpartition("/")[2] for program in without[2:]] == ["rpcd_epmapper", "rpcd_witness"]
 
 
 def test_scripts_are_valid_shell(tmp_path: Path) -> None:
@@ -163,15 +179,15 @@ class Interrupted(BaseException):
 
 
 def test_interrupted_build_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(release: str, partial: Path, progress: base.Progress) -> None:
+    def interrupt(release: str, partial: Path, *_: object) -> None:
         (partial / "etc").mkdir(parents=True)
         raise Interrupted
 
-    def build(release: str, partial: Path, progress: base.Progress) -> None:
+    def build(release: str, partial: Path, *_: object) -> None:
         (partial / "etc").mkdir(parents=True)
 
     monkeypatch.setattr(base, "_contained", lambda *_: None)
-    monkeypatch.setattr(base, "_verify", lambda _: None)
+    monkeypatch.setattr(base, "_verify", lambda *_: None)
     monkeypatch.setattr(base, "_debootstrap", interrupt)
     with pytest.raises(Interrupted):
         base.ensure_base("trixie", lambda _: None, tmp_path)

@@ -1,0 +1,53 @@
+"""The instances of a lab, and which one each variant of the profile of a lab uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The settings of an instance, by which it differs from its lab.
+
+    Attributes:
+        block: which addresses it has (`swn_torture.lab.addresses`).
+        settings: fields of `LabConfig`.
+    """
+
+    block: int
+    settings: Mapping[str, Any]
+
+
+INSTANCES: Final[Mapping[str, Instance]] = {
+    # Another NetName, and no share that is scale-out. As in every lab, all interfaces have the same
+    # InterfaceGroupName and one address, and the nodes have IPv6 addresses, too.
+    "second": Instance(1, {"nodes": 2, "net_name": "SWNRENAMED", "shares": "plain"}),
+    # NetrShareEnum fails: samba-dcerpcd runs without the program that serves it.
+    "noservice": Instance(2, {"nodes": 1, "share_service": False}),
+}
+"""The instances by name; a name is up to 12 lower-case letters."""
+
+VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "single-family": {"lab": "second"},
+    "one-group": {"lab": "second"},
+    "renamed": {"lab": "second"},
+    "no-sofs": {"lab": "second"},
+    "ipv6-management": {"lab": "second", "ipv6": True},
+    "no-share-service": {"lab": "noservice"},
+}
+"""The tables ``[variants.NAME]`` of the profile of a lab: ``lab`` is the instance; with ``ipv6``, clients
+call its nodes at their IPv6 addresses."""
+
+MISSING_VARIANTS: Final[Mapping[str, str]] = {
+    "version-1": "Samba implements version 2 only",
+    "refuses-second-account": (
+        "the witness service of Samba has no permissions: it checks the authentication level only"
+    ),
+    "no-shares": "every Samba server has the share IPC$, and NetrShareEnum lists it",
+    "full": "Samba has no limit of registrations",
+}
+"""Variants that Samba cannot have: their name -> why."""
