@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARK = "swn"
+
+#: The mark for needs of one parameter of a case.
+NEEDS = "swn_needs"
 
 #: Cases in modules of these packages are the suite. A case anywhere else is an extension by a user.
 SUITES = ("ndr", "rpc", "cluster")
@@ -58,10 +61,19 @@ def case(
     return mark
 
 
+def also_needs(*needs: str) -> pytest.MarkDecorator:
+    """Needs of one parameter of a case: ``pytest.param("reset", marks=also_needs("tcp-reset"))``."""
+    decorator: pytest.MarkDecorator = getattr(pytest.mark, NEEDS)(*needs)
+    return decorator
+
+
 def mark_of(item: pytest.Item | pytest.Function) -> CaseMark | None:
-    """The mark of a collected test, or None when it is not a case."""
+    """The mark of a collected test, with the needs of its parameters; None when it is not a case."""
     mark = item.get_closest_marker(MARK)
-    return mark.args[0] if mark and mark.args and isinstance(mark.args[0], CaseMark) else None
+    if not (mark and mark.args and isinstance(mark.args[0], CaseMark)):
+        return None
+    more = tuple(str(need) for each in item.iter_markers(NEEDS) for need in each.args)
+    return replace(mark.args[0], needs=(*mark.args[0].needs, *more)) if more else mark.args[0]
 
 
 def slug_of(item: pytest.Item) -> str:
@@ -75,6 +87,21 @@ def slug_of(item: pytest.Item) -> str:
     suite = suite or (package[-1] if package else "own")
     function, bracket, parameters = item.name.partition("[")
     return f"{suite}.{_dashed(module)}.{_dashed(function)}{bracket}{parameters}"
+
+
+def slug_of_path(path: str, name: str) -> str:
+    """The id of a case from the path of its module and its name; empty for a test outside the suite.
+
+    Args:
+        path: absolute path of the module: ``/…/swn_torture/rpc/methods/test_register.py``.
+        name: the function with its parameters: ``test_null[ndr64]``.
+    """
+    *folders, module = path.removesuffix(".py").split("/")
+    if "swn_torture" not in folders:
+        return ""
+    suite, *_ = [*folders[len(folders) - folders[::-1].index("swn_torture") :], ""]
+    function, bracket, parameters = name.partition("[")
+    return f"{suite}.{_dashed(module)}.{_dashed(function)}{bracket}{parameters}" if suite in SUITES else ""
 
 
 def suite_of(item: pytest.Item) -> str:

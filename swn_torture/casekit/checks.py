@@ -6,15 +6,19 @@ wrong with a response and not only the first thing. ``raise spec.stop()`` ends a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit.blame import concerns
+from swn_torture.casekit.outcome import Outcome, returns
+from swn_torture.casekit.shown import in_words, require_text, shown
 from swn_torture.report.model import Check, Choice
 from swn_torture.spec import load_catalogue
+from swn_torture.stubdata.win32 import Win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from swn_torture.casekit.outcome import Outcome
     from swn_torture.spec import Requirement
 
 
@@ -42,6 +46,7 @@ class Spec:
         self.requirements = tuple(requirements)
         self.checks: list[Check] = []
         self.choices: list[Choice] = []
+        self._outcomes: dict[int, Outcome] = {}
         self.survival_checked = False
 
     def __call__(self, *ids: str) -> Rule:
@@ -72,7 +77,7 @@ class Spec:
         """
         if ambiguity not in load_catalogue().ambiguities:
             raise self._unknown("ambiguity", ambiguity)
-        choice = Choice(ambiguity, str(observed), self.case)
+        choice = Choice(ambiguity, require_text(shown(observed)), self.case)
         if choice not in self.choices:
             self.choices.append(choice)
 
@@ -81,18 +86,99 @@ class Spec:
     ) -> CaseStopped:
         """Record that a call which the case relies on failed; returns the exception to raise.
 
+        The finding is about ``requirement``, or about another one if the octets of the answer violate that
+        (``Outcome.blame``). If the mark of the case does not list it, the check is a precondition
+        (``Check.precondition``): when another case is about the requirement, this one is only not tested.
+
         Args:
-            requirement: the requirement that the call violates. It need not be in the mark of the case,
-                because the case is not about it.
+            requirement: the requirement that the call violates. It need not be in the mark of the case.
             expected: what was expected, in words.
             observed: what was observed; shown as text.
             note: which call this was.
         """
-        row = load_catalogue().requirements[requirement]
-        self.checks.append(
-            Check(row.id, passed=False, expected=(expected,), observed=str(observed), note=note)
-        )
+        blame = observed.blame if isinstance(observed, Outcome) else None
+        if blame is not None:
+            requirement, expected = blame.requirement, blame.expected
+        self.add(requirement, passed=False, expected=(expected,), observed=observed, note=note)
         return CaseStopped(self.case)
+
+    def add(
+        self,
+        requirement: str,
+        *,
+        passed: bool | None,
+        expected: Iterable[str],
+        observed: object,
+        note: str,
+        invariant: bool = False,
+    ) -> None:
+        """Append a check; it is a precondition if the mark of the case does not list its requirement.
+
+        Args:
+            requirement: id of the requirement.
+            passed: whether the observation is allowed; None when it is only recorded.
+            expected: everything that is allowed, in words.
+            observed: what was observed; shown as text.
+            note: where in the case this was.
+            invariant: whether it is a rule of the wire that is checked in every case.
+
+        Raises:
+            ValueError: a text contains a value as Python writes it, and no finding is lost by this error.
+        """
+        row = load_catalogue().requirements[requirement]
+        checked = in_words if passed is False else require_text
+        if passed is False and isinstance(observed, Outcome):
+            self._outcomes[len(self.checks)] = observed
+        self.checks.append(
+            Check(
+                row.id,
+                passed,
+                tuple(checked(text) for text in expected),
+                checked(shown(observed)),
+                checked(note),
+                precondition=row.id not in self.requirements,
+                invariant=invariant,
+            )
+        )
+
+    @property
+    def unexplained(self) -> tuple[Outcome, ...]:
+        """The outcomes of calls that made a check fail, except for preconditions."""
+        return tuple(
+            outcome for index, outcome in self._outcomes.items() if not self.checks[index].precondition
+        )
+
+    def explain(
+        self,
+        requirement: str,
+        ordinary: Outcome,
+        note: str,
+        *,
+        about: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Record that an ordinary call of a method fails; it explains the checks that failed in the same way.
+
+        Such a check says nothing about its own requirement: what the case sent did not make the difference.
+
+        Args:
+            requirement: the requirement that the ordinary call violates.
+            ordinary: its outcome.
+            note: which call this was.
+            about: whether it can explain a failed check of a requirement.
+        """
+        explained = [
+            index
+            for index, outcome in self._outcomes.items()
+            if outcome == ordinary
+            and (outcome.opnum == ordinary.opnum or ordinary.ends_any_call)
+            and self.checks[index].requirement != requirement
+            and about(self.checks[index].requirement)
+        ]
+        for index in explained:
+            self.checks[index] = replace(self.checks[index], because=requirement)
+        if explained and requirement not in {check.requirement for check in self.failed}:
+            expected = str(returns(Win32.ERROR_SUCCESS))
+            self.precondition_failed(requirement, expected=expected, observed=ordinary, note=note)
 
     def stop(self) -> CaseStopped:
         """The exception to raise when the case cannot go on.
@@ -135,6 +221,9 @@ class Rule:
         A requirement that is only recorded (``Requirement.judged`` is False) gets a check that neither
         passes nor fails.
 
+        An answer that cannot be read violates the requirement on its octets (``Outcome.blame``). It says
+        nothing about a rule on something else, so that this rule is then not checked.
+
         Args:
             condition: whether what was observed is allowed.
             expected: everything that is allowed, in words or values, one entry each.
@@ -142,13 +231,18 @@ class Rule:
             note: where in the case this was.
         """
         allowed = (expected,) if isinstance(expected, str) else tuple(expected)
+        blame = observed.blame if isinstance(observed, Outcome) and not condition else None
         for requirement in self._requirements:
-            passed = bool(condition) if requirement.judged else None
-            self._spec.checks.append(Check(requirement.id, passed, allowed, str(observed), note))
+            if blame is None or concerns(requirement.id, blame.requirement):
+                passed = bool(condition) if requirement.judged else None
+                self._spec.add(requirement.id, passed=passed, expected=allowed, observed=observed, note=note)
+        if blame is not None and blame.requirement not in {row.id for row in self._requirements}:
+            wanted = (blame.expected,)
+            self._spec.add(blame.requirement, passed=False, expected=wanted, observed=observed, note=note)
         return bool(condition)
 
     def equal(
-        self, observed: object, *allowed: object, show: Callable[[object], str] = repr, note: str = ""
+        self, observed: object, *allowed: object, show: Callable[[object], str] = shown, note: str = ""
     ) -> bool:
         """Check that a value is one of the allowed values; returns whether it is.
 
@@ -177,4 +271,4 @@ class Rule:
     def record(self, observed: object, note: str = "") -> None:
         """Record what the target does, without a judgement."""
         for requirement in self._requirements:
-            self._spec.checks.append(Check(requirement.id, None, (), str(observed), note))
+            self._spec.add(requirement.id, passed=None, expected=(), observed=observed, note=note)

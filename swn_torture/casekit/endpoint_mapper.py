@@ -9,11 +9,13 @@ from swn_torture.dcerpc.epm.messages import (
     NIL,
     EpmOpnum,
     EptStatus,
+    InquiryType,
     LookupRequest,
     LookupResponse,
     MapRequest,
     MapResponse,
 )
+from swn_torture.dcerpc.epm.messages import NULL_HANDLE as NULL_SEARCH
 from swn_torture.dcerpc.epm.towers import FloorProtocol, Tower
 from swn_torture.dcerpc.mgmt import MGMT, MgmtOpnum
 
@@ -21,9 +23,11 @@ __all__ = [
     "EPM",
     "MGMT",
     "NIL",
+    "NULL_SEARCH",
     "EpmOpnum",
     "EptStatus",
     "FloorProtocol",
+    "InquiryType",
     "LookupRequest",
     "LookupResponse",
     "MapRequest",

@@ -1,4 +1,4 @@
-"""What impacket's client sees of a target: its endpoints, the interfaces they serve, and its SMB shares.
+"""What impacket's client sees of a target: its endpoints, and the interfaces that they serve.
 
 impacket is an independent client. If its view differs from that of the suite's own client, one of the two
 clients is wrong; that is settled before the target is judged. Its calls block, so cases run them in a thread.
@@ -7,17 +7,12 @@ clients is wrong; that is settled before the target is judged. Its calls block, 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from swn_torture.witness.constants import WITNESS
 
-if TYPE_CHECKING:
-    from swn_torture.target import Profile
-
-#: Seconds for each step. A run does not depend on SMB, so a target without it must not delay the run.
+#: Seconds for each step.
 _STEP_S = 5
-
-_SMB_PORT = 445
 
 
 class ImpacketFailed(Exception):  # noqa: N818 - named after what it reports
@@ -74,24 +69,6 @@ def served_interfaces(address: str, port: int) -> list[str]:
         dce.disconnect()
     vector = answer["if_id_vector"]
     return [bin_to_string(each["Data"]["Uuid"]).lower() for each in vector["if_id"][: vector["count"]]]
-
-
-def shares(profile: Profile) -> str:
-    """The shares of a target (NetrShareEnum on its first node) as text, or why they are not available."""
-    from impacket.smbconnection import SMBConnection
-
-    address, account = profile.nodes[0].address, profile.account
-    try:
-        smb = SMBConnection(address, address, sess_port=_SMB_PORT, timeout=_STEP_S)
-        try:
-            smb.login(account.username, account.password, account.domain)
-            listed = smb.listShares()
-        finally:
-            smb.close()
-    except Exception as problem:  # noqa: BLE001 - as above; a witness server may have no SMB server
-        return f"not available by SMB: {str(problem) or type(problem).__name__}"
-    names = [f"{each['shi1_netname'][:-1]} (type 0x{each['shi1_type']:08X})" for each in listed]
-    return ", ".join(names) or "none"
 
 
 def _connected(address: str, port: int) -> Any:

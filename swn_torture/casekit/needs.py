@@ -4,6 +4,8 @@ The names, as ``@case(needs=...)`` takes them:
 
 - a capability of the controller: see ``casekit.cluster.Capability``;
 - ``variant:NAME``: the profile has ``[variants.NAME]``;
+- ``registrations:N``: the target can hold N registrations at the same time;
+- ``tcp-reset``, ``silent-client``: the network between the suite and the target can do this;
 - any other name in ``KNOWN``.
 
 A case with a need that is not met is *not tested*, with the text returned by ``unmet`` as its reason.
@@ -13,7 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit.facts import TargetFacts
 from swn_torture.control.base import Capability
+from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.report.model import IMPOSSIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,47 +59,133 @@ _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
         lambda p: bool(p.expect.spare_addresses),
         "the profile lists no spare address for the cluster (expect.spare_addresses)",
     ),
+    "all-failures": (
+        lambda p: p.expect.all_failures,
+        "the profile asks for the usual failures of nodes only (expect.all_failures)",
+    ),
     "any-share": (lambda p: bool(p.expect.shares), "the profile lists no share (expect.shares)"),
 }
 
+#: Needs that a variant meets where the target itself does not.
+_VARIANT_FOR = {"version-1": "version-1", "no-scale-out-share": "no-sofs", "no-interfaces": "no-interfaces"}
 
-#: Every need but ``variant:NAME``, which the profile itself defines.
-KNOWN = frozenset({*_CAPABILITIES, *_OF_PROFILE, "interface-event", "no-interfaces"})
+#: What the server itself must have shown (``TargetFacts``). A fact that is not known meets every need.
+_OF_SERVER: dict[str, Callable[[TargetFacts], str | None]] = {
+    "ntlm": lambda facts: facts.not_offered(AuthType.NTLM),
+    "spnego": lambda facts: facts.not_offered(AuthType.SPNEGO),
+    "pkt-integrity": lambda facts: facts.not_served(AuthLevel.INTEGRITY),
+    "multiplexing": lambda facts: _not_confirmed(facts.multiplexing, "PFC_CONC_MPX"),
+    "ndr64": lambda facts: "the target does not support NDR64 (optional)" if facts.ndr64 is False else None,
+    "header-signing": lambda facts: _not_confirmed(facts.header_signing, "PFC_SUPPORT_HEADER_SIGN"),
+}
+
+#: What the network must be able to do, and why the network of a profile (``Profile.network``) cannot.
+_OF_NETWORK: dict[str, dict[str, str]] = {
+    "tcp-reset": {"socket-wrapper": "socket_wrapper replaces TCP by Unix sockets, which send no reset"},
+    "silent-client": {
+        "socket-wrapper": "socket_wrapper replaces TCP by Unix sockets, on which a client cannot become "
+        "unreachable with its connection open"
+    },
+}
+
+_OF_CONTROLLER = frozenset({"interface-event", "no-interfaces"})
+_VARIANT, _REGISTRATIONS = "variant:", "registrations:"
+_OPEN_NEEDS = "registrations:N, variant:NAME"
+
+#: Every need but ``variant:NAME``, which the profile itself defines, and ``registrations:N``.
+KNOWN = frozenset({*_CAPABILITIES, *_OF_PROFILE, *_OF_SERVER, *_OF_NETWORK, *_OF_CONTROLLER})
+
+_NOTHING_KNOWN = TargetFacts()
 
 
-def unmet(needs: tuple[str, ...], profile: Profile, controller: Controller | None) -> str | None:
+def unmet(
+    needs: tuple[str, ...],
+    profile: Profile,
+    controller: Controller | None,
+    facts: TargetFacts = _NOTHING_KNOWN,
+) -> str | None:
     """The reason why the first unmet need is not met, or None when all are met.
+
+    A need that a target of this kind can never meet comes first; its reason begins with `IMPOSSIBLE`.
+
+    Args:
+        needs: of the case.
+        profile: the profile of the target.
+        controller: its controller; None when it has none.
+        facts: what the target has shown.
 
     Raises:
         ValueError: a need is unknown.
     """
-    for need in needs:
-        if need in _CAPABILITIES:
-            if controller is None or not controller.can(Capability(need)):
-                kind = controller.kind if controller else "none"
-                return f"needs a controller with the capability {need}; the target's controller is {kind!r}"
-        elif need == "interface-event":
-            if controller is None or not _INTERFACE_EVENT & controller.capabilities:
-                kind = controller.kind if controller else "none"
-                return f"needs a controller that can make an interface UNAVAILABLE; the target's is {kind!r}"
-        elif need == "no-interfaces":
-            removable = controller is not None and controller.can(Capability.CHANGE_ADDRESS)
-            if not removable and need not in profile.variants:
-                return (
-                    "needs a cluster without interfaces: the controller cannot remove addresses, and the "
-                    "profile has no [variants.no-interfaces]"
-                )
-        elif need.startswith("variant:"):
-            variant = need.removeprefix("variant:")
-            if variant not in profile.variants:
-                return f"needs the variant {variant!r} of the target; the profile has no [variants.{variant}]"
-        elif need in _OF_PROFILE:
-            met, reason = _OF_PROFILE[need]
-            if not met(profile):
-                return reason
-        else:
-            raise ValueError(f"Unknown need {need!r}; known: {', '.join(sorted(KNOWN))}, variant:NAME")
-    return None
+    problems = [_problem(need, profile, controller, facts) for need in needs]
+    found = [problem for problem in problems if problem]
+    return next((problem for problem in found if problem.startswith(IMPOSSIBLE)), next(iter(found), None))
+
+
+def _problem(need: str, profile: Profile, controller: Controller | None, facts: TargetFacts) -> str | None:
+    if need in _CAPABILITIES or need in _OF_CONTROLLER:
+        return _problem_of_controller(need, profile, controller)
+    if need in _OF_SERVER:
+        return _OF_SERVER[need](facts)
+    if need in _OF_NETWORK or need in _OF_PROFILE or need.startswith(_VARIANT):
+        return _problem_of_profile(need, profile)
+    if registrations_needed((need,)):
+        return facts.no_room(registrations_needed((need,)))
+    raise ValueError(f"Unknown need {need!r}; known: {', '.join(sorted(KNOWN))}, {_OPEN_NEEDS}")
+
+
+def _problem_of_profile(need: str, profile: Profile) -> str | None:
+    if need in _OF_NETWORK:
+        why = _OF_NETWORK[need].get(profile.network)
+        return f"{IMPOSSIBLE}{why}" if why else None
+    if need in _OF_PROFILE:
+        met, reason = _OF_PROFILE[need]
+        why = profile.missing_variants.get(_VARIANT_FOR.get(need, ""))
+        if met(profile):
+            return None
+        return f"needs the variant {_VARIANT_FOR[need]!r} of the target: {why}" if why else reason
+    variant = need.removeprefix(_VARIANT)
+    if variant in profile.variants:
+        return None
+    if variant in profile.missing_variants:
+        return f"needs the variant {variant!r} of the target: {profile.missing_variants[variant]}"
+    return f"needs the variant {variant!r} of the target; the profile has no [variants.{variant}]"
+
+
+def _problem_of_controller(need: str, profile: Profile, controller: Controller | None) -> str | None:
+    kind = controller.kind if controller else "none"
+    able = controller.capabilities if controller else frozenset()
+    if need == "interface-event":
+        if _INTERFACE_EVENT & able:
+            return None
+        return f"needs a controller that can make an interface UNAVAILABLE; the target's is {kind!r}"
+    capability = Capability.CHANGE_ADDRESS if need == "no-interfaces" else Capability(need)
+    if capability in able or (need == "no-interfaces" and need in profile.variants):
+        return None
+    if controller and (why := controller.impossible(capability)):
+        return f"{IMPOSSIBLE}{why}"
+    if need == "no-interfaces":
+        return (
+            "needs a cluster without interfaces: the controller cannot remove addresses, and the "
+            "profile has no [variants.no-interfaces]"
+        )
+    return f"needs a controller with the capability {need}; the target's controller is {kind!r}"
+
+
+def variants_of(needs: tuple[str, ...]) -> frozenset[str]:
+    """The variants that a case with these needs uses, if the profile has them."""
+    by_name = {need.removeprefix(_VARIANT) for need in needs if need.startswith(_VARIANT)}
+    return frozenset(by_name | {_VARIANT_FOR[need] for need in needs if need in _VARIANT_FOR})
+
+
+def registrations_needed(needs: tuple[str, ...]) -> int:
+    """How many registrations a case holds at the same time by its needs; 0 when they do not say so."""
+    counts = [need.removeprefix(_REGISTRATIONS) for need in needs if need.startswith(_REGISTRATIONS)]
+    return max((int(count) for count in counts if count.isdecimal()), default=0)
+
+
+def _not_confirmed(confirmed: bool | None, flag: str) -> str | None:
+    return f"the target does not confirm {flag}" if confirmed is False else None
 
 
 def _nodes(profile: Profile) -> int:

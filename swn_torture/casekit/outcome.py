@@ -7,9 +7,10 @@ shows which of them it used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from swn_torture.casekit.blame import blame_of
 from swn_torture.dcerpc.errors import (
     BindRefused,
     ConnectionLost,
@@ -19,10 +20,12 @@ from swn_torture.dcerpc.errors import (
     RpcError,
 )
 from swn_torture.dcerpc.status import describe_status
-from swn_torture.stubdata.win32 import describe
+from swn_torture.stubdata.win32 import Win32, describe
 from swn_torture.witness.codec import DecodeError
+from swn_torture.witness.constants import Opnum
 
 if TYPE_CHECKING:
+    from swn_torture.casekit.blame import Blame
     from swn_torture.witness.client import PendingCall
 
 Kind = Literal["result", "fault", "closed", "silence", "bind-nak", "malformed", "pdu"]
@@ -40,16 +43,26 @@ class Outcome:
             none, and in an allowed outcome where any value is allowed.
         response: the decoded response of a result.
         detail: more about it, for a reader of the report. It is not compared.
+        blame: the requirement that octets violate which do not decode, whatever the call was for; else None.
+            It is not compared.
+        opnum: the method of the call; None where it is not known. It is not compared.
     """
 
     kind: Kind
     code: int | None = None
     response: Any = field(default=None, compare=False, repr=False)
     detail: str = field(default="", compare=False)
+    blame: Blame | None = field(default=None, compare=False, repr=False)
+    opnum: int | None = field(default=None, compare=False, repr=False)
 
     def matches(self, observed: Outcome) -> bool:
         """Whether this outcome, as an allowed one, includes the observed outcome."""
         return self.kind == observed.kind != "pdu" and (self.code is None or self.code == observed.code)
+
+    @property
+    def ends_any_call(self) -> bool:
+        """Whether an ordinary call that ends like this says that calls of any method do."""
+        return self.kind in {"closed", "silence"} and self.opnum != Opnum.ASYNC_NOTIFY
 
     def __str__(self) -> str:
         """For a report: the kind, and the code as symbol and value."""
@@ -86,6 +99,8 @@ def refuses_bind(reason: int | None = None) -> Outcome:
     return Outcome("bind-nak", None if reason is None else int(reason))
 
 
+#: The method succeeds.
+SUCCESS = returns(Win32.ERROR_SUCCESS)
 #: The server closes the connection instead of answering.
 CLOSED = Outcome("closed")
 #: The server sends nothing within the time given: the call stays pending.
@@ -97,11 +112,12 @@ async def outcome_of(call: PendingCall[Any], timeout: float = 10.0) -> Outcome:
 
     Whatever the server does is an outcome and not an exception.
     """
+    opnum = getattr(getattr(call, "request", None), "opnum", None)
     try:
         response = await call.reply(timeout)
     except (RpcError, DecodeError) as error:
-        return outcome_of_error(error, timeout)
-    return Outcome("result", getattr(response, "result", None), response)
+        return replace(outcome_of_error(error, timeout), opnum=opnum)
+    return Outcome("result", getattr(response, "result", None), response, opnum=opnum)
 
 
 def outcome_of_error(error: RpcError | DecodeError, timeout: float | None = None) -> Outcome:
@@ -124,5 +140,5 @@ def outcome_of_error(error: RpcError | DecodeError, timeout: float | None = None
         case DeadlineExceeded():
             return Outcome("silence", detail=str(error) if timeout is None else f"waited {timeout:g} s")
         case DecodeError() | RemoteProtocolError():
-            return Outcome("malformed", detail=str(error))
+            return Outcome("malformed", detail=str(error), blame=blame_of(error))
     raise error

@@ -6,7 +6,16 @@ Cases import these names from here, not from the rooms below.
 from swn_torture.dcerpc.client.call import Call
 from swn_torture.dcerpc.client.client import RpcClient
 from swn_torture.dcerpc.client.client import connect as connect_rpc
-from swn_torture.dcerpc.errors import AuthenticationError, ConnectionLost, DeadlineExceeded, RpcError
+from swn_torture.dcerpc.errors import (
+    AuthenticationError,
+    BindRefused,
+    ConnectionLost,
+    ContextRefused,
+    DeadlineExceeded,
+    Fault,
+    RemoteProtocolError,
+    RpcError,
+)
 from swn_torture.dcerpc.pdu.bind import (
     AlterContextResp,
     BindAck,
@@ -18,6 +27,7 @@ from swn_torture.dcerpc.pdu.bind import (
     ResultCode,
 )
 from swn_torture.dcerpc.pdu.header import (
+    BIG_ENDIAN,
     HEADER_SIZE,
     LITTLE_ENDIAN,
     WHOLE,
@@ -36,6 +46,7 @@ from swn_torture.dcerpc.status import FORBIDDEN_STATUSES, FaultStatus, describe_
 
 __all__ = [
     "AUTH_ALIGNMENT",
+    "BIG_ENDIAN",
     "CONNECT_TOKEN",
     "FORBIDDEN_STATUSES",
     "HEADER_SIZE",
@@ -49,12 +60,15 @@ __all__ = [
     "BindAck",
     "BindNak",
     "BindNakReason",
+    "BindRefused",
     "Call",
     "CoCancel",
     "ConnectionLost",
+    "ContextRefused",
     "ContextResult",
     "Credentials",
     "DeadlineExceeded",
+    "Fault",
     "FaultPdu",
     "FaultStatus",
     "Header",
@@ -64,6 +78,7 @@ __all__ = [
     "PfcFlags",
     "PresentationContext",
     "ProviderReason",
+    "RemoteProtocolError",
     "Request",
     "Response",
     "ResultCode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +11,7 @@ from typing_extensions import override
 
 from swn_torture.casekit.checks import Spec
 from swn_torture.casekit.outcome import Outcome
+from swn_torture.casekit.steps.host_nodes import addresses_of
 from swn_torture.control.base import Capability, NodeState, NodeStatus
 from swn_torture.control.none import NoController
 from swn_torture.dcerpc.errors import DeadlineExceeded
@@ -33,7 +35,12 @@ class FakeCall:
 
     def __init__(self, ending: object = None) -> None:
         self.ending = ending
+        self.began = time.monotonic()
         self.timeouts: list[float] = []
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.ending is not None
 
     async def reply(self, timeout: float) -> Any:
         """The response; like a real call, it raises the error of a fault or of a timeout."""
@@ -52,7 +59,7 @@ def pending_call(ending: object = None) -> PendingCall[Any]:
 
 
 class FakeCluster(NoController):
-    """A controller with fixed nodes, and a list of registrations for each query; it records its orders."""
+    """A controller with nodes and a list of registrations for each query; it records its orders."""
 
     kind = "fake"
 
@@ -60,10 +67,11 @@ class FakeCluster(NoController):
         self,
         *capabilities: Capability,
         nodes: Sequence[NodeStatus] = (),
+        later_nodes: Iterable[tuple[NodeStatus, ...]] = (),
         registrations: Iterable[tuple[RegistrationView, ...]] = (),
     ) -> None:
         self._capabilities = frozenset(capabilities)
-        self._nodes = tuple(nodes)
+        self._nodes = [tuple(nodes), *later_nodes]
         self._registrations = [*registrations]
         self.orders: list[str] = []
 
@@ -74,7 +82,7 @@ class FakeCluster(NoController):
 
     @override
     async def nodes(self) -> tuple[NodeStatus, ...]:
-        return self._nodes
+        return self._nodes.pop(0) if len(self._nodes) > 1 else self._nodes[0]
 
     @override
     async def registrations(self) -> tuple[RegistrationView, ...]:
@@ -137,16 +145,28 @@ def fake_witness(
         get_interface_list=get_interface_list,
         called=called,
         syntax=NDR32,
-        rpc=SimpleNamespace(close=close),
+        rpc=SimpleNamespace(
+            close=close, core=SimpleNamespace(multiplexed=True), closed=asyncio.Event(), outstanding=()
+        ),
     )
 
     async def connect(*_: object, **__: object) -> object:
         await asyncio.sleep(0)
         return client
 
+    async def idle_connection(connection: object) -> object:
+        await asyncio.sleep(0)
+        return connection
+
+    async def address_of(_: int = 0) -> str:
+        await asyncio.sleep(0)
+        return str(addresses_of(interfaces[0])[0]) if interfaces else "192.0.2.5"
+
     witness = SimpleNamespace(
         interfaces=list_interfaces,
+        address_of=address_of,
         connect=connect,
+        idle_connection=idle_connection,
         client=client,
         nodes=[SimpleNamespace(name=name) for name in nodes],
         spec=Spec("steps.test", requirements),

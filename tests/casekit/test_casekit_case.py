@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from swn_torture.casekit.case import CaseMark, case, mark_of, slug_of, suite_of, title_of
+from swn_torture.casekit.case import CaseMark, also_needs, case, mark_of, slug_of, suite_of, title_of
 
 
 def item(module: str, name: str, doc: str = "") -> pytest.Item:
@@ -59,9 +59,14 @@ def test_the_mark_keeps_what_the_case_declares() -> None:
         pass
 
     (mark,) = cast("Any", declared).pytestmark
-    collected = cast("pytest.Item", SimpleNamespace(get_closest_marker={"swn": mark}.get))
-
-    assert mark_of(collected) == CaseMark(("SWN-1.9-uuid",), ("two-nodes",), "both", disturbs=True, lasts=3.0)
+    more = [also_needs("tcp-reset").mark]
+    for marks, needs in (([], ("two-nodes",)), (more, ("two-nodes", "tcp-reset"))):
+        found = SimpleNamespace(
+            get_closest_marker={"swn": mark}.get, iter_markers={"swn_needs": marks}.__getitem__
+        )
+        assert mark_of(cast("pytest.Item", found)) == CaseMark(
+            ("SWN-1.9-uuid",), needs, "both", disturbs=True, lasts=3.0
+        )
 
 
 def test_a_test_without_the_mark_is_not_a_case() -> None:

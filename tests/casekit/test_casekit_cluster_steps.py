@@ -11,6 +11,7 @@ import pytest
 from swn_torture.casekit.checks import CaseStopped
 from swn_torture.casekit.steps.host_nodes import (
     HostNode,
+    address_elsewhere,
     addresses_of,
     destination,
     destinations,
@@ -18,20 +19,25 @@ from swn_torture.casekit.steps.host_nodes import (
     index_of,
     make_available,
     make_unavailable,
+    other_nodes,
     share_of,
-    wait_until_listed,
+    unaffected_address,
+    with_family,
 )
 from swn_torture.casekit.steps.interface_list import (
+    complete_lists,
+    is_complete,
     listed_and_hosted_states,
     show_states,
     states_of,
     wait_for_interfaces,
+    wait_until_listed,
 )
 from swn_torture.casekit.witness import NotTestable
 from swn_torture.control.base import Capability, NodeState
 from swn_torture.target import Expectations, ExpectedShare
 from swn_torture.witness.constants import InterfaceState
-from swn_torture.witness.messages import InterfaceList
+from swn_torture.witness.messages import InterfaceInfo, InterfaceList
 from tests.casekit.fakes import FakeCluster, fake_witness, node
 from tests.casekit.samples import IPV4, IPV6, OTHER_IPV4, OTHER_IPV6, interface
 
@@ -105,6 +111,36 @@ def test_a_destination_has_an_address_of_the_family(ipv6: bool, expected: str) -
     assert asyncio.run(destination(witness, cluster, ipv6=ipv6)).node == expected
 
 
+def test_a_destination_without_an_ipv4_address_will_do() -> None:
+    witness = fake_witness(interface(ipv6=OTHER_IPV6))
+    cluster = FakeCluster(nodes=[node("C", str(OTHER_IPV6))])
+
+    assert asyncio.run(destination(witness, cluster)).node == "C"
+    with pytest.raises(NotTestable, match="an IPv4 address"):
+        with_family(asyncio.run(destinations(witness, cluster)), 4)
+
+
+def test_a_case_takes_down_other_nodes_than_the_called_one() -> None:
+    cluster = FakeCluster(nodes=NODES)
+
+    found = asyncio.run(other_nodes(fake_witness(*THREE, nodes=["b", "A"]), cluster))
+
+    assert [host.node for host in found] == ["A"]
+    with pytest.raises(NotTestable, match="the list of A has no other node"):
+        asyncio.run(other_nodes(fake_witness(THREE[0], nodes=["A", "B"]), cluster))
+
+
+def test_an_address_that_the_event_does_not_concern() -> None:
+    host, other = HostNode("A", (interface(IPV4, IPV6),)), HostNode("B", (interface(OTHER_IPV4),))
+    witness = fake_witness(*THREE, nodes=["A", "B"])
+
+    assert asyncio.run(unaffected_address(witness, other)) == "192.0.2.5"
+    assert asyncio.run(unaffected_address(witness, host)) == "192.0.2.6"
+    assert asyncio.run(unaffected_address(fake_witness(interface(IPV4)), host)) is None
+    with pytest.raises(NotTestable, match="the list of A has AVAILABLE addresses of A only"):
+        asyncio.run(address_elsewhere(fake_witness(interface(IPV4), nodes=["A"]), host))
+
+
 def test_no_destination_of_the_family_cannot_be_tested() -> None:
     witness, cluster = fake_witness(*THREE), FakeCluster(nodes=NODES)
 
@@ -158,7 +194,7 @@ def test_only_the_interfaces_go_down_if_possible(
     ],
 )
 def test_waiting_for_an_address(address: str, gone: bool, expected: bool) -> None:
-    witness = fake_witness(interface(IPV4, IPV6))
+    witness = fake_witness(outcomes=[result_list(interface(IPV4, IPV6))])
 
     assert asyncio.run(wait_until_listed(witness, address, gone=gone)) is expected
 
@@ -177,10 +213,14 @@ def test_states_by_address() -> None:
     assert show_states({}) == "no interface"
 
 
+def result_list(*interfaces: InterfaceInfo, result: int = 0) -> SimpleNamespace:
+    """A response of GetInterfaceList with these interfaces; without any, a null list."""
+    return SimpleNamespace(result=result, interface_list=InterfaceList(interfaces) if interfaces else None)
+
+
 def response(*states: int, result: int = 0) -> SimpleNamespace:
     """A response of GetInterfaceList with an interface in each state; without any, a null list."""
-    interfaces = InterfaceList(tuple(interface(IPV4, state=state) for state in states)) if states else None
-    return SimpleNamespace(result=result, interface_list=interfaces)
+    return result_list(*(interface(IPV4, state=state) for state in states), result=result)
 
 
 def test_waiting_ends_with_the_expected_list() -> None:
@@ -228,6 +268,25 @@ def test_a_node_in_service_makes_its_addresses_available(nodes: tuple[Any, ...],
     states = asyncio.run(listed_and_hosted_states(witness, FakeCluster(nodes=nodes), ["192.0.2.5"]))
 
     assert states == ({"192.0.2.5": UP}, {"192.0.2.5": expected})
+
+
+@pytest.mark.parametrize(("state", "expected"), [(NodeState.DOWN, DOWN), (NodeState.OK, {})])
+def test_a_list_of_one_node_may_wait(state: NodeState, expected: Any) -> None:
+    witness, cluster = fake_witness(outcomes=[None]), FakeCluster(nodes=[node("A", "192.0.2.5", state=state)])
+
+    listed, hosted = asyncio.run(listed_and_hosted_states(witness, cluster, ["192.0.2.5"], may_wait=True))
+
+    assert listed == ({"192.0.2.5": DOWN} if expected == DOWN else {})
+    assert hosted == {"192.0.2.5": DOWN if expected == DOWN else UP}
+
+
+@pytest.mark.parametrize(
+    ("listed", "complete"),
+    [("abc", True), ("bc", True), ("abcd", False), ("ab", False), ("", False)],
+)
+def test_a_list_need_not_have_the_nodes_own_addresses(listed: str, complete: bool) -> None:
+    assert is_complete(listed, hosted="abc", own="a") is complete
+    assert complete_lists("abc", "a") == ("a, b, c", "without its own: b, c")
 
 
 def test_an_address_that_is_not_listed_has_no_state() -> None:

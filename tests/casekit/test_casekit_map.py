@@ -17,7 +17,7 @@ import pytest
 
 import swn_torture
 from swn_torture import casekit
-from swn_torture.casekit import raw, rules, steps
+from swn_torture.casekit import invariants, raw, rules, steps
 from swn_torture.casekit.case import MARK, SUITES
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(swn_torture.__file__).parent
 
 
-@pytest.mark.parametrize("room", [casekit, raw, rules, steps], ids=lambda room: room.__name__)
+@pytest.mark.parametrize("room", [casekit, invariants, raw, rules, steps], ids=lambda room: room.__name__)
 def test_the_map_of_a_room_names_every_module(room: ModuleType) -> None:
     named = set(re.findall(r"``([a-z_]+)``: ", room.__doc__ or ""))
 
@@ -67,7 +67,13 @@ def test_the_example_of_the_map_is_a_case_that_passes(tmp_path: Path) -> None:
 
 
 def test_the_raw_readers_do_not_use_the_codec() -> None:
-    allowed = {"casekit.raw.notification", "stubdata.fields", "stubdata.syntax", "witness.constants"}
+    allowed = {
+        "casekit.raw.notification",
+        "casekit.shown",
+        "stubdata.fields",
+        "stubdata.syntax",
+        "witness.constants",
+    }
 
     imported = {
         name

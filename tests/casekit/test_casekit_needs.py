@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
 import pytest
 from typing_extensions import override
 
-from swn_torture.casekit.needs import KNOWN, unmet
+from swn_torture.account import Account
+from swn_torture.casekit.facts import NodeFacts, ServiceFacts, TargetFacts
+from swn_torture.casekit.needs import KNOWN, registrations_needed, unmet
 from swn_torture.control.base import Capability, Controller
 from swn_torture.control.none import NoController
-from swn_torture.target import Account, Expectations, ExpectedShare, NodeAddress, Profile
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.target import Expectations, ExpectedShare, NodeAddress, Profile
 
 SCALE_OUT, PLAIN = ExpectedShare("PROFILES", scale_out=True), ExpectedShare("DATA")
 
@@ -82,6 +86,12 @@ class Able(NoController):
             profile(),
             "lists no spare address",
         ),
+        (
+            "all-failures",
+            profile(),
+            profile(expect=Expectations(all_failures=False)),
+            "usual failures of nodes only",
+        ),
         ("any-share", profile(expect=Expectations(shares=(PLAIN,))), profile(), "lists no share"),
         (
             "no-interfaces",
@@ -128,6 +138,56 @@ def test_a_controller_can_remove_the_interfaces() -> None:
     assert unmet(("no-interfaces",), profile(), Able(Capability.CHANGE_ADDRESS)) is None
 
 
+def showing(**facts: Any) -> TargetFacts:
+    """A target whose only node has these facts."""
+    return TargetFacts(nodes=(NodeFacts("node0", "127.0.0.1", **facts),))
+
+
+def offering(*services: str) -> TargetFacts:
+    """A target that offers these authentication services of NTLM and SPNEGO."""
+    return showing(services={name: ServiceFacts(offered=name in services) for name in ("NTLM", "SPNEGO")})
+
+
+@pytest.mark.parametrize(
+    ("need", "met", "not_met", "reason"),
+    [
+        ("ntlm", offering("NTLM"), offering("SPNEGO"), r"does not offer NTLM \(RPC_C_AUTHN_WINNT\)"),
+        ("spnego", offering("SPNEGO"), offering("NTLM"), r"does not offer SPNEGO \(RPC_C_AUTHN_GSS_NEG"),
+        ("pkt-integrity", TargetFacts(), TargetFacts(level=AuthLevel.PRIVACY), "PKT_PRIVACY only"),
+        ("multiplexing", showing(multiplexing=True), showing(multiplexing=False), "PFC_CONC_MPX"),
+        ("header-signing", showing(header_signing=True), showing(header_signing=False), "HEADER_SIGN"),
+        ("ndr64", showing(ndr64=True), showing(ndr64=False), "does not support NDR64"),
+        (
+            "registrations:61",
+            TargetFacts(registrations=61),
+            TargetFacts(registrations=60),
+            "needs room for 61 registrations; the target holds 60",
+        ),
+    ],
+)
+def test_a_need_of_the_server(need: str, met: TargetFacts, not_met: TargetFacts, reason: str) -> None:
+    assert unmet((need,), profile(), None, met) is None
+    assert unmet((need,), profile(), None) is None  # nothing is known
+    assert re.search(reason, unmet((need,), profile(), None, not_met) or "")
+
+
+def test_number_of_registrations_is_read_from_the_needs() -> None:
+    assert registrations_needed(("ntlm", "registrations:8", "registrations:32")) == 32
+    assert registrations_needed(("ntlm",)) == 0
+
+
+@pytest.mark.parametrize("need", ["tcp-reset", "silent-client"])
+def test_a_need_of_the_network(need: str) -> None:
+    assert unmet((need,), profile(), None) is None
+    wrapped = dataclasses.replace(profile(), network="socket-wrapper")
+    assert (unmet((need,), wrapped, None) or "").startswith("impossible here: socket_wrapper ")
+
+
+def test_what_is_impossible_gives_the_reason_first() -> None:
+    wrapped = dataclasses.replace(profile(), network="socket-wrapper")
+    assert (unmet(("any-share", "tcp-reset"), wrapped, None) or "").startswith("impossible here: ")
+
+
 def test_the_first_unmet_need_gives_the_reason() -> None:
     assert unmet(("version-2", "any-share", "second-account"), profile(), None) == (
         "the profile lists no share (expect.shares)"
@@ -142,7 +202,11 @@ def test_every_need_of_the_suite_is_known() -> None:
 
 
 def test_an_unknown_need_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="Unknown need 'two-node'; known: any-share, ") as raised:
+    with pytest.raises(ValueError, match="Unknown need 'two-node'; known: all-failures, ") as raised:
         unmet(("two-node",), profile(), None)
 
-    assert {*str(raised.value).partition("known: ")[2].split(", ")} == {*KNOWN, "variant:NAME"}
+    assert {*str(raised.value).partition("known: ")[2].split(", ")} == {
+        *KNOWN,
+        "registrations:N",
+        "variant:NAME",
+    }

@@ -179,11 +179,12 @@ def test_a_timer_may_be_late_by_its_scan_and_the_reply() -> None:
 
 def test_a_timed_outcome_measures_the_call() -> None:
     call = pending_call()
+    call.began -= 5  # a machine under load comes to the measurement late
 
     timed = asyncio.run(timed_outcome_of(call, 2.5))
 
     assert timed.outcome == SILENCE
-    assert 0 <= timed.seconds < 1
+    assert 5 <= timed.seconds < 6
     assert cast("Any", call).timeouts == [2.5]
     assert str(TimedOutcome(CLOSED, 1.234)) == "connection closed after 1.23 s"
 

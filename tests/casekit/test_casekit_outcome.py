@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
-from swn_torture.casekit import CLOSED, SILENCE, Outcome, faults, returns
+from swn_torture.casekit import CLOSED, SILENCE, Outcome, faults, outcome_of, returns
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.dcerpc.errors import (
     BindRefused,
@@ -16,6 +20,7 @@ from swn_torture.dcerpc.errors import (
     RpcError,
 )
 from swn_torture.witness.codec import DecodeError
+from tests.casekit.fakes import FakeCall, pending_call
 
 
 @pytest.mark.parametrize(
@@ -89,3 +94,32 @@ def test_a_mistake_of_the_client_is_not_an_outcome() -> None:
         outcome_of_error(error)
 
     assert raised.value is error
+
+
+def test_an_outcome_names_the_method_of_its_call() -> None:
+    call = FakeCall(ConnectionLost())
+    cast("Any", call).request = SimpleNamespace(opnum=3)
+    ended = asyncio.run(outcome_of(cast("Any", call)))
+    assert (ended, ended.opnum, ended.blame) == (CLOSED, 3, None)
+    assert asyncio.run(outcome_of(pending_call(ConnectionLost()))).opnum is None
+
+
+def test_an_answer_that_cannot_be_read_is_blamed_on_its_octets() -> None:
+    wrong = RemoteProtocolError("16 of 4", field="sec_trailer.auth_pad_length")
+    ended = asyncio.run(outcome_of(pending_call(wrong)))
+    assert ended.kind == "malformed"
+    assert ended.blame is not None
+    assert ended.blame.requirement == "RPC-AUTH-padding"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Outcome("closed", opnum=0), True),
+        (Outcome("silence"), True),
+        (Outcome("silence", opnum=3), False),
+        (Outcome("result", 0xEA, opnum=0), False),
+    ],
+)
+def test_a_close_or_a_silence_may_concern_any_call(outcome: Outcome, expected: bool) -> None:
+    assert outcome.ends_any_call is expected

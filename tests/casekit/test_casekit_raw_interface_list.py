@@ -87,7 +87,7 @@ def test_missing_octets_are_reported(size: int) -> None:
 def test_an_element_shows_its_fields() -> None:
     (element, _) = RawInterfaceList.read(stub_of(LIST), NDR32, "little").elements
 
-    assert str(element) == ("'NODE1' 192.0.2.5 and 2001:db8::5, Version 0x00020000, State 0x0001, Flags 0x3")
+    assert str(element) == ('"NODE1" 192.0.2.5 and 2001:db8::5, Version 0x00020000, State 0x0001, Flags 0x3')
 
 
 def test_a_name_without_null_character_is_whole() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from swn_torture.casekit.raw.notification import Cursor, Notification, Unreadable
+from swn_torture.casekit.raw.notification import AddressList, Cursor, Entry, Notification, Unreadable
 from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import AsyncNotifyResponse, RespAsyncNotify
@@ -31,7 +33,7 @@ def test_changes_read_as_written(syntax: SyntaxId) -> None:
 
     assert [change.text for change in notification.changes] == ["NODE1", "NODE1"]
     assert [change.change_type for change in notification.changes] == [0xFF, 1]
-    assert str(notification).startswith("RESOURCE_CHANGE (0x1): 'NODE1' UNAVAILABLE")
+    assert str(notification).startswith('RESOURCE_CHANGE (0x1): "NODE1" UNAVAILABLE')
 
 
 @BOTH
@@ -94,3 +96,15 @@ def test_the_cursor_aligns_numbers_to_their_size() -> None:
     assert cursor.rest() == b""
     with pytest.raises(Unreadable, match="fourth needs 4 octets at offset 16, but 0 are left"):
         cursor.number(4, "fourth")
+
+
+def test_entries_are_shown_in_the_order_of_their_addresses() -> None:
+    """So that two runs against a server that changes the order report the same."""
+    entries = [
+        Entry(0xA, bytes(4), bytes(15) + b"\x02"),
+        Entry(0x9, bytes([192, 0, 2, 9]), bytes(16)),
+        Entry(0x9, bytes([192, 0, 2, 1]), bytes(16)),
+    ]
+    shown = "192.0.2.1 V4|ONLINE (0x9); 192.0.2.9 V4|ONLINE (0x9); ::2 V6|ONLINE (0xA)"
+    for order in itertools.permutations(entries):
+        assert str(AddressList(0, 0, 3, order, b"")) == shown

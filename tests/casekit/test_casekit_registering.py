@@ -79,8 +79,8 @@ def test_registering_succeeds_with_a_code_and_a_handle(outcome: Outcome, registe
 
 
 def test_an_outcome_shows_its_handle() -> None:
-    assert with_handle(result(0, context=HANDLE)) == f"ERROR_SUCCESS (0x0), handle {HANDLE}"
-    assert with_handle(CLOSED) == "connection closed, no handle"
+    assert str(with_handle(result(0, context=HANDLE))) == f"ERROR_SUCCESS (0x0) (handle {HANDLE})"
+    assert str(with_handle(CLOSED)) == "connection closed (no handle)"
 
 
 @pytest.mark.parametrize("kind", NEVER_ISSUED)

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit.raw.notification import Cursor
+from swn_torture.casekit.shown import quoted
 from swn_torture.stubdata.syntax import NDR64
 from swn_torture.witness.constants import GROUP_NAME_UNITS, InterfaceFlags
 
@@ -80,7 +81,7 @@ class Element:
     def __str__(self) -> str:
         addresses = " and ".join(map(str, self.addresses)) or "no address"
         numbers = f"Version 0x{self.version:08X}, State 0x{self.state:04X}, Flags 0x{self.flags:X}"
-        return f"{self.text!r} {addresses}, {numbers}"
+        return f"{quoted(self.text)} {addresses}, {numbers}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from swn_torture.casekit.shown import quoted
 from swn_torture.stubdata.syntax import NDR64
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
 
@@ -50,7 +51,10 @@ class Change:
         return self.name.decode("utf-16-le", "replace").partition("\0")[0]
 
     def __str__(self) -> str:
-        return f"{self.text!r} {describe(ChangeType, self.change_type)}"
+        return f"{quoted(self.text)} {describe(ChangeType, self.change_type)}"
+
+
+_FAMILIES = int(AddressFlags.V4 | AddressFlags.V6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,9 @@ class AddressList:
     rest: bytes
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.entries)) or "no entry"
+        # By address: the order of the entries means nothing, and a server may change it at any event.
+        entries = sorted(self.entries, key=lambda entry: (entry.flags & _FAMILIES, entry.ipv4, entry.ipv6))
+        return "; ".join(map(str, entries)) or "no entry"
 
 
 @dataclass(frozen=True, slots=True)

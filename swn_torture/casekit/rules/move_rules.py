@@ -133,7 +133,7 @@ def check_type(spec: Spec, kind: Kind, notification: Notification) -> None:
 
 
 def check_move(spec: Spec, kind: Kind, notification: Notification, host: HostNode) -> AddressList:
-    """Check the notification of a move to a destination that has IPv4 addresses; returns its list.
+    """Check the notification of a move; returns its list.
 
     Args:
         spec: the checks of the case.
@@ -201,6 +201,8 @@ def _check_family(
     """
     name = "IPv4" if family is AddressFlags.V4 else "IPv6"
     expected = {address.packed for address in host.ips if name[-1] == str(address.version)}
+    if not expected:
+        return
     fields = {
         (entry.ipv4 if family is AddressFlags.V4 else entry.ipv6): entry.flags for entry in addresses.entries
     }

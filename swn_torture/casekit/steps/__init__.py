@@ -4,13 +4,16 @@ Registrations and notifications:
 
 - ``registering``: Register and RegisterEx as one ``Method``; handles that were never issued; the
   registrations that the cluster lists.
+- ``scale_out``: check registrations that a server rejects only if it treats a share as scale-out.
 - ``listeners``: ``Listener``: a registration and its pending AsyncNotify; waiting for notifications.
+- ``keys``: what the keys of many registrations look like.
 - ``timing``: outcomes with the seconds they took; until when a timer must have acted.
 
 The cluster:
 
 - ``host_nodes``: which node hosts which interface; destinations of moves; make interfaces UNAVAILABLE.
 - ``interface_list``: wait for a state of the interface list; compare it with what the nodes host.
+- ``effects``: wait until an event has taken effect; see what else happened in the cluster meanwhile.
 - ``local_addresses``: the addresses of this machine, to connect from another one.
 
 Requests and PDUs that no ordinary client sends:

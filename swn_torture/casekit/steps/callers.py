@@ -10,6 +10,7 @@ association group, so that only the caller can be the reason of a rejection::
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class EveryMethod:
         handle: the context handle in the requests that take one.
         requests: the requests by the name of the method.
         names: the ClientComputerNames in the Register and RegisterEx requests.
+        registered_at: when the registration was made, in seconds of ``time.monotonic``.
     """
 
     witness: Witness
@@ -60,6 +62,7 @@ class EveryMethod:
     handle: ContextHandle
     requests: Mapping[str, Any]
     names: tuple[str, ...]
+    registered_at: float
 
     @classmethod
     async def prepare(cls, witness: Witness, **connection: Any) -> Self:
@@ -74,6 +77,7 @@ class EveryMethod:
         """
         registered_on = await witness.connect(**connection)
         address = await witness.address_of(0)
+        registered_at = time.monotonic()
         handle = await witness.register(registered_on, ip_address=address)
         register = witness.registration(ip_address=address)
         register_ex = witness.registration_ex(ip_address=address)
@@ -86,7 +90,12 @@ class EveryMethod:
             "UnRegister": UnRegisterRequest(handle),
         }
         names = (str(register.client_computer_name), str(register_ex.client_computer_name))
-        return cls(witness, registered_on, handle, requests, names)
+        return cls(witness, registered_on, handle, requests, names, registered_at)
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether the registration was unused for so long that the server may have removed it (AMB-14)."""
+        return time.monotonic() - self.registered_at > 0.8 * self.witness.expect.unused_timeout
 
     async def call_all(self, **connection: Any) -> dict[str, Outcome]:
         """Call every method, each on a connection of its own; returns the outcomes by method.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -12,15 +11,13 @@ from swn_torture.control.base import Capability
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from ipaddress import IPv4Address, IPv6Address
 
     from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller
+    from swn_torture.control.stimulus import Stimulus
     from swn_torture.witness.messages import InterfaceInfo
-
-
-#: Seconds between two calls of GetInterfaceList while waiting for a change.
-_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,10 @@ class HostNode:
     def addresses(self) -> tuple[str, ...]:
         """The addresses of its interfaces as text, as in IpAddress of a registration."""
         return tuple(map(str, self.ips))
+
+    def has_family(self, version: int) -> bool:
+        """Whether it has an address of one family: ``version`` 4 or 6."""
+        return any(address.version == version for address in self.ips)
 
     @property
     def available(self) -> bool:
@@ -114,22 +115,75 @@ async def destinations(
 async def destination(
     witness: Witness, cluster: Controller, *, other_than: str = "", ipv6: bool = False
 ) -> HostNode:
-    """One node that clients can be moved to, with an address of one family.
+    """One node that clients can be moved to; with an IPv4 address, if there is such a node.
 
     Args:
         witness: the target.
         cluster: its controller.
         other_than: an address; the node that hosts it is left out.
-        ipv6: whether the node must have an IPv6 address; otherwise it must have an IPv4 address.
+        ipv6: whether the node must have an IPv6 address instead.
 
     Raises:
         NotTestable: there is no such node.
     """
-    version = 6 if ipv6 else 4
-    for host in await destinations(witness, cluster, other_than=other_than):
-        if any(address.version == version for address in host.ips):
+    found = await destinations(witness, cluster, other_than=other_than)
+    return with_family(found, 6) if ipv6 else min(found, key=lambda host: not host.has_family(4))
+
+
+def with_family(hosts: Iterable[HostNode], version: int) -> HostNode:
+    """The first of some nodes that has an address of one family, ``version`` 4 or 6.
+
+    Raises:
+        NotTestable: none of them has.
+    """
+    for host in hosts:
+        if host.has_family(version):
             return host
     raise NotTestable(f"no other node has only AVAILABLE interfaces and an IPv{version} address")
+
+
+async def other_nodes(witness: Witness, cluster: Controller) -> tuple[HostNode, ...]:
+    """The nodes that a case can take down: those in ``destinations`` other than the one that it calls.
+
+    The case calls the first node of the profile, and goes on to call it.
+
+    Raises:
+        NotTestable: there is none.
+    """
+    # So that the case knows an address to register for, whatever it takes down.
+    await witness.address_of()
+    called = witness.nodes[0].name.casefold()
+    found = [h for h in await destinations(witness, cluster) if h.node.casefold() != called]
+    if not found:
+        raise NotTestable(
+            f"the list of {witness.nodes[0].name} has no other node with only AVAILABLE interfaces"
+        )
+    return tuple(found)
+
+
+async def unaffected_address(witness: Witness, host: HostNode) -> str | None:
+    """An AVAILABLE address in the list of the first node that another node than ``host`` has; None without.
+
+    It is that of ``Witness.address_of`` if possible.
+    """
+    usual = await witness.address_of()
+    if usual not in host.addresses:
+        return usual
+    available = (i for i in await witness.interfaces() if i.state == InterfaceState.AVAILABLE)
+    others = (str(a) for i in available for a in addresses_of(i) if str(a) not in host.addresses)
+    return next(others, None)
+
+
+async def address_elsewhere(witness: Witness, host: HostNode) -> str:
+    """``unaffected_address``, for a client that will be moved to ``host``.
+
+    Raises:
+        NotTestable: there is none.
+    """
+    address = await unaffected_address(witness, host)
+    if address is None:
+        raise NotTestable(f"the list of {witness.nodes[0].name} has AVAILABLE addresses of {host.node} only")
+    return address
 
 
 def share_of(witness: Witness, *others: str) -> str:
@@ -147,27 +201,6 @@ def share_of(witness: Witness, *others: str) -> str:
     raise NotTestable("the profile lists too few shares for the case (expect.shares)")
 
 
-async def wait_until_listed(witness: Witness, address: str, *, gone: bool = False) -> bool:
-    """Wait until an address is in the interface list; returns whether it is there within the event deadline.
-
-    Args:
-        witness: the target; the first node is asked.
-        address: the address.
-        gone: wait until the address is not in the list instead.
-    """
-    expected = ip_address(address)
-    client = await witness.connect()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + witness.expect.event_deadline
-    while True:
-        listed = (await client.get_interface_list()).interfaces
-        if any(expected in addresses_of(interface) for interface in listed) is not gone:
-            return True
-        if loop.time() > deadline:
-            return False
-        await asyncio.sleep(_POLL_S)
-
-
 async def make_unavailable(cluster: Controller, node: str) -> None:
     """Make the interfaces of a node UNAVAILABLE: only the interfaces if possible, else disable the node."""
     if cluster.can(Capability.INTERFACE_STATE):
@@ -182,3 +215,9 @@ async def make_available(cluster: Controller, node: str) -> None:
         await cluster.set_interface(node, up=True)
     else:
         await cluster.enable(node)
+
+
+def interface_event(cluster: Controller) -> Stimulus:
+    """How ``make_unavailable`` and ``make_available`` send the event to the server."""
+    by_interface = cluster.can(Capability.INTERFACE_STATE)
+    return cluster.stimulus(Capability.INTERFACE_STATE if by_interface else Capability.DISABLE_NODE)

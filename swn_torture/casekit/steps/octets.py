@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit.outcome import Outcome, outcome_of_error
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult, PresentationContext
+from swn_torture.dcerpc.pdu.bind import (
+    BindAck,
+    BindNak,
+    BindNakReason,
+    ContextResult,
+    PresentationContext,
+    ProviderReason,
+    ResultCode,
+)
 from swn_torture.dcerpc.pdu.framing import Framer
 from swn_torture.dcerpc.pdu.header import PduType, type_name
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Pdu, Response, unpack
@@ -105,6 +113,10 @@ async def outcome_of_raw_call(call: Call, timeout: float) -> Outcome:
     return Outcome("pdu", detail=f"response, {len(stub)} octets of stub data")
 
 
+_LIMIT_REFUSED = Outcome("bind-nak", BindNakReason.LOCAL_LIMIT_EXCEEDED)
+_LIMIT_REJECTED = (ResultCode.PROVIDER_REJECTION, ProviderReason.LOCAL_LIMIT_EXCEEDED)
+
+
 @dataclass(frozen=True, slots=True)
 class BindOutcome:
     """How a bind or alter_context ended.
@@ -131,6 +143,15 @@ class BindOutcome:
     def accepted(self) -> tuple[int, ...]:
         """The ids of the accepted contexts."""
         return tuple(self.result.accepted) if self.result else ()
+
+    @property
+    def limit_reached(self) -> bool:
+        """Whether the server rejects it for the number of contexts, as a result or as a whole.
+
+        How many it accepts, up to 4000 for each interface, is its own choice (MS-RPCE 3.3.3.5.5).
+        """
+        refused = self.refusal is not None and self.refusal == _LIMIT_REFUSED
+        return refused or _LIMIT_REJECTED in self.codes
 
     def __str__(self) -> str:
         if self.result is None:
@@ -175,6 +196,13 @@ def received_pdus(transcript: Transcript, connection: int) -> list[tuple[Header,
         while (received := framer.next_pdu()) is not None:
             found.append(received)
     return found
+
+
+def bind_ack_on(transcript: Transcript, connection: int) -> BindAck:
+    """The bind_ack received on a connection that is bound."""
+    received = [unpack(raw) for header, raw in received_pdus(transcript, connection)]
+    (bind_ack, *_) = [pdu for pdu in received if isinstance(pdu, BindAck)]
+    return bind_ack
 
 
 def faults_in(transcript: Transcript) -> list[FaultPdu]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -24,10 +24,11 @@ import pytest
 
 from swn_torture.casekit.outcome import faults, outcome_of, returns
 from swn_torture.casekit.steps.host_nodes import addresses_of
-from swn_torture.casekit.witness import NotTestable
+from swn_torture.casekit.witness import NO_RESOURCES, NotTestable
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.win32 import Win32
-from swn_torture.witness.messages import NULL_HANDLE, ContextHandle, UnRegisterRequest
+from swn_torture.witness.constants import ProtocolVersion
+from swn_torture.witness.messages import NULL_HANDLE, ContextHandle, RegisterRequest, UnRegisterRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import Controller, RegistrationView
     from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import RegisterExRequest, RegisterRequest
+    from swn_torture.witness.messages import RegisterExRequest
 
 
 #: Seconds between two queries for the list of registrations while waiting for it to change.
@@ -84,13 +85,13 @@ class Method:
         Args:
             witness: the target.
             client: the connection.
-            fields: parameters; by default IpAddress is an address of the first node.
+            fields: parameters; by default IpAddress is ``address_for`` the connection.
 
         Raises:
             NotTestable: this is RegisterEx, and the target implements version 1 only.
         """
         if "ip_address" not in fields:
-            fields["ip_address"] = await witness.address_of(0)
+            fields["ip_address"] = await witness.address_for(client)
         request = self.request(witness, **fields)
         return await outcome_of(client.start(request), witness.expect.reply_deadline)
 
@@ -100,11 +101,12 @@ class Method:
         Args:
             witness: the target.
             client: the connection.
-            fields: parameters; by default IpAddress is an address of the first node.
+            fields: parameters; by default IpAddress is ``address_for`` the connection.
 
         Raises:
             CaseStopped: the call fails, which is recorded as a violation.
-            NotTestable: this is RegisterEx, and the target implements version 1 only.
+            NotTestable: this is RegisterEx, and the target implements version 1 only; or the server can hold
+                no more registrations.
         """
         self._check(witness)
         register = witness.register if self.version == 1 else witness.register_ex
@@ -119,6 +121,12 @@ REGISTER = Method("register", "3.1.4.2", 1)
 REGISTER_EX = Method("register-ex", "3.1.4.5", 2)
 
 METHODS = (REGISTER, REGISTER_EX)
+
+#: For each method the Version of the other one.
+OTHER_VERSION = {REGISTER: ProtocolVersion.V2, REGISTER_EX: ProtocolVersion.V1}
+
+#: A NetName that no cluster has.
+FOREIGN_NAME = "XXXXInvalid.contoso.comXXXX"
 
 
 def methods_of(witness: Witness) -> tuple[Method, ...]:
@@ -172,6 +180,61 @@ async def unregister(witness: Witness, client: WitnessClient, handle: ContextHan
         )
 
 
+async def forget(witness: Witness, client: WitnessClient, *registered: Outcome) -> None:
+    """Call UnRegister for the registrations that succeeded; how these calls end is not checked.
+
+    A server chooses how many registrations it holds: a case that makes many removes what it no longer needs.
+
+    Args:
+        witness: the target.
+        client: the connection that they were made on.
+        registered: the outcomes of registrations.
+    """
+    # Whether a late response is awaited matters only where the next call has to wait for it.
+    timeout = witness.expect.quiet_time if client.rpc.core.multiplexed else witness.expect.reply_deadline
+    for outcome in registered:
+        if succeeded(outcome) and not client.rpc.closed.is_set():
+            await outcome_of(client.start(UnRegisterRequest(outcome.response.context)), timeout)
+
+
+#: Registrations that are sent at a time.
+_AT_A_TIME = 16
+
+
+async def register_many(
+    witness: Witness, client: WitnessClient, request: RegisterRequest | RegisterExRequest, count: int
+) -> list[Outcome]:
+    """Send a registration many times, some of them at a time, and return the outcomes.
+
+    It ends early when the server has no resources for more. Without PFC_CONC_MPX one call follows the other.
+
+    Args:
+        witness: the target.
+        client: the connection.
+        request: the registration.
+        count: how many times to send it.
+
+    Raises:
+        CaseStopped: a call ends in another way than ERROR_SUCCESS, which is recorded as a violation.
+    """
+    at_a_time = _AT_A_TIME if client.rpc.core.multiplexed else 1
+    outcomes: list[Outcome] = []
+    while len(outcomes) < count and not any(outcome in NO_RESOURCES for outcome in outcomes):
+        calls = [client.start(request) for _ in range(min(at_a_time, count - len(outcomes)))]
+        # Each call has the deadline for itself: a slow server may work on one after the other.
+        outcomes += [await outcome_of(call, witness.expect.reply_deadline) for call in calls]
+        unexplained = [each for each in outcomes if not succeeded(each) and each not in NO_RESOURCES]
+        if unexplained:
+            method = REGISTER if isinstance(request, RegisterRequest) else REGISTER_EX
+            raise witness.spec.precondition_failed(
+                method.rule("returns-success"),
+                expected=f"ERROR_SUCCESS (0x0) with a handle, {len(outcomes)} times",
+                observed=f"{len(unexplained)} times otherwise, first {with_handle(unexplained[0])}",
+                note=f"{len(outcomes)} of up to {count} registrations, as a stimulus",
+            )
+    return outcomes
+
+
 async def every_address(witness: Witness, node: int = 0) -> tuple[str, ...]:
     """Every address in the interface list that a node returns.
 
@@ -187,8 +250,29 @@ async def every_address(witness: Witness, node: int = 0) -> tuple[str, ...]:
 
 
 def scale_out_share(witness: Witness) -> str:
-    """The name of a scale-out share of the profile; the case must list ``scale-out-share`` in its needs."""
-    return next(share.name for share in witness.expect.shares if share.scale_out)
+    """The name of a scale-out share of the profile.
+
+    Raises:
+        NotTestable: the profile lists none.
+    """
+    return _first_share(witness, scale_out=True)
+
+
+def plain_share(witness: Witness) -> str:
+    """The name of a share of the profile that is not scale-out.
+
+    Raises:
+        NotTestable: the profile lists none.
+    """
+    return _first_share(witness, scale_out=False)
+
+
+def _first_share(witness: Witness, *, scale_out: bool) -> str:
+    for share in witness.expect.shares:
+        if share.scale_out is scale_out:
+            return share.name
+    kind = "scale-out share" if scale_out else "share that is not scale-out"
+    raise NotTestable(f"the profile lists no {kind} (expect.shares)")
 
 
 def share_fields(witness: Witness, method: Method) -> dict[str, Any]:
@@ -201,15 +285,28 @@ def succeeded(outcome: Outcome) -> bool:
     return outcome == returns(Win32.ERROR_SUCCESS) and outcome.response.context != NULL_HANDLE
 
 
-def with_handle(outcome: Outcome) -> str:
-    """The outcome of a registration with its context handle, as text for a report."""
+def with_handle(outcome: Outcome) -> Outcome:
+    """The outcome of a registration, with its context handle as detail for a report."""
     handle = getattr(outcome.response, "context", None)
-    return f"{outcome}, " + ("no handle" if handle is None else f"handle {handle}")
+    details = (outcome.detail, "no handle" if handle is None else f"handle {handle}")
+    return replace(outcome, detail=", ".join(filter(None, details)))
 
 
 async def registrations_of(cluster: Controller, *clients: str) -> tuple[RegistrationView, ...]:
     """The registrations with these ClientComputerNames in the list of the cluster."""
     return tuple(view for view in await cluster.registrations() if view.client_computer_name in clients)
+
+
+async def registration_of(cluster: Controller, client: str) -> RegistrationView:
+    """The only registration with this ClientComputerName in the list of the cluster.
+
+    Raises:
+        NotTestable: the cluster lists none, or several.
+    """
+    views = await registrations_of(cluster, client)
+    if len(views) != 1:
+        raise NotTestable(f"the cluster lists {len(views)} registrations of {client}; the case needs one")
+    return views[0]
 
 
 async def wait_until_gone(

@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from swn_torture.casekit.outcome import Outcome, faults, outcome_of, returns
-from swn_torture.casekit.steps.registering import registrations_of, show_registrations
+from swn_torture.casekit.steps.registering import forget, registrations_of, show_registrations
 from swn_torture.control.base import Capability
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.win32 import Win32
@@ -70,7 +70,7 @@ class StubSender:
         if self._client is None or self._client.rpc.closed.is_set():
             self._client = await self.witness.connect()
             self.connections += 1
-        return self._client
+        return await self.witness.idle_connection(self._client)
 
     async def send(
         self, message: AnyRequest, stub: bytes | None = None, *, wrong: Wrong | None = None
@@ -88,6 +88,14 @@ class StubSender:
         call = client.rpc.call(message.opnum, stub, context_id=client.context_id, byte_order=self.byte_order)
         deadline = self.witness.expect.reply_deadline
         return await outcome_of(PendingCall(client, cast("Any", message), call), deadline)
+
+    async def send_and_forget(
+        self, message: Registration, stub: bytes | None = None, *, wrong: Wrong | None = None
+    ) -> Outcome:
+        """Like ``send``; a registration that succeeds is removed at once."""
+        outcome = await self.send(message, stub, wrong=wrong)
+        await forget(self.witness, await self.client(), outcome)
+        return outcome
 
     async def supports_unregister_ex(self) -> bool:
         """Whether the server has opnum 5, UnRegisterEx (MS-SWN from revision 14.0 on)."""

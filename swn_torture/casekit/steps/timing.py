@@ -37,15 +37,23 @@ class TimedOutcome:
 
 
 async def timed_outcome_of(call: PendingCall[Any], timeout: float) -> TimedOutcome:
-    """Wait up to ``timeout`` seconds for a call that was started immediately before, and measure the time."""
-    began = time.monotonic()
+    """Wait up to ``timeout`` seconds for a call, and measure the time from before it was sent."""
     outcome = await outcome_of(call, timeout)
-    return TimedOutcome(outcome, time.monotonic() - began)
+    return TimedOutcome(outcome, time.monotonic() - call.began)
 
 
 def timer_deadline(expect: Expectations, seconds: float) -> float:
     """Seconds after which a timer of ``seconds`` must have acted: plus scan interval and reply deadline."""
     return seconds + expect.scan_interval + expect.reply_deadline
+
+
+async def stay_idle_until(moment: float) -> None:
+    """Send nothing until a moment by ``time.monotonic``.
+
+    A server counts from when it receives a call, or sends a response. To be sure that it has counted less
+    than some time, count from before the call was sent; to be sure of more, from after the response came.
+    """
+    await asyncio.sleep(max(0.0, moment - time.monotonic()))
 
 
 async def stay_idle(seconds: float) -> None:
