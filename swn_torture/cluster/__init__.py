@@ -13,6 +13,9 @@ events/: what happens in the cluster, and the notifications that follow (MS-SWN 
 - ``test_interface_list_events``: GetInterfaceList without AVAILABLE interfaces, and with an empty list
 - ``test_new_addresses``: addresses that are added and removed
 - ``test_node_failure``: nodes that fail or are disabled, and their return
+- ``test_failure_situations``: two nodes at once, flapping, rolling restart, during a registration or a move
+- ``test_service_failures``: a witness service that hangs, or loses a process
+- ``test_moved_addresses``: an address that moves to another node
 - ``test_restart``: the start of a witness service: registrations, interfaces, version, name
 - ``test_example_sequence``: the example of MS-SWN 4.1
 
@@ -22,5 +25,6 @@ registrations/: a registration from its start to its end (MS-SWN 3.1.1.3, 3.1.4,
 - ``test_pending``: events that happen while no AsyncNotify is pending
 - ``test_keep_alive``: KeepAliveTimeout, and several calls on one registration
 - ``test_unused_registrations``: the unused-registration timer and what counts as use
+- ``test_forced_unregister``: registrations that an administrator removes
 - ``test_connection_loss``: clients that close their connection or become unreachable
 """

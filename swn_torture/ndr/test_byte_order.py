@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import SILENCE, case, faults, outcome_of, returns
+from swn_torture.casekit import SILENCE, SUCCESS, case, faults, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import (
     AsyncNotifyRequest,
@@ -16,8 +16,10 @@ from swn_torture.casekit.protocol import (
     UnRegisterRequest,
     Win32,
 )
-from swn_torture.casekit.steps.listeners import SUCCESS
+from swn_torture.casekit.shown import shown
+from swn_torture.casekit.steps.interface_list import in_order
 from swn_torture.casekit.steps.registering import (
+    FOREIGN_NAME,
     INVALID_PARAMETER,
     NOT_FOUND,
     Method,
@@ -61,8 +63,8 @@ async def test_interface_list(witness: Witness, spec: Spec) -> None:
         raise spec.stop()
     interfaces = reply.response.interface_list.interfaces
     rule.holds(
-        interfaces in (before, await witness.interfaces()),
-        expected=f"the interfaces {before}",
+        in_order(interfaces) in (in_order(before), in_order(await witness.interfaces())),
+        expected=f"the interfaces {shown(before)}",
         observed=interfaces,
     )
     response = call.call.response_meta
@@ -96,7 +98,7 @@ async def test_registration(witness: Witness, spec: Spec, cluster: Controller, m
         )
     wrong = await sender.send(method.request(witness, **valid, version=swapped))
     rule.allows(wrong, returns(Win32.ERROR_REVISION_MISMATCH), note=f"Version 0x{swapped:08X}")
-    foreign = await sender.send(method.request(witness, **valid, net_name="XXXXInvalid.contoso.comXXXX"))
+    foreign = await sender.send(method.request(witness, **valid, net_name=FOREIGN_NAME))
     rule.allows(foreign, INVALID_PARAMETER, note="a foreign NetName")
 
 

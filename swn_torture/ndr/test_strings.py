@@ -8,7 +8,13 @@ import pytest
 
 from swn_torture.casekit import case
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.steps.registering import INVALID_PARAMETER, Method, each_method, succeeded
+from swn_torture.casekit.steps.registering import (
+    INVALID_PARAMETER,
+    Method,
+    each_method,
+    forget,
+    succeeded,
+)
 from swn_torture.casekit.steps.stubs import StubSender, full_request, strings_of, with_string
 
 if TYPE_CHECKING:
@@ -97,6 +103,8 @@ class StringRecorder:
             self.spec(self.rule).record(outcome, f"{field}, {what}: {sent!a}")
             if field == "ClientComputerName" and succeeded(outcome):
                 self._names[what] = text[1:]
+            else:
+                await forget(witness, await self.sender.client(), outcome)
 
     async def finish(self, cluster: Controller) -> None:
         """Record the client names that the cluster lists, and check that others are still served."""

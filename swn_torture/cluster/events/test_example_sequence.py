@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.casekit import SILENCE, case, outcome_of
+from swn_torture.casekit import SILENCE, SUCCESS, case, outcome_of
 from swn_torture.casekit.protocol import (
     ChangeType,
     GetInterfaceListRequest,
@@ -13,14 +13,14 @@ from swn_torture.casekit.protocol import (
     UnRegisterRequest,
 )
 from swn_torture.casekit.rules.notification_rules import show_as
+from swn_torture.casekit.shown import quoted
 from swn_torture.casekit.steps.host_nodes import (
     addresses_of,
-    destinations,
-    host_nodes,
     index_of,
     make_unavailable,
+    other_nodes,
 )
-from swn_torture.casekit.steps.listeners import SUCCESS, Listener, connect_each_syntax, wait_for_notifications
+from swn_torture.casekit.steps.listeners import Listener, connect_each_syntax, wait_for_notifications
 from swn_torture.casekit.steps.registering import REGISTER, succeeded, with_handle
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 async def test_sequence(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Run MS-SWN 4.1: list, register at another node, AsyncNotify, UNAVAILABLE, UnRegister."""
-    (own, *_) = await destinations(witness, cluster, other_than=await witness.address_of(0))
+    (own, *_) = await other_nodes(witness, cluster)
 
     listeners = [
         await register_at_another(witness, spec, cluster, own, client, number)
@@ -75,7 +75,8 @@ async def register_at_another(
         raise spec.stop()
     interfaces = outcome.response.interface_list.interfaces or ()
     marked = {str(a) for i in interfaces if i.flags & InterfaceFlags.WITNESS for a in addresses_of(i)}
-    others = [h for h in await host_nodes(witness, cluster) if marked.intersection(h.addresses)]
+    hosts = {node.name: marked.intersection(node.addresses) for node in await cluster.nodes()}
+    others = [node for node, addresses in hosts.items() if addresses and node != own.node]
     if not others:
         rule.holds(
             False,  # noqa: FBT003 - no node is left to register with
@@ -83,8 +84,10 @@ async def register_at_another(
             observed=", ".join(f"{' '.join(map(str, addresses_of(i)))} {i.flags:#x}" for i in interfaces),
         )
         raise spec.stop()
+    reached = {node.name.casefold() for node in witness.nodes}
+    others = [node for node in others if node.casefold() in reached] or others
     # A client may choose any of these nodes; the two clients choose different ones if possible.
-    witness_node = others[number % len(others)].node
+    witness_node = others[number % len(others)]
     client = await witness.connect(index_of(witness, witness_node), syntax=to_own.syntax)
     fields = {
         "net_name": witness.net_name,
@@ -125,8 +128,9 @@ async def check_notification_and_end(spec: Spec, listener: Listener) -> None:
     )
     names = ", ".join(change.text for change in notification.changes)
     rule.record(
-        f"Length {notification.length}, ResourceName {names!r} for NetName {listener.fields['net_name']!r}; "
-        "in the example Length 28, 'GENERALFS' for 'generalfs'",
+        f"Length {notification.length}, ResourceName {quoted(names)} for NetName "
+        f"{quoted(str(listener.fields['net_name']))}; "
+        'in the example Length 28, "GENERALFS" for "generalfs"',
         note,
     )
     deadline = listener.witness.expect.reply_deadline

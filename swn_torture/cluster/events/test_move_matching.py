@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit import SILENCE, case
-from swn_torture.casekit.cluster import Capability, ControllerError
+from swn_torture.casekit import SILENCE, SUCCESS, case
+from swn_torture.casekit.cluster import Capability, ControllerError, Stimulus
 from swn_torture.casekit.protocol import AddressFlags, MessageType
+from swn_torture.casekit.rules.negatives import check_not_notified
 from swn_torture.casekit.rules.notification_rules import show_as
+from swn_torture.casekit.steps.effects import see_move, wait_until_events_arrive
 from swn_torture.casekit.steps.host_nodes import HostNode, destination, destinations, share_of
+from swn_torture.casekit.steps.interface_list import wait_until_listed
 from swn_torture.casekit.steps.listeners import (
-    SUCCESS,
     Listener,
     answered_when_called_again,
     drain_notifications,
@@ -22,6 +23,7 @@ from swn_torture.casekit.steps.listeners import (
     wait_quiet_time,
 )
 from swn_torture.casekit.steps.registering import version_1_server
+from swn_torture.casekit.witness import NotTestable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,11 +34,6 @@ if TYPE_CHECKING:
 
 _MOVES = ("move-client", "list-nodes", "two-nodes")
 _SHARES = ("version-2", "move-share", "any-share", "list-nodes", "two-nodes")
-
-
-def show_received(listener: Listener) -> str:
-    """All notifications of a registration, or how its call ended, for a report."""
-    return "; ".join(map(str, listener.notifications)) or str(listener.outcome)
 
 
 # Client moves
@@ -56,7 +53,7 @@ async def test_move_matches_client_name(witness: Witness, spec: Spec, cluster: C
     ]
     host = await destination(witness, cluster, other_than=of_others[0].address)
 
-    await cluster.move_client(name, host.node)
+    sent = await cluster.move_client(name, host.node, not_for=[other.key for other in of_others])
     outcomes = await wait_for_notifications(*of_client)
     other_outcomes = await wait_quiet_time(*of_others)
 
@@ -70,20 +67,30 @@ async def test_move_matches_client_name(witness: Witness, spec: Spec, cluster: C
             note=str(notification),
         )
     for listener, outcome in zip(of_others, other_outcomes, strict=True):
-        spec("SWN-3.1.6.2-match-client").allows(
-            outcome, SILENCE, note=f"registered as {listener.name}; the move is for {name}"
+        check_not_notified(
+            spec("SWN-3.1.6.2-match-client"),
+            sent,
+            listener,
+            notified=outcome != SILENCE,
+            expected=str(SILENCE),
+            observed=outcome,
+            note=f"registered as {listener.name}; the move is for {name}",
         )
 
 
-@case("SWN-3.1.6.2-set-move", needs=(*_MOVES, "three-nodes"))
+@case("SWN-3.1.6.2-set-move", needs=_MOVES)
 async def test_later_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Move a client twice, then call AsyncNotify: it returns the second destination only."""
-    listener = await listen(witness, version=1, async_notify=False)
-    first, second = (await destinations(witness, cluster, other_than=listener.address))[:2]
+    first, second, *_ = await destinations(witness, cluster, at_least=2)
+    probe = await listen(witness, version=1)
+    listener = await listen(witness, version=1, client_computer_name=probe.name, async_notify=False)
 
     for host in (first, second):
-        await cluster.move_client(listener.name, host.node)
+        move = cluster.move_client(listener.name, host.node)
+        await see_move(cluster, probe, MessageType.CLIENT_MOVE, move)
     await drain_notifications(listener)
+    if not listener.notifications and listener.expired:
+        raise NotTestable("the moves took longer than the server keeps an unused registration")
 
     check_only_last(spec, listener, MessageType.CLIENT_MOVE, second, "SWN-3.1.6.2-set-move")
 
@@ -94,7 +101,7 @@ def check_only_last(spec: Spec, listener: Listener, kind: MessageType, host: Hos
     spec(rule).holds(
         len(notifications) == 1 and set(notifications[0].addresses) == set(host.addresses),
         expected=f"{kind.name} once, with the addresses of {host.node}: {', '.join(host.addresses)}",
-        observed=show_received(listener),
+        observed=listener.received,
     )
 
 
@@ -107,17 +114,19 @@ async def test_destination_forms(witness: Witness, spec: Spec, cluster: Controll
     forms |= {"a full host name": f"{host.node}.swn.test"}
     listeners = {form: await listen(witness, version=1) for form in forms}
 
-    rejected = {}
+    rejected, sent = {}, {}
     for form, listener in listeners.items():
         try:
-            await cluster.move_client(listener.name, forms[form])
+            sent[form] = await cluster.move_client(listener.name, forms[form])
         except ControllerError as problem:
             rejected[form] = str(problem)
+    await wait_until_events_arrive(witness, cluster)
     await wait_quiet_time(*(listener for form, listener in listeners.items() if form not in rejected))
 
     for form, listener in listeners.items():
-        result = f"not supported: {rejected[form]}" if form in rejected else show_received(listener)
-        spec("SWN-3.1.6.2-destination-forms").record(f"{form}, {forms[form]}: {result}")
+        result = f"not supported: {rejected[form]}" if form in rejected else listener.received
+        how = f"sent {sent[form].how}" if form in sent else ""
+        spec("SWN-3.1.6.2-destination-forms").record(f"{form}, {forms[form]}: {result}", how)
         spec.choice(
             "AMB-19",
             f"a move to {form}: {'not supported' if form in rejected else count_addresses(listener)}",
@@ -146,22 +155,33 @@ async def test_client_name_in_another_form(witness: Witness, spec: Spec, cluster
         form: await listen(witness, version=1, client_computer_name=names[0]) for form, names in forms.items()
     }
 
-    for _, moved in forms.values():
-        await move_if_registered(cluster.move_client(moved, host.node))
+    sent = {
+        form: await move_if_registered(cluster.move_client(names[1], host.node))
+        for form, names in forms.items()
+    }
+    await wait_until_events_arrive(witness, cluster)
     await wait_quiet_time(*listeners.values())
 
     for form, listener in listeners.items():
         spec("SWN-3.1.6.2-clientname-compare").record(
-            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {show_received(listener)}", form
+            f"registered as {forms[form][0]}, moved as {forms[form][1]}: {listener.received}",
+            f"{form}; {how_sent(sent[form])}",
         )
 
 
-async def move_if_registered(move: Awaitable[None]) -> None:
-    """Run a move; ignore the error with which a controller reports that no registration matches."""
+async def move_if_registered(move: Awaitable[Stimulus]) -> Stimulus | None:
+    """Run a move; None if the controller reports that no registration matches, so that it sent nothing."""
     try:
-        await move
+        return await move
     except ControllerError:
-        return
+        return None
+
+
+def how_sent(sent: Stimulus | None) -> str:
+    """How a move was sent, for a note."""
+    return (
+        f"sent {sent.how}" if sent else "the controller found no registration that matches, and sent nothing"
+    )
 
 
 # Share moves
@@ -187,7 +207,9 @@ async def test_share_move_matches_client_and_share(witness: Witness, spec: Spec,
     await drain_notifications(match, *others.values())
     received_before = {what: len(listener.notifications) for what, listener in others.items()}
 
-    await cluster.move_share(share, host.node, client=match.name)
+    sent = await cluster.move_share(
+        share, host.node, client=match.name, not_for=[listener.key for listener in others.values()]
+    )
     (outcome,) = await wait_for_notifications(match)
     if outcome == SILENCE:
         if await answered_when_called_again(match):
@@ -205,23 +227,31 @@ async def test_share_move_matches_client_and_share(witness: Witness, spec: Spec,
     )
     for what, listener in others.items():
         received = listener.notifications[received_before[what] :]
-        spec("SWN-3.1.6.3-match").holds(
-            all(each.message_type != MessageType.SHARE_MOVE for each in received),
+        check_not_notified(
+            spec("SWN-3.1.6.3-match"),
+            sent,
+            listener,
+            notified=any(each.message_type == MessageType.SHARE_MOVE for each in received),
             expected="no SHARE_MOVE",
             observed="; ".join(map(str, received)) or listener.outcome,
             note=f"registration with {what}",
         )
 
 
-@case("SWN-3.1.6.3-set", needs=(*_SHARES, "three-nodes"))
+@case("SWN-3.1.6.3-set", needs=_SHARES)
 async def test_later_share_move_replaces_earlier(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Move a share twice, then call AsyncNotify: it returns the second destination only."""
     share = share_of(witness)
-    listener = await listen(witness, share_name=share, async_notify=False)
-    first, second = (await destinations(witness, cluster, other_than=listener.address))[:2]
+    first, second, *_ = await destinations(witness, cluster, at_least=2)
+    probe = await listen(witness, share_name=share)
+    name: dict[str, Any] = {"client_computer_name": probe.name}
+    listener = await listen(witness, share_name=share, async_notify=False, **name)
 
     for host in (first, second):
-        await cluster.move_share(share, host.node, client=listener.name)
+        move = cluster.move_share(share, host.node, client=listener.name)
+        await see_move(cluster, probe, MessageType.SHARE_MOVE, move)
+    if listener.may_be_gone:
+        raise NotTestable("the moves took longer than the server keeps an unused registration")
     await drain_notifications(listener)
     if not listener.notifications:
         await wait_or_move_client(spec, cluster, listener, MessageType.SHARE_MOVE, second)
@@ -236,11 +266,13 @@ async def test_share_name_in_other_case(witness: Witness, spec: Spec, cluster: C
     listener = await listen(witness, share_name=share)
     host = await destination(witness, cluster, other_than=listener.address)
 
-    await move_if_registered(cluster.move_share(share.swapcase(), host.node, client=listener.name))
+    move = cluster.move_share(share.swapcase(), host.node, client=listener.name)
+    sent = await move_if_registered(move)
+    await wait_until_events_arrive(witness, cluster)
     await wait_quiet_time(listener)
 
     spec("SWN-3.1.6.3-sharename-compare").record(
-        f"registered for {share}, moved as {share.swapcase()}: {show_received(listener)}"
+        f"registered for {share}, moved as {share.swapcase()}: {listener.received}", how_sent(sent)
     )
 
 
@@ -279,9 +311,7 @@ async def test_version_1_server(
 
     await controller.move_client(listener.name, host.node)
     await wait_for_notifications(listener)
-    notification = listener.notification(
-        spec, "SWN-3.1.6.3-v2-only", "SWN-2.2.2.1-online", *itertools.chain(*rules.values())
-    )
+    notification = listener.notification(spec, "SWN-2.2.2.1-online", event="SWN-3.1.6.2-wake")
     spec("SWN-3.1.6.3-v2-only", "SWN-3.1.6.4-v2-only").equal(
         notification.message_type,
         MessageType.CLIENT_MOVE,
@@ -295,7 +325,7 @@ async def test_version_1_server(
         spec(*ids).holds(
             bool(moves) and not listener.notifications_of(kind),
             expected=f"CLIENT_MOVE, but no {kind.name}",
-            observed=show_received(listener),
+            observed=listener.received,
         )
     entries = [entry for move in moves for entry in move.entries]
     for rule, bit in (
@@ -305,34 +335,58 @@ async def test_version_1_server(
         spec(rule).holds(
             bool(entries) and not any(entry.flags & bit for entry in entries),
             expected=f"at least one entry, none with IPADDR_{bit.name}: only version 2 defines it",
-            observed=show_received(listener),
+            observed=listener.received,
         )
 
 
 async def check_share_move_ignored(
     spec: Spec, cluster: Controller, listener: Listener, host: HostNode
 ) -> bool:
-    """Check that the call stays pending while a share moves; False if the cluster cannot move one."""
+    """Check that no SHARE_MOVE follows while a share moves; False if the server does not learn of one."""
     witness = listener.witness
     if not (witness.expect.shares and cluster.can(Capability.MOVE_SHARE)):
         return False
     share = share_of(witness)
-    await move_if_registered(cluster.move_share(share, host.node, client=listener.name))
-    (outcome,) = await wait_quiet_time(listener)
-    spec("SWN-3.1.6.3-v2-only").allows(outcome, SILENCE, note=f"after a move of {share} to {host.node}")
-    return True
+    move = cluster.move_share(share, host.node, client=listener.name, not_for=[listener.key])
+    sent = await move_if_registered(move)
+    if sent is None:
+        return False
+    await wait_until_events_arrive(witness, cluster)
+    await drain_notifications(listener)
+    check_not_notified(
+        spec("SWN-3.1.6.3-v2-only"),
+        sent,
+        listener,
+        notified=bool(listener.notifications_of(MessageType.SHARE_MOVE)) or listener.outcome != SILENCE,
+        expected="the call stays pending",
+        observed=listener.received,
+        note=f"after a move of {share} to {host.node}",
+    )
+    return sent.reaches(listener.key)
 
 
 async def check_address_change_ignored(
     spec: Spec, cluster: Controller, listener: Listener, host: HostNode
 ) -> bool:
-    """Check that the call stays pending while an address is added; False if the cluster cannot add one."""
-    spares = listener.witness.expect.spare_addresses
+    """Check that no IP_CHANGE follows while an address is added; False if the cluster cannot add one."""
+    witness = listener.witness
+    spares = witness.expect.spare_addresses
     if not (spares and cluster.can(Capability.CHANGE_ADDRESS)):
         return False
     await cluster.add_address(host.node, spares[0])
-    (outcome,) = await wait_quiet_time(listener)
-    note = f"after {spares[0]} was added to {host.node}"
-    spec("SWN-3.1.6.4-v2-only").allows(outcome, SILENCE, note=note)
+    await wait_until_listed(witness, spares[0])
+    await wait_until_events_arrive(witness, cluster)
+    await drain_notifications(listener)
+    sent = cluster.stimulus(Capability.CHANGE_ADDRESS)
+    check_not_notified(
+        spec("SWN-3.1.6.4-v2-only"),
+        sent,
+        listener,
+        notified=bool(listener.notifications_of(MessageType.IP_CHANGE)) or listener.outcome != SILENCE,
+        expected="the call stays pending",
+        observed=listener.received,
+        note=f"after {spares[0]} was added to {host.node}",
+    )
     await cluster.remove_address(host.node, spares[0])
-    return True
+    await wait_until_listed(witness, spares[0], gone=True)
+    return sent.reaches(listener.key)

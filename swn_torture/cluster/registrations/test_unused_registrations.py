@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit import SILENCE, Outcome, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import ChangeType, ResourceChange, RespAsyncNotify, UnRegisterRequest, Win32
-from swn_torture.casekit.steps.registering import INVALID_PARAMETER, NOT_FOUND
-from swn_torture.casekit.steps.timing import stay_idle, timer_deadline
+from swn_torture.casekit.steps.registering import INVALID_PARAMETER, NOT_FOUND, registration_of
+from swn_torture.casekit.steps.timing import stay_idle, stay_idle_until, timer_deadline
+from swn_torture.casekit.witness import NotTestable
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
@@ -48,27 +50,30 @@ async def test_idle_registrations_are_removed(witness: Witness, spec: Spec) -> N
     idle = [await witness.register_ex(one, ip_address=address) for _ in range(2)]
     idle.append(await witness.register_ex(other, ip_address=address))
     to_unregister = await witness.register_ex(one, ip_address=address)
-    fresh = await witness.register_ex(one, ip_address=address)
+    last_idle = time.monotonic()
     with_call = await witness.register_ex(
         one, ip_address=address, keep_alive_timeout=math.ceil(2 * removal_time)
     )
     pending = one.async_notify(with_call)
+    free = await witness.idle_connection(one)
+    began = time.monotonic()
+    fresh = await witness.register_ex(free, ip_address=address)
 
-    await stay_idle(idle_time * 5 / 6)
-    kept = await outcome_of(one.async_notify(fresh), min(expect.quiet_time, idle_time / 12))
-    spec("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse").allows(
-        kept,
-        SILENCE,
-        note=f"AsyncNotify {idle_time * 5 / 6:g} s after RegisterEx, unused timeout {idle_time:g} s",
-    )
+    await stay_idle_until(began + idle_time * 5 / 6)
+    age = time.monotonic() - began
+    # On a slow server, less of the unused timeout may be left than the call needs.
+    if age < idle_time * 11 / 12:
+        kept = await outcome_of(free.async_notify(fresh), min(expect.quiet_time, idle_time / 12))
+        spec("SWN-3.1.5.1-keeps-fresh", "SWN-3.1.4.5-entry-lastuse").allows(
+            kept,
+            SILENCE,
+            note=f"AsyncNotify {age:.1f} s after RegisterEx, unused timeout {idle_time:g} s",
+        )
 
-    await stay_idle(removal_time - idle_time * 5 / 6)
-    clients = (one, one, other)
-    outcomes = [
-        await outcome_of(client.async_notify(handle), expect.reply_deadline)
-        for client, handle in zip(clients, idle, strict=True)
-    ]
-    for number, outcome in enumerate(outcomes, 1):
+    await stay_idle_until(last_idle + removal_time)
+    for number, (client, handle) in enumerate(zip((one, one, other), idle, strict=True), 1):
+        call = (await witness.idle_connection(client)).async_notify(handle)
+        outcome = await outcome_of(call, expect.reply_deadline)
         note = f"idle registration {number} of 3, AsyncNotify {removal_time:g} s after RegisterEx"
         spec(
             "SWN-3.1.5.1-removes-stale",
@@ -78,9 +83,10 @@ async def test_idle_registrations_are_removed(witness: Witness, spec: Spec) -> N
             "SWN-3.1.2.1-removes-unused",
             "SWN-3.1.4.5-entry-async-false",
         ).allows(outcome, NOT_FOUND, note=note)
-    unregistered = await outcome_of(one.start(UnRegisterRequest(to_unregister)), expect.reply_deadline)
+    to_unregister_it = (await witness.idle_connection(one)).start(UnRegisterRequest(to_unregister))
+    unregistered = await outcome_of(to_unregister_it, expect.reply_deadline)
     spec("SWN-3.1.5.1-removes-stale").allows(unregistered, NOT_FOUND, INVALID_PARAMETER)
-    spec("SWN-B5-unused-30s").record(f"removed after {removal_time:g} s, kept after {idle_time * 5 / 6:g} s")
+    spec("SWN-B5-unused-30s").record(f"removed after {removal_time:g} s, kept after {age:.1f} s")
     spec.choice("AMB-27", f"an unused registration is removed within {removal_time:g} s after its last use")
 
     # This call has been pending since before the removal of the others, for longer than the unused timeout.
@@ -103,7 +109,7 @@ async def test_huge_keep_alives(witness: Witness, spec: Spec) -> None:
         await witness.register_ex(client, ip_address=address, keep_alive_timeout=value) for value in values
     ]
 
-    calls = [client.async_notify(handle) for handle in handles]
+    calls = [(await witness.idle_connection(client)).async_notify(handle) for handle in handles]
     outcomes = await asyncio.gather(*(outcome_of(call, 2 * expect.unused_timeout) for call in calls))
 
     for value, outcome in zip(values, outcomes, strict=True):
@@ -112,39 +118,64 @@ async def test_huge_keep_alives(witness: Witness, spec: Spec) -> None:
 
 @case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
 async def test_async_notify_counts_as_use(witness: Witness, spec: Spec) -> None:
-    """Send AsyncNotify after 2/3 of the unused timeout; 2/3 later the registration is still known."""
+    """Send AsyncNotify after 2/3 of the unused timeout; 5/6 later the registration is still known."""
     expect = witness.expect
     client = await witness.connect()
-    handle = await witness.register_ex(client, keep_alive_timeout=1)
+    address = await witness.address_of(0)
+    registered = time.monotonic()
+    handle = await witness.register_ex(client, ip_address=address, keep_alive_timeout=1)
 
-    await stay_idle(expect.unused_timeout * 2 / 3)
+    called = await next_use(witness, registered, 2 / 3)
     first = await outcome_of(client.async_notify(handle), timer_deadline(expect, 1))
-    await stay_idle(expect.unused_timeout * 2 / 3)
+    timed_out = returns(Win32.ERROR_TIMEOUT)
+    if first != timed_out:
+        raise spec.precondition_failed(
+            "SWN-3.1.5.2-timeout-error",
+            expected=str(timed_out),
+            observed=first,
+            note="KeepAliveTimeout 1, AsyncNotify after 2/3 of the unused timeout, as a stimulus",
+        )
+    await next_use(witness, called, 5 / 6)
     second = await outcome_of(client.async_notify(handle), timer_deadline(expect, 1))
 
-    spec("SWN-3.1.4.4-v2-lastuse-on-entry").holds(
-        first == returns(Win32.ERROR_TIMEOUT) and second == returns(Win32.ERROR_TIMEOUT),
-        expected="ERROR_TIMEOUT (0x5B4) twice; each call follows the last use within the unused timeout",
-        observed=f"{first}, then {second}",
+    spec("SWN-3.1.4.4-v2-lastuse-on-entry").allows(
+        second, timed_out, note="the next call, within the unused timeout after the last use"
     )
+
+
+async def next_use(witness: Witness, last_use: float, part: float) -> float:
+    """Stay idle until a part of the unused timeout after the last use; returns the moment that it ended.
+
+    Raises:
+        NotTestable: more than the unused timeout has passed, because the server responds slowly.
+    """
+    timeout = witness.expect.unused_timeout
+    await stay_idle_until(last_use + part * timeout)
+    now = time.monotonic()
+    if now - last_use > 0.95 * timeout:
+        raise NotTestable("the calls took longer than the server keeps an unused registration")
+    return now
 
 
 @case("SWN-3.1.4.4-v2-lastuse-on-entry", needs=("version-2",), lasts=50)
 async def test_cancelled_async_notify_counts_as_use(witness: Witness, spec: Spec) -> None:
-    """Cancel an AsyncNotify after 2/3 of the unused timeout; 2/3 later the registration is still known."""
+    """Cancel an AsyncNotify after 2/3 of the unused timeout; 5/6 later the registration is still known."""
     expect = witness.expect
     client = await witness.connect()
-    handle = await witness.register_ex(client)
+    address = await witness.address_of(0)
+    registered = time.monotonic()
+    handle = await witness.register_ex(client, ip_address=address)
 
-    await stay_idle(expect.unused_timeout * 2 / 3)
+    called = await next_use(witness, registered, 2 / 3)
     call = client.async_notify(handle)
     call.cancel()
     ended = await outcome_of(call, min(expect.quiet_time, expect.unused_timeout / 6))
-    await stay_idle(expect.unused_timeout * 2 / 3)
-    second = await outcome_of(client.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
+    await next_use(witness, called, 5 / 6)
+    free = await witness.idle_connection(client)
+    second = await outcome_of(free.async_notify(handle), min(expect.quiet_time, expect.unused_timeout / 6))
 
     spec("SWN-3.1.4.4-v2-lastuse-on-entry").allows(
-        second, SILENCE, note=f"2/3 of the unused timeout after the cancelled call, which ended with: {ended}"
+        second, SILENCE, note=f"5/6 of the unused timeout after the cancelled call, which ended with: {ended}"
     )
 
 
@@ -196,8 +227,7 @@ async def _register(witness: Witness, cluster: Controller) -> tuple[WitnessClien
     client = await witness.connect()
     keep_alive = math.ceil(5 * witness.expect.unused_timeout)
     handle = await witness.register_ex(client, client_computer_name=name, keep_alive_timeout=keep_alive)
-    views = await cluster.registrations()
-    return client, handle, next(view.key for view in views if view.client_computer_name == name)
+    return client, handle, (await registration_of(cluster, name)).key
 
 
 async def _complete(witness: Witness, cluster: Controller, spec: Spec, key: str, call: Any) -> Outcome:

@@ -18,6 +18,8 @@ from swn_torture.casekit.protocol import (
     WitnessClient,
     bind_time_features,
 )
+from swn_torture.casekit.shown import shown
+from swn_torture.casekit.steps.interface_list import in_order
 from swn_torture.casekit.steps.octets import BindOutcome, contexts, outcome_of_bind, syntax_name
 from swn_torture.casekit.transport import (
     LITTLE_ENDIAN,
@@ -132,8 +134,8 @@ async def test_ndr64_stubs(witness: Witness, spec: Spec) -> None:
     received = answer.response.interface_list
     interfaces = tuple(received.interfaces or ()) if received else ()
     spec("RPC-XFER-ndr64-layout").holds(
-        interfaces in (before, after),
-        expected=f"the list as returned over NDR: {before}",
+        in_order(interfaces) in (in_order(before), in_order(after)),
+        expected=f"the list as returned over NDR: {shown(before)}",
         observed=interfaces,
     )
     assert call.call.response_meta is not None

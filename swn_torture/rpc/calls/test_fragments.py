@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
-from swn_torture.casekit.protocol import NDR32, Opnum, Win32, encode
-from swn_torture.casekit.steps.octets import contexts, outcome_of_raw_call
-from swn_torture.casekit.transport import FaultStatus, PfcFlags
+from swn_torture.casekit.outcome import outcome_of_error
+from swn_torture.casekit.protocol import Opnum, Win32, encode
+from swn_torture.casekit.steps.octets import bind_ack_on, outcome_of_raw_call
+from swn_torture.casekit.transport import BindNakReason, BindRefused, FaultStatus, PfcFlags
 
 if TYPE_CHECKING:
     from swn_torture.casekit import Spec
+    from swn_torture.casekit.transport import BindAck
     from swn_torture.casekit.witness import Witness
 
 _SMALLEST = 2048
@@ -28,29 +30,41 @@ _PROTOCOL_ERROR = faults(FaultStatus.NCA_S_PROTO_ERROR)
 )
 async def test_sizes_are_negotiated(witness: Witness, spec: Spec, xmit: int, recv: int) -> None:
     """bind_ack carries fragment sizes that do not exceed the proposed ones."""
-    rpc = await witness.rpc()
+    expected = f"bind_ack: the server sends at most {recv} octets and receives at most {xmit}"
+    try:
+        ack = await _bind(witness, xmit, recv)
+    except BindRefused as refused:
+        if refused.reason == BindNakReason.LOCAL_LIMIT_EXCEEDED:
+            raise
+        spec("RPC-FRAG-negotiate").holds(
+            condition=False, expected=expected, observed=outcome_of_error(refused)
+        )
+        raise spec.stop() from refused
 
-    bound = await rpc.bind(contexts(NDR32), max_xmit=xmit, max_recv=recv, **witness.logon())
-
-    ack = bound.bind_ack
     spec("RPC-FRAG-negotiate").holds(
         0 < ack.max_xmit <= recv and 0 < ack.max_recv <= xmit,
-        expected=f"the server sends at most {recv} octets and receives at most {xmit}",
+        expected=expected,
         observed=f"max_xmit_frag {ack.max_xmit}, max_recv_frag {ack.max_recv}",
     )
+
+
+async def _bind(witness: Witness, xmit: int, recv: int) -> BindAck:
+    """Propose fragment sizes in a bind; returns bind_ack."""
+    client = await witness.connect(max_xmit=xmit, max_recv=recv)
+    return bind_ack_on(witness.transcript, client.rpc.number)
 
 
 @case("RPC-FRAG-negotiate")
 async def test_tiny_sizes(witness: Witness, spec: Spec) -> None:
     """Propose fragments of 1432 octets, fewer than Windows and Samba use; record the sizes in bind_ack."""
-    rpc = await witness.rpc()
+    try:
+        ack = await _bind(witness, 1432, 1432)
+    except BindRefused as refused:
+        sizes = str(outcome_of_error(refused))
+    else:
+        sizes = f"max_xmit_frag {ack.max_xmit}, max_recv_frag {ack.max_recv}"
 
-    bound = await rpc.bind(contexts(NDR32), max_xmit=1432, max_recv=1432, **witness.logon())
-
-    ack = bound.bind_ack
-    spec("RPC-FRAG-negotiate").record(
-        f"1432 octets proposed: max_xmit_frag {ack.max_xmit}, max_recv_frag {ack.max_recv}"
-    )
+    spec("RPC-FRAG-negotiate").record(f"1432 octets proposed: {sizes}")
 
 
 @case("RPC-FRAG-request", syntaxes="both")

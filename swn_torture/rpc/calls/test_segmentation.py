@@ -10,7 +10,7 @@ import pytest
 from swn_torture.casekit import CLOSED, case, faults, outcome_of, returns
 from swn_torture.casekit.outcome import refuses_bind
 from swn_torture.casekit.protocol import NDR32, WITNESS, GetInterfaceListRequest, Opnum, Win32, WitnessClient
-from swn_torture.casekit.steps.octets import contexts, outcome_of_raw_call, send_octets
+from swn_torture.casekit.steps.octets import contexts, outcome_of_bind, outcome_of_raw_call, send_octets
 from swn_torture.casekit.transport import rewrite
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ async def test_octet_by_octet(witness: Witness, spec: Spec) -> None:
     rpc = await witness.rpc()
     rpc.segment = 1
 
-    await rpc.bind(WITNESS, **witness.logon())
+    bound = await outcome_of_bind(rpc.bind(WITNESS, **witness.logon()))
+    if bound.refusal is not None:
+        spec("RPC-FRAG-tcp-segmentation").holds(False, expected="bind_ack", observed=bound.refusal)  # noqa: FBT003
+        raise spec.stop()
     answer = await outcome_of(WitnessClient(rpc).start(GetInterfaceListRequest()))
 
     spec("RPC-FRAG-tcp-segmentation").allows(answer, returns(Win32.ERROR_SUCCESS))
@@ -48,7 +51,7 @@ async def test_request_in_two_parts(witness: Witness, spec: Spec, size: int) -> 
     )
 
 
-@case("RPC-FRAG-tcp-segmentation")
+@case("RPC-FRAG-tcp-segmentation", needs=("multiplexing",))
 async def test_two_requests_in_one_segment(witness: Witness, spec: Spec) -> None:
     """Two requests in one TCP segment both get a response."""
     client = await witness.connect()
@@ -58,11 +61,10 @@ async def test_two_requests_in_one_segment(witness: Witness, spec: Spec) -> None
     client.rpc.write(b"".join(octets for _, fragments in requests for octets in fragments))
     answers = [await outcome_of_raw_call(call, witness.expect.reply_deadline) for call in calls]
 
-    spec("RPC-FRAG-tcp-segmentation").holds(
-        [answer.kind for answer in answers] == ["pdu", "pdu"],
-        expected="two responses",
-        observed=" and ".join(map(str, answers)),
-    )
+    for answer, which in zip(answers, ("first", "second"), strict=True):
+        spec("RPC-FRAG-tcp-segmentation").holds(
+            answer.kind == "pdu", expected="a response", observed=answer, note=f"the {which} request"
+        )
 
 
 @case("RPC-FRAG-short-header")
@@ -98,8 +100,8 @@ async def test_partial_pdus(witness: Witness, spec: Spec) -> None:
     """While three connections have sent only 1, 12 and 20 octets of a request, others are served."""
     sizes = (1, 12, 20)
     incomplete = []
-    for size in sizes:
-        client = await witness.connect()
+    clients = [await witness.connect() for _ in sizes]
+    for size, client in zip(sizes, clients, strict=True):
         number, (octets,) = client.rpc.core.request(Opnum.GET_INTERFACE_LIST, b"")
         call = client.rpc.expect(number, Opnum.GET_INTERFACE_LIST)
         client.rpc.write(octets[:size])

@@ -14,6 +14,7 @@ Parameters of a registration:
 - ``test_names``: NetName and ClientComputerName.
 - ``test_addresses``: IpAddress, and text that is not an address.
 - ``test_shares``: ShareName, and what scale-out shares change.
+- ``test_check_order``: several wrong parameters at the same time.
 
 All methods together:
 

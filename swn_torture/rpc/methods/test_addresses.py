@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import case, returns
-from swn_torture.casekit.protocol import Win32
+from swn_torture.casekit import SUCCESS, case
+from swn_torture.casekit.shown import quoted
 from swn_torture.casekit.steps.registering import (
     INVALID_PARAMETER,
     INVALID_STATE,
@@ -16,8 +16,10 @@ from swn_torture.casekit.steps.registering import (
     Method,
     each_method,
     every_address,
+    forget,
     share_fields,
 )
+from swn_torture.casekit.steps.scale_out import check_rejected
 from swn_torture.casekit.steps.strings import HOSTILE, UNUSUAL, hostile_string, runtime_refusals
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
     from swn_torture.casekit import Spec
     from swn_torture.casekit.witness import Witness
-
-SUCCESS = returns(Win32.ERROR_SUCCESS)
 
 
 @case("SWN-3.1.4.2-ip-format", needs=("scale-out-share",))
@@ -37,6 +37,7 @@ async def test_either_family_is_found(witness: Witness, spec: Spec) -> None:
         reply = await REGISTER.reply(witness, client, ip_address=address)
 
         spec("SWN-3.1.4.2-ip-format").allows(reply, SUCCESS, note=f"IpAddress {address}")
+        await forget(witness, client, reply)
 
 
 def spellings(address: IPv4Address | IPv6Address) -> dict[str, str]:
@@ -69,7 +70,8 @@ async def test_other_spellings(witness: Witness, spec: Spec) -> None:
         for spelling, text in spellings(address).items():
             reply = await REGISTER.reply(witness, client, ip_address=text)
 
-            spec("SWN-3.1.4.2-ip-format").record(f"{text!r} ({spelling}): {reply}")
+            spec("SWN-3.1.4.2-ip-format").record(f"{quoted(text)} ({spelling}): {reply}")
+            await forget(witness, client, reply)
     await witness.check_still_serving(spec)
 
 
@@ -100,7 +102,9 @@ async def test_not_an_address(witness: Witness, spec: Spec, method: Method, kind
     if kind == "nul-inside":
         # A server may end the string at its first NUL; then it reads a valid address.
         allowed.append(SUCCESS)
-    spec(method.rule("sofs-ip-unknown")).allows(reply, *allowed)
     if kind == "empty":
         spec.choice("AMB-29", f"empty IpAddress: {reply}")
-    await witness.check_still_serving(spec)
+    try:
+        await check_rejected(witness, spec, method.rule("sofs-ip-unknown"), reply, *allowed)
+    finally:
+        await witness.check_still_serving(spec)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import case, returns
-from swn_torture.casekit.protocol import Win32
+from swn_torture.casekit import SUCCESS, case
+from swn_torture.casekit.shown import quoted
 from swn_torture.casekit.steps.registering import (
+    FOREIGN_NAME,
     INVALID_PARAMETER,
     REGISTER,
     Method,
     each_method,
+    forget,
     succeeded,
     with_handle,
 )
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
     from swn_torture.casekit import Spec
     from swn_torture.casekit.witness import Witness
 
-SUCCESS = returns(Win32.ERROR_SUCCESS)
-
 #: Names other than the cluster's, each made from the cluster's name.
 FOREIGN: dict[str, Callable[[str], str]] = {
-    "invalid": lambda _: "XXXXInvalid.contoso.comXXXX",
+    "invalid": lambda _: FOREIGN_NAME,
     "empty": lambda _: "",
     "longer": lambda right: right + "X",
     "shorter": lambda right: right[:-1],
@@ -87,11 +87,12 @@ async def test_other_spellings_of_net_name(witness: Witness, spec: Spec, method:
     client = await witness.connect()
 
     replies = {how: await method.reply(witness, client, net_name=text) for how, text in spellings.items()}
+    await forget(witness, client, *replies.values())
 
     for how, reply in replies.items():
-        spec(method.rule("netname-mismatch")).record(f"{spellings[how]!r}, {how}: {reply}")
+        spec(method.rule("netname-mismatch")).record(f"{quoted(spellings[how])}, {how}: {reply}")
         if method is REGISTER and "case" in how:
-            spec("SWN-3.1.4.2-netname-case").record(f"{spellings[how]!r}, {how}: {reply}")
+            spec("SWN-3.1.4.2-netname-case").record(f"{quoted(spellings[how])}, {how}: {reply}")
     accepted = ", ".join(how for how, reply in replies.items() if succeeded(reply))
     spec.choice("AMB-6", f"{method} accepts the cluster's name {accepted or 'in no other spelling'}")
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from swn_torture.casekit import SILENCE, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.protocol import ProtocolVersion, UnRegisterRequest, Win32
+from swn_torture.casekit.protocol import UnRegisterRequest, Win32
+from swn_torture.casekit.shown import shown
 from swn_torture.casekit.steps.registering import (
+    FOREIGN_NAME,
     INVALID_PARAMETER,
+    OTHER_VERSION,
     REGISTER,
     REGISTER_EX,
     Method,
     each_method,
     every_address,
+    forget,
     record_refusal,
+    register_many,
     registrations_of,
     show_registrations,
     succeeded,
@@ -77,22 +83,6 @@ async def test_wrong_version(witness: Witness, spec: Spec, method: Method, versi
     spec(method.rule("version-mismatch")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
 
 
-#: For each method the Version of the other one.
-OTHER_VERSION = {REGISTER: ProtocolVersion.V2, REGISTER_EX: ProtocolVersion.V1}
-
-
-@case("SWN-3.1.4.2-version-first", "SWN-3.1.4.5-version-first")
-@each_method
-async def test_version_is_checked_before_names(witness: Witness, spec: Spec, method: Method) -> None:
-    """Register or RegisterEx with a wrong Version and NULL names returns ERROR_REVISION_MISMATCH."""
-    client = await witness.connect()
-    null_names = {"net_name": None, "ip_address": None, "client_computer_name": None}
-
-    reply = await method.reply(witness, client, version=OTHER_VERSION[method], **null_names)
-
-    spec(method.rule("version-first")).allows(reply, returns(Win32.ERROR_REVISION_MISMATCH))
-
-
 #: The strings that must not be NULL, each with the last part of the id of its rule.
 NULL_RULES = {
     "net_name": "null-netname",
@@ -148,7 +138,7 @@ async def test_registration_is_listed(
         spec("SWN-3.1.4.2-v2-sharename-empty").holds(
             not after[0].share_name,
             expected="no ShareName in a registration made by WitnessrRegister",
-            observed=repr(after[0].share_name),
+            observed=shown(after[0].share_name),
         )
 
 
@@ -165,7 +155,7 @@ async def test_handle_stands_for_the_registration(witness: Witness, spec: Spec) 
     methods = [m for m in (REGISTER, REGISTER_EX) if m.version <= witness.expect.version]
     handles = [await method.register(witness, client) for method in methods]
 
-    calls = [client.async_notify(handle) for handle in handles]
+    calls = [(await witness.idle_connection(client)).async_notify(handle) for handle in handles]
     quiet = witness.expect.quiet_time
     outcomes = await asyncio.gather(*(outcome_of(call, quiet) for call in calls))
 
@@ -217,15 +207,6 @@ async def test_same_registration_twice(witness: Witness, spec: Spec, method: Met
 
 
 REGISTRATIONS = 100
-#: How a server that can hold no more registrations may reject one.
-OUT_OF_RESOURCES = [
-    returns(code)
-    for code in (
-        Win32.ERROR_NO_SYSTEM_RESOURCES,
-        Win32.ERROR_OUTOFMEMORY,
-        Win32.ERROR_NOT_ENOUGH_MEMORY,
-    )
-]
 
 
 @case(
@@ -233,28 +214,23 @@ OUT_OF_RESOURCES = [
     "SWN-3.1.4.2-creates-entry",
     "SWN-3.1.4.5-entry-key-uuid",
     "SWN-3.1.4.5-creates-entry",
+    needs=("registrations:2",),
 )
 @each_method
 async def test_hundred_registrations(
     witness: Witness, spec: Spec, cluster: Controller, method: Method
 ) -> None:
-    """Send 100 registrations at once on one connection: those that succeed have different handles."""
+    """Send up to 100 registrations on one connection: those that succeed have different handles."""
     client, name = await witness.connect(), witness.client_name()
     request = method.request(witness, client_computer_name=name, ip_address=await witness.address_of(0))
 
-    calls = [client.start(request) for _ in range(REGISTRATIONS)]
-    replies = await asyncio.gather(*(outcome_of(call) for call in calls))
+    began = time.monotonic()
+    count = min(REGISTRATIONS, witness.facts.registrations or REGISTRATIONS)
+    replies = await register_many(witness, client, request, count)
 
+    # MS-SWN requires no number of registrations, but a full server has to return a code that says so.
     made = [reply for reply in replies if succeeded(reply)]
     rejected = [reply for reply in replies if not succeeded(reply)]
-    # MS-SWN requires no number of registrations, but a full server has to return a code that says so.
-    if unexplained := [reply for reply in rejected if reply not in OUT_OF_RESOURCES]:
-        raise spec.precondition_failed(
-            method.rule("returns-success"),
-            expected="ERROR_SUCCESS (0x0) with a handle, 100 times",
-            observed=f"{len(unexplained)} times otherwise, first {with_handle(unexplained[0])}",
-            note="100 registrations as a stimulus",
-        )
     keys = {reply.response.context.uuid for reply in made}
     rule = spec(method.rule("entry-key-uuid"))
     rule.equal(len(keys), len(made), show=lambda n: f"{n} different UUIDs")
@@ -262,9 +238,11 @@ async def test_hundred_registrations(
         rule.record(f"{len(made)} registrations succeeded; a rejected one: {rejected[0]}")
     if cluster.can(Capability.LIST_REGISTRATIONS):
         entries = await registrations_of(cluster, name)
-        spec(method.rule("creates-entry")).equal(
-            len(entries), len(made), show=lambda n: f"{n} registrations listed"
-        )
+        # A slow server may have removed the first ones as unused.
+        if time.monotonic() - began < witness.expect.unused_timeout / 2:
+            spec(method.rule("creates-entry")).equal(
+                len(entries), len(made), show=lambda n: f"{n} registrations listed"
+            )
 
 
 @case(
@@ -284,7 +262,7 @@ async def test_failure_creates_no_registration(
         "wrong Version": {"version": OTHER_VERSION[method]},
         "NULL NetName": {"net_name": None},
         "NULL IpAddress": {"ip_address": None},
-        "foreign NetName": {"net_name": "XXXXInvalid.contoso.comXXXX"},
+        "foreign NetName": {"net_name": FOREIGN_NAME},
         "foreign IpAddress": {"ip_address": "255.255.255.255"},
         "empty NetName": {"net_name": ""},
     }
@@ -324,3 +302,5 @@ async def test_any_node_takes_any_address(witness: Witness, spec: Spec, method: 
             spec(*rules).allows(
                 reply, returns(Win32.ERROR_SUCCESS), note=f"{address} registered at {node.name}"
             )
+            await forget(witness, client, reply)
+        await client.rpc.close()

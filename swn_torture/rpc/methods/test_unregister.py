@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import SILENCE, case, outcome_of, returns
-from swn_torture.casekit.protocol import UnRegisterRequest, Win32
+from swn_torture.casekit import SILENCE, SUCCESS, case, outcome_of
+from swn_torture.casekit.protocol import UnRegisterRequest
 from swn_torture.casekit.steps.registering import (
     CONTEXT_MISMATCH,
     INVALID_PARAMETER,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from swn_torture.casekit import Spec
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.witness import Witness
-
-SUCCESS = returns(Win32.ERROR_SUCCESS)
 
 
 @case(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit import SILENCE, SUCCESS, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.protocol import NULL_HANDLE, UnRegisterExRequest, UnRegisterRequest, Win32
+from swn_torture.casekit.protocol import NULL_HANDLE, UnRegisterExRequest, UnRegisterRequest
 from swn_torture.casekit.steps.registering import (
     CONTEXT_MISMATCH,
     INVALID_PARAMETER,
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from swn_torture.casekit.cluster import Controller
     from swn_torture.casekit.protocol import ContextHandle, WitnessClient
     from swn_torture.casekit.witness import Witness
-
-SUCCESS = returns(Win32.ERROR_SUCCESS)
 
 
 async def unregister_ex(client: WitnessClient, handle: ContextHandle) -> Outcome:

@@ -15,7 +15,7 @@ from swn_torture.casekit.protocol import (
     describe_code,
     is_assigned,
 )
-from swn_torture.casekit.steps.registering import NEVER_ISSUED, OP_RNG_ERROR
+from swn_torture.casekit.steps.registering import FOREIGN_NAME, NEVER_ISSUED, OP_RNG_ERROR
 
 if TYPE_CHECKING:
     from typing import Any
@@ -66,7 +66,7 @@ async def stimuli(witness: Witness, client: WitnessClient) -> dict[str, Request[
         "NULL IpAddress": {"ip_address": None},
         "NULL ClientComputerName": {"client_computer_name": None},
         "empty NetName": {"net_name": ""},
-        "foreign NetName": {"net_name": "XXXXInvalid.contoso.comXXXX"},
+        "foreign NetName": {"net_name": FOREIGN_NAME},
         "foreign IpAddress": {"ip_address": "255.255.255.255"},
         "IpAddress that is not an address": {"ip_address": "not an address"},
     }

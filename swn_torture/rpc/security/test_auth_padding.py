@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.casekit import case, outcome_of
+from swn_torture.casekit import SUCCESS, case, outcome_of
 from swn_torture.casekit.outcome import Outcome, outcome_of_error
 from swn_torture.casekit.protocol import (
     NDR32,
@@ -20,14 +20,12 @@ from swn_torture.casekit.protocol import (
     decode_response,
     encode,
 )
-from swn_torture.casekit.steps.listeners import SUCCESS
 from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
-from swn_torture.casekit.steps.registering import each_method
+from swn_torture.casekit.steps.registering import each_method, forget
 from swn_torture.casekit.transport import (
     AUTH_ALIGNMENT,
     HEADER_SIZE,
     AuthLevel,
-    AuthType,
     Request,
     Response,
     RpcError,
@@ -68,16 +66,13 @@ async def test_every_length(witness: Witness, spec: Spec, method: Method, level:
     """Registrations with names of 1 to 32 characters succeed; responses have at most 15 octets of padding."""
     client = await witness.connect(level=level)
     address = await witness.address_of(0)
-    calls = [
-        client.start(method.request(witness, ip_address=address, client_computer_name="N" * length))
-        for length in LENGTHS
-    ]
-
-    for length, call in zip(LENGTHS, calls, strict=True):
+    for length in LENGTHS:
+        call = client.start(method.request(witness, ip_address=address, client_computer_name="N" * length))
         outcome = await outcome_of(call, witness.expect.reply_deadline)
         note = f"ClientComputerName of {length} characters"
         spec("RPC-AUTH-padding").allows(outcome, SUCCESS, note=note)
         _check_trailers(spec, call, note)
+        await forget(witness, client, outcome)
 
 
 @case("RPC-AUTH-padding", syntaxes="both")
@@ -86,14 +81,15 @@ async def test_responses(witness: Witness, spec: Spec, level: AuthLevel) -> None
     """Responses of different lengths have an aligned sec_trailer and at most 15 octets of padding."""
     client = await witness.connect(level=level)
     unknown = ContextHandle(0, uuid4())
-    calls: dict[str, PendingCall[Any]] = {
-        "GetInterfaceList": client.start(GetInterfaceListRequest()),
-        "UnRegister": client.start(UnRegisterRequest(unknown)),
-        "AsyncNotify": client.start(AsyncNotifyRequest(unknown)),
-        "Register": client.start(witness.registration(version=0, ip_address="192.0.2.1")),
+    requests: dict[str, AnyRequest] = {
+        "GetInterfaceList": GetInterfaceListRequest(),
+        "UnRegister": UnRegisterRequest(unknown),
+        "AsyncNotify": AsyncNotifyRequest(unknown),
+        "Register": witness.registration(version=0, ip_address="192.0.2.1"),
     }
 
-    for name, call in calls.items():
+    for name, request in requests.items():
+        call: PendingCall[Any] = client.start(request)
         outcome = await outcome_of(call, witness.expect.reply_deadline)
         spec("RPC-AUTH-padding").record(outcome, name)
         _check_trailers(spec, call, name)
@@ -132,7 +128,7 @@ async def _send_padded(
         response = decode_response(message.opnum, answer.stub, client.syntax, byte_order=answer.byte_order)
     except (RpcError, DecodeError) as error:
         return outcome_of_error(error)
-    return Outcome("result", response.result, response)
+    return Outcome("result", response.result, response, opnum=message.opnum)
 
 
 def _padding_needed(length: int, alignment: int = AUTH_ALIGNMENT) -> int:
@@ -150,6 +146,7 @@ async def test_content_of_padding(witness: Witness, spec: Spec, level: AuthLevel
         octets = _padding_needed(len(encode(request, client.syntax)))
         outcome = await _send_padded(witness, client, request, b"\xaa" * octets)
         spec("RPC-AUTH-padding").allows(outcome, SUCCESS, note=f"{octets} octets 0xAA as padding")
+        await forget(witness, client, outcome)
 
 
 @case("RPC-AUTH-padding")
@@ -166,6 +163,7 @@ async def test_less_alignment(witness: Witness, spec: Spec, alignment: int) -> N
         if (size + padding) % (2 * alignment):  # not aligned to more by chance
             outcome = await _send_padded(witness, client, request, bytes(padding))
             sizes_by_outcome.setdefault(str(outcome), []).append(f"{size}+{padding}")
+        await client.rpc.close()
 
     for outcome_text, sizes in sizes_by_outcome.items():
         spec("RPC-AUTH-padding").record(
@@ -211,8 +209,9 @@ async def test_padded_bind(witness: Witness, spec: Spec, announced: bool) -> Non
     padding. By another reading the body begins after the common header, and the sec_trailer needs padding.
     """
     rpc = await witness.rpc()
-    context = initiator(AuthType.NTLM, witness.credentials, host=witness.net_name, level=AuthLevel.INTEGRITY)
-    entry = rpc.core.add_security(AuthType.NTLM, AuthLevel.INTEGRITY, context)
+    service, level = witness.auth_type, witness.level
+    context = initiator(service, witness.credentials, host=witness.net_name, level=level)
+    entry = rpc.core.add_security(service, level, context)
     bind = rpc.core.bind(contexts(NDR32), security=entry, token=context.step(b""))
     bare = dataclasses.replace(bind, padding=b"", trailer=None, auth_value=b"")
     padding = bytes(_padding_needed(len(bare.pack()) - HEADER_SIZE))

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, SUCCESS, case, faults, outcome_of
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.protocol import GetInterfaceListRequest, Opnum, WitnessClient
+from swn_torture.casekit.protocol import (
+    SECURITY_CONTEXT_MULTIPLEXING,
+    GetInterfaceListRequest,
+    Opnum,
+    WitnessClient,
+)
 from swn_torture.casekit.steps.callers import EveryMethod
-from swn_torture.casekit.steps.listeners import SUCCESS, listen
+from swn_torture.casekit.steps.listeners import listen
 from swn_torture.casekit.steps.octets import contexts, request_octets, send_octets
 from swn_torture.casekit.steps.registering import registrations_of, show_registrations
 from swn_torture.casekit.transport import (
@@ -137,6 +142,7 @@ async def test_changed_pdu(
             CHANGES[change](octets),
             note=f"changed: {change}",
         )
+        await client.rpc.close()
 
     await _check_registrations(spec, "RPC-AUTH-bad-signature", cluster, 0, *requests.values())
     await witness.check_still_serving(spec)
@@ -195,6 +201,7 @@ async def test_changed_header(
             rewrite(octets, **FIELDS[field]),
             note=f"changed: {field}",
         )
+        await client.rpc.close()
 
     await _check_registrations(spec, "RPC-AUTH-header-signing-scope", cluster, 0, *requests.values())
     await witness.check_still_serving(spec)
@@ -218,22 +225,19 @@ async def test_changed_header_unsigned(witness: Witness, spec: Spec, service: Au
 @each_level
 @each_service
 async def test_header_signing(witness: Witness, spec: Spec, service: AuthType, level: AuthLevel) -> None:
-    """bind_ack confirms header signing, and GetInterfaceList with a signed header succeeds."""
+    """If bind_ack confirms header signing, GetInterfaceList with a signed header succeeds."""
     rpc = await witness.rpc()
     bound = await rpc.bind(contexts(witness.syntax), **witness.logon(level=level, auth_type=service))
+    if not bound.bind_ack.flags & PfcFlags.SUPPORT_HEADER_SIGN:
+        raise NotTestable(
+            "bind_ack does not have PFC_SUPPORT_HEADER_SIGN: the security provider of the server does not "
+            "sign headers, which MS-RPCE 3.3.1.5.2.2 allows"
+        )
     client = WitnessClient(rpc, witness.syntax)
 
     outcome = await outcome_of(client.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
 
-    rule = spec("RPC-AUTH-header-signing")
-    flags = bound.bind_ack.flags
-    rule.holds(
-        bool(flags & PfcFlags.SUPPORT_HEADER_SIGN),
-        expected="PFC_SUPPORT_HEADER_SIGN (0x04) in bind_ack",
-        observed=f"pfc_flags 0x{flags:02X}",
-        note=service.name,
-    )
-    rule.allows(outcome, SUCCESS, note="GetInterfaceList")
+    spec("RPC-AUTH-header-signing").allows(outcome, SUCCESS, note=f"GetInterfaceList, {service.name}")
 
 
 # Replayed and reordered PDUs
@@ -284,6 +288,8 @@ async def test_pdu_out_of_sequence(
 async def test_signature_of_other_user(witness: Witness, cluster: Controller, spec: Spec) -> None:
     """A Register signed by one user but with the auth_context_id of another is not executed."""
     client = await _connect(witness)
+    if not client.rpc.core.features & SECURITY_CONTEXT_MULTIPLEXING:
+        raise NotTestable("the server does not confirm SecurityContextMultiplexing")
     try:
         other = await client.rpc.alter_context(**witness.logon(credentials=witness.second_credentials))
     except RpcError as error:
@@ -312,22 +318,25 @@ async def test_response_to_a_pending_call(
     listener = await listen(witness, client, version=1)
     call = listener.async_notify()
 
-    between = [client.start(GetInterfaceListRequest()) for _ in range(20)]
+    count = 20 if client.rpc.core.multiplexed else 0
+    between = [client.start(GetInterfaceListRequest()) for _ in range(count)]
     outcomes = [await outcome_of(each, expect.reply_deadline) for each in between]
     await cluster.move_client(listener.name, witness.nodes[1].name)
     completed = await listener.wait_for_notifications(expect.event_deadline)
     after = await outcome_of(client.start(GetInterfaceListRequest()), expect.reply_deadline)
 
     rule = spec("RPC-AUTH-level-of-response-to-pending")
-    rule.holds(
-        outcomes == [SUCCESS] * len(between),
-        expected=f"{SUCCESS}, with a verifier that matches",
-        observed=", ".join({str(outcome) for outcome in outcomes}),
-        note="20 calls while AsyncNotify is pending",
-    )
+    if between:
+        rule.holds(
+            outcomes == [SUCCESS] * len(between),
+            expected=f"{SUCCESS}, with a verifier that matches",
+            observed=", ".join({str(outcome) for outcome in outcomes}),
+            note=f"{count} calls while AsyncNotify is pending",
+        )
     rule.allows(completed, SUCCESS, note="AsyncNotify, at its event")
     meta = call.call.response_meta
-    rule.equal(meta.level if meta else None, int(level), note="auth_level of its response")
+    if meta is not None:
+        rule.equal(meta.level, int(level), note="auth_level of its response")
     rule.allows(after, SUCCESS, note="the next call")
 
 
@@ -352,6 +361,7 @@ async def test_no_verifier(witness: Witness, cluster: Controller, spec: Spec, le
             *request_octets(client, request, security="none"),
             note=name,
         )
+        await client.rpc.close()
 
     await _check_no_registrations(spec, "RPC-AUTH-missing-verifier", cluster, methods)
     await witness.check_still_serving(spec)

@@ -8,12 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from swn_torture.casekit import case, faults, outcome_of
+from swn_torture.casekit import SUCCESS, case, faults, outcome_of
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import WITNESS, GetInterfaceListRequest, Opnum, SyntaxId
-from swn_torture.casekit.steps.listeners import SUCCESS
-from swn_torture.casekit.steps.registering import registrations_of, show_registrations
-from swn_torture.casekit.transport import FaultStatus
+from swn_torture.casekit.steps.registering import forget, registrations_of, show_registrations
+from swn_torture.casekit.transport import AuthLevel, FaultStatus
 from swn_torture.casekit.verification_trailer import (
     END,
     MUST_PROCESS,
@@ -94,6 +93,21 @@ async def test_trailer_behind_parameters(witness: Witness, spec: Spec) -> None:
         spec("RPC-VT-accepted").allows(
             outcome, SUCCESS, note=f"name of {length} characters{', fragmented' * bool(options)}"
         )
+        await forget(witness, client, outcome)
+
+
+@case("RPC-VT-accepted", syntaxes="both")
+@pytest.mark.parametrize("level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=["integrity", "privacy"])
+async def test_first_request_as_windows(witness: Witness, spec: Spec, level: AuthLevel) -> None:
+    """As from Windows: a first request with bitmask1 and pcontext, then one without a trailer, succeed."""
+    client = await witness.connect(level=level)
+    deadline = witness.expect.reply_deadline
+
+    first = await _call(witness, client, lambda correct: trailer(correct["bitmask1"], correct["pcontext"]))
+    second = await outcome_of(client.start(GetInterfaceListRequest()), deadline)
+
+    spec("RPC-VT-accepted").allows(first, SUCCESS, note="bitmask1 and pcontext in the first request")
+    spec("RPC-VT-accepted").allows(second, SUCCESS, note="the second request, without a trailer")
 
 
 @case("RPC-VT-accepted")
@@ -212,6 +226,7 @@ async def test_trailer_in_a_name(
         spec("RPC-VT-search").allows(
             outcome, SUCCESS, note=f"{text} after {len(letters)} characters of ClientComputerName"
         )
+        await forget(witness, client, outcome)
 
 
 def _cut(correct: dict[str, Command]) -> bytes:
