@@ -8,14 +8,22 @@ One session
     selection      which of the collected cases run, and in what order
     case_map       every case of the suite by id, collected without a run; renamed and unknown ids
     recorder       takes the results as they arrive and writes the reports at the end
+    resume         what is kept of a run that stopped, when another goes on from its journal
+    interrupts     SIGTERM: the cluster is restored and the reports are written
 
 The target
     live_target    the running target of a test process, and its variants
+    variants       variants that are instances of a lab: started early, removed at the end of the run
     locks          who may use a live target at which time: shared, or one case alone
-    preflight      first calls to a target, which explain why it cannot be used
+    preflight      first calls to a target: what it offers, contradicts and violates, why it cannot be used
+    unusable       the reports about a target that cannot be used
+    first_look     the lower rungs of the ladder as the first calls show them
+    sharing        hands what was learned from one process of a run to the others
+    description    the target as reports describe it
 
 One case
     case_run       runs one case: event loop, connections, controller, time limit, restoring the target
+    rung_gate      which cases are not run because a method that they depend on serves no client
     case_result    the result of a case, from the pytest report of its set-up, call or tear-down
     allure_labels  labels and attachments for Allure
 """

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit.case import mark_of, suite_of, title_of
+from swn_torture.casekit.case import mark_of, slug_of, suite_of, title_of
 from swn_torture.report.finding import findings
 from swn_torture.report.verdict import strictest
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
     from swn_torture.casekit.checks import Spec
+
+#: Name of the label with the id of the case.
+CASE = "case"
 
 _SEVERITY = {"MUST": "critical", "MUST NOT": "critical", "implied": "normal", "SHOULD": "minor"}
 
@@ -34,6 +37,7 @@ def label(item: pytest.Item) -> None:
     allure.dynamic.feature(suite_of(item))
     allure.dynamic.tag(*mark.requirements)
     allure.dynamic.label("requirement", *mark.requirements)
+    allure.dynamic.label(CASE, slug_of(item))
     # These two set what allure.title and allure.description set. allure.dynamic.title and description do not
     # work here: allure-pytest replaces their values during the set-up, where a case that is not tested ends.
     if isinstance(item, pytest.Function):

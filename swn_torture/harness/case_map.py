@@ -5,16 +5,15 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import os
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from swn_torture.casekit.case import SUITES, mark_of, slug_of, suite_of, title_of
-from swn_torture.suite import suite_arguments
-from swn_torture.target import fixtures_directory
+from swn_torture.shipped import current_id
+from swn_torture.spec.rungs import BY_ID
+from swn_torture.suite import suite_arguments, without_other_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,6 +37,7 @@ class CaseInfo:
         disturbs: whether it runs alone on a live target.
         lasts: seconds it is expected to take on a live target.
         source: its test function: ``swn_torture/rpc/methods/test_register.py:25``.
+        node_id: pytest's node id in a run of the suite.
     """
 
     id: str
@@ -49,6 +49,7 @@ class CaseInfo:
     disturbs: bool
     lasts: float
     source: str
+    node_id: str = ""
 
     @property
     def base(self) -> str:
@@ -71,9 +72,9 @@ def collect_cases() -> Mapping[str, CaseInfo]:
         CollectionError: a module of the suite cannot be imported.
     """
     collector = _Collector()
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     arguments = [*suite_arguments(), "-n", "0", "--collect-only", "--swn-target=reference"]
-    code = pytest.main(arguments, plugins=[collector])
+    with without_other_plugins():
+        code = pytest.main(arguments, plugins=[collector])
     if code != pytest.ExitCode.OK:
         raise CollectionError("\n".join(collector.problems) or f"pytest ended with exit code {int(code)}")
     return {case_id: info for _, case_id, info in sorted(collector.found, key=lambda found: found[0])}
@@ -108,31 +109,9 @@ class _Collector:
                 disturbs=mark.disturbs,
                 lasts=mark.lasts,
                 source=f"{module.replace('.', '/')}.py:{line}",
+                node_id=item.nodeid,
             )
             self.found.append(((SUITES.index(info.suite), module, line), info.id, info))
-
-
-@functools.cache
-def renamed_cases() -> Mapping[str, str]:
-    """New case ids by old ids, from ``fixtures/renamed-cases.toml``; ids with or without parameters."""
-    path = fixtures_directory() / "renamed-cases.toml"
-    if not path.is_file():
-        return {}
-    table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {str(old): str(new) for old, new in table["cases"].items()}
-
-
-def current_id(case_id: str) -> str:
-    """The present id of a case that was renamed; any other id unchanged.
-
-    An entry with parameters holds for that id only. An entry without parameters holds for all parameters of
-    the case, and the parameters stay.
-    """
-    renamed = renamed_cases()
-    if case_id in renamed:
-        return renamed[case_id]
-    base, bracket, parameters = case_id.partition("[")
-    return f"{renamed.get(base, base)}{bracket}{parameters}"
 
 
 def select_ids(case_id: str, known: Iterable[str]) -> list[str]:
@@ -148,6 +127,15 @@ def unknown_case(case_id: str, known: Iterable[str]) -> str:
     """An error text for an unknown case id; without parameters in the id there are none in the matches."""
     ids = known if "[" in case_id else dict.fromkeys(map(base_of, known))
     return unknown("case", case_id, ids)
+
+
+def unknown_rung(name: str) -> str:
+    """An error text for an unknown rung, with all rungs.
+
+    Args:
+        name: the unknown name.
+    """
+    return unknown("rung", name, BY_ID, f"The rungs, lowest first: {', '.join(BY_ID)}.")
 
 
 def unknown(what: str, name: str, known: Iterable[str], remedy: str = "") -> str:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from swn_torture.casekit.case import mark_of, slug_of, suite_of, title_of
+from swn_torture.dcerpc.transcript import beginning
 from swn_torture.report.finding import case_lines
 from swn_torture.report.model import CaseResult
 from swn_torture.report.verdict import decide_outcome, failed_as, strictest
 from swn_torture.spec import load_catalogue
+from swn_torture.spec.rungs import rung_of_case
 
 if TYPE_CHECKING:
     from swn_torture.harness.case_run import CaseRun
     from swn_torture.report.model import CaseOutcome
+
+EVIDENCE_OF_CASE: Final = 64 * 1024
+"""Octets of each direction of a connection that the results keep of a case. An ordinary case has less."""
+
+EVIDENCE_OF_RUN: Final = 32 * 1024 * 1024
+"""Octets of all cases of a process together, after which a case keeps `EVIDENCE_AFTERWARDS`."""
+
+EVIDENCE_AFTERWARDS: Final = 16 * 1024
+
+_EVIDENCE_LEFT = pytest.StashKey[int]()
 
 
 def attach_result(
@@ -36,6 +50,9 @@ def attach_result(
         return
     outcome, reason = _outcome(call, run)
     result = _result(item, outcome, reason, run)
+    not_run = getattr(call.excinfo.value, "because", "") if call.excinfo else ""
+    if not_run and not result.because:
+        result = dataclasses.replace(result, because=not_run)
     report.swn = result.to_json()  # type: ignore[attr-defined]
     strict = outcome == "deviation" and item.config.getoption("--swn-strict")
     if strict:
@@ -61,6 +78,15 @@ def _outcome(call: pytest.CallInfo[Any], run: CaseRun | None) -> tuple[CaseOutco
     return decide_outcome(checks, load_catalogue(), skip_reason=skip_reason, error=error)
 
 
+def _evidence(item: pytest.Item, run: CaseRun) -> tuple[dict[str, Any], ...]:
+    """The octet records of a case, without the end of a flood; less of each case if the run has much."""
+    stash = item.config.stash
+    left = stash.get(_EVIDENCE_LEFT, EVIDENCE_OF_RUN)
+    records = beginning(run.transcript, EVIDENCE_OF_CASE if left > 0 else EVIDENCE_AFTERWARDS)
+    stash[_EVIDENCE_LEFT] = left - sum(len(record.data) for record in records)
+    return tuple(record.to_dict() for record in records)
+
+
 def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun | None) -> CaseResult:
     from swn_torture.harness.session import target_name
 
@@ -70,8 +96,10 @@ def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun |
     catalogue = load_catalogue()
     checks = tuple(run.spec.checks) if run else ()
     first = next((check for check in checks if failed_as(check, catalogue) is not None), None)
-    fault = item.config.getoption("--swn-fault")
-    target = target_name(item.config) + (f" --fault {fault}" if fault else "")
+    target = shlex.quote(target_name(item.config))
+    for option in ("fault", "unusual"):
+        name = item.config.getoption(f"--swn-{option}")
+        target += f" --{option} {shlex.quote(name)}" if name else ""
     keep_octets = outcome not in {"passed", "not-tested"} or item.config.getoption("--swn-captures") == "all"
     return CaseResult(
         id=case_id,
@@ -87,6 +115,8 @@ def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun |
         choices=tuple(run.spec.choices) if run else (),
         duration_s=time.monotonic() - run.started if run else 0.0,
         repro=f"swn-torture run --target {target} --case '{case_id}'",
-        transcript=tuple(record.to_dict() for record in run.transcript) if run and keep_octets else (),
+        transcript=_evidence(item, run) if run and keep_octets else (),
         node_id=item.nodeid,
+        because=run.because if run else "",
+        rung=rung_of_case(case_id, requirements, mark.needs if mark else ()).id,
     )

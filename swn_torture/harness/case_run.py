@@ -12,13 +12,22 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from _pytest.outcomes import Skipped
 
+from swn_torture.casekit.blame import UNANSWERED_BIND, blame_of, blame_of_bind
 from swn_torture.casekit.case import mark_of, slug_of
 from swn_torture.casekit.checks import CaseStopped, Spec
-from swn_torture.casekit.needs import unmet
-from swn_torture.casekit.witness import NotTestable, Witness
-from swn_torture.control.base import ControllerError, NotSupported
+from swn_torture.casekit.facts import PROFILE_SAYS_NONE
+from swn_torture.casekit.invariants.judging import judge_wire
+from swn_torture.casekit.known import Blocked, NotTestable
+from swn_torture.casekit.needs import registrations_needed, unmet
+from swn_torture.casekit.ordinary_calls import explain_failures
+from swn_torture.casekit.shown import shown
+from swn_torture.casekit.steps.effects import wait_until_events_arrive
+from swn_torture.casekit.witness import Witness
+from swn_torture.control.base import ControllerError, EffectNotSeen, NotSupported
 from swn_torture.dcerpc.errors import (
+    AuthenticationError,
     BindRefused,
     ContextRefused,
     DeadlineExceeded,
@@ -26,7 +35,10 @@ from swn_torture.dcerpc.errors import (
     RemoteProtocolError,
     RpcError,
 )
+from swn_torture.dcerpc.security.tickets import NoTicket
+from swn_torture.harness.rung_gate import blocked_by
 from swn_torture.report.finding import findings
+from swn_torture.report.model import LOST
 from swn_torture.spec import load_catalogue
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.codec import DecodeError
@@ -35,6 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
+    from swn_torture.casekit.blame import Blame
+    from swn_torture.casekit.facts import BrokenMethod
+    from swn_torture.casekit.known import FailedBind
     from swn_torture.control.base import Controller
     from swn_torture.dcerpc.transcript import Octets
     from swn_torture.harness.live_target import LiveTarget
@@ -43,15 +58,35 @@ if TYPE_CHECKING:
 #: the suite: every wait inside a case has its own, shorter deadline.
 _TIME_LIMIT_S = 120.0
 
+#: Seconds more for a case in which a person changes the cluster; each question has its own, shorter limit.
+_PERSON_S = 7200.0
+
 #: Errors that prove that the target answered.
-_ANSWERS = (BindRefused, ContextRefused, DecodeError, Fault, RemoteProtocolError)
+_ANSWERS = (AuthenticationError, BindRefused, ContextRefused, DecodeError, Fault, RemoteProtocolError)
 
 #: Seconds within which a target that ended an exchange must answer on a new connection.
 _PROBE_S = 10.0
 
+#: How many times each node of a live variant is called until it answers, and seconds between two attempts.
+_VARIANT_TRIES, _PAUSE_S = 5, 0.5
+
 
 class Violation(AssertionError):  # noqa: N818 - a finding, not an error
     """A case found at least one violation; the text is the findings."""
+
+
+class NotRun(Skipped):
+    """A case is not run because a method that it depends on serves no client.
+
+    Attributes:
+        because: the requirement that the method violates.
+    """
+
+    def __init__(self, broken: BrokenMethod) -> None:
+        self.because = "" if broken.requirement == PROFILE_SAYS_NONE else broken.requirement
+        said = f"not tested because of {broken.requirement}: {broken.observed}"
+        none = 'needs authentication; the profile says auth = "none" in [account]'
+        super().__init__(said if self.because else none)
 
 
 class CaseError(Exception):
@@ -67,6 +102,7 @@ class CaseRun:
         witness: its connections to the witness service.
         target: the target.
         started: ``time.monotonic()`` when it got the target.
+        because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
     """
 
     def __init__(self, item: pytest.Item, target: LiveTarget, syntax: str) -> None:
@@ -75,23 +111,39 @@ class CaseRun:
             raise TypeError(f"{item.nodeid} uses the fixtures of a case but has no @case mark")
         self.mark = mark
         self.target = target
+        self._session = item.session
         self.spec = Spec(slug_of(item), mark.requirements)
         self.started = time.monotonic()
-        self.witness = Witness(target.profile, self.spec, NDR64 if syntax == "ndr64" else NDR32)
+        self.because = ""
+        self.witness = Witness(
+            target.profile, self.spec, NDR64 if syntax == "ndr64" else NDR32, target.facts, target.known
+        )
         self._witnesses = [self.witness]
-        self._controllers: list[Controller] = []
+        self._cluster: Controller | None = None
+        self._controllers: list[tuple[Controller, LiveTarget]] = []
+        self._completed = False
         self._runner = asyncio.Runner()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         if self.target.lost:
-            raise CaseError(f"not run: {self.target.lost}")
-        reason = unmet(self.mark.needs, self.target.profile, self.target.controller())
+            pytest.skip(self.target.lost)
+        reason = unmet(self.mark.needs, self.target.profile, self.target.controller(), self.target.facts)
         if reason:
             pytest.skip(reason)
-        self._stack.enter_context(self.target.use(alone=self.mark.disturbs))
-        self.started = time.monotonic()
-        self._stack.enter_context(self._runner)
+        broken = blocked_by(self.spec.case, self.mark, self.target.facts)
+        if broken is not None:
+            raise NotRun(broken)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(
+                self.target.use(alone=self.mark.disturbs, registrations=registrations_needed(self.mark.needs))
+            )
+            # The case that had the target until now may have left it in a state in which no case can run.
+            if self.target.lost:
+                pytest.skip(self.target.lost)
+            self.started = time.monotonic()
+            stack.enter_context(self._runner)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -103,9 +155,9 @@ class CaseRun:
     @property
     def cluster(self) -> Controller:
         """The controller of the target, open."""
-        if not self._controllers:
-            self._runner.run(self._open_controller(self.target))
-        return self._controllers[0]
+        if self._cluster is None:
+            self._cluster = self._runner.run(self._open_controller(self.target))
+        return self._cluster
 
     async def variant(self, name: str) -> Witness:
         """A variant of the target; its open controller is the attribute ``cluster`` of the result.
@@ -114,15 +166,27 @@ class CaseRun:
             name: name of the variant in the profile, ``[variants.NAME]``.
         """
         target = await asyncio.to_thread(self.target.variant, name)
-        witness = Witness(target.profile, self.spec, self.witness.syntax)
+        # Other processes use a live variant, too, and any case may change a variant.
+        await asyncio.to_thread(self._stack.enter_context, target.use(alone=True))
+        witness = Witness(target.profile, self.spec, self.witness.syntax, target.facts, target.known)
         self._witnesses.append(witness)
         witness.cluster = await self._open_controller(target)
+        if not target.embedded:
+            await self._until_it_answers(target)
         return witness
+
+    async def _until_it_answers(self, target: LiveTarget) -> None:
+        """Wait until each node of a live variant answers a bind: it may have been started a moment ago."""
+        for node in range(len(target.profile.nodes)):
+            for _ in range(_VARIANT_TRIES):
+                if await self._probe(target, node) is None:
+                    break
+                await asyncio.sleep(_PAUSE_S)
 
     async def _open_controller(self, target: LiveTarget) -> Controller:
         controller = target.controller()
         await controller.open()
-        self._controllers.append(controller)
+        self._controllers.append((controller, target))
         return controller
 
     @property
@@ -142,14 +206,19 @@ class CaseRun:
             self._runner.run(self._limited(case))
         except CaseStopped:
             pass
-        except (NotSupported, NotTestable) as reason:
-            # A finding before this point counts: it may be the reason why the case cannot go on.
-            if not self.spec.failed:
-                pytest.skip(str(reason))
+        except (EffectNotSeen, NotSupported, NotTestable) as reason:
+            self._skip(str(reason), because=reason.requirement if isinstance(reason, Blocked) else "")
         except ControllerError as problem:
             raise CaseError(f"the controller failed: {problem}") from problem
+        except NoTicket as reason:
+            self._skip(f"there is no ticket to log on with. {reason}")
         except (RpcError, DecodeError, OSError) as problem:
             self._unexpected(problem)
+        if self.spec.unexplained:
+            silence = not self.mark.disturbs
+            self._runner.run(explain_failures(self.witness, self._cluster, silence=silence))
+        # Before the octets of a probe, and after the case: what it found out by itself comes first.
+        judge_wire(self.spec, [witness.transcript for witness in self._witnesses])
         if self.spec.violations:
             self._require_live_target()
             found = findings(self.spec.checks, load_catalogue(), case=self.spec.case)
@@ -159,38 +228,85 @@ class CaseRun:
 
     async def _limited(self, case: Coroutine[Any, Any, None]) -> None:
         limit = self.mark.lasts + _TIME_LIMIT_S
+        if self.target.controller().needs_person:
+            limit += _PERSON_S
         try:
             async with asyncio.timeout(limit):
                 await case
+            self._completed = True
         except DeadlineExceeded:
             raise  # the target did not answer a call in time; this is not the time limit of the case
         except TimeoutError as timeout:
             raise CaseError(f"the case did not end within {limit:g} s") from timeout
 
+    def _skip(self, reason: str, *, because: str = "") -> None:
+        """End the case as not tested, unless it has a finding: that may be why it cannot go on.
+
+        Args:
+            reason: why it is not tested.
+            because: the requirement whose violation, found by earlier cases, is the reason; else empty.
+        """
+        if not self.spec.failed:
+            self.because = because
+            pytest.skip(reason)
+
     def _unexpected(self, problem: Exception) -> None:
         """The exchange ended in an error that the case did not expect.
 
-        If the target still answers on other connections, this is a finding about the first requirement that
-        the case has not checked yet.
+        That is a finding about the requirement that the error violates, whatever the case is about. An error
+        that violates none by itself is the reason why the case is not tested.
 
         Raises:
-            CaseError: the target no longer answers, or every binding requirement is already checked.
+            CaseError: the target no longer answers.
         """
         trouble = self._runner.run(self._probe_target())
         if trouble is not None:
-            self.target.lost = f"the target stopped answering during {self.spec.case} ({trouble})"
+            self._lose_target(trouble)
             raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
-        rows = load_catalogue().requirements
-        reached = {check.requirement for check in self.spec.checks}
-        open_ids = [name for name in self.spec.requirements if name not in reached and rows[name].binding]
-        if not open_ids:
-            raise CaseError(f"{type(problem).__name__}: {problem}") from problem
-        self.spec(open_ids[0]).holds(
-            condition=False,
-            expected="the exchange that the rule describes",
-            observed=str(problem) or type(problem).__name__,
-            note="the exchange ended here; the target still answers on other connections",
-        )
+        failed = [bind for witness in self._witnesses for bind in witness.failed_binds]
+        for bind in failed:
+            if bind.error is problem:
+                self._bind_again(bind)
+                return
+        blame = blame_of(problem)
+        if blame is not None:
+            self._found(blame, problem, "the exchange ended here")
+        else:
+            self._skip(f"the exchange ended before the case could check anything more: {shown(problem)}")
+
+    def _bind_again(self, bind: FailedBind) -> None:
+        """Judge a bind that failed by a second one, made in the same way."""
+        name = self.witness.nodes[bind.node].name
+        try:
+            second = self._runner.run(self._second_bind(bind))
+        except NotTestable as reason:
+            self._skip(str(reason))
+            return
+        if second is None:
+            self._skip(f"{name} did not complete a bind ({shown(bind.error)}), but completed the next one")
+            return
+        blame = blame_of_bind(second)
+        # The preflight logs on with the account of the profile only: another one may be wrong there.
+        refused = bind.other_account and isinstance(second, AuthenticationError | Fault)
+        if blame is None or refused:
+            self._skip(f"{name} rejects the bind: {shown(second)}")
+            return
+        if bind.ordinary and blame == UNANSWERED_BIND and isinstance(second, DeadlineExceeded):
+            self.target.known.add_silence(blame.requirement, name, self.spec.case)
+        self._found(blame, second, f"a bind to {name}, and the same bind again")
+
+    @staticmethod
+    async def _second_bind(bind: FailedBind) -> Exception | None:
+        try:
+            await bind.again()
+        except Blocked:
+            return bind.error  # earlier cases have waited in vain: this was not the first bind
+        except (RpcError, OSError) as error:
+            return error
+        return None
+
+    def _found(self, blame: Blame, problem: Exception, note: str) -> None:
+        self.spec.precondition_failed(blame.requirement, expected=blame.expected, observed=problem, note=note)
 
     def _require_live_target(self) -> None:
         """Make an error of a violation that a target which no longer runs could not help.
@@ -202,38 +318,94 @@ class CaseRun:
             return
         trouble = self._runner.run(self._probe_target())
         if trouble is not None:
-            self.target.lost = f"the target stopped answering during {self.spec.case} ({trouble})"
+            self._lose_target(trouble)
             raise CaseError(f"the target no longer answers: {trouble}")
 
-    async def _probe_target(self) -> str | None:
-        """None when any node answers on a new connection, else the problem with the last node tried.
+    def _lose_target(self, trouble: str) -> None:
+        """Remember that the target no longer answers: the next cases are not tested, at once."""
+        self.target.lost = f"{LOST}{self.spec.case} ({trouble})"
 
-        A wrong response counts as an answer. Otherwise one fault of a target would end the run at the first
-        case that finds it.
+    async def _probe_target(self) -> str | None:
+        """None when any node answers a bind on a new connection, else the problem with the last node tried.
+
+        A wrong answer counts, and so does the end of the connection after the bind. Otherwise one fault of a
+        target would end the run at the first case that finds it. A node that no client can call, as the
+        preflight found, says nothing.
         """
-        trouble = "the profile names no node"
-        for node in range(len(self.target.profile.nodes)):
-            probe = Witness(self.target.profile, self.spec)
-            try:
-                async with asyncio.timeout(_PROBE_S):
-                    await (await probe.connect(node)).get_interface_list(timeout=None)
-            except _ANSWERS:
+        trouble: str | None = "the profile names no node"
+        for node, where in enumerate(self.target.profile.nodes):
+            if self.target.facts.defect_of(where.name) is not None:
                 return None
-            except (RpcError, DecodeError, OSError, TimeoutError) as problem:
-                trouble = str(problem) or type(problem).__name__
-            else:
+            trouble = await self._probe(self.target, node)
+            if trouble is None:
                 return None
-            finally:
-                await probe.close()
         return trouble
+
+    async def _probe(self, target: LiveTarget, node: int) -> str | None:
+        """None when a node answers a bind on a new connection, else the problem."""
+        probe = Witness(target.profile, self.spec, facts=target.facts)
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                await probe.connect(node)
+        except _ANSWERS:
+            return None
+        except (RpcError, OSError, TimeoutError) as problem:
+            return str(problem) or type(problem).__name__
+        finally:
+            await probe.close()
+        return None
 
     async def _clean_up(self) -> None:
         for witness in self._witnesses:
             await witness.close()
         try:
-            if self.mark.disturbs:
-                for controller in self._controllers:
-                    await controller.restore()
+            changed = [each for each in self._controllers if self._may_have_changed(each[1])]
+            restored = [self._restore(controller, target) for controller, target in changed]
+            problems = await asyncio.gather(*restored, return_exceptions=True)
+            for problem in filter(None, problems):
+                raise problem
+            if self.mark.disturbs and self._cluster is not None:
+                await self._settle(self._cluster)
         finally:
-            for controller in self._controllers:
+            for controller, _ in self._controllers:
                 await controller.close()
+
+    def _may_have_changed(self, target: LiveTarget) -> bool:
+        """Whether the case may have left the target, or a variant of it, in another state.
+
+        A case that has a variant to itself restores it, unless it ends early.
+        """
+        return self.mark.disturbs or (
+            target is not self.target and not self._completed and not target.embedded
+        )
+
+    async def _settle(self, controller: Controller) -> None:
+        """Wait until the target has notified its clients of what restoring changed.
+
+        Otherwise the next case may get these notifications. Skipped once a target did not notify of a move.
+        """
+        if not self.target.notifies_of_moves or controller.needs_person:
+            return
+        probe = Witness(self.target.profile, Spec(self.spec.case, ()), facts=self.target.facts)
+        try:
+            self.target.notifies_of_moves = await wait_until_events_arrive(probe, controller)
+        except (CaseStopped, ControllerError, DecodeError, NotTestable, OSError, RpcError):
+            self.target.notifies_of_moves = False
+        finally:
+            await probe.close()
+
+    async def _restore(self, controller: Controller, target: LiveTarget) -> None:
+        """Restore the cluster; if that is not possible, end the run: no further case can be judged.
+
+        A variant that cannot be restored is not used any more.
+
+        Raises:
+            NotHealthy: something is left undone.
+        """
+        try:
+            await controller.restore()
+        except ControllerError as problem:
+            target.lost = f"{self.spec.case} changed the cluster and could not restore it: {problem}"
+            if target is self.target and not target.embedded:
+                self._session.shouldstop = target.lost
+            raise

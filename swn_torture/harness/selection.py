@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit.case import mark_of, slug_of
-from swn_torture.harness.case_map import select_ids, unknown, unknown_case
-from swn_torture.harness.session import target_profile
+from swn_torture.harness.case_map import select_ids, unknown, unknown_case, unknown_rung
+from swn_torture.harness.persons import grouped
+from swn_torture.harness.resume import kept_ids
+from swn_torture.harness.session import chosen_baseline, target_profile
 from swn_torture.spec import load_catalogue
+from swn_torture.spec.rungs import BY_ID, RUNGS, height, is_up_to, rung_of_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swn_torture.casekit.case import CaseMark
+    from swn_torture.target import Profile
 
 #: A case counts as long from this number of seconds on a live target.
 LONG_S = 4.0
@@ -25,42 +29,54 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
     """Keep the selected cases and put them in order; tests that are not cases come before them.
 
     Args:
-        config: has the options --swn-requirement and --swn-case.
+        config: has the options --swn-requirement, --swn-case and --swn-up-to.
         items: every collected test; changed in place.
         cases: the cases among them.
 
     Raises:
         pytest.UsageError: a requirement, case, target or fault is unknown, or the mark of a case is wrong.
     """
-    check_options(config)
+    profile = check_options(config)
     marks = {item: _checked_mark(item) for item in cases}
     for item in cases:
         item.extra_keyword_matches.add(slug_of(item))
     requirements = set(config.getoption("--swn-requirement"))
     ids = _selected_ids(config.getoption("--swn-case"), [slug_of(item) for item in cases])
+    rungs = {item: _rung_of(item, marks[item]) for item in cases}
+    highest = config.getoption("--swn-up-to") or RUNGS[-1].id
+    ended = kept_ids(config)
     kept = [
         item
         for item in cases
-        if (not requirements or requirements & set(marks[item].requirements))
+        if slug_of(item) not in ended
+        and (not requirements or requirements & set(marks[item].requirements))
         and (ids is None or slug_of(item) in ids)
+        and is_up_to(rungs[item], highest)
     ]
     if len(kept) < len(cases):
         config.hook.pytest_deselected(items=[item for item in cases if item not in set(kept)])
     chosen = set(cases)
-    items[:] = [item for item in items if item not in chosen] + in_order(kept, marks)
+    by_person = profile.controller.get("kind") == "manual"
+    ordered = grouped(kept, marks) if by_person else in_order(kept, marks, rungs)
+    items[:] = [item for item in items if item not in chosen] + ordered
 
 
-def check_options(config: pytest.Config) -> None:
-    """Check the options that can be checked without the collected cases.
+def check_options(config: pytest.Config) -> Profile:
+    """Check the options that can be checked without the collected cases; return the profile of the target.
 
     Raises:
-        pytest.UsageError: a target, a fault or a requirement is unknown.
+        pytest.UsageError: a target, a fault, a baseline, a requirement or a rung is unknown.
     """
-    target_profile(config)
+    profile = target_profile(config)
+    chosen_baseline(config)
+    highest = config.getoption("--swn-up-to")
+    if highest is not None and highest not in BY_ID:
+        raise pytest.UsageError(unknown_rung(highest))
     known = load_catalogue().requirements
     for name in config.getoption("--swn-requirement"):
         if name not in known:
             raise pytest.UsageError(unknown("requirement", name, known))
+    return profile
 
 
 def _selected_ids(asked: list[str], known: list[str]) -> set[str] | None:
@@ -76,19 +92,26 @@ def _selected_ids(asked: list[str], known: list[str]) -> set[str] | None:
     return selected
 
 
-def in_order(cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark]) -> list[pytest.Item]:
+def in_order(
+    cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark], rungs: Mapping[pytest.Item, str]
+) -> list[pytest.Item]:
     """The cases in the order in which they start.
 
-    Long cases start first, so that they wait while the others run. A short case follows each long one: a
+    Short cases start in the order of their rungs, so that the verdicts on the lower rungs come first. Long
+    cases start before them, so that they wait while the others run. A short case follows each long one: a
     worker of pytest-xdist always holds its next case, and a long case there would wait for the long one
     before it. Cases that need the target alone come last, so that they do not delay the others.
     """
     shared = [item for item in cases if not marks[item].disturbs]
     long = sorted((item for item in shared if marks[item].lasts >= LONG_S), key=lambda i: -marks[i].lasts)
-    short = [item for item in shared if marks[item].lasts < LONG_S]
+    short = sorted((item for item in shared if marks[item].lasts < LONG_S), key=lambda i: height(rungs[i]))
     mixed = [item for pair in zip_longest(long, short[: len(long)]) for item in pair if item is not None]
     alone = sorted((item for item in cases if marks[item].disturbs), key=lambda i: -marks[i].lasts)
     return mixed + short[len(long) :] + alone
+
+
+def _rung_of(item: pytest.Item, mark: CaseMark) -> str:
+    return rung_of_case(slug_of(item), mark.requirements, mark.needs).id
 
 
 def _checked_mark(item: pytest.Item) -> CaseMark:

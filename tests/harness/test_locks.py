@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from swn_torture.harness.locks import LockTimeout, use_of
+from swn_torture.harness.locks import LockTimeout, lost_reason, mark_lost, use_of
 
 
 @pytest.fixture
@@ -63,3 +63,18 @@ def _gets_in(target: str) -> bool:
             return True
     except LockTimeout:
         return False
+
+
+def test_reason_of_a_lost_target_reaches_the_processes_of_its_run(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "one")
+    assert lost_reason(target) is None
+    mark_lost(target, "it is gone")
+    assert lost_reason(target) == "it is gone"
+    assert lost_reason(f"{target} 2") is None
+    monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "two")
+    assert lost_reason(target) is None
+    monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID")
+    mark_lost(target, "a run without other processes")
+    assert lost_reason(target) is None
