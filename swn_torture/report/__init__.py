@@ -15,7 +15,10 @@ Formats
     json_report   JSON (``results.schema.json`` is the schema), and reading it back
     junit         JUnit XML
     html          one HTML page, from the template, the style and the script in ``page/``
+    page_data     what the script of the page shows: passed cases, requirements without a failed check
     text          lines for a terminal or a log
+    matrix        the results of several targets side by side on one page
+    issue         a finding as Markdown for a bug report
 
 Files
     write         writes the files that the user asked for, and the packet captures

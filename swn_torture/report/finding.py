@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swn_torture.report.verdict import failed_as
+from swn_torture.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from swn_torture.report.model import CaseResult, Check
     from swn_torture.spec import Catalogue, Requirement
@@ -32,6 +33,7 @@ class Finding:
         note: where in the case this was, or what a reader should know.
         case: id of the case.
         repro: the command that runs the case again; empty when there is none.
+        blocked: how many cases were not tested because of this finding.
     """
 
     requirement: str
@@ -41,6 +43,13 @@ class Finding:
     note: str = ""
     case: str = ""
     repro: str = ""
+    blocked: int = 0
+
+    @property
+    def knock_on(self) -> str:
+        """How many cases were not tested because of this finding, as a sentence; empty when there is none."""
+        cases = "1 case was" if self.blocked == 1 else f"{self.blocked} cases were"
+        return f"{cases} not tested because of this." if self.blocked else ""
 
     @property
     def text(self) -> str:
@@ -69,11 +78,17 @@ class Finding:
             f"  requirement: {self.requirement}",
             f"  expected: {' or '.join(self.expected) or 'not recorded'}",
             f"  observed: {self.observed or 'not recorded'}" + (f" ({self.note})" if self.note else ""),
+            *([f"  {self.knock_on}"] if self.knock_on else []),
         ]
 
 
 def findings(
-    checks: Iterable[Check], catalogue: Catalogue, *, case: str = "", repro: str = ""
+    checks: Iterable[Check],
+    catalogue: Catalogue,
+    *,
+    case: str = "",
+    repro: str = "",
+    blocked: Mapping[tuple[str, str], int] | None = None,
 ) -> list[Finding]:
     """The findings among these checks, in their order: violations, and deviations from a SHOULD.
 
@@ -82,7 +97,9 @@ def findings(
         catalogue: the requirements that the checks name.
         case: id of the case.
         repro: the command that runs it again.
+        blocked: how many cases were not tested because of a finding (``Results.blocked``).
     """
+    counts = dict(blocked or {})
     return [
         Finding(
             requirement=check.requirement,
@@ -92,42 +109,65 @@ def findings(
             note=check.note,
             case=case,
             repro=repro,
+            # A requirement may fail several times in one case; its first finding has the number.
+            blocked=counts.pop((case, check.requirement), 0),
         )
         for check in checks
         if failed_as(check, catalogue) is not None
     ]
 
 
-def case_findings(case: CaseResult, catalogue: Catalogue) -> list[Finding]:
-    """The findings of a case, in the order of its checks."""
-    return findings(case.checks, catalogue, case=case.id, repro=case.repro)
+def case_findings(
+    case: CaseResult, catalogue: Catalogue, blocked: Mapping[tuple[str, str], int] | None = None
+) -> list[Finding]:
+    """The findings of a case, in the order of its checks.
+
+    A case that was not tested because of the finding of another case has none.
+
+    Args:
+        case: the case.
+        catalogue: the requirements that its checks name.
+        blocked: how many cases were not tested because of a finding (``Results.blocked``).
+    """
+    if case.because:
+        return []
+    return findings(case.checks, catalogue, case=case.id, repro=case.repro, blocked=blocked)
 
 
-def case_lines(case: CaseResult, catalogue: Catalogue) -> list[str]:
+def case_lines(
+    case: CaseResult, catalogue: Catalogue, blocked: Mapping[tuple[str, str], int] | None = None
+) -> list[str]:
     """All findings of a case as plain text, then the command that runs it again.
 
     A case without findings (it could not be run, or its checks were lost) shows its reason instead.
     """
-    lines = [line for finding in case_findings(case, catalogue) for line in finding.lines()]
+    lines = [line for finding in case_findings(case, catalogue, blocked) for line in finding.lines()]
     if not lines:
         lines += case.reason.splitlines() or [case.outcome]
         lines += [f"  expected: {' or '.join(case.expected)}"] if case.expected else []
         lines += [f"  observed: {case.observed}"] if case.observed else []
-    return [*lines, f"  run again: {case.repro}"] if case.repro else lines
+    lines += [f"  run again: {case.repro}"] if case.repro else []
+    return [visible(line) for line in lines]
 
 
-def case_summary(case: CaseResult, catalogue: Catalogue, width: int) -> list[str]:
-    """The first finding of a case on at most three lines: the rule, the comparison, the command.
+def case_summary(
+    case: CaseResult, catalogue: Catalogue, width: int, blocked: Mapping[tuple[str, str], int] | None = None
+) -> list[str]:
+    """The first finding of a case on at most four lines: rule, comparison, knock-on, command.
+
+    The third line says how many cases were not tested because of the findings of this case, if there are any.
 
     Args:
         case: a case that did not pass.
         catalogue: the requirements that its checks name.
         width: characters after which a line is cut; the comparison may be twice as long.
+        blocked: how many cases were not tested because of a finding (``Results.blocked``).
     """
-    found = case_findings(case, catalogue)
+    found = case_findings(case, catalogue, blocked)
     if found:
         first = found[0]
         lines = [_cut(first.rule, width), _cut(_comparison(first.expected, first.observed), 2 * width)]
+        lines += [each.knock_on for each in found if each.knock_on]
     else:
         comparison = _comparison(case.expected, case.observed) if case.expected else ""
         lines = [_cut(case.reason.strip().split("\n", 1)[0], 2 * width), _cut(comparison, 2 * width)]

@@ -47,6 +47,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("json", "results.json", "JSON results", "json_report.render_json", links_captures=True),
     Format("junit", "junit.xml", "JUnit XML results", "junit.render_junit"),
+    Format("markdown", "summary.md", "Markdown summary", "markdown.render_markdown"),
     Format("html", "index.html", "HTML page", "html.render_html", links_captures=True),
 )
 

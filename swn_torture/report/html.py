@@ -1,7 +1,7 @@
 """Results as one self-contained HTML page: no network, no fonts, no other files.
 
 Violations come first, each with the rule, the expected and the observed behaviour, the octets and the command
-that runs the case again. The page is complete without JavaScript; with it, a reader can filter the cases.
+that runs the case again. What is wrong is in the HTML; JavaScript shows the rest (`page_data`), and filters.
 """
 
 from __future__ import annotations
@@ -14,17 +14,24 @@ from typing import TYPE_CHECKING
 
 from swn_torture.report.exchange.hexdump import dump
 from swn_torture.report.exchange.records import Frame, frames, read_records
+from swn_torture.report.exchange.right_answer import right_answer
+from swn_torture.report.exchange.stub_fields import with_stub_fields
 from swn_torture.report.finding import case_findings
 from swn_torture.report.junit import legal
+from swn_torture.report.known import SITUATIONS, by_cause, differences
+from swn_torture.report.ladder import next_line, says
 from swn_torture.report.model import OUTCOMES, SUITES
-from swn_torture.report.text import NAMES, VERDICTS, count, seconds
+from swn_torture.report.page_data import FAILING, REQUIREMENT_NAMES, Passed, page_data
+from swn_torture.report.text import NAMES, VERDICTS, count, mostly_not_tested, not_checked, seconds
 from swn_torture.report.verdict import VERDICTS as REQUIREMENT_VERDICTS
 from swn_torture.report.verdict import RequirementVerdict, failed_as
 from swn_torture.spec import section_key
+from swn_torture.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from swn_torture.report.comparison import CauseView
     from swn_torture.report.finding import Finding
     from swn_torture.report.model import CaseOutcome, CaseResult, Check
     from swn_torture.report.results import Results
@@ -33,11 +40,20 @@ if TYPE_CHECKING:
 #: Octets shown of one PDU of a finding. The others are in the capture and in the JSON results.
 FINDING_OCTETS = 4096
 
-#: PDUs and events shown of one case: half from its beginning, half from its end.
-SHOWN_FRAMES = 200
+#: Octets shown of one case. Those of its last PDUs count first, because there is what was observed.
+CASE_OCTETS = 8192
 
-#: Octets shown of all passed cases together, so that the page stays small.
-PASSED_OCTETS = 100_000
+#: PDUs up to this length, like faults, are shown wherever they are; of longer ones, equal octets only once.
+SHORT_PDU = 64
+
+#: PDUs and events shown of one case: half from its beginning, half from its end.
+SHOWN_FRAMES = 30
+
+#: Octets shown of a right answer: the first element of an interface list, and the beginning of the second.
+RIGHT_OCTETS = 768
+
+#: The indentation of the template before a tag.
+_INDENT = re.compile(r"\n\s+(?=<)")
 
 HEADINGS: dict[CaseOutcome, str] = {
     "failed": "Violations",
@@ -55,18 +71,21 @@ MEANINGS: dict[CaseOutcome, str] = {
     "passed": "Every check passed, or recorded the behaviour of the target without judging it.",
 }
 
-REQUIREMENT_NAMES = {
-    "violated": "violated",
-    "deviates": "deviates",
-    "not-tested": "not tested",
-    "conforms": "conforms",
-    "not-covered": "no case",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case as the page shows it."""
+    """A case as the page shows it.
+
+    Attributes:
+        case: the case.
+        anchor: its HTML id.
+        findings: the failed checks that count.
+        checks: all its checks, each with its result as a word.
+        exchange: the PDUs. A page shows them once for each heading: like findings have like octets.
+        duration: how long it ran, as text.
+        like: id of the case under the same heading whose PDUs are shown instead.
+        right: a right answer to the request of the finding; only where the PDUs are shown.
+    """
 
     case: CaseResult
     anchor: str
@@ -74,17 +93,27 @@ class CaseView:
     checks: tuple[tuple[Check, str], ...]
     exchange: tuple[FrameView, ...]
     duration: str
-    search: str
+    like: str = ""
+    right: FrameView | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FrameView:
-    """A PDU as the page shows it: its title line and as many of its octets as the page has room for."""
+    """A PDU as the page shows it: its title line and as many of its octets as the page has room for.
+
+    Attributes:
+        frame: the PDU.
+        at: when, as text.
+        rows: its octets by field; empty when they are not shown.
+        omitted: how many octets are not shown.
+        same: id of the case on this page whose PDU has the same octets; they are shown there only.
+    """
 
     frame: Frame
     at: str
     rows: tuple[tuple[str, str], ...]
     omitted: int
+    same: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +122,23 @@ class Group:
 
     heading: str
     requirement: Requirement | None
+    cases: tuple[CaseView, ...]
+
+    @property
+    def blocked(self) -> dict[str, list[str]]:
+        """The cases that a finding blocked, by their ids without parameters: a page only counts these."""
+        found: dict[str, list[str]] = {}
+        for view in self.cases:
+            if view.case.because:
+                found.setdefault(view.case.id.partition("[")[0], []).append(view.case.id)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGroup:
+    """Cases whose findings a cause of the baseline explains."""
+
+    cause: CauseView
     cases: tuple[CaseView, ...]
 
 
@@ -105,6 +151,15 @@ class ChoiceView:
     observed: tuple[tuple[str, tuple[str, ...]], ...]
 
 
+def _finalize(value: object) -> object:
+    """Make every text that the page shows visible; the page itself is Markup."""
+    from markupsafe import Markup
+
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return visible(value, keep="\n\t")
+
+
 def render_html(results: Results) -> str:
     """The results as one HTML document."""
     import jinja2
@@ -115,80 +170,150 @@ def render_html(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
     )
     environment.globals.update(count=count, seconds=seconds, anchor=anchor)
     page = resources.files("swn_torture.report").joinpath("page")
     summary, catalogue = results.summary, results.catalogue
     views = _views(results)
+    known = {outcome: _known(results, views[outcome]) for outcome in OUTCOMES}
+    explained = {view.case.id for groups in known.values() for group in groups for view in group.cases}
+    new = {
+        outcome: [view for view in found if view.case.id not in explained] for outcome, found in views.items()
+    }
     counted = [row for row in results.requirements if not row.apart]
     chosen = {choice.ambiguity for choice in results.choices}
+    violated = {row for row in counted if row.verdict == "violated"}
+    known_rows = {row for row in violated if set(row.failing) <= explained}
     text = environment.get_template("report.html.j2").render(
         style=page.joinpath("report.css").read_text(encoding="utf-8"),
         script=page.joinpath("report.js").read_text(encoding="utf-8"),
         results=results,
         summary=summary,
+        ladder=[(each, says(each, results.ladder)) for each in results.ladder.rungs],
+        next=next_line(results.ladder.next, catalogue) if results.ladder.next else "",
         verdict=VERDICTS[summary.verdict],
+        not_tested=mostly_not_tested(results),
+        not_checked=not_checked(results),
         outcomes=[(outcome, HEADINGS[outcome], summary.cases[outcome]) for outcome in OUTCOMES],
         names=NAMES,
         meanings=MEANINGS,
         requirement_names=REQUIREMENT_NAMES,
         requirement_counts=[(name, summary.requirements[name]) for name in REQUIREMENT_VERDICTS],
         counted=len(counted),
-        judged=sum(summary.requirements[name] for name in ("conforms", "violated", "deviates")),
+        judged=sum(summary.requirements[name] for name in ("conforms", *FAILING)),
         suites=[suite for suite in SUITES if any(case.suite == suite for case in results.cases)],
-        violated=_sorted([row for row in counted if row.verdict == "violated"], catalogue),
+        violated=_sorted(violated - known_rows, catalogue),
+        known_violated=len(violated & known_rows),
         rows=catalogue.requirements,
-        sections={outcome: _groups(outcome, views, catalogue) for outcome in OUTCOMES},
-        requirements=counted,
-        apart=[row for row in results.requirements if row.apart],
+        sections={outcome: _groups(outcome, new, catalogue) for outcome in OUTCOMES},
+        known=known,
+        comparison=results.comparison,
+        situation=SITUATIONS[results.comparison.situation] if results.comparison else "",
+        differences=differences(results.comparison) if results.comparison else [],
+        anchors={case.id for case in results.cases},
+        requirements=[row for row in counted if row.verdict in FAILING],
+        data=page_data(results, [_passed(view) for view in new["passed"]]),
         choices=_choices(results),
         unseen=[row for id_, row in catalogue.ambiguities.items() if id_ not in chosen],
     )
-    return legal(text)
+    return legal(_INDENT.sub("\n", text).lstrip())
 
 
 def anchor(case_id: str) -> str:
-    """The HTML id of a case: readable, and unique for each case id."""
-    plain = re.sub(r"[^a-z0-9]+", "-", case_id.lower()).strip("-")
-    digest = hashlib.sha256(case_id.encode("utf-8", "backslashreplace")).hexdigest()[:6]
-    return f"case-{plain}-{digest}"
+    """The HTML id of a case: short, because a page has it several times, and unique for each case id."""
+    return f"case-{hashlib.sha256(case_id.encode('utf-8', 'backslashreplace')).hexdigest()[:8]}"
 
 
 def _views(results: Results) -> dict[CaseOutcome, list[CaseView]]:
     views: dict[CaseOutcome, list[CaseView]] = {outcome: [] for outcome in OUTCOMES}
-    budget = PASSED_OCTETS
+    shown: dict[tuple[str, str], str] = {}
+    known: dict[bytes, str] = {}
     for case in results.cases:
-        limit = FINDING_OCTETS if case.outcome != "passed" else max(0, min(FINDING_OCTETS, budget))
-        exchange = _exchange(case, limit)
-        if case.outcome == "passed":
-            budget -= sum(len(view.frame.octets) for view in exchange if view.rows)
+        findings = tuple(case_findings(case, results.catalogue, results.blocked))
+        heading = findings[0].requirement if findings else case.reason
+        like = shown.get((case.outcome, heading), "")
+        exchange: tuple[FrameView, ...] = ()
+        if case.outcome != "passed" and not like and not case.because:
+            exchange = _exchange(case, known)
+        if exchange:
+            shown[case.outcome, heading] = case.id
         views[case.outcome].append(
             CaseView(
                 case=case,
                 anchor=anchor(case.id),
-                findings=tuple(case_findings(case, results.catalogue)),
+                findings=findings,
                 checks=tuple((check, _result(check, results.catalogue)) for check in case.checks),
                 exchange=exchange,
                 duration=seconds(case.duration_s),
-                search=" ".join(
-                    (case.id, case.title, case.reason, case.observed, *case.requirements)
-                ).lower(),
+                like=like if case.transcript else "",
+                right=_right(case, results) if exchange and findings else None,
             )
         )
     return views
 
 
-def _exchange(case: CaseResult, limit: int) -> tuple[FrameView, ...]:
+def _passed(view: CaseView) -> Passed:
+    return Passed(view.case, view.anchor, view.checks, view.duration)
+
+
+def _known(results: Results, found: Sequence[CaseView]) -> list[KnownGroup]:
+    """The cases of one outcome that causes of the baseline explain, by cause."""
+    views = {view.case.id: view for view in found}
+    _, causes = by_cause(results, [view.case for view in found])
+    return [KnownGroup(cause, tuple(views[case.id] for case in cases)) for cause, cases in causes]
+
+
+def _exchange(case: CaseResult, known: dict[bytes, str]) -> tuple[FrameView, ...]:
+    """The exchange of a case.
+
+    Args:
+        case: the case.
+        known: the octets on the page, each with the case that shows them; gets those of this case.
+    """
     try:
         records = read_records(case.transcript)
     except (KeyError, ValueError):
         return ()  # write.py reports the damaged record when it makes the capture
     views = []
-    for frame in _abridged(frames(records)):
-        shown = frame.octets[:limit]
+    exchange = _abridged(with_stub_fields(frames(records)))
+    for frame, room in zip(exchange, _room(exchange), strict=True):
+        at, shown = _moment(frame.time), frame.octets[:room]
+        key = _without_call_id(frame.octets)
+        if len(shown) > SHORT_PDU and key in known:
+            views.append(FrameView(frame, at, (), 0, known[key]))
+            continue
+        if len(shown) == len(frame.octets):
+            known.setdefault(key, case.id)
         rows = dump(shown, frame.fields) if shown else ()
-        views.append(FrameView(frame, _moment(frame.time), rows, len(frame.octets) - len(shown)))
+        views.append(FrameView(frame, at, rows, len(frame.octets) - len(shown)))
     return tuple(views)
+
+
+def _room(exchange: list[Frame]) -> list[int]:
+    """How many octets to show of each PDU: all of a short one, and of the others as long as there is room."""
+    left, rooms = CASE_OCTETS, []
+    for frame in reversed(exchange):
+        short = len(frame.octets) <= SHORT_PDU
+        room = SHORT_PDU if short else max(0, min(FINDING_OCTETS, left))
+        left -= min(room, len(frame.octets))
+        rooms.append(room)
+    return rooms[::-1]
+
+
+def _without_call_id(octets: bytes) -> bytes:
+    """The octets of a PDU with call_id 0: the same call of another case differs by nothing else."""
+    return octets[:12] + bytes(4) + octets[16:]
+
+
+def _right(case: CaseResult, results: Results) -> FrameView | None:
+    """A right answer to the request of a finding, as a PDU that the target could have sent."""
+    answer = right_answer(case, results.target)
+    if answer is None:
+        return None
+    shown = answer.octets[:RIGHT_OCTETS]
+    frame = Frame(0.0, 1, "received", answer.title, answer.octets, answer.fields)
+    return FrameView(frame, "", dump(shown, answer.fields), len(answer.octets) - len(shown))
 
 
 def _abridged(exchange: list[Frame]) -> list[Frame]:
@@ -203,8 +328,9 @@ def _abridged(exchange: list[Frame]) -> list[Frame]:
 
 def _result(check: Check, catalogue: Catalogue) -> str:
     if failed_as(check, catalogue):
-        return "failed"
-    return "passed" if check.passed else "recorded"
+        return "failed (precondition)" if check.precondition else "failed"
+    explained = f"recorded: {check.because} explains it" if check.because else "recorded"
+    return "passed" if check.passed else explained
 
 
 def _moment(at: float) -> str:
@@ -216,12 +342,6 @@ def _groups(
 ) -> list[Group]:
     """The cases of one outcome, in groups."""
     found = views[outcome]
-    if outcome == "passed":
-        return [
-            Group(suite, None, tuple(view for view in found if view.case.suite == suite))
-            for suite in SUITES
-            if any(view.case.suite == suite for view in found)
-        ]
     by_heading: dict[str, list[CaseView]] = {}
     for view in found:
         first = view.findings[0].requirement if view.findings else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swn_torture.spec import Catalogue
+
+#: The first octets of a file that gzip made (RFC 1952 2.3.1).
+_GZIP = b"\x1f\x8b"
 
 
 def render_json(results: Results) -> str:
@@ -28,14 +33,20 @@ def render_json(results: Results) -> str:
 
 
 def load_results(path: Path, catalogue: Catalogue) -> Results:
-    """Read results from a file that :func:`render_json` made.
+    """Read results from a file that :func:`render_json` made, compressed by gzip or not.
 
     Raises:
         OSError: the file cannot be read.
         ResultsError: the file does not hold results; the message names it.
     """
+    octets = path.read_bytes()
+    if octets.startswith(_GZIP):
+        try:
+            octets = gzip.decompress(octets)
+        except (EOFError, OSError, zlib.error) as problem:
+            raise ResultsError(f"{path} is damaged: it cannot be decompressed ({problem})") from problem
     try:
-        return Results.from_json(json.loads(path.read_text(encoding="utf-8")), catalogue)
+        return Results.from_json(json.loads(octets), catalogue)
     except (UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise ResultsError(f"{path} is not JSON: {problem}") from problem
     except ResultsError as problem:

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 
 Json = dict[str, Any]
-Value = TypeVar("Value", bound="_Plain")
+Value = TypeVar("Value", bound="Plain")
 
 #: The outcome of a case. ``passed``; ``failed``: a binding requirement is violated; ``deviation``: a SHOULD
 #: is not followed; ``not-tested``: the case cannot be run on this target; ``error``: the harness or the
 #: target could not be used.
 CaseOutcome = Literal["passed", "failed", "deviation", "not-tested", "error"]
+
+#: First words of the reason of a case that was not tested because a target of this kind can never show it.
+IMPOSSIBLE = "impossible here: "
+
+#: First words of the reason of a case that was not tested because the target was lost before it.
+LOST = "the target stopped answering during "
 
 #: Outcomes in the order in which reports show them, worst first.
 OUTCOMES: tuple[CaseOutcome, ...] = ("failed", "error", "deviation", "not-tested", "passed")
@@ -32,7 +38,7 @@ OUTCOMES: tuple[CaseOutcome, ...] = ("failed", "error", "deviation", "not-tested
 SUITES = ("ndr", "rpc", "cluster")
 
 
-class _Plain:
+class Plain:
     """A dataclass of plain values that turns into JSON and back, field by field."""
 
     __slots__ = ()
@@ -48,17 +54,22 @@ class _Plain:
         Raises:
             TypeError: a member is missing.
         """
-        return _build(cls, data)
+        return build(cls, data)
 
 
-def _build(cls: type[Value], data: Mapping[str, Any]) -> Value:
+def build(cls: type[Value], data: Mapping[str, Any]) -> Value:
+    """A value of a class of plain values from its members; unknown members are ignored, lists become tuples.
+
+    Raises:
+        TypeError: a member is missing.
+    """
     known = {item.name for item in fields(cast("Any", cls))}
     values = {name: value for name, value in data.items() if name in known}
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, _Plain):
+    if isinstance(value, Plain):
         return value.to_json()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
@@ -66,7 +77,7 @@ def _plain(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Check(_Plain):
+class Check(Plain):
     """One observation compared with one requirement.
 
     Attributes:
@@ -75,6 +86,12 @@ class Check(_Plain):
         expected: every allowed observation, one entry each.
         observed: what the target did; codes by symbol and value: ``ERROR_INVALID_STATE (0x139F)``.
         note: where in the case this was, or what a reader should know.
+        precondition: whether the case only relies on the requirement and is not about it. A failed one is
+            the reason why the case ended, and evidence for a finding in another case.
+        because: catalogue id of another requirement whose violation explains a failed check: an ordinary call
+            of the same method ends in the same way. Empty otherwise.
+        invariant: whether it is a rule of the wire that is checked in every case, whatever the case is about.
+            One that failed does not end the case.
     """
 
     requirement: str
@@ -82,10 +99,13 @@ class Check(_Plain):
     expected: tuple[str, ...] = ()
     observed: str = ""
     note: str = ""
+    precondition: bool = False
+    because: str = ""
+    invariant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(_Plain):
+class Choice(Plain):
     """What the target does where the specification leaves a choice.
 
     Attributes:
@@ -100,7 +120,7 @@ class Choice(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class CaseResult(_Plain):
+class CaseResult(Plain):
     """The result of one case.
 
     Attributes:
@@ -112,6 +132,10 @@ class CaseResult(_Plain):
         outcome: see `CaseOutcome`.
         reason: what was violated, why it was not tested, or what went wrong, in one sentence; empty when it
             passed.
+        because: catalogue id of the requirement whose violation is the reason why it was not tested; else
+            empty.
+        found_by: id of the case that reports this violation; else empty.
+        rung: id of the rung that it belongs to (`swn_torture.spec.rungs`); empty when it does not say so.
         expected: every allowed observation of the first check that failed.
         observed: what the target did instead.
         checks: every check that was reached, in order.
@@ -139,6 +163,9 @@ class CaseResult(_Plain):
     transcript: tuple[Json, ...] = field(default=(), repr=False)
     capture: str | None = None
     node_id: str = ""
+    because: str = ""
+    found_by: str = ""
+    rung: str = ""
 
     def __post_init__(self) -> None:
         if self.outcome not in get_args(CaseOutcome):
@@ -151,11 +178,11 @@ class CaseResult(_Plain):
         """The case from its JSON form."""
         checks = [Check.from_json(check) for check in data.get("checks", ())]
         choices = [Choice.from_json(choice) for choice in data.get("choices", ())]
-        return _build(cls, {**data, "checks": checks, "choices": choices})
+        return build(cls, {**data, "checks": checks, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
-class TargetInfo(_Plain):
+class TargetInfo(Plain):
     """The target of a run.
 
     Attributes:
@@ -164,7 +191,11 @@ class TargetInfo(_Plain):
         capabilities: what the controller can do to the cluster.
         address: address of the first node.
         net_name: the NetName that clients register with.
-        facts: other facts for the head of a report (product, version, number of nodes), by label.
+        facts: other facts for the head of a report (product, authentication, shares), by label.
+        title: what it is, in one line: ``Samba 4.22.3 on Debian trixie, 3 CTDB nodes``. Empty when not known.
+        nodes: its nodes, each as text: ``node1 (192.0.2.11)``.
+        warnings: what a reader must know before the results, one sentence or two each: contradictions between
+            the profile and the target, nodes left out.
     """
 
     name: str
@@ -173,10 +204,13 @@ class TargetInfo(_Plain):
     address: str = ""
     net_name: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    nodes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Run(_Plain):
+class Run(Plain):
     """One run of the suite.
 
     Attributes:
@@ -187,6 +221,9 @@ class Run(_Plain):
         command: the command line, without passwords.
         host: where it ran: ``Linux x86_64, Python 3.11.7``.
         workers: number of processes that shared the cases.
+        selection: how the user selected some of the cases (``-k register``); empty for the whole suite.
+        unfinished: ids of the cases that were started and did not end.
+        resumes: when the run started from whose journal this one goes on, ISO 8601; empty for none.
     """
 
     started: str
@@ -196,3 +233,6 @@ class Run(_Plain):
     command: str = ""
     host: str = ""
     workers: int = 1
+    selection: str = ""
+    unfinished: tuple[str, ...] = ()
+    resumes: str = ""

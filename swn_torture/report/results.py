@@ -10,12 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from swn_torture import __version__
+from swn_torture.report.comparison import Comparison
+from swn_torture.report.exchange.right_answer import right_answer
+from swn_torture.report.ladder import climb
 from swn_torture.report.model import CaseResult, Choice, Run, TargetInfo
+from swn_torture.report.roots import blocked_cases, without_knock_on
 from swn_torture.report.verdict import RequirementVerdict, Summary, summarise, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from swn_torture.report.ladder import Ladder
     from swn_torture.report.model import Json
     from swn_torture.spec import Catalogue
 
@@ -52,6 +57,7 @@ class Results:
         cases: every case, in the order in which they ended.
         catalogue: the requirements that the cases check.
         version: version of swn-torture.
+        comparison: the comparison with a baseline; None without one.
     """
 
     run: Run
@@ -59,6 +65,24 @@ class Results:
     cases: tuple[CaseResult, ...]
     catalogue: Catalogue = field(repr=False)
     version: str = __version__
+    comparison: Comparison | None = None
+
+    @classmethod
+    def of_run(
+        cls,
+        run: Run,
+        target: TargetInfo,
+        cases: Iterable[CaseResult],
+        catalogue: Catalogue,
+        version: str = __version__,
+    ) -> Results:
+        """The results of cases as they ended: one root is one finding (`swn_torture.report.roots`)."""
+        return cls(run, target, without_knock_on(tuple(cases), catalogue), catalogue, version)
+
+    @functools.cached_property
+    def blocked(self) -> Mapping[tuple[str, str], int]:
+        """How many cases were not tested because of a finding, by its case and its requirement."""
+        return blocked_cases(self.cases)
 
     @functools.cached_property
     def requirements(self) -> tuple[RequirementVerdict, ...]:
@@ -75,12 +99,22 @@ class Results:
         """Every choice that was observed, in the order of the cases."""
         return tuple(choice for case in self.cases for choice in case.choices)
 
+    @functools.cached_property
+    def ladder(self) -> Ladder:
+        """The verdict on each rung, and what to mend next."""
+        return climb(self.cases, self.catalogue)
+
+    def compared(self, comparison: Comparison) -> Results:
+        """The same results with their comparison with a baseline."""
+        return replace(self, comparison=comparison)
+
     def with_cases(self, cases: Iterable[CaseResult]) -> Results:
         """The same run with other cases."""
         return replace(self, cases=tuple(cases))
 
     def to_json(self) -> Json:
         """The JSON form, ``swn-torture-results/1``."""
+        baseline = {"baseline": self.comparison.to_json()} if self.comparison else {}
         return {
             "schema": SCHEMA,
             "tool": {"name": "swn-torture", "version": self.version},
@@ -88,10 +122,17 @@ class Results:
             "target": self.target.to_json(),
             "catalogue": {"revision": self.catalogue.revision},
             "summary": self.summary.to_json(),
-            "cases": [case.to_json() for case in self.cases],
+            "ladder": self.ladder.to_json(),
+            **baseline,
+            "cases": [self._case_json(case) for case in self.cases],
             "choices": [choice.to_json() for choice in self.choices],
             "requirements": [verdict.to_json() for verdict in self.requirements],
         }
+
+    def _case_json(self, case: CaseResult) -> Json:
+        """A case, with a right answer to the request of its finding where there is one."""
+        answer = right_answer(case, self.target) if case.outcome in {"failed", "deviation"} else None
+        return case.to_json() | ({} if answer is None else {"right_answer": answer.to_json()})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], catalogue: Catalogue) -> Results:
@@ -108,6 +149,7 @@ class Results:
                 cases=tuple(CaseResult.from_json(case) for case in data["cases"]),
                 catalogue=catalogue,
                 version=data["tool"]["version"],
+                comparison=Comparison.from_json(data["baseline"]) if data.get("baseline") else None,
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise ResultsError(f"the results are malformed: {malformed(problem)}") from problem

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from swn_torture.report.finding import case_summary
+from swn_torture.report.exchange.right_answer import right_answer
+from swn_torture.report.finding import case_findings, case_summary
+from swn_torture.report.known import by_cause
+from swn_torture.report.ladder import ladder_lines
+from swn_torture.visible import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from swn_torture.report.model import CaseOutcome
+    from swn_torture.report.comparison import CauseView
+    from swn_torture.report.model import CaseOutcome, CaseResult, TargetInfo
     from swn_torture.report.results import Results
 
 #: One sentence for each overall verdict.
@@ -50,9 +58,39 @@ def seconds(duration: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def head_lines(target: TargetInfo) -> list[str]:
+    """What a reader must know of the target before the results: what it is, its nodes, warnings."""
+    lines = [f"{target.name}: {target.title}"] if target.title else []
+    lines += [f"Nodes: {', '.join(target.nodes)}"] if target.nodes else []
+    authentication = target.facts.get("authentication")
+    lines += [f"Authentication: {authentication}"] if authentication else []
+    return lines + [f"Warning: {warning}" for warning in target.warnings]
+
+
+def mostly_not_tested(results: Results) -> str:
+    """A sentence for a run in which most cases were not tested, with the main reason; else empty."""
+    reasons = [case.reason.rstrip(".") for case in results.cases if case.outcome == "not-tested"]
+    if 2 * len(reasons) <= len(results.cases):
+        return ""
+    reason, number = Counter(reasons).most_common(1)[0]
+    return (
+        f"{len(reasons)} of {len(results.cases)} cases were not tested; the main reason, for "
+        f"{number} of them: {reason}."
+    )
+
+
+def not_checked(results: Results) -> str:
+    """How many requirements with cases were not checked, and why; empty when all were."""
+    summary = results.summary
+    rest = summary.requirements["not-tested"] - summary.because
+    parts = [f"{count(summary.because, 'requirement')} because of a violation"] if summary.because else []
+    parts += [f"{rest if parts else count(rest, 'requirement')} that this run could not show"] if rest else []
+    return f"Not checked: {', '.join(parts)}" if parts else ""
+
+
 def summary_lines(results: Results, *, width: int = 100) -> list[str]:
     """The verdict as plain lines: violations first, counts last."""
-    return [line for line, _ in _lines(results, width)]
+    return [visible(line) for line, _ in _lines(results, width)]
 
 
 def print_summary(results: Results, console: Console) -> None:
@@ -60,29 +98,46 @@ def print_summary(results: Results, console: Console) -> None:
     from rich.text import Text
 
     for line, style in _lines(results, min(console.width, 120)):
-        console.print(Text(line, style=style), soft_wrap=True, highlight=False)
+        console.print(Text(visible(line), style=style), soft_wrap=True, highlight=False)
 
 
 def _lines(results: Results, width: int) -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
+    head = head_lines(results.target)
+    lines: list[tuple[str, str]] = [
+        (line, "bold yellow" if line.startswith("Warning: ") else "") for line in head
+    ]
+    lines += [("", "")] if head else []
+    told: set[bytes] = set()  # the same right answer is shown once
     for outcome in ("failed", "error"):
-        found = [case for case in results.cases if case.outcome == outcome]
+        found, known = by_cause(results, [case for case in results.cases if case.outcome == outcome])
         for case in found:
             lines.append((f"{outcome.upper()} {case.id}", _STYLES[outcome]))
-            lines += [(f"  {line}", "") for line in case_summary(case, results.catalogue, width - 2)]
-        lines += [("", "")] if found else []
-    deviations = [case for case in results.cases if case.outcome == "deviation"]
+            shown = case_summary(case, results.catalogue, width - 2, results.blocked)
+            answer = right_answer(case, results.target) if outcome == "failed" else None
+            if answer is not None and answer.octets[24:] not in told:
+                told.add(answer.octets[24:])
+                shown.insert(-1, f"a right answer: {answer.line()}")
+            lines += [(f"  {line}", "") for line in shown]
+        lines += _known(known)
+        lines += [("", "")] if found or known else []
+    cases = [case for case in results.cases if case.outcome == "deviation"]
+    deviations, known = by_cause(results, cases)
     for case in deviations:
         lines.append((f"DEVIATION {case.id}", _STYLES["deviation"]))
-        lines += [(f"  {line}", "") for line in case_summary(case, results.catalogue, width - 2)[:1]]
-    lines += [("", "")] if deviations else []
+        shown = case_summary(case, results.catalogue, width - 2)[:1]
+        named = case_findings(case, results.catalogue, results.blocked)
+        shown += [finding.knock_on for finding in named if finding.knock_on]
+        lines += [(f"  {line}", "") for line in shown]
+    lines += _known(known)
+    lines += [("", "")] if deviations or known else []
+    lines += [*_ladder(results, width), ("", "")] if _ladder_says_more(results) else []
     summary = results.summary
     counts = [count(number, *NAMES[outcome]) for outcome, number in _present(results)]
-    head = f"{results.target.name}: {VERDICTS[summary.verdict]}"
+    verdict = f"{results.target.name}: {VERDICTS[summary.verdict]}"
     style = {"conforming": "bold green", "violations": "bold red", "undecided": "bold yellow"}[
         summary.verdict
     ]
-    lines.append((head, style))
+    lines.append((verdict, style))
     lines.append(
         (f"{count(len(results.cases), 'case')} in {seconds(results.run.duration_s)}: {', '.join(counts)}", "")
     )
@@ -90,9 +145,32 @@ def _lines(results: Results, width: int) -> list[tuple[str, str]]:
     exercised = judged["conforms"] + judged["violated"] + judged["deviates"]
     total = sum(judged.values())
     lines.append((f"{exercised} of {total} requirements were checked; {judged['violated']} violated", ""))
+    if unchecked := not_checked(results):
+        lines.append((unchecked, ""))
+    if not_tested := mostly_not_tested(results):
+        lines.append((not_tested, "bold yellow"))
     if not results.run.complete:
         lines.append((f"The run is not complete. {results.run.stopped}".rstrip(), "bold yellow"))
     return lines
+
+
+def _ladder_says_more(results: Results) -> bool:
+    """Whether the ladder says more than the counts: it has several rungs, not all without a finding."""
+    run = [each for each in results.ladder.rungs if any(each.cases.values())]
+    clean = all(each.verdict == "conforms" and not each.untested and not each.deviates for each in run)
+    return len(run) > 1 and not clean
+
+
+def _ladder(results: Results, width: int) -> list[tuple[str, str]]:
+    lines = ladder_lines(results.ladder, results.catalogue, width=width)
+    return [("Ladder:", "bold"), *((line, "bold" if line.startswith("Next: ") else "") for line in lines)]
+
+
+def _known(causes: Sequence[tuple[CauseView, Sequence[CaseResult]]]) -> list[tuple[str, str]]:
+    """One line for each cause of the baseline: its cases are known."""
+    return [
+        (f"KNOWN {cause.id}: {cause.title} ({count(len(cases), 'case')})", "dim") for cause, cases in causes
+    ]
 
 
 def _present(results: Results) -> list[tuple[CaseOutcome, int]]:

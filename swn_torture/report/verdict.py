@@ -9,9 +9,14 @@ The rules:
    Otherwise its outcome follows from its checks: one violation makes it failed, else one deviation makes it a
    deviation, else it passed.
 5. A requirement conforms when at least one check of it was reached and none failed. A case that names a
-   requirement without checking it proves nothing about it.
+   requirement without checking it proves nothing about it. Neither does a failed check that an ordinary call
+   explains (`Check.because`), nor a record about a requirement that is judged: such a check cannot fail.
 6. A failed case without a failed check counts against every requirement that it names: a loss of detail must
    not become a loss of a violation.
+7. A case that was not tested because of a violation (`swn_torture.report.roots`) does not count against the
+   requirement that is violated: the case that reports the violation does.
+8. A requirement that is not tested was not reached because of a violation if a case that names it found one,
+   or was not tested because of one. Otherwise it cannot be tested on the target as its profile describes it.
 """
 
 from __future__ import annotations
@@ -35,6 +40,9 @@ VERDICTS: tuple[Verdict, ...] = ("violated", "deviates", "not-tested", "conforms
 #: Levels, strictest first.
 LEVELS = ("MUST", "MUST NOT", "implied", "SHOULD", "MAY", "product")
 
+#: Why a requirement is not tested if its cases were.
+_NOTHING_TO_CHECK = "its cases ran, but the target showed nothing that they can check"
+
 Overall = Literal["conforming", "violations", "undecided"]
 
 
@@ -47,8 +55,11 @@ class RequirementVerdict:
         verdict: see the rules above.
         cases: ids of all cases that name it.
         failing: ids of the cases in which a check of it failed.
+        blocked: ids of the cases that were not tested because it is violated.
         apart: why it is not counted: ``client`` rules bind the client, ``unobservable`` ones cannot be seen
             from outside; empty when it is counted.
+        because: for a requirement that is not tested, those whose violation is the reason (rule 8).
+        reasons: for a requirement that is not tested for another reason, why its cases were not.
     """
 
     id: str
@@ -56,6 +67,9 @@ class RequirementVerdict:
     cases: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     apart: str = ""
+    blocked: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As in ``swn-torture-results/1``."""
@@ -64,7 +78,10 @@ class RequirementVerdict:
             "verdict": self.verdict,
             "cases": list(self.cases),
             "failing": list(self.failing),
+            "blocked": list(self.blocked),
             "apart": self.apart,
+            "because": list(self.because),
+            "reasons": list(self.reasons),
         }
 
 
@@ -78,12 +95,14 @@ class Summary:
         cases: number of cases by outcome, with every outcome.
         requirements: number of counted requirements by verdict, with every verdict.
         apart: number of requirements that are not counted (client role, not observable).
+        because: number of counted requirements that are not tested because of a violation (rule 8).
     """
 
     verdict: Overall
     cases: Mapping[str, int]
     requirements: Mapping[str, int]
     apart: int
+    because: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -97,6 +116,7 @@ class Summary:
             "cases": dict(self.cases),
             "requirements": dict(self.requirements),
             "apart": self.apart,
+            "because": self.because,
         }
 
 
@@ -158,22 +178,42 @@ def strictest(requirements: Iterable[str], catalogue: Catalogue) -> str:
 def verdicts(cases: Sequence[CaseResult], catalogue: Catalogue) -> tuple[RequirementVerdict, ...]:
     """The verdict on every requirement from these cases, in the order of the catalogue."""
     named: dict[str, list[CaseResult]] = {}
+    blocked: dict[str, list[str]] = {}
     for case in cases:
-        for id_ in dict.fromkeys([*case.requirements, *(check.requirement for check in case.checks)]):
+        for id_ in dict.fromkeys([*case.requirements, *(check.requirement for check in _own_checks(case))]):
             named.setdefault(id_, []).append(case)
-    return tuple(_verdict(row, named.get(row.id, ()), catalogue) for row in catalogue.requirements.values())
+        if case.because:
+            blocked.setdefault(case.because, []).append(case.id)
+    return tuple(
+        _verdict(row, named.get(row.id, ()), tuple(blocked.get(row.id, ())), catalogue)
+        for row in catalogue.requirements.values()
+    )
+
+
+def _own_checks(case: CaseResult) -> tuple[Check, ...]:
+    """The checks of a case that count.
+
+    Not those that an ordinary call explains, nor the failed preconditions of a case that was not tested.
+    """
+    return tuple(
+        check
+        for check in case.checks
+        if not check.because and not (case.because and check.precondition and check.passed is False)
+    )
 
 
 def _has_violation(checks: Iterable[Check], catalogue: Catalogue) -> bool:
     return any(failed_as(check, catalogue) == "violation" for check in checks)
 
 
-def _verdict(row: Requirement, cases: Sequence[CaseResult], catalogue: Catalogue) -> RequirementVerdict:
+def _verdict(
+    row: Requirement, cases: Sequence[CaseResult], blocked: tuple[str, ...], catalogue: Catalogue
+) -> RequirementVerdict:
     failing: list[str] = []
     reached = False
     for case in cases:
-        checks = [check for check in case.checks if check.requirement == row.id]
-        reached = reached or bool(checks)
+        checks = [check for check in _own_checks(case) if check.requirement == row.id]
+        reached = reached or any(check.passed is not None or not row.judged for check in checks)
         unexplained = case.outcome == "failed" and not _has_violation(case.checks, catalogue)
         if row.judged and (unexplained or any(failed_as(check, catalogue) for check in checks)):
             failing.append(case.id)
@@ -185,7 +225,31 @@ def _verdict(row: Requirement, cases: Sequence[CaseResult], catalogue: Catalogue
     else:
         verdict = "not-tested" if cases else "not-covered"
     apart = "client" if row.role == "client" else "" if row.observable else "unobservable"
-    return RequirementVerdict(row.id, verdict, tuple(case.id for case in cases), tuple(failing), apart)
+    names = tuple(case.id for case in cases)
+    because = _violations_before(cases, catalogue) if verdict == "not-tested" else ()
+    reasons = dict.fromkeys(case.reason for case in cases if case.outcome == "not-tested")
+    return RequirementVerdict(
+        row.id,
+        verdict,
+        names,
+        tuple(failing),
+        apart,
+        blocked,
+        because,
+        (tuple(reasons) or (_NOTHING_TO_CHECK,)) if verdict == "not-tested" and not because else (),
+    )
+
+
+def _violations_before(cases: Iterable[CaseResult], catalogue: Catalogue) -> tuple[str, ...]:
+    """The requirements whose violation ended these cases, or is why they were not tested (rule 8)."""
+    found: dict[str, None] = {}
+    for case in cases:
+        if case.because:
+            found[case.because] = None
+        elif case.outcome == "failed":
+            violated = (check for check in case.checks if failed_as(check, catalogue) == "violation")
+            found.update(dict.fromkeys(check.requirement for check in violated))
+    return tuple(found)
 
 
 def summarise(
@@ -206,4 +270,5 @@ def summarise(
         cases={outcome: outcomes[outcome] for outcome in order},
         requirements={verdict: judged[verdict] for verdict in VERDICTS},
         apart=len(requirements) - len(counted),
+        because=sum(bool(row.because) for row in counted),
     )

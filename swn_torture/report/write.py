@@ -74,7 +74,7 @@ def write_reports(results: Results, paths: ReportPaths) -> list[str]:
         text = report_format.render(_with_captures(results, captures, path.parent))
         try:
             # Lone surrogates can be part of what a torture test sent; UTF-8 cannot encode them.
-            _write_file(path, text.encode("utf-8", "backslashreplace"))
+            write_file(path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             problems.append(cannot_write(report_format.what, path, error))
     return problems
@@ -149,7 +149,12 @@ def _write_capture(path: Path, case: CaseResult) -> None:
     _replace(path, lambda temporary: write_capture(temporary, case.transcript))
 
 
-def _write_file(path: Path, octets: bytes) -> None:
+def write_file(path: Path, octets: bytes) -> None:
+    """Write a file that is complete or absent; a device is written directly.
+
+    Raises:
+        OSError: it cannot be written. A file that was there before stays.
+    """
     if _is_device(path):
         with path.open("wb") as file:
             file.write(octets)

@@ -159,14 +159,22 @@ def test_frames_cover_every_octet_of_a_transcript(pieces: list[tuple[str, bytes]
 
 def test_hex_lines_show_offset_octets_and_text() -> None:
     assert hex_lines(b"witness \x00\xff service", 0x10) == (
-        "0010  77 69 74 6e 65 73 73 20  00 ff 20 73 65 72 76 69  witness .. servi\n"
-        "0020  63 65                                             ce"
+        "0010  77 69 74 6e 65 73 73 20  00 ff 20 73 65 72 76 69\twitness .. servi\n0020  63 65\tce"
     )
+
+
+def test_a_star_stands_for_equal_lines_but_the_last() -> None:
+    lines = hex_lines(b"a" + bytes(15 + 4 * 16) + b"b").split("\n")
+    assert [line[:4] for line in lines] == ["0000", "0010", "*", "0050"]
+    assert hex_lines(bytes(64)).split("\n")[1:] == [
+        "*",
+        "0030  " + "00 " * 8 + " " + "00 " * 7 + "00\t" + "." * 16,
+    ]
 
 
 def test_dump_shows_unnamed_octets_and_omits_cut_fields() -> None:
     fields = [Field(1, 2, "named"), Field(8, 4, "cut off")]
-    assert [(label, text[6:14].strip()) for label, text in dump(b"abcd", fields)] == [
+    assert [(label, text[6:].split("\t")[0]) for label, text in dump(b"abcd", fields)] == [
         ("", "61"),
         ("named", "62 63"),
         ("", "64"),

@@ -9,7 +9,7 @@ import pytest
 
 from swn_torture.report.model import CaseOutcome, CaseResult, Check, Choice, Run, TargetInfo
 from swn_torture.report.results import Results, ResultsError
-from swn_torture.report.verdict import decide_outcome, strictest
+from swn_torture.report.verdict import RequirementVerdict, decide_outcome, strictest
 from swn_torture.spec import Catalogue, Requirement
 
 ROWS = {
@@ -108,8 +108,11 @@ def test_one_failed_check_outweighs_passed_ones() -> None:
     assert (row.verdict, row.failing, row.cases) == ("violated", ("bad",), ("c", "bad", "c"))
 
 
-def test_a_record_is_enough_to_conform() -> None:
-    assert verdict_of("must", case(Check("must", passed=None))) == "conforms"
+def test_record_about_a_rule_that_can_fail_proves_nothing() -> None:
+    assert verdict_of("must", case(Check("must", passed=None))) == "not-tested"
+    assert verdict_of("should", case(Check("should", passed=None))) == "not-tested"
+    assert verdict_of("must", case(Check("must", passed=None), Check("must", passed=True))) == "conforms"
+    assert verdict_of("record", case(Check("record", passed=None))) == "conforms", "it cannot fail anyway"
 
 
 def test_requirement_named_but_not_checked_is_not_tested() -> None:
@@ -194,3 +197,49 @@ def test_json_that_is_not_results_is_rejected(data: object) -> None:
 def test_unknown_outcome_is_rejected() -> None:
     with pytest.raises(ValueError, match="known: passed, failed"):
         case(outcome="maybe")  # type: ignore[arg-type]
+
+
+# Why a requirement is not tested
+
+
+def row_of(id_: str, *cases: CaseResult) -> RequirementVerdict:
+    return next(row for row in results(*cases).requirements if row.id == id_)
+
+
+def test_requirement_of_a_case_that_ended_at_a_violation_was_not_reached_because_of_it() -> None:
+    ended = case(Check("must", passed=False), outcome="failed", names=("must", "never"))
+    row = row_of("never", ended)
+    assert (row.verdict, row.because, row.reasons) == ("not-tested", ("must",), ())
+
+
+def test_requirement_of_a_case_that_was_not_tested_because_of_a_violation() -> None:
+    skipped = case(outcome="not-tested", names=("never",))
+    skipped = dataclasses.replace(skipped, because="must", reason="not tested because of must")
+    assert row_of("never", skipped).because == ("must",)
+
+
+def test_requirement_that_cannot_be_tested_has_the_reasons_of_its_cases() -> None:
+    cases = [
+        dataclasses.replace(case(outcome="not-tested", names=("never",), id_=name), reason=reason)
+        for name, reason in (("a", "no opnum 5"), ("b", "no opnum 5"), ("c", "no second node"))
+    ]
+    row = row_of("never", *cases)
+    assert (row.because, row.reasons) == ((), ("no opnum 5", "no second node"))
+
+
+def test_requirement_of_cases_that_passed_without_a_check_of_it_has_a_reason() -> None:
+    assert "nothing that they can check" in row_of("never", case(names=("never",))).reasons[0]
+
+
+def test_requirement_that_was_checked_has_no_reason() -> None:
+    ended = case(Check("must", passed=False), outcome="failed", names=("must", "never"))
+    row = row_of("never", ended, case(Check("never", passed=True), id_="d"))
+    assert (row.verdict, row.because, row.reasons) == ("conforms", (), ())
+
+
+def test_summary_counts_what_was_not_tested_because_of_a_violation() -> None:
+    ended = case(Check("must", passed=False), outcome="failed", names=("must", "never", "unseen"))
+    found = results(ended, case(outcome="not-tested", names=("implied",), id_="d"))
+    assert found.summary.requirements["not-tested"] == 2
+    assert found.summary.because == 1
+    assert found.to_json()["summary"]["because"] == 1

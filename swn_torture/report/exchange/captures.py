@@ -10,20 +10,22 @@ of a segment.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from swn_torture.report.exchange.pdu_fields import pdu_length
 from swn_torture.report.exchange.records import Record, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
 #: Octets in one synthesised segment: the payload of an Ethernet frame.
 SEGMENT = 1448
 
-_LINKTYPE_RAW = 101  # IPv4 or IPv6 without a link layer, so that one capture can hold both
+LINKTYPE_RAW = 101
+"""IPv4 or IPv6 without a link layer, so that one capture can hold both."""
+
 _WINDOW = 65535
 
 
@@ -46,31 +48,62 @@ def write_capture(path: Path, transcript: Iterable[Mapping[str, Any]]) -> None:
     packets = list(synthesise(read_records(transcript)))
     writer = PcapNgWriter(str(path))
     try:
-        writer.linktype = _LINKTYPE_RAW
+        writer.linktype = LINKTYPE_RAW
         writer.write_header(None)
-        for at, packet in packets:
-            writer.write_packet(packet, sec=at)
+        for packet in packets:
+            writer.write_packet(packet.octets, sec=packet.time)
     finally:
         writer.close()
 
 
-def synthesise(records: Sequence[Record]) -> Iterator[tuple[float, bytes]]:
-    """The IP packets of these records, each with its time in seconds since the epoch."""
-    connections: dict[int, _Connection] = {}
+class Packet(NamedTuple):
+    """An IP packet.
+
+    Attributes:
+        time: seconds since the epoch.
+        octets: the packet.
+        comments: texts for the reader of the capture.
+    """
+
+    time: float
+    octets: bytes
+    comments: tuple[str, ...] = ()
+
+
+def synthesise(records: Sequence[Record]) -> Iterator[Packet]:
+    """The IP packets of these records."""
+    connections: dict[int, SynthesisedConnection] = {}
     for record in records:
         connection = connections.get(record.connection)
         if connection is None:
-            connection = connections[record.connection] = _Connection(record)
+            connection = connections[record.connection] = SynthesisedConnection(record)
             yield from connection.open(record.time)
         yield from connection.show(record)
     for connection in connections.values():
         yield from connection.flush(records[-1].time)
 
 
-class _Connection:
-    """Both ends of one TCP connection."""
+class SynthesisedConnection:
+    """Both ends of one TCP connection.
 
-    def __init__(self, first: Record) -> None:
+    Args:
+        first: its first record.
+        opened_by_us: whether this end opened it.
+        comments_of: returns the comments for a PDU of this end; ``b""`` for the end of the connection.
+
+    Attributes:
+        ended: whether this end (``True``) and the peer (``False``) have ended their direction.
+    """
+
+    def __init__(
+        self,
+        first: Record,
+        *,
+        opened_by_us: bool = True,
+        comments_of: Callable[[bytes], tuple[str, ...]] = lambda _: (),
+    ) -> None:
+        self._opened_by_us = opened_by_us
+        self._comments_of = comments_of
         self.local, self.remote = _usable(first.local, first.remote)
         # The first sequence numbers differ, so that a mix-up of the two directions is visible.
         self.next = {
@@ -80,36 +113,40 @@ class _Connection:
         self.ended = {True: False, False: False}
         self.unfinished = {True: b"", False: b""}
 
-    def open(self, at: float) -> Iterator[tuple[float, bytes]]:
-        yield at, self._segment("S", ours=True, acknowledge=False)
-        self.next[True] += 1
-        yield at, self._segment("SA", ours=False)
-        self.next[False] += 1
-        yield at, self._segment("A", ours=True)
+    def open(self, at: float) -> Iterator[Packet]:
+        """The handshake."""
+        ours = self._opened_by_us
+        yield Packet(at, self._segment("S", ours=ours, acknowledge=False))
+        self.next[ours] += 1
+        yield Packet(at, self._segment("SA", ours=not ours))
+        self.next[not ours] += 1
+        yield Packet(at, self._segment("A", ours=ours))
 
-    def show(self, record: Record) -> Iterator[tuple[float, bytes]]:
+    def show(self, record: Record) -> Iterator[Packet]:
+        """The packets of one record."""
         if record.kind in {"sent", "received"}:
             yield from self._pass(record.time, record.data, ours=record.kind == "sent")
             return
         yield from self.flush(record.time)
         if record.kind in {"reset", "reset-by-peer"}:
-            yield record.time, self._segment("RA", ours=record.kind == "reset")
+            packet = self._segment("RA", ours=record.kind == "reset")
+            yield Packet(record.time, packet, self._comments_of(b""))
             self.ended = {True: True, False: True}
         elif record.kind in {"fin", "closed-by-peer"}:
             ours = record.kind == "fin"
             if not self.ended[ours]:
-                yield record.time, self._segment("FA", ours=ours)
+                yield Packet(record.time, self._segment("FA", ours=ours), self._comments_of(b""))
                 self.next[ours] += 1
                 self.ended[ours] = True
-                yield record.time, self._segment("A", ours=not ours)
+                yield Packet(record.time, self._segment("A", ours=not ours))
 
-    def flush(self, at: float) -> Iterator[tuple[float, bytes]]:
+    def flush(self, at: float) -> Iterator[Packet]:
         """Send the octets that were held back because they are not a complete PDU."""
         for ours in (True, False):
             rest, self.unfinished[ours] = self.unfinished[ours], b""
             yield from self._carry(at, rest, ours=ours)
 
-    def _pass(self, at: float, data: bytes, *, ours: bool) -> Iterator[tuple[float, bytes]]:
+    def _pass(self, at: float, data: bytes, *, ours: bool) -> Iterator[Packet]:
         data = self.unfinished[ours] + data
         while (length := pdu_length(data)) is not None and 0 < length <= len(data):
             yield from self._carry(at, data[:length], ours=ours)
@@ -119,13 +156,16 @@ class _Connection:
             data = b""
         self.unfinished[ours] = data
 
-    def _carry(self, at: float, data: bytes, *, ours: bool) -> Iterator[tuple[float, bytes]]:
+    def _carry(self, at: float, data: bytes, *, ours: bool) -> Iterator[Packet]:
+        comments = self._comments_of(data) if ours and data else ()
         for offset in range(0, len(data), SEGMENT):
             piece = data[offset : offset + SEGMENT]
-            yield at, self._segment("PA" if offset + SEGMENT >= len(data) else "A", piece, ours=ours)
+            last = offset + SEGMENT >= len(data)
+            packet = self._segment("PA" if last else "A", piece, ours=ours)
+            yield Packet(at, packet, comments if last else ())
             self.next[ours] += len(piece)
         if data:
-            yield at, self._segment("A", ours=not ours)
+            yield Packet(at, self._segment("A", ours=not ours))
 
     def _segment(self, flags: str, data: bytes = b"", *, ours: bool, acknowledge: bool = True) -> bytes:
         from scapy.layers.inet import IP, TCP

@@ -1,0 +1,386 @@
+"""What a right answer to a request of a finding would have been, made by the codec of the reference.
+
+A finding says what was expected. For an author it is easier to see the octets: this module finds the request
+that the finding is about, and makes a conforming answer to it with the values of this target (its nodes, the
+presentation context, the call_id). It answers GetInterfaceList, Register, RegisterEx, UnRegister,
+UnRegisterEx, AsyncNotify and bind.
+
+It never guesses. All requests whose answer is what the finding observed (or, if there is none, whose answer
+does not decode) must be of one method, and the expectation must name a return value or a fault. Otherwise
+there is no right answer to show.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from swn_torture.dcerpc.errors import RemoteProtocolError
+from swn_torture.dcerpc.pdu.bind import AlterContext, Bind, BindAck, BindNak, ContextResult
+from swn_torture.dcerpc.pdu.header import LITTLE_ENDIAN
+from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response, unpack
+from swn_torture.dcerpc.security.levels import AuthLevel
+from swn_torture.dcerpc.status import describe_status
+from swn_torture.report.exchange.pdu_fields import WITNESS_OPNUMS, Association, Field, describe_pdu
+from swn_torture.report.exchange.records import Frame, frames, read_records
+from swn_torture.stubdata.fields import DecodeError
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.stubdata.win32 import describe as describe_win32
+from swn_torture.witness.codec import decode_request, decode_response, encode, field_spans
+from swn_torture.witness.constants import (
+    WITNESS,
+    ChangeType,
+    InterfaceFlags,
+    MessageType,
+    Opnum,
+    ProtocolVersion,
+)
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    AsyncNotifyRequest,
+    AsyncNotifyResponse,
+    ContextHandle,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    InterfaceInfo,
+    InterfaceList,
+    RegisterExRequest,
+    RegisterExResponse,
+    RegisterRequest,
+    RegisterResponse,
+    RespAsyncNotify,
+    UnRegisterExRequest,
+    UnRegisterExResponse,
+    UnRegisterRequest,
+    UnRegisterResponse,
+)
+from swn_torture.witness.notifications import ResourceChange, encode_buffer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from swn_torture.report.model import CaseResult, TargetInfo
+    from swn_torture.witness.messages import AnyRequest, AnyResponse
+
+#: Octets of stub data on the line for a terminal: a handle and the return value.
+_LINE_OCTETS = 24
+
+#: A handle that a server could return: any value except null.
+_HANDLE = ContextHandle(0, UUID("5a17f7a1-0b3c-4e52-9d4e-3f1c2b6a7d88"))
+
+_CODE = re.compile(r"^(?:a response|any return value|ERROR_\w+ \(0x([0-9A-F]+)\))")
+_METHOD = re.compile(r"^a response of (Witnessr\w+)")
+_FAULT = re.compile(r"^fault \w+ \(0x([0-9A-F]{8})\)")
+_VALUE = re.compile(r"\b(?:ERROR_\w+|unknown code) \(0x([0-9A-F]+)\)")
+_SEEN_FAULT = re.compile(r"\bfault (?:\w+ )?\(?0x([0-9A-F]+)\)?")
+
+
+@dataclass(frozen=True, slots=True)
+class RightAnswer:
+    """An answer that conforms.
+
+    Attributes:
+        title: ``response, call 3, to opnum 1 WitnessrRegister: ERROR_SUCCESS (0x0)``.
+        octets: the PDU, without the verifier that a protected connection adds.
+        fields: its octets field by field, the stub data by the names of the IDL.
+        protected: whether the verifier has to be added.
+    """
+
+    title: str
+    octets: bytes
+    fields: tuple[Field, ...]
+    protected: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Title, octets in hexadecimal, and the fields."""
+        fields = [{"offset": each.offset, "length": each.length, "label": each.label} for each in self.fields]
+        return {
+            "title": self.title,
+            "octets": self.octets.hex(),
+            "fields": fields,
+            "verifier_follows": self.protected,
+        }
+
+    def line(self) -> str:
+        """The answer on one short line for a terminal: its title and the first octets of its stub data."""
+        if self.octets[2] != Response.ptype:
+            return self.title
+        stub = self.octets[24:]
+        more = f" ... ({len(stub)} octets)" if len(stub) > _LINE_OCTETS else ""
+        return f"{self.title}, stub data {stub[:_LINE_OCTETS].hex(' ', 4)}{more}"
+
+
+@dataclass(slots=True)
+class _Call:
+    """A request or a bind, and the answer to it; `registered`: a Register succeeded before."""
+
+    request: Request | Bind
+    syntax: SyntaxId | None
+    sealed: bool
+    answer: Response | FaultPdu | BindAck | BindNak | None = None
+    whole: bool = True
+    registered: bool = False
+
+
+def right_answer(case: CaseResult, target: TargetInfo) -> RightAnswer | None:
+    """A right answer to the request that the first finding of a case is about; None where that is not sure.
+
+    Args:
+        case: a case with a finding.
+        target: the target, whose nodes an interface list names.
+    """
+    if case.because or not case.expected:
+        return None
+    try:
+        calls = _calls(frames(read_records(case.transcript)))
+    except (KeyError, ValueError):
+        return None  # a damaged record; write.py reports it
+    named = _METHOD.match(case.expected[0])
+    if named and named[1] in WITNESS_OPNUMS:
+        opnum = WITNESS_OPNUMS.index(named[1])
+        calls = [c for c in calls if isinstance(c.request, Request) and c.request.opnum == opnum]
+    fits = [call for call in calls if _fits(call, case.observed)]
+    undecodable = [] if fits or "bind" in case.observed else [c for c in calls if _decodes(c) is False]
+    about = _one_method(fits or undecodable)
+    if about is None:
+        return None
+    if undecodable and isinstance(about.request, Request):
+        return _right_response(about, about.request, _ordinary(about, about.request), target)
+    if isinstance(about.request, Bind):
+        bound = case.expected[0].startswith(("bind_ack", "acceptance"))
+        return _right_bind_ack(about.request) if bound else None
+    found: RightAnswer | None = None
+    for expected in case.expected:
+        fault, code = _FAULT.match(expected), _CODE.match(expected)
+        if fault and len(fits) == 1:
+            found = _right_fault(about.request, int(fault[1], 16))
+        elif code:
+            value = int(code[1], 16) if code[1] else _ordinary(about, about.request)
+            found = _right_response(about, about.request, value, target)
+        if found is not None:
+            break
+    return found
+
+
+# The request
+
+
+def _calls(exchange: Iterable[Frame]) -> list[_Call]:
+    """The whole requests and binds of an exchange, each with its answer."""
+    found: list[_Call] = []
+    open_: dict[tuple[int, int], _Call] = {}
+    syntaxes: dict[tuple[int, int], SyntaxId] = {}
+    for frame in exchange:
+        if not frame.octets:
+            continue
+        try:
+            pdu = unpack(frame.octets)
+        except (RemoteProtocolError, ValueError):
+            continue
+        key = frame.connection, pdu.call_id
+        sealed = pdu.trailer is not None and pdu.trailer.auth_level == AuthLevel.PRIVACY
+        if frame.direction == "sent" and isinstance(pdu, Request | Bind):
+            syntax = syntaxes.get((frame.connection, pdu.context_id)) if isinstance(pdu, Request) else None
+            call = _Call(
+                pdu, syntax, sealed, whole=pdu.flags & 3 == 3, registered=any(map(_registers, found))
+            )
+            found.append(call)
+            open_[key] = call
+        elif frame.direction == "received" and key in open_:
+            call = open_[key]
+            if isinstance(pdu, Response | FaultPdu | BindAck | BindNak) and call.answer is None:
+                call.answer = pdu
+            if isinstance(pdu, BindAck) and isinstance(call.request, Bind):
+                for context, result in zip(call.request.contexts, pdu.results, strict=False):
+                    if result.result == 0:
+                        syntaxes[frame.connection, context.context_id] = result.transfer
+    return [call for call in found if call.whole]
+
+
+def _registers(call: _Call) -> bool:
+    """Whether a call made a registration: the return value of Register or RegisterEx is ERROR_SUCCESS."""
+    register = isinstance(call.request, Request) and call.request.opnum in {Opnum.REGISTER, Opnum.REGISTER_EX}
+    return register and isinstance(call.answer, Response) and call.answer.stub[-4:] == bytes(4)
+
+
+def _one_method(calls: Sequence[_Call]) -> _Call | None:
+    """The last of these calls, if they are all of one method; a bind only if it is the only one.
+
+    The stub data of a right response are the same for each of them. A bind_ack depends on its bind, and only
+    one of them deserves a fault.
+    """
+    methods = {call.request.opnum if isinstance(call.request, Request) else "bind" for call in calls}
+    if len(methods) != 1 or ("bind" in methods and len(calls) > 1):
+        return None
+    return calls[-1]
+
+
+def _decodes(call: _Call) -> bool | None:
+    """Whether the response to a call decodes; None where that is not known."""
+    if call.sealed or call.syntax is None or not isinstance(call.answer, Response):
+        return None
+    return _return_value(call, call.answer) is not None
+
+
+def _return_value(call: _Call, answer: Response) -> int | None:
+    """The return value in a response; None if it does not decode."""
+    assert isinstance(call.request, Request)
+    assert call.syntax is not None
+    order = answer.byte_order
+    try:
+        return decode_response(call.request.opnum, answer.stub, call.syntax, byte_order=order).result
+    except (DecodeError, LookupError):
+        return None
+
+
+def _fits(call: _Call, observed: str) -> bool:
+    """Whether the answer to a call is what was observed."""
+    match call.answer:
+        case None:
+            fits = observed.startswith(("no answer", "connection closed"))
+        case BindNak():
+            fits = "bind_nak" in observed
+        case BindAck():
+            fits = "bind_ack" in observed
+        case FaultPdu(status=status):
+            seen = _SEEN_FAULT.search(observed)
+            fits = seen is not None and int(seen[1], 16) == status
+        case Response(stub=stub, byte_order=order):
+            # The return value is at the end, also where the presentation context is not known.
+            seen = None if call.sealed else _VALUE.search(observed)
+            fits = seen is not None and int(seen[1], 16) == int.from_bytes(stub[-4:], order)
+    return fits
+
+
+# The answer
+
+
+def _right_fault(request: Request, status: int) -> RightAnswer:
+    pdu = FaultPdu(call_id=request.call_id, status=status, context_id=request.context_id)
+    title = f"fault, call {request.call_id}: {describe_status(status)}"
+    return RightAnswer(title, pdu.pack(), describe_pdu(pdu.pack(), Association())[1])
+
+
+def _ordinary(call: _Call, request: Request) -> Win32:
+    """The return value of an ordinary call where the finding names none.
+
+    A handle that was never issued is unknown: the preflight sends such a handle where it could not register.
+    A valid AsyncNotify without an event ends by its time-out.
+    """
+    if request.opnum == Opnum.UNREGISTER and not call.registered:
+        return Win32.ERROR_INVALID_PARAMETER
+    if request.opnum == Opnum.ASYNC_NOTIFY:
+        return Win32.ERROR_TIMEOUT if call.registered else Win32.ERROR_NOT_FOUND
+    return Win32.ERROR_SUCCESS
+
+
+def _right_response(call: _Call, request: Request, code: int, target: TargetInfo) -> RightAnswer | None:
+    if call.syntax is None or call.sealed:
+        return None
+    try:
+        asked = decode_request(
+            request.opnum, request.stub, call.syntax, byte_order=request.byte_order, allow_trailing=True
+        )
+    except (DecodeError, LookupError):
+        return None
+    message = _response(asked, code, target)
+    stub = encode(message, call.syntax)
+    pdu = Response(call_id=request.call_id, stub=stub, context_id=request.context_id, drep=LITTLE_ENDIAN)
+    octets = pdu.pack()
+    _, fields = describe_pdu(octets, Association())
+    head = tuple(field for field in fields if field.offset + field.length <= 24)
+    names = field_spans(message, call.syntax)
+    parts = tuple(Field(24 + span.start, len(span), name) for name, span in names.items())
+    title = f"response, call {request.call_id}, to {type(asked).__name__.removesuffix('Request')}"
+    return RightAnswer(
+        f"{title}: {describe_win32(code)}", octets, (*head, *parts), protected=request.trailer is not None
+    )
+
+
+def _response(request: AnyRequest, code: int, target: TargetInfo) -> AnyResponse:
+    """A response with this code; with a result if it is ERROR_SUCCESS."""
+    good = code == Win32.ERROR_SUCCESS
+    handle = _HANDLE if good else NULL_HANDLE
+    made: AnyResponse
+    match request:
+        case GetInterfaceListRequest():
+            made = GetInterfaceListResponse(_interfaces(target) if good else None, code)
+        case RegisterRequest():
+            made = RegisterResponse(handle, code)
+        case RegisterExRequest():
+            made = RegisterExResponse(handle, code)
+        case UnRegisterRequest():
+            made = UnRegisterResponse(code)
+        case UnRegisterExRequest():
+            made = UnRegisterExResponse(NULL_HANDLE if good else request.context, code)
+        case AsyncNotifyRequest():
+            made = AsyncNotifyResponse(_notification(target) if good else None, code)
+    return made
+
+
+def _nodes(target: TargetInfo) -> list[tuple[str, str]]:
+    """The nodes as (name, address); the texts of the target are ``NODE1 (192.0.2.11)``."""
+    found = [re.fullmatch(r"(\S+) \(([^)\s]+)\)", text) for text in target.nodes]
+    return [(match[1], match[2]) for match in found if match]
+
+
+def _interfaces(target: TargetInfo) -> InterfaceList:
+    none4, none6 = ipaddress.IPv4Address(0), ipaddress.IPv6Address(0)
+    infos = []
+    for number, (name, text) in enumerate(_nodes(target) or [("NODE1", "192.0.2.11")]):
+        address = ipaddress.ip_address(text)
+        flags = InterfaceFlags.IPV4 if address.version == 4 else InterfaceFlags.IPV6
+        if number:
+            flags |= InterfaceFlags.WITNESS
+        infos.append(
+            InterfaceInfo(
+                name[:15].upper(),
+                ProtocolVersion.V2,
+                ChangeType.AVAILABLE,
+                address if isinstance(address, ipaddress.IPv4Address) else none4,
+                address if isinstance(address, ipaddress.IPv6Address) else none6,
+                flags,
+            )
+        )
+    return InterfaceList(tuple(infos))
+
+
+def _notification(target: TargetInfo) -> RespAsyncNotify:
+    name = (_nodes(target) or [("NODE1", "")])[-1][0]
+    buffer = encode_buffer([ResourceChange(ChangeType.UNAVAILABLE, name.upper())])
+    return RespAsyncNotify(MessageType.RESOURCE_CHANGE, 1, buffer)
+
+
+def _right_bind_ack(bind: Bind) -> RightAnswer | None:
+    """Acceptance of the first syntax that this suite has, for each context that offers one."""
+    if isinstance(bind, AlterContext):
+        return None
+    refused, unknown = (2, 2), (2, 1)
+    nothing = SyntaxId(UUID(int=0), 0, 0)
+    offered = [transfer for context in bind.contexts for transfer in context.transfers]
+    preferred = NDR64 if NDR64 in offered and NDR32 not in offered else NDR32
+    results = []
+    for context in bind.contexts:
+        if context.abstract != WITNESS:
+            results.append(ContextResult(*unknown, nothing))
+        elif preferred in context.transfers:
+            results.append(ContextResult(0, 0, preferred))
+        elif any(str(transfer.uuid).startswith("6cb71c2c") for transfer in context.transfers):
+            results.append(ContextResult(3, 0, nothing))
+        else:
+            results.append(ContextResult(*refused, nothing))
+    ack = BindAck(
+        call_id=bind.call_id,
+        results=tuple(results),
+        max_xmit=min(5840, bind.max_recv),
+        max_recv=min(5840, bind.max_xmit),
+        assoc_group=bind.assoc_group or 0x53F0,
+    )
+    ack = replace(ack, secondary_address=b"49152\0")
+    octets = ack.pack()
+    title, fields = describe_pdu(octets, Association())
+    return RightAnswer(title, octets, fields, protected=bind.trailer is not None)

@@ -1,0 +1,150 @@
+"""Beside a finding, reports show what a right answer to this very request would have been."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from swn_torture.dcerpc.pdu.bind import BindNak
+from swn_torture.dcerpc.pdu.pdus import Response, unpack
+from swn_torture.report.exchange.records import frames, read_records
+from swn_torture.report.exchange.right_answer import RightAnswer, right_answer
+from swn_torture.report.exchange.stub_fields import with_stub_fields
+from swn_torture.report.html import render_html
+from swn_torture.report.json_report import results_schema
+from swn_torture.report.model import CaseResult, Check, TargetInfo
+from swn_torture.report.text import summary_lines
+from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.win32 import Win32
+from swn_torture.witness.codec import decode_response, encode
+from swn_torture.witness.messages import (
+    NULL_HANDLE,
+    AsyncNotifyRequest,
+    GetInterfaceListRequest,
+    GetInterfaceListResponse,
+    InterfaceList,
+    RegisterRequest,
+    RegisterResponse,
+    UnRegisterRequest,
+)
+from tests.report.conftest import Wire, bind, bind_ack, fault, request, response
+
+if TYPE_CHECKING:
+    from swn_torture.report.results import Results
+    from swn_torture.witness.messages import AnyRequest
+
+TARGET = TargetInfo("mine", nodes=("NODE1 (192.0.2.11)", "NODE2 (fd00::2)"))
+REGISTER = RegisterRequest(0x10001, "SWNCLUSTER", "192.0.2.11", "CLIENT")
+GOOD = "ERROR_SUCCESS (0x0)"
+NO_METHOD = "fault nca_s_op_rng_error (0x1C010002)"
+
+
+def case(asked: AnyRequest, answer: bytes | None, expected: str, observed: str, **more: Any) -> CaseResult:
+    """A case that sent one request, in NDR64, and got this answer."""
+    wire = Wire()
+    wire.put("open")
+    wire.put("sent", bind())
+    wire.put("received", bind_ack())
+    wire.put("sent", request(2, asked.opnum, encode(asked, NDR64)))
+    if answer is not None:
+        wire.put("received", answer)
+    wire.put("fin")
+    check = Check("SWN-3.1.4.2-returns-success", passed=False, expected=(expected,), observed=observed)
+    result = CaseResult(
+        id="rpc.register.one", title="Register.", suite="rpc", requirements=(check.requirement,),
+        level="MUST", outcome="failed", reason="no", expected=(expected,), observed=observed, checks=(check,),
+        transcript=tuple(wire.records), repro="swn-torture run --case rpc.register.one",
+    )  # fmt: skip
+    return dataclasses.replace(result, **more)
+
+
+def decoded(answer: RightAnswer | None, opnum: int) -> Any:
+    assert answer is not None
+    pdu = unpack(answer.octets)
+    assert isinstance(pdu, Response)
+    assert (pdu.call_id, pdu.context_id) == (2, 1)
+    return decode_response(opnum, pdu.stub, NDR64)
+
+
+def test_interface_list_has_the_nodes_of_the_target() -> None:
+    found = case(GetInterfaceListRequest(), fault(2, 0x1C010002), GOOD, NO_METHOD)
+    message = decoded(right_answer(found, TARGET), 0)
+    assert [info.group_name for info in message.interface_list.interfaces] == ["NODE1", "NODE2"]
+    assert str(message.interface_list.interfaces[0].ipv4) == "192.0.2.11"
+    assert str(message.interface_list.interfaces[1].ipv6) == "fd00::2"
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (REGISTER, Win32.ERROR_SUCCESS),
+        (REGISTER, Win32.ERROR_REVISION_MISMATCH),
+        (UnRegisterRequest(NULL_HANDLE), Win32.ERROR_INVALID_PARAMETER),
+        (AsyncNotifyRequest(NULL_HANDLE), Win32.ERROR_TIMEOUT),
+        (AsyncNotifyRequest(NULL_HANDLE), Win32.ERROR_SUCCESS),
+    ],
+)
+def test_answer_has_the_expected_return_value(asked: AnyRequest, code: Win32) -> None:
+    message = decoded(
+        right_answer(case(asked, None, f"{code.name} (0x{code:X})", "no answer"), TARGET), asked.opnum
+    )
+    assert message.result == code
+    if isinstance(asked, RegisterRequest):
+        assert message.context.is_null == (code != 0)
+
+
+def test_response_that_does_not_decode_gets_one_that_does() -> None:
+    wrong = encode(GetInterfaceListResponse(InterfaceList(()), 0), NDR64, wrong={"NumberOfInterfaces": 4})
+    found = case(GetInterfaceListRequest(), response(2, wrong), "as many as NumberOfInterfaces", "octets")
+    assert decoded(right_answer(found, TARGET), 0).result == 0
+
+
+def test_expected_fault_is_the_answer() -> None:
+    found = case(REGISTER, response(2, encode(RegisterResponse(NULL_HANDLE, 0), NDR64)),
+                 "fault RPC_X_BAD_STUB_DATA (0x000006F7)", GOOD)  # fmt: skip
+    answer = right_answer(found, TARGET)
+    assert answer is not None
+    assert "RPC_X_BAD_STUB_DATA" in answer.title
+
+
+def test_bind_ack_accepts_a_context() -> None:
+    wire = Wire()
+    wire.put("sent", bind())
+    wire.put("received", BindNak(call_id=1).pack())
+    found = case(REGISTER, None, "bind_ack with one result for each context", "bind_nak reason 0",
+                 transcript=tuple(wire.records))  # fmt: skip
+    answer = right_answer(found, TARGET)
+    assert answer is not None
+    assert "NDR32 accepted" in answer.title
+
+
+def test_no_answer_where_the_request_is_not_known() -> None:
+    found = case(REGISTER, fault(2, 5), GOOD, NO_METHOD)
+    assert right_answer(found, TARGET) is None
+    other = case(REGISTER, None, "connection closed", "no answer")
+    assert right_answer(other, TARGET) is None
+
+
+def test_every_report_shows_it(few: Results) -> None:
+    found = case(REGISTER, fault(2, 0x1C010002), GOOD, NO_METHOD)
+    results = few.with_cases([found])
+    assert "A right answer to this request" in render_html(results)
+    assert any("a right answer: response, call 2, to Register" in line for line in summary_lines(results))
+    document = json.loads(json.dumps(results.to_json()))
+    jsonschema.validate(document, results_schema())
+    labels = [each["label"] for each in document["cases"][0]["right_answer"]["fields"]]
+    assert labels[-3:] == ["ppContext.attributes", "ppContext.uuid", "ReturnValue"]
+
+
+def test_stub_data_has_the_names_of_the_idl() -> None:
+    wrong = encode(GetInterfaceListResponse(InterfaceList(()), 0), NDR64, wrong={"NumberOfInterfaces": 4})
+    found = case(GetInterfaceListRequest(), response(2, wrong), GOOD, "octets")
+    last = with_stub_fields(frames(read_records(found.transcript)))[-2]
+    assert any(field.label.startswith("does not decode: InterfaceInfo.max_count") for field in last.fields)
+    sent = with_stub_fields(frames(read_records(case(REGISTER, None, GOOD, "").transcript)))[3]
+    assert "NetName.max_count" in [field.label for field in sent.fields]
+    assert sum(field.length for field in sent.fields) == len(sent.octets)
