@@ -14,11 +14,17 @@ runs faster, and the unused-registration timer is longer than any test.
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from swn_torture.commands.serve import command as serve_command
 from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.server.companions.clusapi.messages import CLUSAPI
 from swn_torture.server.companions.dispatch import TableInterface
@@ -169,3 +175,22 @@ def test_server_of_revision_11_fails_the_second_unregister(tree: SambaTree, tmp_
     assert {name for name, outcome in outcomes.items() if outcome == "failure"} == failing, output
     assert outcomes["GetInterfaceList"] == outcomes["UnRegister"] == "success", output
     assert output.count("WERR_NOT_FOUND, expected WERR_INVALID_PARAMETER") >= len(failing), output
+
+
+def test_example_in_the_help_of_serve_passes(tree: SambaTree, tmp_path: Path) -> None:
+    text = re.sub(r"\\\n\s*", "", serve_command.help or "")
+    (served,) = re.findall(r"^\s*swn-torture (serve --clusapi .*)$", text, re.MULTILINE)
+    (example,) = re.findall(r"^\s*smbtorture (.*)$", text, re.MULTILINE)
+    # A shell without job control makes its background processes ignore the signal.
+    server = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", *shlex.split(served)]
+    with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), process.stdout)
+            address, port = re.findall(r"NODE1 +(\S+) .*witness (\d+)", "".join(lines))[0]
+            words = shlex.split(example.replace("ADDRESS", address).replace("PORT", port))
+            done = tree.run("smbtorture", *words, directory=tmp_path)
+        finally:
+            process.send_signal(signal.SIGINT)
+
+    assert set(re.findall(r"^success: witness\.(\w+)", done.stdout, re.MULTILINE)) == set(SUBTESTS), done

@@ -96,7 +96,7 @@ class Run:
     transcript: Transcript = field(default_factory=Transcript)
 
     async def call(
-        self, client: WitnessClient, request: AnyRequest, change: Awaitable[None] | None = None
+        self, client: WitnessClient, request: AnyRequest, change: Awaitable[object] | None = None
     ) -> Any:
         """Send a request, await a change of the cluster, and return the response."""
         pending: PendingCall[Any] = client.start(request)
