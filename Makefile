@@ -1,17 +1,22 @@
 # Each target does its own set-up and needs nothing before it.
 #
-#   make run       judge the embedded reference cluster; reports/reference/index.html
-#   make test      the project's own tests, the suite against the reference included
-#   make samba     bring up a real Samba/CTDB cluster, judge it, take it down; reports/samba-4.22/ (root)
+#   make run       test the embedded reference cluster; reports/reference/index.html
+#   make test      the project's own tests, including the suite against the reference
+#   make kerberos  build the optional extra for Kerberos, so that `make test` tests it, too (some minutes, a compiler)
+#   make samba     start a real Samba/CTDB cluster, test it, remove it; reports/samba-4.22/ (root)
 #   make fault-matrix  run the suite against every fault of the reference: reports/fault-matrix/index.html
+#   make innocence-matrix  run the suite against unusual servers that conform: docs/innocence.md
+#   make published  write reports/matrix.html from the published results in reports/published/
 #   make coverage  how much of each room the tests of `make test` run; fails below the floors in pyproject.toml
-#   make mutation  change codec and state machine in one place at a time, and see that a test notices
+#   make mutation  change codec and state machine in one place at a time, and check that a test notices
 #   make check     linters and type checker
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Most tests wait most of the time, so two fit on one processor.
+PROCESSES := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: run test samba fault-matrix coverage mutation check lock clean venv
+.PHONY: run test kerberos samba fault-matrix innocence-matrix published coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -21,23 +26,34 @@ run: venv
 	@$(BIN)/swn-torture run --report reports/reference
 
 test: venv
-	@$(BIN)/pytest -q -n auto tests
+	@$(BIN)/pytest -q -n $(PROCESSES) tests
+
+kerberos: venv
+	@VENV=$(VENV) tools/kerberos
 
 samba: venv
-	@$(BIN)/python tools/samba.py
+	@$(BIN)/swn-torture gate samba --report reports/samba-4.22
 
 # FAULT_MATRIX='--scope functions' also runs one case of every other function, and writes docs/faults.md: half an
 # hour, or with --resume only what is new.
 fault-matrix: venv
 	@$(BIN)/python tools/fault_matrix.py $(FAULT_MATRIX)
 
+# INNOCENCE_MATRIX='--sample 4 --scope functions' runs a sample, and writes no page; the whole takes about an hour.
+innocence-matrix: venv
+	@$(BIN)/python tools/innocence_matrix.py $(INNOCENCE_MATRIX)
+
 # COVERED='tests/dcerpc tests/server' has only these tests counted.
 COVERED ?= tests
 coverage: venv
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -n auto $(COVERED)
+	@$(BIN)/coverage run -m pytest -q -n $(PROCESSES) $(COVERED)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/python tools/covered.py
+
+# PUBLISHED="--add NAME RESULTS" publishes the results of a run first.
+published: venv
+	@$(BIN)/python tools/published.py $(PUBLISHED)
 
 # Some minutes; writes docs/mutation.md. MUTATION='-j 8' uses more processes.
 mutation: venv
@@ -53,6 +69,8 @@ check: venv
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --group dev pyproject.toml -o requirements/dev.txt
+	echo 'pyspnego[kerberos]' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/kerberos.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build/mutation

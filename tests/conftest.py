@@ -1,6 +1,32 @@
-"""Hypothesis has no deadline here: a test does not fail because the machine is busy."""
+"""Hypothesis has no deadline here: a test does not fail because the machine is busy.
 
+The journals of targets are in a directory of these tests, and not in that of the user.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def journals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Set the directory of the journals, also for commands that a test runs.
+
+    A run of the suite that starts in the directory above loads this module, too: its journals stay.
+    """
+    if not any(item.path.is_relative_to(Path(__file__).parent) for item in request.session.items):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -1,6 +1,7 @@
 """Run the suite against every fault of the reference server, and say which case caught which fault.
 
     python tools/fault_matrix.py                        the cases near each fault: a quarter of an hour
+    python tools/fault_matrix.py --scope own            the cases for its requirements only: five minutes
     python tools/fault_matrix.py --scope functions      and one case of each other function: half an hour
     python tools/fault_matrix.py --scope all            every case on every fault: hours
     python tools/fault_matrix.py --resume               the rest of a run that was interrupted
@@ -54,7 +55,7 @@ def main() -> int:
         ended += 1
         catching = [case for case, outcome in trial.outcomes.items() if outcome in CAUGHT]
         print(
-            f"[{ended}/{len(faults) + 1}] {trial.fault or 'the reference'}: {len(catching)} of "
+            f"[{ended}/{len(faults) + 1}] {trial.name or 'the reference'}: {len(catching)} of "
             f"{len(trial.outcomes)} cases failed, {trial.duration_s:.0f} s {trial.cut_short}",
             flush=True,
         )
@@ -80,7 +81,7 @@ def main() -> int:
     if options.json or complete:
         _write(options.json or REPORTS / "matrix.json", json.dumps(matrix.to_json(), indent=1))
     if options.page or complete:
-        default = REPORTS / "faults.md" if options.scope is Scope.NEAR else DOCS
+        default = REPORTS / "faults.md" if options.scope.limited else DOCS
         _write(options.page or default, page(matrix))
     if options.picture or complete:
         _write(options.picture or REPORTS / "index.html", picture(matrix))
@@ -95,8 +96,8 @@ def _options() -> argparse.Namespace:
         type=Scope,
         choices=list(Scope),
         default=Scope.NEAR,
-        help="the cases for each fault: those for its requirements and sections (near, the default),\n"
-        "also one of each other function (functions), or all (all)",
+        help="the cases for each fault: those for its requirements (own), also those for their sections\n"
+        "(near, the default), also one of each other function (functions), or all (all)",
     )
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="only this fault")
     parser.add_argument("--area", action="append", choices=AREAS, help="only the faults of this area")

@@ -5,7 +5,7 @@
 
 The arguments after the number are those of ``swn-torture run``. With ``--load``, another process uses a CPU
 meanwhile. The exit code is 0 if all runs have the same verdicts, 1 if a case has different ones, and 3 if a
-run has no results.
+run has no results or is not complete.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ def main(arguments: list[str]) -> int:
             if not path.is_file():
                 print(f"run {number} has no results")
                 return UNUSABLE
-            cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+            results = json.loads(path.read_text(encoding="utf-8"))
+            if not results["run"]["complete"]:
+                print(f"run {number} is not complete: {results['run'].get('stopped', '')}")
+                return UNUSABLE
+            cases = results["cases"]
             verdicts.append({case["id"]: case["outcome"] for case in cases})
             counts = ", ".join(f"{n} {outcome}" for outcome, n in Counter(verdicts[-1].values()).items())
             seconds = time.monotonic() - began

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.faults.library import ROOMS
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
 
-CASE = "rpc.register.version-is-checked-before-names[register]"
+CASE = "rpc.check-order.every-defect[register]"
 FAULT = "register-checks-version-last"
 """The fault that fails this case."""
 
@@ -47,7 +49,7 @@ def test_faults_of_one_kind(swn_torture: Command) -> None:
     rows = json.loads(swn_torture("faults", "--kind", "narrowed", "--json").stdout)
 
     assert {row["kind"] for row in rows} == {"narrowed"}
-    assert {row["area"] for row in rows} == {"entries", "pending-calls", "conditions", "after-errors"}
+    assert {row["area"] for row in rows} == {area.replace("_", "-") for area in ROOMS["narrowed"]}
 
 
 @pytest.mark.parametrize(

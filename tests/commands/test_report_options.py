@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., subprocess.CompletedProcess[str]]
 
-CASE = "rpc.register.version-is-checked-before-names[register]"
+CASE = "rpc.check-order.every-defect[register]"
 
 
 @pytest.mark.parametrize("command", ["run", "report"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Command = Callable[..., subprocess.CompletedProcess[str]]
     Text = Callable[..., str]
 
-CASE = "rpc.register.version-is-checked-before-names[register]"
+CASE = "rpc.check-order.every-defect[register]"
 
 
 def is_paragraph(text: str) -> bool:
@@ -87,7 +87,9 @@ def test_unreachable_target_is_explained(
         answer = swn_torture("run", "--target", str(path))
     assert answer.returncode == 3
     assert is_paragraph(answer.stderr)
-    assert "endpoint mapper of node NODE1 (127.0.0.1)" in " ".join(answer.stderr.split())
+    assert "No node of the target answers. node NODE1 (127.0.0.1): its endpoint mapper, TCP port" in " ".join(
+        answer.stderr.split()
+    )
 
 
 def test_wrong_password_is_explained(
@@ -146,7 +148,7 @@ def test_unknown_values_are_usage_errors(
     [
         ("--requirement", "SWN-3.1.4.2-null-netnam", "SWN-3.1.4.2-null-netname"),
         ("--case", f"{CASE[:-2]}]", CASE),
-        ("--case", "rpc.register.version-is-checked", "rpc.register.version-is-checked-before-names"),
+        ("--case", "rpc.check-order.every-defec", "rpc.check-order.every-defect"),
     ],
 )
 def test_unknown_id_is_a_usage_error_with_close_matches(
@@ -173,8 +175,8 @@ def test_renamed_case_runs_under_its_new_id(tmp_path: Path, parameters: str) -> 
     path = tmp_path / "results.json"
     base = CASE.partition("[")[0]
     code = (
-        "import swn_torture.harness.case_map as case_map; from swn_torture.cli import main;"
-        f"case_map.renamed_cases = lambda: {{'rpc.old.name': {base!r}}}; main()"
+        "import swn_torture.shipped as shipped; from swn_torture.cli import main;"
+        f"shipped.renamed_cases = lambda: {{'rpc.old.name': {base!r}}}; main()"
     )
     arguments = ["run", "-n", "0", "--case", f"rpc.old.name{parameters}", "--json", str(path)]
     answer = subprocess.run(
@@ -198,6 +200,17 @@ def test_report_that_cannot_be_written_stops_no_other(
     assert json.loads(results.read_text(encoding="utf-8"))["run"]["complete"] is True
 
 
+def wait_for_case(process: subprocess.Popen[str]) -> None:
+    """Wait until the first case has passed. Lines about the target come before it."""
+    assert process.stderr is not None
+    before = []
+    for line in process.stderr:
+        if " passed " in line:
+            return
+        before.append(line)
+    raise AssertionError("".join(before))
+
+
 def test_interrupted_run_keeps_its_results(profile: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     # A shell without job control makes its background processes ignore the signal.
@@ -206,9 +219,7 @@ def test_interrupted_run_keeps_its_results(profile: Path, tmp_path: Path) -> Non
     # Many cases, so that one is running when the signal arrives.
     command += ["-k", "ndr", "--report", str(report)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert "passed" in line, line
+        wait_for_case(process)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     results = json.loads((report / "results.json").read_text(encoding="utf-8"))
@@ -222,8 +233,7 @@ def test_killed_run_leaves_its_journal(swn_torture: Command, profile: Path, tmp_
     command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "0"]
     command += ["-k", "register.wrong_version or each_registration_has_its_own", "--report", str(report)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert "passed" in process.stderr.readline()
+        wait_for_case(process)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
     page = tmp_path / "page.html"
@@ -247,7 +257,7 @@ def test_target_that_stops_is_an_error_not_a_violation(
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         journal = report / "journal.jsonl"
         deadline = time.monotonic() + 60
-        while not _has_registration(cluster):
+        while not (_case_runs(journal) and _has_registration(cluster)):
             assert time.monotonic() < deadline, "the first case did not register"
             time.sleep(0.05)
     _, errors = process.communicate(timeout=120)
@@ -259,6 +269,11 @@ def test_target_that_stops_is_an_error_not_a_violation(
     assert outcomes == {"error"}
     assert all(case["reason"] for case in results["cases"])
     assert swn_torture("report", str(report / "results.json")).returncode == 0
+
+
+def _case_runs(journal: Path) -> bool:
+    """Whether a case has started: the preflight registers, too."""
+    return journal.exists() and '\n{"start"' in journal.read_text(encoding="utf-8")
 
 
 def _has_registration(cluster: EmbeddedCluster) -> bool:

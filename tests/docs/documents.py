@@ -12,7 +12,7 @@ DOCS = ROOT / "docs"
 PACKAGE = ROOT / "swn_torture"
 
 #: Documents that a tool writes.
-GENERATED = {"faults.md", "mutation.md"}
+GENERATED = {"faults.md", "half-made-servers.md", "innocence.md", "mutation.md", "preconditions.md"}
 
 #: Documents that people write.
 WRITTEN = [

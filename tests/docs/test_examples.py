@@ -125,11 +125,15 @@ def test_case_of_the_suite_catches_the_example_fault(cases: Path) -> None:
 
 CONTRACT = ROOT / "tests" / "control" / "test_controller_contract.py"
 
-#: Writes down its arguments; it is healthy from the second question on.
+#: Writes down its arguments. It is healthy unless a node is disabled, and its first `enable` fails.
 PROGRAM = """#!/bin/sh
 cd "$(dirname "$0")"
 echo "$@" >>calls
-test "$1" != healthy || test -e asked || { touch asked; exit 1; }
+case $1 in
+disable) touch disabled ;;
+enable) test -e tried && rm disabled || { touch tried; exit 1; } ;;
+healthy) test ! -e disabled ;;
+esac
 """
 
 
@@ -171,7 +175,11 @@ def test_example_controller_calls_its_program(settings: dict[str, Any], tmp_path
 
     asyncio.run(use())
     calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
-    assert calls == ["disable node1", "healthy", "enable node1", "healthy", "healthy"]
+    assert calls == [
+        *("disable node1", "healthy"),
+        "healthy",
+        *("enable node1", "enable node1", "healthy", "healthy"),
+    ]
 
 
 # A report format

@@ -97,13 +97,13 @@ def test_installed_suite_runs_from_any_directory(directory: Directory) -> None:
     shutil.copytree(PROJECT / "fixtures", site / "swn_torture" / "fixtures", ignore=leave_out)
 
     ended = directory.run(
-        "--pyargs", "swn_torture.rpc.methods.test_register", "-k", "version_is_checked", PYTHONPATH=str(site)
+        "--pyargs", "swn_torture.rpc.methods.test_check_order", "-k", "every_defect", PYTHONPATH=str(site)
     )
 
     assert ended.exit == 0, ended.text
     assert {name: each["outcome"] for name, each in ended.results.items()} == {
-        "rpc.register.version-is-checked-before-names[register]": "passed",
-        "rpc.register.version-is-checked-before-names[register-ex]": "passed",
+        "rpc.check-order.every-defect[register]": "passed",
+        "rpc.check-order.every-defect[register-ex]": "passed",
     }
     assert "reference: No violation was found." in ended.text
 
@@ -160,7 +160,7 @@ def test_case_not_tested_is_a_skip_with_a_reason(ended: Run) -> None:
 def test_summary_counts_outcomes_of_the_suite_and_of_pytest(ended: Run) -> None:
     assert ended.exit == pytest.ExitCode.TESTS_FAILED
     assert "2 passed, 1 violation, 1 deviation, 1 not tested, 2 errors" in ended.text
-    assert "1 failed, 3 passed, 2 errors, 1 deviation, 1 not-tested" in ended.text
+    assert "1 failed, 3 passed, 2 errors, 1 not-tested, 1 deviation" in ended.text
 
 
 def test_other_tests_are_not_affected(ended: Run) -> None:
@@ -232,6 +232,10 @@ def test_allure_gets_the_findings(own: Directory, allure: dict[str, dict[str, An
         "  expected: a fault",
         "  observed: a response",
     ]
+
+
+def test_allure_gets_the_id_of_the_case(allure: dict[str, dict[str, Any]]) -> None:
+    assert _labels(allure["Violate a MUST."], "case")[0].startswith("own.own.")
 
 
 def test_allure_gets_no_labels_of_other_tests(allure: dict[str, dict[str, Any]]) -> None:

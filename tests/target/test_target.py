@@ -23,10 +23,23 @@ def minimal() -> dict[str, Any]:
     }
 
 
+#: The profile of an environment that sets variables; tests/control loads it there.
+_OF_ENVIRONMENT = "samba-selftest"
+
+
 def test_every_shipped_profile_loads() -> None:
-    assert "reference" in shipped_profiles()
-    for name in shipped_profiles():
+    assert {"reference", _OF_ENVIRONMENT} <= set(shipped_profiles())
+    for name in set(shipped_profiles()) - {_OF_ENVIRONMENT}:
         assert load_profile(name).name
+
+
+def test_variables_of_the_environment_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWN_TEST_NAME", "FS")
+    data = {**minimal(), "net_name": "${SWN_TEST_NAME}.${SWN_TEST_NAME}", "environment": "a test"}
+    assert parse_profile(data).net_name == "FS.FS"
+    assert parse_profile({**minimal(), "net_name": "${SWN_TEST_NAME}"}).net_name == "${SWN_TEST_NAME}"
+    with pytest.raises(ProfileError, match="SWN_NOT_SET is not set; the profile is for a test, which sets"):
+        parse_profile({**data, "net_name": "${SWN_NOT_SET}"})
 
 
 def test_the_template_loads_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +54,14 @@ def test_the_template_explains_every_key() -> None:
     for key in (
         "spn_host",
         "network_namespace",
+        "network",
+        "environment",
         "second_account",
+        "realm",
+        "keytab",
+        "ccache",
+        "kdc",
+        "spn =",
         "endpoint_mapper_port",
         "port",
         "variants",
@@ -72,6 +92,7 @@ def test_a_password_is_not_in_the_repr() -> None:
         ({"node": [{"name": "a", "address": "127.0.0.1", "port": 70000}]}, "TCP port"),
         ({"node": [{"name": "a", "adress": "127.0.0.1"}]}, "unknown key adress; close match: address"),
         ({"colour": "blue"}, "unknown key colour"),
+        ({"network": "token-ring"}, "network must be one of ip, socket-wrapper, not 'token-ring'"),
         ({"net_name": 5}, "net_name .* must be a string"),
         ({"expect": {"unused_timeout": "soon"}}, "unused_timeout .* must be a number"),
         ({"expect": {"unused_timeout": -1.0}}, "number of seconds"),

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.tools.loading import load_tool
+
 SETTINGS = {"floors": {"witness": 95, "server": 95}, "no-floor": {"server/faults": "wrong on purpose"}}
 
 
-def load_tool() -> Any:
-    spec = importlib.util.spec_from_file_location("covered_tool", ROOT / "tools" / "covered.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look up their module
-    spec.loader.exec_module(module)
-    return module
-
-
-covered = load_tool()
+covered = load_tool("covered")
 
 
 def summary(taken: int, branches: int = 100) -> dict[str, int]:

@@ -1,0 +1,181 @@
+"""The first broken link of set-ups that do not work, and the way to mend it."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typing_extensions import override
+
+from swn_torture.account import Account
+from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
+from swn_torture.dcerpc.server.authentication import Authenticator
+from swn_torture.doctor.examine import examine_target
+from swn_torture.server.nodes.endpoint import WitnessEndpoint
+from swn_torture.server.state.service import WitnessService
+from swn_torture.witness.constants import Opnum
+from tests.harness.targets import reference, serving
+
+if TYPE_CHECKING:
+    from swn_torture.dcerpc.epm.messages import LookupEntry
+    from swn_torture.dcerpc.server.interface import ServerCall
+    from swn_torture.doctor.links import Links
+    from swn_torture.target import Profile
+
+
+class NoAuthentication(Authenticator):
+    """The server knows no authentication service."""
+
+    def __init__(self, connection: Any, _: Any, options: Any) -> None:
+        super().__init__(connection, None, options)
+
+
+class EmptyMap(EndpointMapper):
+    """The endpoint map has no entry."""
+
+    @override
+    def find_towers(self, *_: Any) -> list[LookupEntry]:
+        return []
+
+
+class AnswersNothing(WitnessEndpoint):
+    """Binds are accepted, and no call is answered."""
+
+    @override
+    def call(self, call: ServerCall) -> None:
+        return
+
+
+class NoAsyncNotify(WitnessService):
+    """Opnum 3 is missing."""
+
+    @override
+    def supports(self, opnum: int) -> bool:
+        return opnum != Opnum.ASYNC_NOTIFY
+
+
+def closed_port(address: str = "127.0.0.1") -> int:
+    """A TCP port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def first_node(profile: Profile, **changes: Any) -> Profile:
+    """The profile with its first node only, changed."""
+    return dataclasses.replace(profile, nodes=(dataclasses.replace(profile.nodes[0], **changes),))
+
+
+def quick(profile: Profile) -> Profile:
+    """The profile with short waits, and without its controller."""
+    expect = dataclasses.replace(profile.expect, reply_deadline=1.0)
+    return dataclasses.replace(profile, expect=expect, controller={"kind": "none"})
+
+
+SET_UPS: dict[str, tuple[tuple[type, ...], dict[str, Any], Any, str, str, str]] = {
+    "unknown host": (
+        (), {}, lambda p: first_node(p, address="node1.invalid"),
+        "name resolution", "node1.invalid has no address", "write an IP address",
+    ),
+    "host does not answer": (
+        (), {}, lambda p: first_node(p, address="255.255.255.255"),
+        "reachable", "255.255.255.255 does not answer", "the route to it",
+    ),
+    "no endpoint mapper": (
+        (), {}, lambda p: first_node(p, endpoint_mapper_port=closed_port(p.nodes[0].address)),
+        "endpoint mapper", "gives no witness endpoint", "start the endpoint mapper",
+    ),
+    "not registered": (
+        (EmptyMap,), {}, first_node,
+        "endpoint mapper", "gives no witness endpoint", "start the witness service",
+    ),
+    "wrong port": (
+        (), {}, lambda p: first_node(p, port=closed_port(p.nodes[0].address)),
+        "witness endpoint", "connection refused", "correct or leave out port = ",
+    ),
+    "another service at the port": (
+        (), {}, lambda p: first_node(p, port=p.nodes[0].endpoint_mapper_port),
+        "bind with NDR32", "", "does not know the witness interface",
+    ),
+    "no authentication service": (
+        (NoAuthentication,), {"enforce_security": False}, first_node,
+        "authentication", "authentication_type_not_recognized", 'write auth = "none" in [account]',
+    ),
+    "wrong password": (
+        (), {}, lambda p: dataclasses.replace(first_node(p), account=Account("witness", "x", "SWNTEST")),
+        "authentication", "ERROR_ACCESS_DENIED", "correct username, password and domain of SWNTEST\\witness",
+    ),
+    "no account": (
+        (), {}, lambda p: dataclasses.replace(first_node(p), account=Account("", "", "", "none")),
+        "call without authentication", "ERROR_ACCESS_DENIED", "give username, password and domain",
+    ),
+    "wrong NetName": (
+        (), {}, lambda p: dataclasses.replace(first_node(p), net_name="OTHER"),
+        "WitnessrRegister (opnum 1)", "ERROR_INVALID_PARAMETER (0x57)", "net_name in the profile",
+    ),
+    "no interface": (
+        (), {"list_interfaces": False, "empty_interface_list": "success"}, first_node,
+        "interface list", "empty", "bring the addresses of the cluster up",
+    ),
+    "calls are not answered": (
+        (AnswersNothing,), {}, first_node,
+        "authentication", "no answer in 1 s", "look for the reason in the log of the server",
+    ),
+    "controller does not answer": (
+        (), {}, lambda p: dataclasses.replace(
+            first_node(p), controller={"kind": "reference", "address": "127.0.0.1", "port": closed_port()}
+        ),
+        "controller", "reference", "correct [controller] in the profile",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SET_UPS)
+def test_first_broken_link_and_how_to_mend_it(name: str) -> None:
+    parts, embedded, change, link, text, mend = SET_UPS[name]
+    with serving(reference(**embedded), *parts) as profile:
+        links = examine_target(change(quick(profile)))
+
+    broken = links.first_broken
+    assert broken is not None
+    assert (broken.name, text in broken.text, mend in broken.mend) == (link, True, True), broken
+
+
+def lines(links: Links) -> list[str]:
+    return [link.line() for link in links]
+
+
+def test_nothing_of_the_reference_is_broken() -> None:
+    links = examine_target(reference())
+    assert links.first_broken is None, lines(links)
+    assert {"NDR32", "NDR64"} <= {link.name.removeprefix("bind with ") for link in links}
+    assert "nodes agree" in {link.name for link in links if link.state == "ok"}
+    assert [link.name for link in links if link.state == "not-checked"] == ["events"]
+
+
+def test_disturbing_takes_a_node_out_of_service_and_returns_it() -> None:
+    links = examine_target(reference(), disturb=True)
+    names = [link.name for link in links if link.state == "ok"]
+    assert {"controller disable-node", "controller restore"} <= {*names}
+    assert links.first_broken is None
+
+
+def test_links_behind_a_broken_one_say_why_they_are_not_checked() -> None:
+    with serving(reference()) as profile:
+        links = examine_target(first_node(quick(profile), address="node1.invalid"))
+    skipped = [link for link in links if link.state == "not-checked" and link.where]
+    assert [link.name for link in skipped] == [
+        "reachable", "endpoint mapper", "witness endpoint", "bind", "authentication", "interface list",
+    ]  # fmt: skip
+    assert {link.text for link in skipped} == {"the name has no address"}
+
+
+def test_missing_method_does_not_stop_a_run() -> None:
+    with serving(reference(), NoAsyncNotify) as profile:
+        links = examine_target(first_node(quick(profile)))
+    (note,) = [link for link in links if link.name == "WitnessrAsyncNotify (opnum 3)"]
+    assert note.state == "note"
+    assert "SWN-3.1.4-opnum-3" in note.text
+    assert links.first_broken is None
