@@ -1,7 +1,7 @@
 """The ``swn-torture`` command. Each subcommand is a module, which is imported when the subcommand is called.
 
 Exit codes of every subcommand: 0 done, or the target conforms; 1 the target violates the specification; 2 the
-command line or a profile is wrong; 3 the target could not be used.
+command line or a profile is wrong; 3 the target could not be used; 4 a baseline is no longer true.
 """
 
 from __future__ import annotations
@@ -19,12 +19,19 @@ _COMMANDS: dict[str, str] = {
     "run": "Run the suite against a target and write the reports.",
     "serve": "Run the reference cluster, for developers of clients.",
     "faults": "List the faults that the reference cluster can have.",
+    "unusual": "List the unusual, but conforming servers that the reference cluster can be.",
     "cluster": "Change a target's cluster: disable, fail, recover, move a client or a share.",
     "client": "Call a witness server: list interfaces, register, watch notifications.",
     "lab": "Start and stop a three-node Samba/CTDB cluster on this machine.",
+    "gate": "Start a Samba lab, test it, compare it with its baseline, remove it: for CI.",
     "explain": "Explain a requirement, ambiguity, case, fault or error code by its id.",
     "requirements": "List and search the requirement catalogue.",
-    "report": "Write the reports again from results, or from the journal of a run that stopped.",
+    "doctor": "Check every link between this machine and a run, and say how to mend a broken one.",
+    "init": "Ask a server for what a profile says, and write one.",
+    "selftest": "Run the suite as a test of Samba's selftest: a subunit v1 stream.",
+    "baseline": "Compare results with what a target is known to do; write and show baselines.",
+    "repro": "Run a case of a report again: a full trace, and what differs from the report.",
+    "report": "Write the reports again from results or a journal; compare targets in a matrix.",
 }
 
 
@@ -65,11 +72,12 @@ def main(**_: Any) -> None:
     """Conformance torture tests for the Service Witness Protocol (MS-SWN), with a reference witness cluster.
 
     \b
-    swn-torture run                          test the embedded reference cluster
-    swn-torture run --target my-cluster.toml test your cluster (see fixtures/profiles/TEMPLATE.toml)
-    swn-torture serve                        run the reference cluster, for developers of clients
-    swn-torture lab up                       start a Samba witness cluster on this machine (root)
-    swn-torture explain ID                   explain a requirement, case, fault or error code
+    swn-torture run                           # test the embedded reference cluster
+    swn-torture run --target my-cluster.toml  # test your cluster (see fixtures/profiles/TEMPLATE.toml)
+    swn-torture serve                         # run the reference cluster, for developers of clients
+    swn-torture lab up                        # start a Samba witness cluster on this machine (root)
+    swn-torture explain ID                    # explain a requirement, case, fault or error code
 
-    Exit codes: 0 conforming or done, 1 violations, 2 usage or profile error, 3 target unusable.
+    Exit codes: 0 conforming or done, 1 violations, 2 usage or profile error, 3 target unusable, 4 baseline no
+    longer true.
     """

@@ -7,8 +7,10 @@ report formats until a case (a test with the ``swn`` mark) is collected.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="start the embedded cluster with this fault (swn-torture faults lists them)",
     )
     group.addoption(
+        "--swn-unusual",
+        metavar="NAME",
+        default=None,
+        help="start the embedded cluster as this unusual server (swn-torture unusual lists them)",
+    )
+    group.addoption(
         "--swn-requirement",
         metavar="ID",
         action="append",
@@ -66,6 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--swn-case", metavar="ID", action="append", default=[], help="run only the case with this id"
     )
     group.addoption(
+        "--swn-up-to",
+        metavar="RUNG",
+        default=None,
+        help="run only cases on this rung of the ladder and on lower ones: register, async-notify, ...",
+    )
+    group.addoption(
         "--swn-captures",
         choices=["findings", "all"],
         default="findings",
@@ -74,12 +88,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--swn-strict", action="store_true", help="also fail a case whose target does not follow a SHOULD"
     )
+    group.addoption(
+        "--swn-baseline",
+        metavar="NAME|FILE",
+        default=None,
+        help="compare with this baseline (docs/baselines.md); the exit status is that of the comparison",
+    )
+    group.addoption(
+        "--swn-allow-fixed",
+        action="store_true",
+        help="with --swn-baseline: what is listed and no longer seen does not fail",
+    )
+    group.addoption(
+        "--swn-max-age",
+        metavar="DAYS",
+        type=int,
+        default=None,
+        help="with --swn-baseline: report flaky entries that are older",
+    )
     parser.addini("swn_target", "target profile for the cases of swn-torture", default="reference")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks, for configurations with strict markers, and collect results in the main process."""
     config.addinivalue_line("markers", f"{_MARK}(CaseMark): a conformance case for a witness server")
+    config.addinivalue_line("markers", "swn_needs(NAME, ...): needs of one parameter of a case")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Sink(config), "swn_torture_results")
     config.addinivalue_line(
@@ -114,12 +147,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def swn_live_target(pytestconfig: pytest.Config) -> Iterator[LiveTarget]:
+def swn_live_target(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveTarget]:
     """The running target of this test process."""
+    from swn_torture.harness.case_run import CaseError
+    from swn_torture.harness.interrupts import interrupt_at_sigterm
     from swn_torture.harness.live_target import LiveTarget
+    from swn_torture.harness.persons import begin
     from swn_torture.harness.session import target_profile
+    from swn_torture.harness.sharing import learned_target
+    from swn_torture.harness.variants import variants_to_start
 
-    with LiveTarget(target_profile(pytestconfig)) as target:
+    if hasattr(pytestconfig, "workerinput"):
+        interrupt_at_sigterm(request.session)
+    profile = target_profile(pytestconfig)
+    # The directory of a worker is in that of the session.
+    learned = learned_target(pytestconfig, profile, tmp_path_factory.getbasetemp().parent)
+    if learned.trouble:
+        raise CaseError(learned.trouble)
+    with LiveTarget(profile, learned) as target:
+        target.start_variants(variants_to_start(pytestconfig, request.session.items))
+        begin(target, request.session.items)
         yield target
 
 
@@ -208,46 +257,104 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 
 class _Sink:
-    """Passes the results of cases to a recorder, which is made when the first result arrives."""
+    """Passes the results of cases to a recorder, which is made when the first case starts."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._recorder: Recorder | None = None
         self._began = time.time()
         self._usage_error: str | None = None
+        self._others_failed = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Check the options before pytest-xdist starts workers."""
-        if any(self._config.getoption(f"--swn-{name}") for name in ("target", "fault", "requirement")):
+        checked = ("target", "fault", "unusual", "requirement", "baseline", "up-to")
+        if any(self._config.getoption(f"--swn-{name}") for name in checked):
             from swn_torture.harness.selection import check_options
 
             check_options(self._config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        self._usage_error = getattr(node, "workeroutput", {}).get(_USAGE_ERROR, self._usage_error)
+        output = getattr(node, "workeroutput", {})
+        self._usage_error = output.get(_USAGE_ERROR, self._usage_error)
+        if self._recorder is not None:
+            from swn_torture.harness.sharing import LEARNED, received
+
+            learned = received(output)
+            if learned is not None and LEARNED not in self._config.stash:
+                self._config.stash[LEARNED] = learned
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        case_id = self._case_of(nodeid)
+        if case_id:
+            self._results().start(case_id)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        case_id = self._case_of(nodeid)
+        if case_id:
+            self._results().end(case_id)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         result = getattr(report, "swn", None)
         if result is None:
+            # A case without a result: its process ended in the middle of it, and it is not finished.
+            self._others_failed |= report.failed and not self._case_of(report.nodeid)
             return
+        self._results().add(result)
+
+    def _case_of(self, node_id: str) -> str:
+        """The id of the case of the suite that a node id names; empty for any other test."""
+        path, _, name = node_id.partition("::")
+        module = os.path.normpath(self._config.rootpath / path)
+        if not module.startswith(os.path.join(os.path.dirname(__file__), "")):  # noqa: PTH118, PTH120 - often called
+            return ""
+        from swn_torture.casekit.case import slug_of_path
+
+        return slug_of_path(module, name)
+
+    def _results(self) -> Recorder:
         if self._recorder is None:
             from swn_torture.harness.recorder import Recorder
 
             self._recorder = Recorder(self._config, self._began)
-        self._recorder.add(result)
+        return self._recorder
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if self._recorder is not None:
-            from swn_torture.harness.session import PROBLEMS, RESULTS
+        if self._config.getoption("--swn-target"):
+            from swn_torture.harness.resume import RESUMED
 
-            self._config.stash[RESULTS] = self._recorder.finish(session, exitstatus)
+            # No case has ended yet: the report says that the run is not complete, or has what it resumed.
+            if exitstatus == pytest.ExitCode.INTERRUPTED or RESUMED in self._config.stash:
+                self._results()
+        if self._recorder is not None:
+            from swn_torture.harness.session import JSON_PATH, PROBLEMS, RESULTS
+
+            results = self._recorder.finish(session, exitstatus)
+            self._config.stash[RESULTS] = results
             self._config.stash[PROBLEMS] = self._recorder.problems
+            self._config.stash[JSON_PATH] = self._recorder.json_path
+            directory = self._config.getoption("allure_report_dir", None)
+            if directory:
+                from swn_torture.harness.allure_causes import mark_known
+
+                mark_known(Path(directory), results)
+            if results.comparison is not None and not self._others_failed:
+                # A target that behaves as its baseline says is a success, although cases fail.
+                session.exitstatus = results.comparison.exit_code
         if self._usage_error is not None:
             sys.stderr.write(f"ERROR: {self._usage_error}\n")
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        if self._recorder is not None:
+            from swn_torture.harness.session import target_profile
+            from swn_torture.harness.variants import wait_until_removed
+
+            wait_until_removed(target_profile(self._config))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._recorder is not None:

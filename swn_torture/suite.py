@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
 #: The packages whose test modules are the suite.
 SUITES = ("swn_torture.ndr", "swn_torture.rpc", "swn_torture.cluster")
@@ -13,9 +20,23 @@ def suite_arguments() -> list[str]:
     """The arguments for pytest to run the suite, and nothing else.
 
     The pytest set-up of the user must not change a verdict: there is no ini file, no cache and no other
-    plugin. Set ``PYTEST_DISABLE_PLUGIN_AUTOLOAD`` in the environment, too.
+    plugin. Run pytest inside `without_other_plugins`, too.
     """
     plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
     load = [word for plugin in plugins for word in ("-p", plugin)]
     isolate = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}"]
     return ["--pyargs", *SUITES, *load, *isolate, "--maxschedchunk=1"]
+
+
+@contextlib.contextmanager
+def without_other_plugins() -> Iterator[None]:
+    """Let pytest load no plugin of the environment; later runs of this process may load them again."""
+    before = os.environ.get(_AUTOLOAD)
+    os.environ[_AUTOLOAD] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_AUTOLOAD]
+        else:
+            os.environ[_AUTOLOAD] = before

@@ -8,35 +8,35 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
-from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from swn_torture.account import SERVICES_BY_NAME, Account, account_problems, completed
+from swn_torture.dcerpc.security.levels import AuthType
+from swn_torture.shipped import fixtures_directory
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from swn_torture.control.base import Controller
+    from swn_torture.control.undoing.journal import Journal
 
 SCHEMA = "swn-torture-target/1"
+
+#: What a profile may name as its network.
+NETWORKS = ("ip", "socket-wrapper")
 
 T = TypeVar("T")
 
 
 class ProfileError(Exception):
     """A profile cannot be used; the text names the key and says how to mend it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account of the target. Neither its repr nor a report shows the password."""
-
-    username: str
-    password: str = field(repr=False)
-    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,14 @@ class NodeAddress:
         address: IPv4 or IPv6 address of the node's RPC services.
         endpoint_mapper_port: TCP port of its endpoint mapper.
         port: TCP port of the witness endpoint when it is fixed; None to ask the endpoint mapper.
+        smb_port: TCP port of its SMB server, if it has one.
     """
 
     name: str
     address: str
     endpoint_mapper_port: int = 135
     port: int | None = None
+    smb_port: int = 445
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Expectations:
         shares: the shares with their types.
         spare_addresses: unused IP addresses that a case may add to the cluster as witness addresses while it
             runs.
+        all_failures: let nodes fail in every way that the controller can make them. Otherwise only in the
+            usual ways: disabled, crash of a daemon, power off.
     """
 
     version: int = 2
@@ -94,6 +98,22 @@ class Expectations:
     silence_timeout: float = 0.0
     shares: tuple[ExpectedShare, ...] = ()
     spare_addresses: tuple[str, ...] = ()
+    all_failures: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The product that a target runs, for the head of a report and to choose a baseline.
+
+    Attributes:
+        name: its name: ``Samba``.
+        version: its version, as it prints it.
+        builds: program -> what tells this build of it from others: the build id of its ELF note.
+    """
+
+    name: str
+    version: str = ""
+    builds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +132,11 @@ class Profile:
         expect: time-outs, shares and other facts that the specification leaves open.
         embedded: settings of a reference cluster that the suite starts; None for a target that runs already.
         variants: the same implementation with other settings (``version-1``, ``no-sofs`` …), by name.
+        missing_variants: variants that the implementation cannot have, by name, each with the reason.
+        network: what connects the suite with the target: ``ip``, or ``socket-wrapper``, which replaces TCP by
+            Unix sockets and cannot do everything that TCP does (`swn_torture.casekit.needs`).
         network_namespace: the network namespace from which the target is reachable; None for the default one.
+        product: the product and its version; None when the profile does not say it.
         source: the file that the profile was read from.
     """
 
@@ -127,8 +151,21 @@ class Profile:
     expect: Expectations = field(default_factory=Expectations)
     embedded: Mapping[str, Any] | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    missing_variants: Mapping[str, str] = field(default_factory=dict)
+    network: str = "ip"
     network_namespace: str | None = None
+    product: Product | None = None
     source: str = ""
+
+    @property
+    def host(self) -> str:
+        """The host in the service principal name of the cluster."""
+        return self.spn_host or self.net_name
+
+    @property
+    def principal(self) -> str:
+        """The service principal name that the suite asks for with Kerberos."""
+        return self.account.spn or f"cifs/{self.host}"
 
 
 def shipped_profiles() -> list[str]:
@@ -148,7 +185,7 @@ def load_profile(name_or_path: str) -> Profile:
             type.
     """
     path = Path(name_or_path)
-    if not path.suffix and os.sep not in name_or_path:
+    if not is_file_name(name_or_path):
         path = fixtures_directory() / "profiles" / f"{name_or_path}.toml"
         if not path.is_file():
             raise ProfileError(
@@ -167,6 +204,11 @@ def load_profile(name_or_path: str) -> Profile:
     return parse_profile(data, source=str(path))
 
 
+def is_file_name(name_or_path: str) -> bool:
+    """Whether this is the path of a profile, and not the name of one that ships with the package."""
+    return bool(Path(name_or_path).suffix) or os.sep in name_or_path
+
+
 def parse_profile(data: Mapping[str, Any], *, source: str = "the profile") -> Profile:
     """Build a profile from parsed TOML.
 
@@ -180,11 +222,24 @@ def parse_profile(data: Mapping[str, Any], *, source: str = "the profile") -> Pr
     return _Reader(source).profile(dict(data))
 
 
-def fixtures_directory() -> Path:
-    """The directory ``fixtures``: inside an installed package, or at the top of a checkout."""
-    installed = Path(str(resources.files("swn_torture"))) / "fixtures"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "fixtures"
+def password_in(path: Path) -> str:
+    """The password in a file: its first line.
 
+    Raises:
+        ProfileError: the file cannot be read, or has no password.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        raise ProfileError(f"The password file {path} cannot be read: {why}.") from problem
+    if not lines or not lines[0]:
+        raise ProfileError(f"The password file {path} is empty. Its first line is the password.")
+    return lines[0]
+
+
+#: A variable of the environment in a profile with the key ``environment``.
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 #: Names of the types of keys, for error texts.
 _TYPE_NAMES = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false"}
@@ -203,6 +258,10 @@ class _Reader:
         schema = data.pop("schema", None)
         if schema != SCHEMA:
             raise self.fail(f'it must contain schema = "{SCHEMA}"')
+        if "environment" in data:
+            data = self.with_environment(data, data.pop("environment"))
+        if data.get("network", "ip") not in NETWORKS:
+            raise self.fail(f"network must be one of {', '.join(NETWORKS)}, not {data['network']!r}")
         fields: dict[str, Any] = {"source": self.source}
         embedded = data.get("embedded")
         fields["nodes"] = tuple(
@@ -214,7 +273,11 @@ class _Reader:
             raise self.fail("it has no [account]; add username, password and domain")
         fields["account"] = self.account(data.pop("account"), "[account]")
         if "second_account" in data:
-            fields["second_account"] = self.account(data.pop("second_account"), "[second_account]")
+            second = self.account(data.pop("second_account"), "[second_account]")
+            same = {"spn": fields["account"].spn} if second.has_tickets and not second.spn else {}
+            fields["second_account"] = dataclasses.replace(second, **same)
+        if "product" in data:
+            fields["product"] = self.product(data.pop("product"))
         expect = dict(data.pop("expect", {}))
         shares = tuple(
             self.build(ExpectedShare, row, f"expect.shares {n}")
@@ -224,10 +287,38 @@ class _Reader:
         fields["expect"] = dataclasses.replace(
             self.build(Expectations, expect, "[expect]"), shares=shares, spare_addresses=spare
         )
+        for key, kind, what in (("variants", dict, "a table"), ("missing_variants", str, "a string")):
+            for name, value in data.get(key, {}).items():
+                if not isinstance(value, kind):
+                    raise self.fail(f"{name} in [{key}] must be {what}, not {value!r}")
         fields["controller"] = data.pop("controller", {"kind": "none"})
         if "kind" not in fields["controller"]:
             raise self.fail("[controller] has no kind")
         return self.build(Profile, {**data, **fields}, "the top level")
+
+    def with_environment(self, value: Any, of: str) -> Any:
+        """A value of the profile, in which each ``${NAME}`` of a string is a variable of the environment.
+
+        Args:
+            value: a table, an array, or a plain value.
+            of: what sets the variables, for the error text.
+        """
+        if isinstance(value, dict):
+            return {key: self.with_environment(each, of) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.with_environment(each, of) for each in value]
+        return (
+            _VARIABLE.sub(lambda found: self.variable(found[1], of), value)
+            if isinstance(value, str)
+            else value
+        )
+
+    def variable(self, name: str, of: str) -> str:
+        if name not in os.environ:
+            raise self.fail(
+                f"the environment variable {name} is not set; the profile is for {of}, which sets it"
+            )
+        return os.environ[name]
 
     def rows(self, data: dict[str, Any], key: str) -> list[Any]:
         rows = data.pop(key, [])
@@ -241,6 +332,12 @@ class _Reader:
         except (TypeError, ValueError) as problem:
             raise self.fail(f"{where} must be a list of IP addresses: {problem}") from problem
 
+    def product(self, row: Any) -> Product:
+        found = self.build(Product, row, "[product]")
+        if not isinstance(found.builds, dict) or not all(isinstance(v, str) for v in found.builds.values()):
+            raise self.fail('builds in [product] must be a table of strings, such as { smbd = "1f2e" }')
+        return found
+
     def account(self, row: Any, where: str) -> Account:
         if not isinstance(row, dict):
             raise self.fail(f"{where} must be a table")
@@ -252,7 +349,20 @@ class _Reader:
                     f"the environment variable {variable}, which holds the password of {where}, is not set"
                 )
             row["password"] = os.environ[variable]
-        return self.build(Account, row, where)
+        file = row.pop("password_file", None)
+        if file is not None:
+            beside = Path(self.source).parent / str(file)  # an absolute path stays as it is
+            row["password"] = password_in(beside)
+        if row.get("auth", "any") not in [*SERVICES_BY_NAME]:
+            raise self.fail(f"auth in {where} must be {_one_of(SERVICES_BY_NAME)}, not {row['auth']!r}")
+        row = completed(row, Path(self.source).parent)
+        missing = ", ".join(key for key in ("username", "password") if key not in row)
+        if missing:
+            raise self.fail(f"{where} has no {missing}")
+        account = self.build(Account, row, where)
+        for problem in account_problems(row, where):
+            raise self.fail(problem)
+        return account
 
     def build(self, kind: type[T], row: Any, where: str) -> T:
         if not isinstance(row, dict):
@@ -293,6 +403,11 @@ class _Reader:
             raise self.fail(f"{where} must be a number of seconds, not {value}")
 
 
+def _one_of(names: Iterable[str]) -> str:
+    *others, last = (f'"{name}"' for name in names)
+    return f"{', '.join(others)} or {last}"
+
+
 def make_controller(profile: Profile) -> Controller:
     """The controller of a profile, not yet opened.
 
@@ -300,8 +415,29 @@ def make_controller(profile: Profile) -> Controller:
         ProfileError: the kind is unknown, or a setting is wrong.
     """
     from swn_torture.control.kinds import controller_from
+    from swn_torture.control.undoing.journaled import JournaledController
+    from swn_torture.control.witness_lists import WitnessLists, WitnessNode
 
     try:
-        return controller_from(profile.controller)
+        controller = controller_from(profile.controller)
     except (TypeError, ValueError) as problem:
         raise ProfileError(f"The [controller] of {profile.source} cannot be used: {problem}.") from problem
+    account = profile.account
+    controller.attach(
+        WitnessLists(
+            [WitnessNode(n.name, n.address, n.endpoint_mapper_port, n.port) for n in profile.nodes],
+            account.credentials(),
+            profile.host,
+            account.services or (AuthType.NTLM,),
+        )
+    )
+    if profile.embedded is not None:
+        return controller  # its cluster ends with this process
+    return JournaledController(controller, journal_of(profile))
+
+
+def journal_of(profile: Profile) -> Journal:
+    """The journal of the changes of a target."""
+    from swn_torture.control.undoing.journal import Journal
+
+    return Journal(profile.name, json.dumps(profile.controller, sort_keys=True, default=str))

@@ -2,6 +2,7 @@
 
 Testing a target
     run            run the suite against a target and write the reports
+    repro          run a case of a report again, and compare with the report
     report         write the reports again, from results or from a journal
     lab            a Samba/CTDB cluster on this machine, as a target
 
@@ -18,5 +19,6 @@ Looking things up
 Shared by them
     errors         how a command ends with an explanation and an exit code
     options        the options that name reports, made from the table of formats
+    watching       what ``client watch`` and ``cluster list --watch`` show
     progress       what ``run`` shows while it runs
 """

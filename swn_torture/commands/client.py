@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
+from swn_torture.commands.terminal import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from swn_torture.target import Profile
     from swn_torture.witness.client import WitnessClient
-    from swn_torture.witness.messages import InterfaceInfo, RespAsyncNotify
+    from swn_torture.witness.messages import InterfaceInfo
 
 
 def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,10 +29,16 @@ def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--server", metavar="ADDRESS", help="Address of the server, instead of --target."),
         click.option(
-            "--node", default=0, show_default=True, help="Number of the node in the profile, from 0."
+            "--node",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Number of the node in the profile, from 0.",
         ),
         click.option(
-            "--port", type=int, help="TCP port of the witness endpoint (default: ask the endpoint mapper)."
+            "--port",
+            type=click.IntRange(1, 65535),
+            help="TCP port of the witness endpoint (default: ask the endpoint mapper).",
         ),
         click.option(
             "--user",
@@ -50,9 +56,7 @@ def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--auth",
             type=click.Choice(["ntlm", "spnego", "kerberos"]),
-            default="ntlm",
-            show_default=True,
-            help="Authentication protocol.",
+            help="Authentication protocol (default: the first that the account has and the server offers).",
         ),
         click.option("--ndr64", is_flag=True, help="Use the NDR64 transfer syntax instead of NDR32."),
     ]
@@ -70,10 +74,20 @@ def _registration(function: Callable[..., Any]) -> Callable[..., Any]:
     return _with_options(
         function,
         click.option("--net-name", help="NetName (default: from the profile)."),
-        click.option("--ip", "ip_address", help="IpAddress (default: the first AVAILABLE interface)."),
+        click.option(
+            "--ip",
+            "ip_address",
+            help="IpAddress (default: of the first AVAILABLE interface of another node, or of this one).",
+        ),
         click.option("--share", "share_name", help="ShareName of the RegisterEx."),
         click.option("--client-name", default="SWN-TORTURE", show_default=True, help="ClientComputerName."),
-        click.option("--keep-alive", default=120, show_default=True, help="KeepAliveTimeout in seconds."),
+        click.option(
+            "--keep-alive",
+            type=click.IntRange(0, 0xFFFFFFFF),
+            default=120,
+            show_default=True,
+            help="KeepAliveTimeout in seconds.",
+        ),
         click.option("--ip-notifications", is_flag=True, help="Register for IP_CHANGE notifications, too."),
         click.option(
             "--v1", is_flag=True, help="Register with WitnessrRegister (opnum 1, protocol version 1)."
@@ -87,8 +101,8 @@ def command() -> None:
 
     \b
     swn-torture client interfaces --target samba-lab
-    swn-torture client register  --server 198.51.100.100 -U 'DOMAIN\\user%secret' --net-name CLUSTER
-    swn-torture client watch     --target samba-lab --ip 198.51.100.101
+    swn-torture client register --server 198.51.100.100 -U 'DOMAIN\\user%secret' --net-name CLUSTER
+    swn-torture client watch --target samba-lab --ip 198.51.100.101
     """
 
 
@@ -101,9 +115,9 @@ def interfaces(**options: Any) -> None:
     async def calls(client: WitnessClient, _: Profile | None) -> None:
         reply = await client.get_interface_list()
         if reply.result:
-            raise click.ClickException(f"GetInterfaceList returned {describe(reply.result)}.")
+            raise CommandError(f"GetInterfaceList returned {describe(reply.result)}.", TARGET_UNUSABLE)
         for interface in (reply.interface_list and reply.interface_list.interfaces) or ():
-            click.echo(_interface_line(interface))
+            echo(_interface_line(interface))
 
     _run_calls(calls, options)
 
@@ -117,8 +131,8 @@ def register(**options: Any) -> None:
 
     async def calls(client: WitnessClient, profile: Profile | None) -> None:
         handle = await _register(client, profile, options)
-        click.echo(f"registered: {handle.uuid}")
-        click.echo(f"unregistered: {describe((await client.unregister(handle)).result)}")
+        echo(f"registered: {handle.uuid}")
+        echo(f"unregistered: {describe((await client.unregister(handle)).result)}")
 
     _run_calls(calls, options)
 
@@ -126,71 +140,48 @@ def register(**options: Any) -> None:
 @command.command()
 @_connection
 @_registration
-@click.option("--count", type=int, help="Stop after this number of notifications.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this number of notifications.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON line for each event.")
 def watch(**options: Any) -> None:
-    """Register and print every notification until Ctrl-C."""
+    """Register and show every notification until Ctrl-C: a live table on a terminal, else lines.
+
+    \b
+    swn-torture client watch --target samba-lab
+    swn-torture client watch --target samba-lab --json
+    """
+    from swn_torture.commands.watching import client_watch
     from swn_torture.stubdata.win32 import Win32, describe
 
     async def calls(client: WitnessClient, profile: Profile | None) -> None:
         handle = await _register(client, profile, options)
-        began = time.monotonic()
-        click.echo(f"registered: {handle.uuid}; waiting for notifications until Ctrl-C", err=True)
+        net_name = options["net_name"] or (profile.net_name if profile else "")
+        keep_alive = None if options["v1"] else options["keep_alive"]
         seen = 0
-        while options["count"] is None or seen < options["count"]:
-            reply = await client.async_notify(handle).reply(None)
-            stamp = f"{time.monotonic() - began:9.3f} s"
-            if reply.result == Win32.ERROR_TIMEOUT:
-                click.echo(f"{stamp}  no notification: {describe(reply.result)}", err=True)
-                continue
-            if reply.result:
-                raise click.ClickException(f"AsyncNotify returned {describe(reply.result)}.")
-            seen += 1
-            if reply.response is None:
-                click.echo(f"{stamp}  ERROR_SUCCESS without a notification")
-                continue
-            for line in _notification_lines(reply.response):
-                click.echo(f"{stamp}  {line}")
+        with client_watch(as_json=options["as_json"], net_name=net_name, keep_alive=keep_alive) as shown:
+            shown.registered(str(handle.uuid))
+            while options["count"] is None or seen < options["count"]:
+                reply = await client.async_notify(handle).reply(None)
+                if reply.result == Win32.ERROR_TIMEOUT:
+                    shown.timed_out(describe(reply.result))
+                    continue
+                if reply.result:
+                    raise CommandError(f"AsyncNotify returned {describe(reply.result)}.", TARGET_UNUSABLE)
+                seen += 1
+                shown.notified(reply.response)
 
     _run_calls(calls, options)
 
 
-def _notification_lines(response: RespAsyncNotify) -> Iterator[str]:
-    """A notification as text, one line for each of its items."""
-    from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType, describe
-    from swn_torture.witness.notifications import ResourceChange
-
-    kind = describe(MessageType, response.message_type)
-    for item in response.decode().items:
-        if isinstance(item, ResourceChange):
-            yield f"{kind}: {item.resource_name} is {describe(ChangeType, item.change_type)}"
-            continue
-        for address in item.addresses:
-            valid = address.ipv6 if address.flags & AddressFlags.V6 else address.ipv4
-            yield f"{kind}: {valid} {describe(AddressFlags, address.flags)}"
-        if not item.addresses:
-            yield f"{kind}: no address"
-
-
 async def _register(client: WitnessClient, profile: Profile | None, options: dict[str, Any]) -> Any:
     from swn_torture.stubdata.win32 import describe
-    from swn_torture.witness.constants import InterfaceState, RegisterFlags
+    from swn_torture.witness.constants import RegisterFlags
 
     net_name = options["net_name"] or (profile.net_name if profile else None)
     if not net_name:
         raise click.UsageError("Without --target, --net-name is required.")
     address = options["ip_address"]
     if address is None:
-        listed = await client.get_interface_list()
-        available = [
-            i
-            for i in (listed.interface_list and listed.interface_list.interfaces) or ()
-            if i.state == InterfaceState.AVAILABLE
-        ]
-        if not available:
-            raise click.ClickException(
-                "The server lists no AVAILABLE interface. Give the IpAddress with --ip."
-            )
-        address = _address(available[0])
+        address = await _address_to_watch(client)
     names = {"net_name": net_name, "ip_address": address, "client_computer_name": options["client_name"]}
     if options["v1"]:
         reply: Any = await client.register(**names)
@@ -200,10 +191,28 @@ async def _register(client: WitnessClient, profile: Profile | None, options: dic
             **names, share_name=options["share_name"], flags=flags, keep_alive_timeout=options["keep_alive"]
         )
     if reply.result:
-        raise click.ClickException(
-            f"The registration of {net_name} at {address} returned {describe(reply.result)}."
+        raise CommandError(
+            f"The registration of {net_name} at {address} returned {describe(reply.result)}.", TARGET_UNUSABLE
         )
     return reply.context
+
+
+async def _address_to_watch(client: WitnessClient) -> str:
+    """An address of the first AVAILABLE interface of another node, or of this node if it is the only one.
+
+    A client registers with one node for an address of another node.
+    """
+    from swn_torture.witness.constants import InterfaceFlags, InterfaceState
+
+    listed = await client.get_interface_list()
+    interfaces = (listed.interface_list and listed.interface_list.interfaces) or ()
+    available = [interface for interface in interfaces if interface.state == InterfaceState.AVAILABLE]
+    if not available:
+        raise CommandError(
+            "The server lists no AVAILABLE interface. Give the IpAddress with --ip.", TARGET_UNUSABLE
+        )
+    others = [interface for interface in available if interface.flags & InterfaceFlags.WITNESS]
+    return _address((others or available)[0])
 
 
 def _run_calls(
@@ -219,15 +228,20 @@ def _run_calls(
     from swn_torture.dcerpc.security.context import Credentials
     from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
     from swn_torture.dcerpc.status import describe_status
+    from swn_torture.lab.errors import LabError
+    from swn_torture.stubdata.fields import DecodeError
     from swn_torture.stubdata.syntax import NDR32, NDR64
     from swn_torture.target import ProfileError, load_profile
-    from swn_torture.witness.client import connect
+    from swn_torture.witness.logon import connect_by
 
     async def connect_and_call() -> None:
         profile = load_profile(options["target"]) if options["target"] else None
         if options["server"]:
             address, port, epm_port = options["server"], options["port"], 135
         elif profile is not None and profile.nodes:
+            if options["node"] >= len(profile.nodes):
+                known = ", ".join(f"{number} ({node.name})" for number, node in enumerate(profile.nodes))
+                raise CommandError(f"Unknown node {options['node']}; known: {known}.", USAGE)
             enter(profile)
             node = profile.nodes[options["node"]]
             address, port, epm_port = node.address, options["port"] or node.port, node.endpoint_mapper_port
@@ -239,15 +253,17 @@ def _run_calls(
         credentials = None
         if level != AuthLevel.NONE:
             credentials = _account(options["user"], profile, Credentials)
-        async with await connect(
+        of_profile = profile.account.services if profile and options["user"] is None else ()
+        services = [AuthType[options["auth"].upper()]] if options["auth"] else of_profile or [AuthType.NTLM]
+        async with await connect_by(
+            services,
             address,
             port,
             epm_port=epm_port,
             syntax=NDR64 if options["ndr64"] else NDR32,
             credentials=credentials,
-            auth_type=AuthType[options["auth"].upper()],
             level=level,
-            net_name=profile.net_name if profile else address,
+            net_name=profile.host if profile else address,
         ) as client:
             await calls(client, profile)
 
@@ -261,12 +277,15 @@ def _run_calls(
             f"The server completed the call with fault {describe_status(fault.status)}{hint}.",
             TARGET_UNUSABLE,
         ) from fault
+    except DecodeError as problem:
+        raise CommandError(f"The response does not decode: {problem}.", TARGET_UNUSABLE) from problem
+    except LabError as problem:
+        raise CommandError(problem, TARGET_UNUSABLE) from problem
     except (RpcError, OSError) as problem:
-        raise CommandError(
-            f"The call failed: {str(problem) or type(problem).__name__}.", TARGET_UNUSABLE
-        ) from problem
+        text = (str(problem) or type(problem).__name__).removesuffix(".")
+        raise CommandError(f"The call failed: {text}.", TARGET_UNUSABLE) from problem
     except KeyboardInterrupt:
-        click.echo(err=True)
+        echo(err=True)
 
 
 def enter(profile: Profile) -> None:
@@ -281,8 +300,7 @@ def _account(user: str | None, profile: Profile | None, kind: Any) -> Any:
     if user is None:
         if profile is None:
             raise click.UsageError("Name an account: -U '[DOMAIN\\]USER%PASSWORD'.")
-        account = profile.account
-        return kind(account.username, account.password, account.domain)
+        return profile.account.credentials()
     name, percent, password = user.partition("%")
     if not percent:
         password = click.prompt(f"Password for {name}", hide_input=True, err=True)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import click
 
-from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
+from swn_torture.commands.controllers import restore_cluster, say_what_is_left, with_controller
+from swn_torture.commands.errors import USAGE, CommandError
+from swn_torture.commands.options import target_of_cluster
+from swn_torture.commands.terminal import echo
+from swn_torture.commands.witness_clients import drain, list_registrations
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from swn_torture.control.base import Controller
-
-_TARGET = click.option(
-    "--target",
-    required=True,
-    metavar="PROFILE",
-    envvar="SWN_TARGET",
-    help="Profile of the target: the name of a shipped one or a .toml file.",
-)
 
 
 @click.group()
@@ -31,123 +28,262 @@ def command() -> None:
     swn-torture cluster status --target samba-lab
     swn-torture cluster disable node2 --target samba-lab
     swn-torture cluster move-client CLIENT01 node3 --target reference.toml
+    swn-torture cluster list --target reference.toml
+    swn-torture cluster restore --target reference.toml
     """
 
 
+command.add_command(list_registrations)
+command.add_command(drain)
+
+
 @command.command()
-@_TARGET
-def status(target: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@target_of_cluster
+def status(target: str, as_json: bool) -> None:
     """List the nodes with their states and the addresses that they host."""
 
     async def action(controller: Controller) -> None:
-        for node in await controller.nodes():
-            click.echo(f"{node.name:<12} {node.state.value:<10} {' '.join(node.addresses) or '-'}")
+        nodes = await controller.nodes()
+        if as_json:
+            click.echo(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
+            return
+        for node in nodes:
+            echo(f"{node.name:<12} {node.state.value:<10} {' '.join(node.addresses) or '-'}")
 
-    _with_controller(target, action)
-
-
-@command.command("list")
-@_TARGET
-def list_registrations(target: str) -> None:
-    """List the registrations of the cluster."""
-
-    async def action(controller: Controller) -> None:
-        found = await controller.registrations()
-        for row in found:
-            share = f" share {row.share_name}" if row.share_name else ""
-            click.echo(f"{row.key}  {row.client_computer_name}  {row.net_name}  {row.ip_address}{share}")
-        if not found:
-            click.echo("There are no registrations.")
-
-    _with_controller(target, action)
+    say_what_is_left(target)
+    with_controller(target, action)
 
 
 @command.command()
 @click.argument("node")
-@_TARGET
+@target_of_cluster
 def disable(node: str, target: str) -> None:
     """Disable a node: take it out of service in an orderly way."""
-    _with_controller(target, lambda controller: controller.disable(node))
+    _with_node(target, node, lambda controller, name: controller.disable(name))
 
 
 @command.command()
 @click.argument("node")
-@_TARGET
+@target_of_cluster
 def enable(node: str, target: str) -> None:
     """Enable a disabled node."""
-    _with_controller(target, lambda controller: controller.enable(node))
+    _with_node(target, node, lambda controller, name: controller.enable(name))
 
 
 @command.command()
 @click.argument("node")
 @click.option(
     "--how",
-    type=click.Choice(["crash", "power-off", "partition"]),
+    type=click.Choice(
+        [
+            *("crash", "power-off", "partition", "link-down", "hang"),
+            *("hang-service", "kill-worker", "ban", "stop"),
+        ]
+    ),
     default="crash",
     show_default=True,
     help="crash: its connections are reset; power-off: it stops answering; "
-    "partition: it is cut off from the other nodes.",
+    "partition: it is cut off from the other nodes; link-down: it is cut off from all, and runs; "
+    "hang: its processes stop without ending; hang-service: only those of its witness service; "
+    "kill-worker: one process of its witness service ends; ban: the cluster excludes it; "
+    "stop: it leaves the cluster.",
 )
-@_TARGET
+@target_of_cluster
 def fail(node: str, how: str, target: str) -> None:
     """Make a node fail."""
     from swn_torture.control.base import Failure
 
-    _with_controller(target, lambda controller: controller.fail(node, Failure(how)))
+    _with_node(target, node, lambda controller, name: controller.fail(name, Failure(how)))
 
 
 @command.command()
 @click.argument("node", required=False)
-@_TARGET
+@target_of_cluster
 def recover(node: str | None, target: str) -> None:
-    """Recover a failed node, or the whole cluster without NODE, and wait until it serves clients."""
-    _with_controller(target, lambda controller: controller.recover(node) if node else controller.restore())
+    """Recover a failed node, and wait until it serves clients. Without NODE: the same as restore."""
+    if node is None:
+        restore_cluster(target)
+    else:
+        _with_node(target, node, lambda controller, name: controller.recover(name))
+
+
+@command.command()
+@target_of_cluster
+def restore(target: str) -> None:
+    """Undo all changes of the cluster, and wait until it serves clients.
+
+    Before a run or a command changes the cluster, it writes into a journal how the change is undone. So this
+    also undoes what is left of a run that was killed:
+
+    \b
+    swn-torture cluster restore --target reference.toml
+    """
+    restore_cluster(target)
 
 
 @command.command("move-client")
 @click.argument("client")
 @click.argument("destination")
-@_TARGET
+@target_of_cluster
 def move_client(client: str, destination: str, target: str) -> None:
     """Notify the registrations of CLIENT to move to DESTINATION, a node or an address (CLIENT_MOVE)."""
-    _with_controller(target, lambda controller: controller.move_client(client, destination))
+
+    async def action(controller: Controller) -> None:
+        where = await _destination(controller, destination)
+        await _check_registrations(controller, client=client)
+        await controller.move_client(client, where)
+
+    with_controller(target, action)
 
 
 @command.command("move-share")
 @click.argument("share")
 @click.argument("destination")
 @click.option("--client", help="Only registrations of this ClientComputerName.")
-@_TARGET
+@target_of_cluster
 def move_share(share: str, destination: str, client: str | None, target: str) -> None:
     """Notify the registrations on SHARE to move to DESTINATION, a node or an address (SHARE_MOVE)."""
-    _with_controller(target, lambda controller: controller.move_share(share, destination, client=client))
+
+    async def action(controller: Controller) -> None:
+        where = await _destination(controller, destination)
+        await _check_registrations(controller, share=share, client=client)
+        await controller.move_share(share, where, client=client)
+
+    with_controller(target, action)
 
 
-def _with_controller(target: str, action: Callable[[Controller], Awaitable[None]]) -> None:
-    """Run an action with the controller of a target, and explain a failure.
+@command.command()
+@click.argument("node")
+@target_of_cluster
+def restart(node: str, target: str) -> None:
+    """Restart the witness service of a node."""
+    _with_node(target, node, lambda controller, name: controller.restart(name))
 
-    Args:
-        target: name or path of the profile.
-        action: what to do with the open controller.
-    """
-    from swn_torture.control.base import ControllerError, NotSupported
-    from swn_torture.target import ProfileError, load_profile, make_controller
 
-    async def run_action() -> None:
-        profile = load_profile(target)
-        if profile.embedded is not None:
-            raise ProfileError(
-                f"The target {profile.name} is an embedded cluster that only exists during a run. "
-                "Start a cluster with: swn-torture serve --write-profile reference.toml"
-            )
-        async with make_controller(profile) as controller:
-            await action(controller)
+@command.command()
+@click.argument("node")
+@click.argument("state", type=click.Choice(["up", "down", "unknown"]))
+@target_of_cluster
+def interface(node: str, state: str, target: str) -> None:
+    """Report the interfaces of a node AVAILABLE (up), UNAVAILABLE (down) or in state UNKNOWN."""
+
+    async def action(controller: Controller, name: str) -> None:
+        if state == "unknown":
+            await controller.set_interface_unknown(name)
+        else:
+            await controller.set_interface(name, up=state == "up")
+
+    _with_node(target, node, action)
+
+
+@command.command("add-address")
+@click.argument("node")
+@click.argument("address")
+@target_of_cluster
+def add_address(node: str, address: str, target: str) -> None:
+    """Add a witness address to a node."""
+    _with_node(target, node, lambda controller, name: controller.add_address(name, _ip(address)))
+
+
+@command.command("remove-address")
+@click.argument("node")
+@click.argument("address")
+@target_of_cluster
+def remove_address(node: str, address: str, target: str) -> None:
+    """Remove a witness address from a node."""
+    _with_node(target, node, lambda controller, name: controller.remove_address(name, _ip(address)))
+
+
+@command.command("move-address")
+@click.argument("address")
+@click.argument("node")
+@target_of_cluster
+def move_address(address: str, node: str, target: str) -> None:
+    """Move a witness address to another node."""
+    _with_node(target, node, lambda controller, name: controller.move_address(_ip(address), name))
+
+
+@command.command("force-unregister")
+@click.argument("key")
+@target_of_cluster
+def force_unregister(key: str, target: str) -> None:
+    """Make the server remove the registration with KEY, as `cluster list --json` prints it."""
+    with_controller(target, lambda controller: controller.force_unregister(key))
+
+
+def _ip(text: str) -> str:
+    from ipaddress import ip_address
 
     try:
-        asyncio.run(run_action())
-    except ProfileError as problem:
-        raise CommandError(problem, USAGE) from problem
-    except NotSupported as problem:
-        raise CommandError(f"The target {target} does not support this: {problem}.", USAGE) from problem
-    except (ControllerError, OSError) as problem:
-        raise CommandError(problem, TARGET_UNUSABLE) from problem
+        return str(ip_address(text))
+    except ValueError as problem:
+        raise CommandError(f"{text!r} is not an IP address.", USAGE) from problem
+
+
+def _with_node(target: str, node: str, action: Callable[[Controller, str], Awaitable[None]]) -> None:
+    """Run an action with the controller of a target and the name of a node, as the cluster writes it."""
+
+    async def action_with_node(controller: Controller) -> None:
+        names = await _node_names(controller)
+        name = _same_name(node, names)
+        if name is None:
+            raise CommandError(f"Unknown node {node!r}; known: {', '.join(names) or 'none'}.", USAGE)
+        await action(controller, name)
+
+    with_controller(target, action_with_node)
+
+
+async def _node_names(controller: Controller) -> list[str]:
+    return [node.name for node in await controller.nodes()]
+
+
+def _same_name(name: str, known: list[str]) -> str | None:
+    return next((each for each in known if each.casefold() == name.casefold()), None)
+
+
+async def _destination(controller: Controller, text: str) -> str:
+    """The destination of a move: the name of a node as the cluster writes it, or an IP address.
+
+    Raises:
+        CommandError: it is neither.
+    """
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        names = await _node_names(controller)
+    name = _same_name(text, names)
+    if name is None:
+        nodes = ", ".join(names) or "none"
+        raise CommandError(
+            f"Unknown destination {text!r}. It must be an IP address or the name of a node: {nodes}.", USAGE
+        )
+    return name
+
+
+async def _check_registrations(
+    controller: Controller, *, share: str | None = None, client: str | None = None
+) -> None:
+    """Check that a move has a registration to go to. A cluster ignores a move that matches none.
+
+    Raises:
+        CommandError: no registration has this share and this client.
+    """
+    from swn_torture.control.base import Capability
+
+    if Capability.LIST_REGISTRATIONS not in controller.capabilities:
+        return
+    rows = await controller.registrations()
+    for row in rows:
+        of_client = client is None or _same_name(client, [row.client_computer_name])
+        on_share = share is None or _same_name(share, [row.share_name or ""])
+        if of_client and on_share:
+            return
+    selected = [] if client is None else [f"of client {client!r}"]
+    selected += [] if share is None else [f"on share {share!r}"]
+    known = {row.client_computer_name + (f" on {row.share_name}" if row.share_name else "") for row in rows}
+    raise CommandError(
+        f"There is no registration {' '.join(selected)}; known: {', '.join(sorted(known)) or 'none'}.", USAGE
+    )

@@ -7,9 +7,12 @@ from typing import IO, Any
 
 import click
 
+from swn_torture.commands.terminal import echo
+
 VIOLATIONS = 1
 USAGE = 2
 TARGET_UNUSABLE = 3
+BASELINE_NOT_TRUE = 4
 
 
 class CommandError(click.ClickException):
@@ -28,10 +31,11 @@ class CommandError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the paragraph to standard error, folded at 100 characters."""
-        click.echo(
+        echo(
             textwrap.fill(
                 f"swn-torture: {self.message}", 100, break_on_hyphens=False, break_long_words=False
             ),
             file=file,
             err=True,
+            paragraph=True,
         )

@@ -55,11 +55,11 @@ def command(name: str, *, as_json: bool) -> None:
     It shows the text and its section, how it is tested, and the cases and faults that belong to it.
 
     \b
-    swn-torture explain SWN-3.1.4.2-null-netname          a requirement
-    swn-torture explain AMB-12                            an ambiguity of the specification
-    swn-torture explain rpc.register.wrong-version        a case, with or without [parameters]
-    swn-torture explain any-net-name-taken                a fault of the reference cluster
-    swn-torture explain ERROR_INVALID_STATE               a code; also 0x139F or nca_s_op_rng_error
+    swn-torture explain SWN-3.1.4.2-null-netname    # a requirement
+    swn-torture explain AMB-12                      # an ambiguity of the specification
+    swn-torture explain rpc.register.wrong-version  # a case, with or without [parameters]
+    swn-torture explain any-net-name-taken          # a fault of the reference cluster
+    swn-torture explain ERROR_INVALID_STATE         # a code; also 0x139F or nca_s_op_rng_error
     """
     found = explanation_of(name)
     if found is None:
@@ -147,7 +147,8 @@ def _ambiguity(name: str) -> Explanation:
 
 
 def _case(name: str) -> Explanation | None:
-    from swn_torture.harness.case_map import collect_cases, current_id, select_ids
+    from swn_torture.harness.case_map import collect_cases, select_ids
+    from swn_torture.shipped import current_id
     from swn_torture.spec import load_catalogue
 
     known = collect_cases()
@@ -174,6 +175,7 @@ def _case(name: str) -> Explanation | None:
         "Faults that violate these requirements", (f"{fault.name}: {fault.summary}" for fault in faults)
     )
     lines += ["", f"Run it: swn-torture run --case '{present}'"]
+    lines += [f"Run it again as in a report: swn-torture repro RESULTS.json '{present}'"]
     data = {
         "title": info.title,
         "details": info.details,

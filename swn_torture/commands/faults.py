@@ -28,8 +28,8 @@ def command(
 
     \b
     swn-torture faults keep-alive
-    swn-torture faults SWN-3.1.4.4-change-order        the faults that violate a requirement
-    swn-torture faults samba                           the faults that Samba was seen to have
+    swn-torture faults SWN-3.1.4.4-change-order  # the faults that violate a requirement
+    swn-torture faults samba                     # the faults that Samba was seen to have
     swn-torture serve --fault keep-alive-in-milliseconds
     swn-torture run --fault keep-alive-in-milliseconds
     """

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from swn_torture.commands.errors import TARGET_UNUSABLE, CommandError
+from swn_torture.commands.samba import lab_config, samba_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from swn_torture.commands.samba import SambaChoice
+    from swn_torture.lab import LabStatus
 
 _NAME = click.option(
     "--name", default="lab", show_default=True, help="Name of the lab; one machine can have several."
@@ -24,10 +30,10 @@ def command() -> None:
     """Start and stop a Samba cluster with CTDB and the witness service, in its own namespaces (root only).
 
     \b
-    swn-torture lab up                     start three nodes with Debian 13 and Samba 4.22
-    swn-torture run --target samba-lab     test them
+    swn-torture lab up                  # start three nodes with Debian 13 and Samba 4.22
+    swn-torture run --target samba-lab  # test them
     swn-torture lab exec node1 -- ctdb status
-    swn-torture lab down                   remove everything
+    swn-torture lab down                # remove everything
     """
 
 
@@ -48,12 +54,30 @@ def command() -> None:
     metavar="FILE",
     help="Write the target profile of the lab to this file.",
 )
-def up(nodes: int, release: str, name: str, write_profile: Path | None) -> None:
-    """Start the lab. A lab that runs already is left unchanged."""
+@samba_options
+def up(nodes: int, release: str, name: str, write_profile: Path | None, samba: SambaChoice) -> None:
+    """Start the lab. A lab that runs already is left unchanged.
+
+    \b
+    swn-torture lab up                               # Debian 13 and its Samba 4.22
+    swn-torture lab up --release forky --name next   # a second lab, with Samba 4.25
+    swn-torture lab up --samba /tmp/samba            # what make install DESTDIR=/tmp/samba made
+    swn-torture lab up --samba build/packages        # the .deb packages of a build
+
+    A build of your own lies over a Debian, whose own Samba is hidden. It must be complete, with CTDB and the
+    witness service (configure --with-cluster-support), and made for the chosen release. What it lacks is
+    named. Its paths, version and build ids are read from the build.
+
+    Each node hosts two IPv4 and two IPv6 addresses. A run that has selected cases for the variants of the
+    profile (another NetName, no scale-out share ...) starts up to two smaller clusters in this lab: three
+    nodes in about 15 seconds, with about 400 MB of memory. It removes them at its end; `lab status` shows
+    them.
+    """
     from swn_torture import lab
 
+    config = lab_config(nodes=nodes, release=release, name=name, samba=samba)
     try:
-        started = lab.up(lab.LabConfig(nodes=nodes, release=release, name=name), progress=_progress())
+        started = lab.up(config, progress=_progress())
         profile = lab.write_profile(started, write_profile)
     except lab.LabError as problem:
         raise CommandError(problem, TARGET_UNUSABLE) from problem
@@ -79,20 +103,61 @@ def down(name: str) -> None:
 
 @command.command()
 @_NAME
-def status(name: str) -> None:
-    """Print the state of the lab. The exit code is 3 when it is not up."""
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(name: str, as_json: bool) -> None:
+    """Print the state of the lab; the exit code is 0 if a run can use it, and 3 if not.
+
+    A run can use it when every node is OK and every public address has a host. If that is not so, the state
+    is "unusable", and the next lines say why and how to mend it.
+
+    \b
+    swn-torture lab status                      # state, nodes, version and build ids of its Samba
+    swn-torture lab status --name next --json   # the same for a program
+    """
     from swn_torture import lab
 
     try:
         found = lab.status(name)
     except lab.LabError as problem:
         raise CommandError(problem, TARGET_UNUSABLE) from problem
+    if as_json:
+        click.echo(json.dumps(_as_tables(found), indent=2))
+        sys.exit(0 if found.state == "up" else TARGET_UNUSABLE)
     click.echo(f"{found.name}: {found.state}")
+    if found.problem:
+        click.echo(f"  {found.problem}")
+        click.echo(f"  Mend it with: swn-torture cluster restore --target {_profile_of(found)}")
+        click.echo(f"  Or remove it with `swn-torture lab down --name {name}`, and start it as before.")
     for node in found.nodes:
         running = "running" if node.running else "stopped"
         hosted = " ".join(node.addresses) or "-"
         click.echo(f"  {node.name}  {node.address}  {running}  ctdb: {node.ctdb}  hosts: {hosted}")
+    if found.lab is not None:
+        click.echo(f"  {lab.title(found.lab)}")
+        for program, build in found.lab.builds.items():
+            click.echo(f"  {program}: build id {build}")
+    for instance in lab.instances_of(name):
+        of_instance = lab.status(instance)
+        nodes = ", ".join(f"{node.name} {node.address}" for node in of_instance.nodes)
+        click.echo(f"  instance {instance}: {of_instance.state}{f', {nodes}' if nodes else ''}")
     sys.exit(0 if found.state == "up" else TARGET_UNUSABLE)
+
+
+def _as_tables(found: LabStatus) -> dict[str, Any]:
+    """The state of a lab as tables and lists, for JSON."""
+    from swn_torture import lab
+
+    tables: dict[str, Any] = {"name": found.name, "state": found.state, "problem": found.problem}
+    if found.lab is not None:
+        tables |= {"release": found.lab.config.release, "samba": found.lab.config.samba}
+        tables["product"] = lab.product(found.lab)
+    return {**tables, "nodes": [dataclasses.asdict(node) for node in found.nodes]}
+
+
+def _profile_of(found: LabStatus) -> str:
+    """The profile that leads to a lab: the file in its directory, or the one that the user wrote."""
+    written = found.lab.directory / "profile.toml" if found.lab is not None else None
+    return str(written) if written is not None and written.is_file() else "PROFILE"
 
 
 def _without_separator(

@@ -44,3 +44,12 @@ def report_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help=f"Write the {each.what} to this file.",
         )(decorated)
     return decorated
+
+
+target_of_cluster = click.option(
+    "--target",
+    required=True,
+    metavar="PROFILE",
+    envvar="SWN_TARGET",
+    help="Profile of the target: the name of a shipped one or a .toml file.",
+)

@@ -13,10 +13,13 @@ import click
 import pytest
 
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, VIOLATIONS
+from swn_torture.commands.terminal import echo
+from swn_torture.visible import visible
 
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from swn_torture.report.comparison import Comparison
     from swn_torture.report.results import Results
 
 _STYLE = {
@@ -29,11 +32,19 @@ _STYLE = {
 
 
 class Progress:
-    """Shows the progress of a run, and its verdict at the end."""
+    """Shows the progress of a run, and its verdict at the end.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: show the verdict only.
+        plain: show one line for each case, also on a terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, plain: bool = False) -> None:
+        self._quiet = quiet
+        self._plain = plain
         self._results: Results | None = None
         self._problems: list[str] = []
+        self._json_path = ""
         self._collection: list[str] = []
         self._total = 0
         self._done: dict[str, str] = {}
@@ -64,7 +75,8 @@ class Progress:
         if result is None:
             return
         self._done[result["id"]] = result["outcome"]
-        self._show(result)
+        if not self._quiet:
+            self._show(result)
 
     def pytest_internalerror(self, excrepr: object) -> None:
         """Keep the text of an internal error for the end."""
@@ -73,38 +85,58 @@ class Progress:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take the results before pytest discards its configuration."""
-        from swn_torture.harness.session import PROBLEMS, RESULTS
+        from swn_torture.harness.session import JSON_PATH, PROBLEMS, RESULTS
 
         self._results = session.config.stash.get(RESULTS, None)
+        self._json_path = session.config.stash.get(JSON_PATH, "")
         self._problems = session.config.stash.get(PROBLEMS, [])
         if self._live is not None:
             self._live.stop()
 
     # -- the verdict
 
-    def verdict(self, pytest_code: int, *, strict: bool) -> int:
+    def verdict(self, pytest_code: int, *, strict: bool, github: bool = False) -> int:
         """Print the summary and return the exit code of the command.
 
         Args:
             pytest_code: exit code of pytest.
             strict: count a SHOULD that is not followed as a violation.
+            github: also print annotations for a job of GitHub.
         """
         for text in self._collection:
-            click.echo(text, err=True)
+            echo(text, err=True, paragraph=True)
         if self._results is None:
             if pytest_code == pytest.ExitCode.NO_TESTS_COLLECTED:
-                click.echo("swn-torture: No case matches -k, --case and --requirement.", err=True)
+                echo("swn-torture: No case matches -k, --case and --requirement.", err=True)
                 return USAGE
             return USAGE if pytest_code == pytest.ExitCode.USAGE_ERROR else TARGET_UNUSABLE
         self._summarise(self._results)
+        if github:
+            from swn_torture.commands.github import annotate
+
+            self._problems = [*self._problems, *annotate(self._results)]
         for problem in self._problems:
-            click.echo(f"swn-torture: {problem}", err=True)
-        code = self._results.summary.exit_code
+            echo(f"swn-torture: {problem}", err=True)
+        comparison = self._results.comparison
+        if comparison is not None:
+            for text, style in self._comparison_lines(comparison):
+                click.echo(click.style(visible(text), **style) if sys.stdout.isatty() else visible(text))
+        code = self._results.summary.exit_code if comparison is None else comparison.exit_code
         if self._collection or (self._problems and code == 0):
             return TARGET_UNUSABLE
-        if strict and code == 0 and self._results.summary.cases["deviation"]:
+        if comparison is None and strict and code == 0 and self._results.summary.cases["deviation"]:
             return VIOLATIONS
         return code
+
+    def _comparison_lines(self, comparison: Comparison) -> list[tuple[str, dict[str, Any]]]:
+        from swn_torture.baseline.words import lines
+
+        made = []
+        for text, style in lines(comparison, results=self._json_path):
+            *weight, colour = style.split() or [""]
+            options = {"bold": "bold" in weight, "dim": colour == "dim"}
+            made.append((text, {**options, "fg": None if colour in {"", "dim"} else colour}))
+        return made
 
     @staticmethod
     def _summarise(results: Results) -> None:
@@ -118,12 +150,12 @@ class Progress:
         from swn_torture.report.text import summary_lines
 
         for line in summary_lines(results):
-            click.echo(line)
+            echo(line)
 
     # -- progress
 
     def _start(self) -> None:
-        if self._live is not None or not sys.stderr.isatty():
+        if self._live is not None or self._plain or not sys.stderr.isatty():
             return
         from rich.console import Console
         from rich.live import Live
@@ -136,15 +168,15 @@ class Progress:
         position = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
         if self._live is None:
             reason = f": {result['reason']}" if outcome != "passed" and result["reason"] else ""
-            click.echo(f"{position} {outcome:<10} {case_id}{reason}", err=True)
+            echo(f"{position} {outcome:<10} {case_id}{reason}", err=True)
             return
         from rich.text import Text
 
         if outcome in {"failed", "error"}:
             self._live.console.print(
-                Text.assemble((f"{outcome:<10} ", _STYLE[outcome]), f"{case_id}: {result['reason']}")
+                Text.assemble((f"{outcome:<10} ", _STYLE[outcome]), visible(f"{case_id}: {result['reason']}"))
             )
         counts = [(name, sum(1 for o in self._done.values() if o == name)) for name in _STYLE]
         parts: list[Any] = [f"{position} {time.monotonic() - self._began:4.0f} s  "]
         parts += [(f"{count} {name}  ", _STYLE[name]) for name, count in counts if count]
-        self._live.update(Text.assemble(*parts, (case_id, "dim")))
+        self._live.update(Text.assemble(*parts, (visible(case_id), "dim")))

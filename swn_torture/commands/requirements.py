@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from swn_torture.commands.errors import USAGE, CommandError
+
+if TYPE_CHECKING:
+    from swn_torture.spec import Catalogue
 
 
 @click.command()
@@ -42,10 +45,10 @@ def command(
     """List the requirements whose id or text contains all WORDS. An id as the only word shows it in full.
 
     \b
-    swn-torture requirements keep-alive                 search
-    swn-torture requirements SWN-3.1.4.2-null-netname   show one in full; `explain` shows its cases, too
-    swn-torture requirements --map                      show the cases of a run that checked each
-    swn-torture requirements --untested                 list those that no case of a run checked
+    swn-torture requirements keep-alive                # search
+    swn-torture requirements SWN-3.1.4.2-null-netname  # show one in full; `explain` shows its cases, too
+    swn-torture requirements --map                     # show the cases of a run that checked each
+    swn-torture requirements --untested                # list those that no case of a run checked
     """
     from swn_torture.spec import load_catalogue, load_untestable
 
@@ -56,7 +59,10 @@ def command(
         for line in requirement_lines(catalogue.requirements[words[0]]):
             click.echo(line)
         return
-    reached = _reached(results) if show_map or untested else {}
+    levels = sorted({row.level for row in catalogue.requirements.values()})
+    if level is not None and level not in levels:
+        raise CommandError(f"Unknown level {level!r}; known: {', '.join(levels)}.", USAGE)
+    reached = _reached(results, catalogue) if show_map or untested else {}
     rows = [
         row
         for row in catalogue.requirements.values()
@@ -77,22 +83,25 @@ def command(
     click.echo(f"{len(rows)} of {len(catalogue.requirements)} requirements", err=True)
 
 
-def _reached(results: Path) -> dict[str, list[str]]:
+def _reached(results: Path, catalogue: Catalogue) -> dict[str, list[str]]:
     """The cases that checked each requirement in a run, which may be fewer than those that name it."""
+    from swn_torture.report.json_report import load_results
+    from swn_torture.report.results import ResultsError
+
     try:
-        data = json.loads(results.read_text(encoding="utf-8"))
+        found = load_results(results, catalogue)
     except OSError as problem:
         raise CommandError(
             f"Cannot read {results}: {problem.strerror}. "
             f"Make it with: swn-torture run --report {results.parent}",
             USAGE,
         ) from problem
-    except ValueError as problem:
-        raise CommandError(f"{results} is not JSON: {problem}.", USAGE) from problem
+    except ResultsError as problem:
+        raise CommandError(f"Cannot read results: {problem}.", USAGE) from problem
     reached: dict[str, list[str]] = {}
-    for case in data["cases"]:
-        for check in case["checks"]:
-            cases = reached.setdefault(check["requirement"], [])
-            if case["id"] not in cases:
-                cases.append(case["id"])
+    for case in found.cases:
+        for check in case.checks:
+            cases = reached.setdefault(check.requirement, [])
+            if case.id not in cases:
+                cases.append(case.id)
     return reached

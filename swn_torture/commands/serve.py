@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,18 @@ import click
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+
+    from swn_torture.server.activity.capture import Capture
+    from swn_torture.server.activity.log import ActivityLog
     from swn_torture.server.nodes.admin import AdminServer
     from swn_torture.server.nodes.cluster import ReferenceCluster
+    from swn_torture.unusual.registry import Unusual
+
+
+LEVELS = ("debug", "info", "warning", "error", "off")
+"""The choices of --log-level, as in `server.activity.output`, which the help text does not need."""
 
 
 @click.command()
@@ -53,6 +64,16 @@ if TYPE_CHECKING:
     "--fault", metavar="NAME", help="Start the cluster with this fault; swn-torture faults lists them."
 )
 @click.option(
+    "--unusual",
+    metavar="NAME",
+    help="Start the cluster as this unusual server; swn-torture unusual lists them.",
+)
+@click.option(
+    "--half-made",
+    metavar="NAME",
+    help="Start the cluster as this half-made server; docs/half-made-servers.md lists them.",
+)
+@click.option(
     "--time-scale",
     type=float,
     metavar="FACTOR",
@@ -75,6 +96,21 @@ if TYPE_CHECKING:
     help="Serve some methods of ClusAPI (MS-CMRP) on the witness ports: open the network name, query and "
     "switch it.",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    show_default=True,
+    help="Lines on standard error: info has connections, binds, logons, calls and events; warning only what "
+    "the cluster rejects.",
+)
+@click.option("--log-json", is_flag=True, help="Write each line as a JSON object (docs/serve-log.md).")
+@click.option(
+    "--capture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write all octets to this pcapng file, with the lines of the log as comments of the packets.",
+)
 @click.option("--list-options", is_flag=True, help="List the options of the server and exit.")
 @click.option(
     "--write-profile",
@@ -91,10 +127,15 @@ def command(
     users: tuple[str, ...],
     options: tuple[str, ...],
     fault: str | None,
+    unusual: str | None,
+    half_made: str | None,
     time_scale: float | None,
     smb_port: int | None,
     share_root: Path | None,
     clusapi: bool,
+    log_level: str,
+    log_json: bool,
+    capture: Path | None,
     list_options: bool,
     write_profile: Path | None,
 ) -> None:
@@ -115,6 +156,13 @@ def command(
     smbtorture 'ncacn_ip_tcp:ADDRESS[PORT,sign]' -U 'SWNTEST\\witness%Passw0rd!' \\
         --option=torture:net_name=SWNCLUSTER --option='smb ports=4455' rpc.witness
 
+    For the author of a client: each PDU that the cluster rejects has a line with the field, its octets and
+    the section that it violates. --capture has them as comments, which tshark and Wireshark show:
+
+    \b
+    swn-torture serve --capture client.pcapng
+    tshark -r client.pcapng -Y frame.comment -T fields -e frame.number -e frame.comment
+
     Where the specification leaves a choice, the server has a documented default; --option changes it.
     """
     from swn_torture.faults.library import with_fault
@@ -125,40 +173,111 @@ def command(
     if list_options:
         _list_options()
         return
-    if share_root is not None and smb_port is None:
-        raise click.UsageError("--share-root needs --smb-port, which serves the shares.")
+    _check_combinations(share_root, smb_port, fault, unusual or half_made)
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
     given |= {"smb_port": smb_port, "clusapi": clusapi or None}
     given["share_root"] = None if share_root is None else str(share_root.resolve())
     settings |= {name: value for name, value in given.items() if value is not None}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise click.BadParameter(f"'{option}' must be NAME=VALUE", param_hint="--option")
-        settings[name.replace("-", "_")] = _plain(value)
+    settings |= _options(options)
+    server = None if unusual is None else _unusual(unusual)
+    if server is not None:
+        settings = server.embedded(settings)
+        del settings["unusual"]
     if users:
         settings["users"] = dict(_user(user) for user in users)
 
     def ready(cluster: ReferenceCluster, admin: AdminServer) -> None:
         if write_profile is not None:
-            write_profile.write_text(profile_of(cluster, admin), encoding="utf-8")
+            _write(write_profile, profile_of(cluster, admin))
         for line in introduction(cluster, admin, write_profile):
             click.echo(line)
 
     try:
         config, parts = with_fault(ClusterConfig.from_mapping(settings), fault)
-        asyncio.run(serve(config, ready, parts=parts))
+        if server is not None:
+            config, parts = server.apply(config, parts)
+        if half_made is not None:
+            from swn_torture.halfmade.library import find_half_made
+
+            config, parts = find_half_made(half_made).apply(config, parts)
+        with _activity(log_level, log_json, capture) as activity:
+            asyncio.run(serve(config, ready, parts=parts, activity=activity))
     except (ConfigError, OptionError) as problem:
         text = str(problem).removesuffix(".")
         raise CommandError(f"The cluster cannot be configured: {text}.", USAGE) from problem
     except OSError as problem:
-        raise CommandError(f"The cluster cannot start: {problem}.", TARGET_UNUSABLE) from problem
+        text = f"The cluster cannot start: {problem.strerror or problem}."
+        if isinstance(problem, PermissionError):
+            text += " Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port."
+        raise CommandError(text, TARGET_UNUSABLE) from problem
+
+
+@contextmanager
+def _activity(level: str, as_json: bool, path: Path | None) -> Iterator[ActivityLog | None]:
+    """The observer of the cluster, None if nothing is to be observed."""
+    from swn_torture.server.activity.output import log_to
+
+    if level == "off" and path is None:
+        yield None
+        return
+    from swn_torture.server.activity.log import ActivityLog
+
+    with log_to(level, as_json=as_json) as logger, ExitStack() as stack:
+        capture = None if path is None else stack.enter_context(_capture(path, logger))
+        yield ActivityLog(logger, capture)
+
+
+def _capture(path: Path, logger: logging.Logger) -> Capture:
+    from swn_torture.server.activity.capture import Capture
+
+    def failed(problem: OSError) -> None:
+        logger.error("the capture %s ends here: %s", path, problem.strerror)
+
+    try:
+        return Capture(path, failed)
+    except OSError as problem:
+        raise CommandError(f"Cannot write the capture {path}: {problem.strerror}.", USAGE) from problem
+
+
+def _check_combinations(
+    share_root: Path | None, smb_port: int | None, fault: str | None, unusual: str | None
+) -> None:
+    if share_root is not None and smb_port is None:
+        raise click.UsageError("--share-root needs --smb-port, which serves the shares.")
+    if fault is not None and unusual is not None:
+        raise click.UsageError("A cluster has only one of --fault, --unusual and --half-made.")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise CommandError(f"Cannot write the profile {path}: {problem.strerror}.", USAGE) from problem
+
+
+def _unusual(name: str) -> Unusual:
+    from swn_torture.unusual.library import UnknownUnusual, find_unusual
+
+    try:
+        return find_unusual(name)
+    except UnknownUnusual as problem:
+        raise CommandError(problem, USAGE) from problem
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, Any]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"'{text}' must be NAME=VALUE", param_hint="--option")
+        found[name.replace("-", "_")] = _plain(value)
+    return found
 
 
 def _user(text: str) -> tuple[str, str]:
     name, percent, password = text.partition("%")
-    if not percent:
+    if not name or not percent:
         raise click.BadParameter(f"'{text}' must be NAME%PASSWORD", param_hint="--user")
     return name, password
 

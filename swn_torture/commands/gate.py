@@ -1,0 +1,106 @@
+"""``swn-torture gate``: start a target, test it, compare it with its baseline, remove it; for CI."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from swn_torture.commands.errors import USAGE, CommandError
+from swn_torture.commands.samba import lab_config, samba_options
+
+if TYPE_CHECKING:
+    from swn_torture.commands.samba import SambaChoice
+
+
+@click.group()
+def command() -> None:
+    """Start a target, test it, compare it with its baseline, and remove it: one command for a CI job.
+
+    \b
+    swn-torture gate samba --report out                   # Debian 13 and its Samba 4.22 (root)
+    swn-torture gate samba --samba DESTDIR --report out   # your build of Samba
+    """
+
+
+@command.command()
+@samba_options
+@click.option(
+    "--release",
+    default="trixie",
+    show_default=True,
+    help="Debian release: trixie (Samba 4.22) or forky (Samba 4.25).",
+)
+@click.option("--nodes", default=3, show_default=True, metavar="N", type=int, help="Number of nodes.")
+@click.option(
+    "--baseline",
+    metavar="NAME|FILE",
+    help="What is known of this Samba. [default: the shipped one for its version]",
+)
+@click.option("--no-baseline", is_flag=True, help="Compare with nothing: every violation counts.")
+@click.option("--allow-fixed", is_flag=True, help="Accept that a cause in the baseline is no longer seen.")
+@click.option(
+    "--all-failures",
+    is_flag=True,
+    help="Let nodes fail in every way, also hang, lose their link or flap: four minutes more, and a baseline "
+    "of such a run.",
+)
+@click.option(
+    "--report",
+    "report_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Write the reports and the profile of the lab to this directory.",
+)
+@click.option("-k", "expression", metavar="EXPR", help="Run only cases whose id matches, as in pytest.")
+@click.option(
+    "--name",
+    default="gate",
+    show_default=True,
+    help="Name of the lab. Two gates at the same time on one machine need two names.",
+)
+def samba(
+    release: str,
+    nodes: int,
+    baseline: str | None,
+    no_baseline: bool,
+    allow_fixed: bool,
+    all_failures: bool,
+    report_dir: Path,
+    expression: str | None,
+    name: str,
+    samba: SambaChoice,
+) -> None:
+    """Test a build of Samba in a lab of its own, compare it with a baseline, and remove the lab (root only).
+
+    \b
+    swn-torture gate samba --report out                               # Debian 13 and its Samba 4.22
+    swn-torture gate samba --release forky --report out               # Samba 4.25
+    swn-torture gate samba --samba /tmp/samba --report out            # what make install put there
+    swn-torture gate samba --samba ../packages --baseline our.toml --report out
+
+    It takes 8 minutes on two processors, and one more when the Debian release is used for the first time. The
+    lab is removed whatever happens, also after Ctrl-C or SIGTERM. If the gate is killed, the next one removes
+    the lab.
+
+    \b
+    Exit codes, as those of run --baseline:
+      0  as expected
+      1  a new violation
+      2  wrong usage, or no baseline fits
+      3  the lab does not start, or the run is not complete
+      4  the baseline is no longer true: something in it is fixed, or a case was not judged
+    """
+    from swn_torture.commands.gate_run import Gate
+
+    if no_baseline and (baseline is not None or allow_fixed):
+        raise CommandError("--no-baseline excludes --baseline and --allow-fixed.", USAGE)
+    config = lab_config(nodes=nodes, release=release, name=name, samba=samba)
+    options = ["--allow-fixed"] if allow_fixed else []
+    options += ["-k", expression] if expression else []
+    chosen = None if no_baseline else baseline or ""
+    gate = Gate(config, report_dir, baseline=chosen, all_failures=all_failures, options=options)
+    sys.exit(gate.run())
