@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
 from swn_torture.dcerpc.pdu.framing import Framer
-from swn_torture.dcerpc.pdu.header import HEADER_SIZE, TRAILER_SIZE, WHOLE, Header, PfcFlags
+from swn_torture.dcerpc.pdu.header import FIRST, HEADER_SIZE, LAST, TRAILER_SIZE, WHOLE, Header
 from swn_torture.dcerpc.pdu.pdus import Request, Response
 
 if TYPE_CHECKING:
@@ -123,13 +123,15 @@ def fragments(
         chunks[-1] += tail
     elif tail:
         chunks.append(tail)
+    if len(chunks) == 1 and not tail:
+        return [whole]  # its alloc_hint is the length of its stub data, unless it has another one
     left = sum(map(len, chunks))
     ends = whole.flags & WHOLE
     out = []
     for index, part in enumerate(chunks):
         flags = whole.flags & ~WHOLE
-        flags |= ends & PfcFlags.FIRST if index == 0 else 0
-        flags |= ends & PfcFlags.LAST if index == len(chunks) - 1 else 0
+        flags |= ends & FIRST if index == 0 else 0
+        flags |= ends & LAST if index == len(chunks) - 1 else 0
         hint = left if whole.alloc_hint is None else whole.alloc_hint
         out.append(replace(whole, stub=part, flags=flags, alloc_hint=hint))
         left -= len(part)

@@ -11,7 +11,7 @@ from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent
 from swn_torture.dcerpc.connection import MAX_FRAGMENT, Connection, Negotiated, check_version, fragments
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
 from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak, ResultCode
-from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, LITTLE_ENDIAN, WHOLE, PfcFlags
+from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, FIRST, LAST, LITTLE_ENDIAN, OBJECT_UUID, WHOLE, PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Pdu, Request, Response, unpack
 from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.security.protection import AnyPdu, SecurityEntry
@@ -191,7 +191,7 @@ class ClientConnection(Connection):
         number = self.next_call_id(call_id)
         whole = Request(
             call_id=number,
-            flags=flags | (PfcFlags.OBJECT_UUID if object_uuid is not None else 0),
+            flags=flags | (OBJECT_UUID if object_uuid is not None else 0),
             drep=_drep(byte_order),
             opnum=opnum,
             stub=stub,
@@ -319,7 +319,7 @@ class ClientConnection(Connection):
 
     def _assembled(self, pdu: Response, raw: bytes) -> ClientEvent | None:
         assembly = self._assemblies.setdefault(pdu.call_id, _Assembly())
-        if bool(pdu.flags & PfcFlags.FIRST) == bool(assembly.pdus):
+        if bool(pdu.flags & FIRST) == bool(assembly.pdus):
             problem = "a second first fragment" if assembly.pdus else "no first fragment"
             raise RemoteProtocolError(
                 f"{problem} (call {pdu.call_id})", field="pfc_flags", offset=3, octets=raw
@@ -330,7 +330,7 @@ class ClientConnection(Connection):
             raise RemoteProtocolError(f"a response of more than {MAX_RESPONSE} octets", field="stub")
         if len(assembly.pdus) > MAX_FRAGMENTS:
             raise RemoteProtocolError(f"a response in more than {MAX_FRAGMENTS} fragments", field="stub")
-        if not pdu.flags & PfcFlags.LAST:
+        if not pdu.flags & LAST:
             return None
         del self._assemblies[pdu.call_id]
         del self._calls[pdu.call_id]

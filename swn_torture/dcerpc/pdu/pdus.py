@@ -15,11 +15,11 @@ from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.pdu.header import (
     HEADER_SIZE,
     LITTLE_ENDIAN,
+    OBJECT_UUID,
     TRAILER_SIZE,
     WHOLE,
     Header,
     PduType,
-    PfcFlags,
     SecTrailer,
     type_name,
 )
@@ -206,7 +206,7 @@ class Request(Pdu):
     @classmethod
     def _read(cls, reader: Reader) -> dict[str, Any]:
         hint, context_id, opnum = reader.fields("IHH", "request")
-        target = reader.uuid("object") if reader.header.flags & PfcFlags.OBJECT_UUID else None
+        target = reader.uuid("object") if reader.header.flags & OBJECT_UUID else None
         return {
             "alloc_hint": hint,
             "context_id": context_id,

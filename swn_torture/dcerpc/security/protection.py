@@ -101,6 +101,8 @@ class SecurityEntry:
         )
         if not isinstance(pdu, Request | Response):
             return pdu
+        if body == raw[split:start]:
+            return pdu  # signed only
         keep = len(body) - len(pdu.padding)
         return replace(pdu, stub=body[:keep], padding=body[keep:])
 

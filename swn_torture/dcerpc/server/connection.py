@@ -9,11 +9,11 @@ from swn_torture.dcerpc.errors import RemoteProtocolError
 from swn_torture.dcerpc.pdu.bind import AlterContext, Bind, BindNakReason, describe_reason
 from swn_torture.dcerpc.pdu.header import (
     BIG_ENDIAN,
+    FIRST,
     LITTLE_ENDIAN,
     TRAILER_SIZE,
     Header,
     PduType,
-    PfcFlags,
     type_name,
 )
 from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, Orphaned, Pdu, Request, Response, Shutdown, unpack
@@ -226,7 +226,7 @@ class ServerConnection(BindingConnection):
             return
         if denial is not None:
             raise denial
-        if pdu.flags & PfcFlags.FIRST:
+        if pdu.flags & FIRST:
             self.check_context(pdu, entry)
         whole = self._assembler.add(pdu)
         if whole is not None:

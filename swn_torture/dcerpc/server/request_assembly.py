@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from swn_torture.dcerpc.pdu.header import MAX_CALL_ID, PfcFlags
+from swn_torture.dcerpc.pdu.header import FIRST, LAST, MAX_CALL_ID, PENDING_CANCEL
 from swn_torture.dcerpc.server.refusal import ALLOC_HINT, CALL_ID, NOWHERE, PFC_FLAGS, Where
 from swn_torture.dcerpc.status import FaultStatus
 
@@ -117,7 +117,7 @@ class RequestAssembler:
         Raises:
             Rejection: the fragment breaks the protocol.
         """
-        if not pdu.flags & PfcFlags.FIRST:
+        if not pdu.flags & FIRST:
             if self._parts:
                 self._check_continues(pdu)
                 return True
@@ -159,8 +159,8 @@ class RequestAssembler:
         """
         self._keep(pdu)
         self._size += len(pdu.stub)
-        self._cancelled |= bool(pdu.flags & PfcFlags.PENDING_CANCEL)
-        announced = 0 if pdu.flags & PfcFlags.LAST else pdu.alloc_hint or 0
+        self._cancelled |= bool(pdu.flags & PENDING_CANCEL)
+        announced = 0 if pdu.flags & LAST else pdu.alloc_hint or 0
         if max(self._size, announced) > self._options.max_request:
             # The alloc_hint of an earlier fragment can announce too much already. That of the last one
             # cannot.
@@ -171,7 +171,7 @@ class RequestAssembler:
                 context_id=pdu.context_id,
                 where=Where("alloc_hint", ALLOC_HINT, "MS-RPCE 3.3.3.5.4"),
             )
-        if not pdu.flags & PfcFlags.LAST:
+        if not pdu.flags & LAST:
             return None
         parts, cancelled, size = self._parts, self._cancelled, self._size
         self.drop()
