@@ -153,7 +153,12 @@ class FieldReader:
 
     def integer(self, field: str, size: int) -> int:
         """Read an unsigned integer of ``size`` octets; raises DecodeError when they are missing."""
-        return int.from_bytes(self.octets(field, size), self.byte_order)
+        start = self.offset
+        end = start + size
+        if end > len(self._octets):
+            self.octets(field, size)  # raises the error
+        self.offset = end
+        return int.from_bytes(self._octets[start:end], self.byte_order)
 
     def octets(self, field: str, count: int) -> bytes:
         """Read ``count`` octets; raises DecodeError when they are missing."""

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from swn_torture.stubdata.fields import ByteOrder, DecodeError, EncodeError, Wrong
 from swn_torture.stubdata.ndr import Reader, Writer
+from swn_torture.stubdata.plain import PlainWriter
 from swn_torture.stubdata.syntax import SyntaxId
 from swn_torture.witness.constants import GROUP_NAME_UNITS, Opnum
 from swn_torture.witness.messages import (
@@ -82,7 +83,7 @@ def encode(
             not have.
         ValueError: the syntax is neither NDR32 nor NDR64.
     """
-    writer = Writer(syntax, byte_order, wrong)
+    writer = Writer(syntax, byte_order, wrong) if wrong else PlainWriter(syntax, byte_order)
     _WRITERS[type(message)](writer, message)
     return writer.finish()
 
