@@ -2,6 +2,7 @@
 #
 #   make run       test the embedded reference cluster; reports/reference/index.html
 #   make test      the project's own tests, including the suite against the reference
+#   make swarm     install the optional extra for `swn-torture swarm`
 #   make kerberos  build the optional extra for Kerberos, so that `make test` tests it, too (some minutes, a compiler)
 #   make samba     start a real Samba/CTDB cluster, test it, remove it; reports/samba-4.22/ (root)
 #   make fault-matrix  run the suite against every fault of the reference: reports/fault-matrix/index.html
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 # Most tests wait most of the time, so two fit on one processor.
 PROCESSES := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: run test kerberos samba fault-matrix innocence-matrix published coverage mutation check lock clean venv
+.PHONY: run test kerberos swarm samba fault-matrix innocence-matrix published coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -30,6 +31,10 @@ test: venv
 
 kerberos: venv
 	@VENV=$(VENV) tools/kerberos
+
+# The extra for `swn-torture swarm`, so that `make test` tests it, too.
+swarm: venv
+	@$(BIN)/pip install -q --require-hashes -r requirements/swarm.txt
 
 samba: venv
 	@$(BIN)/swn-torture gate samba --report reports/samba-4.22
@@ -71,6 +76,8 @@ lock:
 	    --group dev pyproject.toml -o requirements/dev.txt
 	echo 'pyspnego[kerberos]' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/kerberos.txt
+	printf 'locust>=2.40,<3\nhdrhistogram>=0.10\n' | uv pip compile -q --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/swarm.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build/mutation

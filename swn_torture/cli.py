@@ -31,6 +31,7 @@ _COMMANDS: dict[str, str] = {
     "selftest": "Run the suite as a test of Samba's selftest: a subunit v1 stream.",
     "baseline": "Compare results with what a target is known to do; write and show baselines.",
     "repro": "Run a case of a report again: a full trace, and what differs from the report.",
+    "swarm": "Let thousands of witness clients register, wait and come back, on Locust.",
     "report": "Write the reports again from results or a journal; compare targets in a matrix.",
 }
 

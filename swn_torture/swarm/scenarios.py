@@ -1,0 +1,140 @@
+"""What happens to the cluster while the swarm is registered: four scenarios, as steps of the controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from swn_torture.control.values import Capability, Failure
+from swn_torture.swarm.member import CLIENT_NAME
+from swn_torture.witness.constants import ChangeType, MessageType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from swn_torture.control.base import Controller
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of the cluster.
+
+    Attributes:
+        title: what it is, for the report.
+        needs: what the controller must be able to do.
+        node: the node whose addresses it concerns, by its place among the nodes of the profile.
+        act: makes the change. It gets the controller and the names of the nodes.
+        message_type: of the notification that every client registered for an address of `node` must hear; 0
+            if the step makes no demand.
+        change: its ChangeType.
+        moves: the clients leave; those that come back are registered anew.
+    """
+
+    title: str
+    needs: Capability
+    node: int
+    act: Callable[[Controller, Sequence[str]], Awaitable[object]]
+    message_type: int = 0
+    change: int = 0
+    moves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A named sequence of changes.
+
+    Attributes:
+        name: on the command line.
+        title: one line.
+        steps: the changes, one after the other.
+        at_once: all clients start at the same moment.
+        cold: the witness service of each node is restarted before the clients start.
+    """
+
+    name: str
+    title: str
+    steps: tuple[Step, ...] = ()
+    at_once: bool = False
+    cold: bool = False
+
+
+def _disable(node: int) -> Step:
+    return Step(
+        f"disable node {node + 1}",
+        Capability.DISABLE_NODE,
+        node,
+        lambda controller, names: controller.disable(names[node]),
+        MessageType.RESOURCE_CHANGE,
+        ChangeType.UNAVAILABLE,
+    )
+
+
+def _enable(node: int) -> Step:
+    return Step(
+        f"enable node {node + 1}",
+        Capability.DISABLE_NODE,
+        node,
+        lambda controller, names: controller.enable(names[node]),
+    )
+
+
+def _fail(node: int) -> Step:
+    return Step(
+        f"crash of node {node + 1}",
+        Capability.FAIL_CRASH,
+        node,
+        lambda controller, names: controller.fail(names[node], Failure.CRASH),
+        MessageType.RESOURCE_CHANGE,
+        ChangeType.UNAVAILABLE,
+    )
+
+
+def _recover(node: int) -> Step:
+    return Step(
+        f"recovery of node {node + 1}",
+        Capability.FAIL_CRASH,
+        node,
+        lambda controller, names: controller.recover(names[node]),
+    )
+
+
+def _move_away(node: int) -> Step:
+    async def act(controller: Controller, names: Sequence[str]) -> None:
+        destination = names[(node + 1) % len(names)]
+        status = await controller.node(names[node])
+        for address in status.addresses:
+            await controller.move_client(CLIENT_NAME, destination, ip_address=address)
+
+    return Step(
+        f"client move of all clients of node {node + 1} to the next node",
+        Capability.MOVE_CLIENT,
+        node,
+        act,
+        MessageType.CLIENT_MOVE,
+        moves=True,
+    )
+
+
+SCENARIOS: Final = {
+    each.name: each
+    for each in (
+        Scenario("steady", "a node is disabled and enabled again, twice", (_disable(1), _enable(1)) * 2),
+        Scenario(
+            "logon-storm",
+            "all clients log on at the same moment, after the witness services were restarted",
+            at_once=True,
+            cold=True,
+        ),
+        Scenario(
+            "failover-storm",
+            "a node crashes and comes back; its witness clients come back elsewhere",
+            (_fail(1), _recover(1)),
+        ),
+        Scenario("client-move", "all clients of a node are moved to the next one", (_move_away(1),)),
+        Scenario(
+            "rolling-restart",
+            "each node is emptied by client moves, disabled, and enabled again",
+            tuple(step for node in range(3) for step in (_move_away(node), _disable(node), _enable(node))),
+        ),
+    )
+}
