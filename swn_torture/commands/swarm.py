@@ -125,7 +125,7 @@ def command(
     steady           a node is disabled and enabled again, twice
     logon-storm      all clients log on at once, after the witness services were restarted
     failover-storm   a node crashes and comes back
-    client-move      all clients of a node are moved to the next one
+    client-move      the clients of a node are moved to the next one, then all clients at once
     rolling-restart  each node in turn: client moves, disable, enable
 
     It measures and judges nothing: the exit code is 0 if it could run. Locust spreads the clients over
@@ -191,20 +191,19 @@ async def _run(
     *,
     as_json: bool,
 ) -> None:
-    from swn_torture.dcerpc.errors import RpcError
     from swn_torture.swarm import outcome as report
     from swn_torture.swarm.run import SwarmError, run
     from swn_torture.swarm.scenarios import SCENARIOS
-    from swn_torture.swarm.settings import find_nodes, write_settings
+    from swn_torture.swarm.settings import write_settings
 
     profile = _profile(target)
     scenario = SCENARIOS[name]
     with tempfile.TemporaryDirectory() as directory:
         settings = kept or Path(directory) / "settings.json"
         try:
-            write_settings(settings, profile, await find_nodes(profile, 10.0), keep_alive=keep_alive)
+            write_settings(settings, profile, keep_alive=keep_alive)
             outcome = await run(scenario, plan, settings, controller, _shown())
-        except (RpcError, SwarmError) as problem:
+        except SwarmError as problem:
             raise CommandError(f"The swarm cannot run: {problem}", TARGET_UNUSABLE) from problem
     deadline = profile.expect.event_deadline
     if as_json:

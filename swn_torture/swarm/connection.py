@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.security.context import Credentials
     from swn_torture.dcerpc.security.levels import AuthType
     from swn_torture.dcerpc.security.protection import SecurityEntry
+    from swn_torture.stubdata.fields import ByteOrder
+    from swn_torture.stubdata.syntax import SyntaxId
     from swn_torture.witness.messages import AnyRequest, AnyResponse
 
 _READ: Final = 65536
@@ -62,13 +64,14 @@ class Logon:
 
 
 class BlockingConnection:
-    """A connection to the witness service of a node, bound and logged on.
+    """A connection to an interface of a node, bound and logged on.
 
     Args:
         address: of the node.
-        port: of its witness endpoint.
+        port: of the endpoint.
         timeout: seconds for the connection and for each answer of the bind.
         logon: how to log on; ``None`` for a connection without security.
+        interface: to bind to.
 
     Raises:
         OSError: no connection.
@@ -83,13 +86,14 @@ class BlockingConnection:
         *,
         timeout: float,
         logon: Logon | None,
+        interface: SyntaxId = WITNESS,
     ) -> None:
         self._answers: dict[int, Answered | Faulted] = {}
         self._core = ClientConnection()
         self._socket = socket.create_connection((address, port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self._bind(logon, timeout)
+            self._bind(interface, logon, timeout)
         except BaseException:
             self.close()
             raise
@@ -100,9 +104,15 @@ class BlockingConnection:
         Raises:
             ConnectionLost: the connection has ended.
         """
-        call_id, fragments = self._core.request(request.opnum, encode(request, NDR32))
-        self._send(b"".join(fragments))
-        return call_id
+        return self._start(request.opnum, encode(request, NDR32))
+
+    def call_with(self, opnum: int, stub: bytes, timeout: float) -> tuple[bytes, ByteOrder]:
+        """Call a method of any interface. Return the stub data of the response and its byte order.
+
+        Raises what :meth:`wait` raises.
+        """
+        answered = self._answer(self._start(opnum, stub), timeout)
+        return answered.stub, answered.byte_order
 
     def wait(self, call_id: int, request: AnyRequest, timeout: float | None) -> AnyResponse:
         """Wait for the answer to a call.
@@ -119,6 +129,15 @@ class BlockingConnection:
             RemoteProtocolError: the server broke the protocol.
             DecodeError: the answer is not a response of this method.
         """
+        answer = self._answer(call_id, timeout)
+        return decode_response(request.opnum, answer.stub, NDR32, byte_order=answer.byte_order)
+
+    def _start(self, opnum: int, stub: bytes) -> int:
+        call_id, fragments = self._core.request(opnum, stub)
+        self._send(b"".join(fragments))
+        return call_id
+
+    def _answer(self, call_id: int, timeout: float | None) -> Answered:
         end = None if timeout is None else time.monotonic() + timeout
         while call_id not in self._answers:
             event = self._next_event(end)
@@ -129,7 +148,7 @@ class BlockingConnection:
         answer = self._answers.pop(call_id)
         if isinstance(answer, Faulted):
             raise Fault(answer.pdu.status, answer.pdu.flags, answer.pdu.call_id, answer.pdu.context_id)
-        return decode_response(request.opnum, answer.stub, NDR32, byte_order=answer.byte_order)
+        return answer
 
     def call(self, request: AnyRequest, timeout: float) -> AnyResponse:
         """Send a request and return its response; raises what :meth:`start` and :meth:`wait` raise."""
@@ -147,8 +166,8 @@ class BlockingConnection:
     ) -> None:
         self.close()
 
-    def _bind(self, logon: Logon | None, timeout: float) -> None:
-        elements = propose(WITNESS)
+    def _bind(self, interface: SyntaxId, logon: Logon | None, timeout: float) -> None:
+        elements = propose(interface)
         security: SecurityEntry | None = None
         token = b""
         if logon is not None:
@@ -162,7 +181,7 @@ class BlockingConnection:
         answer = self._acknowledged(timeout)
         if not any(result.accepted for result in answer.results):
             raise ContextRefused(
-                f"{WITNESS} was not accepted: {'; '.join(map(str, answer.results))}",
+                f"{interface} was not accepted: {'; '.join(map(str, answer.results))}",
                 [(each.result, each.reason) for each in answer.results],
             )
         for _ in range(_MAX_LEGS):

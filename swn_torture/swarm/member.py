@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from swn_torture.dcerpc.errors import ConnectionLost, RpcError
 from swn_torture.stubdata.fields import DecodeError
 from swn_torture.stubdata.win32 import Win32, describe
-from swn_torture.swarm.connection import BlockingConnection
+from swn_torture.swarm.endpoint import connect
 from swn_torture.swarm.records import Kind, Record
 from swn_torture.witness.constants import AddressFlags, InterfaceFlags, InterfaceState, MessageType
 from swn_torture.witness.messages import (
@@ -26,13 +26,13 @@ from swn_torture.witness.notifications import IpAddrInfoList, ResourceChange
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from swn_torture.swarm.connection import Logon
+    from swn_torture.swarm.connection import BlockingConnection, Logon
     from swn_torture.witness.messages import AnyRequest, AnyResponse, ContextHandle, InterfaceInfo
     from swn_torture.witness.notifications import Notification
 
 T = TypeVar("T")
 
-CLIENT_NAME: Final = "SWN-SWARM"
+CLIENT_NAME: Final = "SWARMCLIENT"
 """The ClientComputerName of every client, so that one client move concerns them all."""
 
 _VERSION: Final = 0x00020000
@@ -46,12 +46,14 @@ class ServingNode:
     Attributes:
         name: of the node.
         address: of its RPC services.
-        port: of its witness endpoint.
+        epm_port: of its endpoint mapper.
+        port: of its witness endpoint where it is fixed, otherwise ``None``.
     """
 
     name: str
     address: str
-    port: int
+    epm_port: int = 135
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Member:
 
     def _connect(self, node: ServingNode) -> BlockingConnection:
         settings = self._settings
-        return BlockingConnection(node.address, node.port, timeout=settings.timeout, logon=settings.logon)
+        return connect(node.address, node.port, node.epm_port, timeout=settings.timeout, logon=settings.logon)
 
     def _stay(self, connection: BlockingConnection, node: ServingNode) -> None:
         address = self._choose(connection)

@@ -244,7 +244,9 @@ async def _restart(
 async def _carry_out(
     step: Step, controller: Controller, names: Sequence[str], outcome: Outcome, grace: Awaitable[None]
 ) -> None:
-    addresses = frozenset((await controller.node(names[step.node])).addresses)
+    concerned = names if step.all_nodes else (names[step.node],)
+    status = {node.name: node.addresses for node in await controller.nodes()}
+    addresses = frozenset(address for name in concerned for address in status[name])
     began = time.time()
     await step.act(controller, names)
     ended = time.time()

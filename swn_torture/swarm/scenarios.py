@@ -27,7 +27,7 @@ class Step:
         message_type: of the notification that every client registered for an address of `node` must hear; 0
             if the step makes no demand.
         change: its ChangeType.
-        moves: the clients leave; those that come back are registered anew.
+        all_nodes: it concerns the addresses of every node.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Step:
     act: Callable[[Controller, Sequence[str]], Awaitable[object]]
     message_type: int = 0
     change: int = 0
-    moves: bool = False
+    all_nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,17 @@ def _move_away(node: int) -> Step:
         node,
         act,
         MessageType.CLIENT_MOVE,
-        moves=True,
+    )
+
+
+def _move_all(node: int) -> Step:
+    return Step(
+        f"one client move of all clients to node {node + 1}",
+        Capability.MOVE_CLIENT,
+        node,
+        lambda controller, names: controller.move_client(CLIENT_NAME, names[node]),
+        MessageType.CLIENT_MOVE,
+        all_nodes=True,
     )
 
 
@@ -130,7 +140,11 @@ SCENARIOS: Final = {
             "a node crashes and comes back; its witness clients come back elsewhere",
             (_fail(1), _recover(1)),
         ),
-        Scenario("client-move", "all clients of a node are moved to the next one", (_move_away(1),)),
+        Scenario(
+            "client-move",
+            "the clients of each address of a node are moved to the next node; then all clients at once",
+            (_move_away(1), _move_all(0)),
+        ),
         Scenario(
             "rolling-restart",
             "each node is emptied by client moves, disabled, and enabled again",

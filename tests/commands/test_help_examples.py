@@ -53,6 +53,9 @@ _RUN = {"run", "serve", "client", "cluster", "selftest", "doctor", "init", "base
 _NEEDS_LAB = {"lab", "gate", "smbtorture"}
 """Examples that are only parsed here. tests/lab runs `lab exec`, tests/instruments runs smbtorture."""
 
+_NEEDS_LOCUST = {"swarm"}
+"""Examples with thousands of clients, only parsed here. tests/swarm runs the command with a dozen."""
+
 
 def commands(command: click.Command = main, name: str = "swn-torture") -> Iterator[tuple[str, click.Command]]:
     """Every command and subcommand, with its words."""
@@ -81,8 +84,8 @@ def kind(example: str) -> str:
 
 
 def test_every_kind_of_example_is_run_or_needs_a_lab() -> None:
-    assert {kind(line) for line in EXAMPLES} == _RUN | _NEEDS_LAB
-    assert {name.split()[1] for name, _ in commands() if " " in name} <= _RUN | _NEEDS_LAB
+    assert {kind(line) for line in EXAMPLES} == _RUN | _NEEDS_LAB | _NEEDS_LOCUST
+    assert {name.split()[1] for name, _ in commands() if " " in name} <= _RUN | _NEEDS_LAB | _NEEDS_LOCUST
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])
