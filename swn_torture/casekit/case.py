@@ -30,6 +30,8 @@ class CaseMark:
         disturbs: whether it changes the state of nodes or interfaces that other cases may use. It then runs
             alone on a live target, and the controller restores the cluster after it.
         lasts: seconds it is expected to take on a live target. The longest cases start first.
+        apart: the variant that it runs on if the profile has it, else on the target itself: for a case that
+            waits so long that others would wait for it.
     """
 
     requirements: tuple[str, ...]
@@ -37,6 +39,7 @@ class CaseMark:
     syntaxes: Literal["ndr32", "both"] = "ndr32"
     disturbs: bool = False
     lasts: float = 0.0
+    apart: str = ""
 
 
 def case(
@@ -45,6 +48,7 @@ def case(
     syntaxes: Literal["ndr32", "both"] = "ndr32",
     disturbs: bool = False,
     lasts: float = 0.0,
+    apart: str = "",
 ) -> Callable[[Any], Any]:
     """Mark an async test function as a case that checks these requirements.
 
@@ -54,9 +58,10 @@ def case(
         syntaxes: see ``CaseMark``.
         disturbs: see ``CaseMark``.
         lasts: see ``CaseMark``.
+        apart: see ``CaseMark``.
     """
     mark: Callable[[Any], Any] = getattr(pytest.mark, MARK)(
-        CaseMark(requirements, needs=needs, syntaxes=syntaxes, disturbs=disturbs, lasts=lasts)
+        CaseMark(requirements, needs=needs, syntaxes=syntaxes, disturbs=disturbs, lasts=lasts, apart=apart)
     )
     return mark
 

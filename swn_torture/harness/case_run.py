@@ -100,7 +100,7 @@ class CaseRun:
         mark: what the case declares about itself.
         spec: its checks and choices.
         witness: its connections to the witness service.
-        target: the target.
+        target: the target, or the variant of it that keeps the case apart (``CaseMark.apart``).
         started: ``time.monotonic()`` when it got the target.
         because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
     """
@@ -110,7 +110,9 @@ class CaseRun:
         if mark is None:
             raise TypeError(f"{item.nodeid} uses the fixtures of a case but has no @case mark")
         self.mark = mark
-        self.target = target
+        self.target = target.for_case(mark.apart)
+        self._is_apart = self.target is not target
+        target = self.target
         self._session = item.session
         self.spec = Spec(slug_of(item), mark.requirements)
         self.started = time.monotonic()
@@ -143,6 +145,8 @@ class CaseRun:
                 pytest.skip(self.target.lost)
             self.started = time.monotonic()
             stack.enter_context(self._runner)
+            if self._is_apart:
+                self._runner.run(self._until_it_answers(self.target))
             self._stack = stack.pop_all()
         return self
 

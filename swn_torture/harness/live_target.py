@@ -154,6 +154,17 @@ class LiveTarget:
             raise NotTestable(f"the variant {name} cannot be used: {self._variants[name].lost}")
         return self._variants[name]
 
+    def for_case(self, apart: str) -> LiveTarget:
+        """The target that a case runs on: the variant that keeps it apart, else this one.
+
+        Args:
+            apart: name of the variant, which the profile need not have; empty for none.
+        """
+        if apart in self.profile.variants and not self.lost:
+            with contextlib.suppress(NotTestable):  # without it the others wait for the case
+                return self.variant(apart)
+        return self
+
     def start_variants(self, names: Iterable[str]) -> None:
         """Start the lab instances of some variants, and do not wait for them.
 

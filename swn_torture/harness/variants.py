@@ -27,8 +27,9 @@ def variants_to_start(config: pytest.Config, items: Iterable[pytest.Item]) -> li
     worker: dict[str, Any] = getattr(config, "workerinput", {})
     if worker.get("workerid", "gw0") != "gw0":
         return []
-    marks = (mark_of(item) for item in items)
-    return sorted({name for mark in marks if mark is not None for name in variants_of(mark.needs)})
+    marks = [mark for mark in map(mark_of, items) if mark is not None]
+    needed = {name for mark in marks for name in variants_of(mark.needs)}
+    return sorted(needed | {mark.apart for mark in marks if mark.apart})
 
 
 def wait_until_removed(profile: Profile) -> None:

@@ -28,6 +28,8 @@ INSTANCES: Final[Mapping[str, Instance]] = {
     "second": Instance(1, {"nodes": 2, "net_name": "SWNRENAMED", "shares": "plain"}),
     # NetrShareEnum fails: samba-dcerpcd runs without the program that serves it.
     "noservice": Instance(2, {"nodes": 1, "share_service": False}),
+    # As the lab. Nothing happens to it while a case waits there.
+    "undisturbed": Instance(3, {"nodes": 1}),
 }
 """The instances by name; a name is up to 12 lower-case letters."""
 
@@ -38,6 +40,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "no-sofs": {"lab": "second"},
     "ipv6-management": {"lab": "second", "ipv6": True},
     "no-share-service": {"lab": "noservice"},
+    "undisturbed": {"lab": "undisturbed"},
 }
 """The tables ``[variants.NAME]`` of the profile of a lab: ``lab`` is the instance; with ``ipv6``, clients
 call its nodes at their IPv6 addresses."""

@@ -12,6 +12,7 @@ from swn_torture.casekit.case import CaseMark
 from swn_torture.casekit.facts import NodeFacts, TargetFacts
 from swn_torture.casekit.known import NotTestable
 from swn_torture.harness import variants
+from swn_torture.harness.case_run import CaseRun
 from swn_torture.harness.live_target import LiveTarget
 from swn_torture.harness.locks import LockTimeout, use_of
 from swn_torture.harness.preflight.learning import Preflight
@@ -84,20 +85,21 @@ def lab_target(**other: Any) -> LiveTarget:
     return LiveTarget(profile, LEARNED)
 
 
-def item(*needs: str) -> Any:
-    mark = SimpleNamespace(args=(CaseMark(("X",), needs=needs),))
+def item(*needs: str, apart: str = "") -> Any:
+    mark = SimpleNamespace(args=(CaseMark(("X",), needs=needs, apart=apart),))
     return SimpleNamespace(get_closest_marker=lambda _: mark, iter_markers=lambda _: ())
 
 
 @pytest.mark.parametrize(
     ("worker", "expected"),
-    [(None, ["no-sofs", "renamed"]), ("gw0", ["no-sofs", "renamed"]), ("gw1", [])],
+    [(None, ["apart", "no-sofs", "renamed"]), ("gw0", ["apart", "no-sofs", "renamed"]), ("gw1", [])],
 )
 def test_first_process_starts_the_variants_of_the_selected_cases(
     worker: str | None, expected: list[str]
 ) -> None:
     config = SimpleNamespace(**({} if worker is None else {"workerinput": {"workerid": worker}}))
     items: Iterable[Any] = [item("variant:renamed", "version-2"), item("no-scale-out-share"), item()]
+    items = [*items, item(apart="apart")]
     assert variants.variants_to_start(cast("pytest.Config", config), items) == expected
 
 
@@ -135,6 +137,22 @@ def test_instance_that_does_not_start_is_not_testable(uses: type[FakeUse]) -> No
         target.variant("renamed")
 
 
+def test_case_that_is_kept_apart_runs_on_the_variant(uses: type[FakeUse]) -> None:
+    with lab_target() as target:
+        apart = target.for_case("renamed")
+        assert (apart is target.variant("renamed"), apart.profile.name) == (True, "samba-lab.second")
+        with target.use(alone=True), apart.use(alone=False):
+            pass  # neither waits for the other
+
+
+def test_case_that_cannot_be_kept_apart_runs_on_the_target(uses: type[FakeUse]) -> None:
+    uses.problem = "CTDB did not become healthy"
+    with lab_target() as target:
+        assert target.for_case("renamed") is target
+        assert target.for_case("undisturbed") is target
+        assert target.for_case("") is target
+
+
 def test_variant_of_a_lab_that_is_not_up_is_not_testable(uses: type[FakeUse]) -> None:
     with lab_target() as target:
         target.profile = dataclasses.replace(target.profile, network_namespace="swn-other-client")
@@ -150,3 +168,13 @@ def test_end_of_a_run_waits_for_the_instances_of_its_lab(monkeypatch: pytest.Mon
     variants.wait_until_removed(profile)
     variants.wait_until_removed(dataclasses.replace(profile, variants={"renamed": {"lab": "second"}}))
     assert waited == ["swn-lab-client"]
+
+
+@pytest.mark.parametrize(("apart", "net_name"), [("renamed", "SWNRENAMED"), ("undisturbed", "SWNCLUSTER")])
+def test_case_uses_the_variant_that_keeps_it_apart(apart: str, net_name: str) -> None:
+    waiting = item(apart=apart)
+    waiting.name, waiting.session = "test_waits", None
+    with LiveTarget(reference()) as target, CaseRun(waiting, target, "ndr32") as run:
+        client = run._runner.run(run.witness.connect())
+        run._runner.run(run.witness.register_ex(client))
+        assert (run.witness.net_name, run.spec.failed) == (net_name, [])

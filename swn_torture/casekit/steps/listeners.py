@@ -331,6 +331,7 @@ async def wait_or_move_client(
     host: HostNode,
     *same_client: Listener,
     timeout: float | None = None,
+    before_move: float | None = None,
 ) -> Outcome:
     """Wait for a share move or an IP change, and move the client if the notification does not come (AMB-17).
 
@@ -347,8 +348,10 @@ async def wait_or_move_client(
         same_client: other registrations of the same client, which are notified of that move too.
         timeout: seconds to wait before the client is moved, and again afterwards; by default the event
             deadline.
+        before_move: seconds to wait before the client is moved, where the case has already waited for the
+            event; by default ``timeout``.
     """
-    outcome = await wait_past(listener, MessageType.RESOURCE_CHANGE, timeout=timeout)
+    outcome = await wait_past(listener, MessageType.RESOURCE_CHANGE, timeout=before_move or timeout)
     if outcome == SUCCESS:
         spec.choice("AMB-17", f"{kind.name}: completes a pending AsyncNotify")
     elif outcome == SILENCE:

@@ -157,7 +157,7 @@ async def test_registration_survives_the_time_out(witness: Witness, cluster: Con
     )
 
 
-@case("RPC-CONN-long-pending", needs=("version-2",), lasts=125)
+@case("RPC-CONN-long-pending", needs=("version-2",), lasts=125, apart="undisturbed")
 async def test_long_wait(witness: Witness, spec: Spec) -> None:
     """An AsyncNotify that is pending as long as real clients wait completes with ERROR_TIMEOUT (0x5B4)."""
     expect = witness.expect
