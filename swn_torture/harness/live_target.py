@@ -310,8 +310,9 @@ def profile_of(cluster: EmbeddedCluster, profile: Profile) -> Profile:
 
 
 def _lock_of(profile: Profile) -> str:
-    """Text that identifies a live target for its lock."""
-    return f"{profile.name} {' '.join(node.address for node in profile.nodes)}"
+    """Text that identifies a live target for its lock. Two labs have the same addresses in two networks."""
+    words = [profile.name, profile.network_namespace or "", *(node.address for node in profile.nodes)]
+    return " ".join(filter(None, words))
 
 
 def variant_of(profile: Profile, name: str) -> Profile:

@@ -17,6 +17,7 @@ from swn_torture.harness.live_target import LiveTarget, learn_target
 from swn_torture.harness.locks import LockTimeout, use_of
 from swn_torture.harness.preflight.findings import PreflightFinding
 from swn_torture.harness.preflight.learning import Preflight
+from swn_torture.target import NodeAddress
 from tests.casekit.fakes import FakeCluster
 from tests.harness.targets import reference, serving
 
@@ -47,6 +48,23 @@ def test_case_with_many_registrations_is_alone_at_a_limit(
                 shared = False
 
     assert shared is not alone
+
+
+def test_labs_with_the_same_addresses_do_not_wait_for_each_other() -> None:
+    nodes = (NodeAddress("node1", "198.51.100.10"),)
+    profile = dataclasses.replace(reference(), embedded=None, nodes=nodes)
+    one, other = (
+        LiveTarget(dataclasses.replace(profile, network_namespace=f"swn-{name}-client"), SHOWN)
+        for name in ("one", "other")
+    )
+    with one.use(alone=True), other.use(alone=True):
+        pass
+    with (
+        one.use(alone=True),
+        pytest.raises(LockTimeout),
+        use_of("reference swn-one-client 198.51.100.10", alone=False, timeout=0.1),
+    ):
+        pass
 
 
 def test_variant_is_the_same_implementation() -> None:
