@@ -44,7 +44,7 @@ from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.codec import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
     from types import TracebackType
 
     from swn_torture.casekit.blame import Blame
@@ -124,6 +124,7 @@ class CaseRun:
         self._cluster: Controller | None = None
         self._controllers: list[tuple[Controller, LiveTarget]] = []
         self._completed = False
+        self._time_limit: asyncio.Timeout | None = None
         self._runner = asyncio.Runner()
         self._stack = contextlib.ExitStack()
 
@@ -169,9 +170,10 @@ class CaseRun:
         Args:
             name: name of the variant in the profile, ``[variants.NAME]``.
         """
-        target = await asyncio.to_thread(self.target.variant, name)
-        # Other processes use a live variant, too, and any case may change a variant.
-        await asyncio.to_thread(self._stack.enter_context, target.use(alone=True))
+        async with self._unlimited():
+            target = await asyncio.to_thread(self.target.variant, name)
+            # Other processes use a live variant, too, and any case may change a variant.
+            await asyncio.to_thread(self._stack.enter_context, target.use(alone=True))
         witness = Witness(target.profile, self.spec, self.witness.syntax, target.facts, target.known)
         self._witnesses.append(witness)
         witness.cluster = await self._open_controller(target)
@@ -235,13 +237,28 @@ class CaseRun:
         if self.target.controller().needs_person:
             limit += _PERSON_S
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as self._time_limit:
                 await case
             self._completed = True
         except DeadlineExceeded:
             raise  # the target did not answer a call in time; this is not the time limit of the case
         except TimeoutError as timeout:
             raise CaseError(f"the case did not end within {limit:g} s") from timeout
+
+    @contextlib.asynccontextmanager
+    async def _unlimited(self) -> AsyncIterator[None]:
+        """What the case waits for here, other cases or the lab, does not count for its time limit."""
+        loop, limit = asyncio.get_running_loop(), self._time_limit
+        end = limit.when() if limit is not None else None
+        if limit is None or end is None:
+            yield
+            return
+        rest = end - loop.time()
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(loop.time() + rest)
 
     def _skip(self, reason: str, *, because: str = "") -> None:
         """End the case as not tested, unless it has a finding: that may be why it cannot go on.

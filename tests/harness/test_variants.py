@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -178,3 +179,27 @@ def test_case_uses_the_variant_that_keeps_it_apart(apart: str, net_name: str) ->
         client = run._runner.run(run.witness.connect())
         run._runner.run(run.witness.register_ex(client))
         assert (run.witness.net_name, run.spec.failed) == (net_name, [])
+
+
+def test_wait_for_a_variant_does_not_count_for_the_time_limit() -> None:
+    async def waits(run: CaseRun) -> float | None:
+        async with asyncio.timeout(0.05) as run._time_limit:
+            async with run._unlimited():
+                await asyncio.sleep(0.2)
+            return run._time_limit.when()
+
+    waiting = item()
+    waiting.name, waiting.session = "test_waits", None
+    with LiveTarget(reference()) as target, CaseRun(waiting, target, "ndr32") as run:
+        assert run._runner.run(waits(run)) is not None  # the rest of the limit counts again
+
+
+def test_wait_outside_a_case_has_no_time_limit() -> None:
+    async def waits(run: CaseRun) -> bool:
+        async with run._unlimited():
+            return True
+
+    waiting = item()
+    waiting.name, waiting.session = "test_waits", None
+    with LiveTarget(reference()) as target, CaseRun(waiting, target, "ndr32") as run:
+        assert run._runner.run(waits(run))
