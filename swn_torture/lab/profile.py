@@ -80,6 +80,7 @@ def profile_of(config: LabConfig, *, title: str = "", places: Places = DEBIAN) -
         "heal": f"{directory}/machine {{node}} heal",
         "link_down": f"{directory}/machine {{node}} link-down",
         "link_up": f"{directory}/machine {{node}} link-up",
+        **({"python": f"env PYTHONPATH={places.python} python3"} if places.python else {}),
     }
     tables["expect"] = {
         "version": 2,

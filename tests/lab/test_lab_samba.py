@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from swn_torture import lab
 from swn_torture.commands.lab import command
 from swn_torture.lab.base import ensure_base
+from swn_torture.lab.profile import profile_of
 from swn_torture.lab.samba import Build, prepare
 from swn_torture.lab.samba.layer import files_of, hidden_packages
 from swn_torture.target import load_profile
@@ -237,3 +238,30 @@ def test_tree_at_another_place_is_refused(
         match=r"elsewhere than the directory has it \(/opt/samba/lib/.*\): the tree was made for another",
     ):
         prepared(moved)
+
+
+def test_python_module_is_searched_where_the_build_has_it(
+    tree: Path, prepared: Callable[[Path], Build]
+) -> None:
+    place = tree / "opt/samba/lib/python3.13/site-packages"
+    place.parent.mkdir(parents=True)
+    (tree / "usr/lib/python3/dist-packages").rename(place)
+    build = prepared(tree)
+    assert (build.places.python, build.notes) == ("/opt/samba/lib/python3.13/site-packages", ())
+    config = lab.LabConfig(samba=str(tree))
+    controller = profile_of(config, places=build.places)["controller"]
+    assert controller["python"] == "env PYTHONPATH=/opt/samba/lib/python3.13/site-packages python3"
+
+
+def test_python_module_that_is_found_without_help_needs_no_setting(
+    tree: Path, prepared: Callable[[Path], Build]
+) -> None:
+    build = prepared(tree)
+    assert (build.places.python, build.notes) == ("", ())
+    assert "python" not in profile_of(lab.LabConfig(), places=build.places)["controller"]
+
+
+def test_build_without_the_python_module_is_noted(tree: Path, prepared: Callable[[Path], Build]) -> None:
+    shutil.rmtree(tree / "usr/lib/python3/dist-packages")
+    (note,) = prepared(tree).notes
+    assert note.startswith("The build lacks the Python module samba.messaging (it has no such module): ")

@@ -14,7 +14,7 @@ from swn_torture.lab.samba.identity import PROGRAMS, Identity, build_id, version
 from swn_torture.lab.samba.layer import deb_files, hidden_packages, make_layer
 from swn_torture.lab.samba.libraries import missing_libraries, own_libraries, problem
 from swn_torture.lab.samba.merged import Merged
-from swn_torture.lab.samba.parts import REQUIRED, Parts, find_parts, lack
+from swn_torture.lab.samba.parts import REQUIRED, Parts, find_parts, lack, python_directories
 from swn_torture.lab.samba.places import DEBIAN, Places, has_cluster_support, places_of, smbd_places
 
 if TYPE_CHECKING:
@@ -129,14 +129,37 @@ def _prepare(config: LabConfig, source: Path, base: Path, directory: Path, progr
     )
     if any(reasons):
         raise LabError(" ".join(filter(None, reasons)))
-    places = places_of(said, parts, merged)
+    python, python_note = _python(layer, merged)
+    places = places_of(said, parts, merged, python)
     _enable_event_scripts(layer, places)
     return Build(
         layers=(layer, base),
         places=places,
         identity=Identity(version, _build_ids(layer, parts)),
         fingerprint=fingerprint(source),
-        notes=tuple(f"The build lacks {name}: {why}." for name, why in parts.missing_optional.items()),
+        notes=(
+            *(f"The build lacks {name}: {why}." for name, why in parts.missing_optional.items()),
+            *filter(None, [python_note]),
+        ),
+    )
+
+
+def _python(layer: Path, merged: Merged) -> tuple[str, str]:
+    """Return where Python has to search for the module `samba.messaging` of a build, and what to note.
+
+    The directory is empty if Python finds the module by itself, or if it cannot be used.
+    """
+    problem = "it has no such module"
+    for directory in ("", *python_directories(layer)):
+        argv = ["env", f"PYTHONPATH={directory}", "python3", "-c", "import samba.messaging"]
+        tried = merged.run(argv, check=False)
+        if tried.returncode == 0:
+            return directory, ""
+        if directory:
+            problem = tried.stderr.strip().rpartition("\n")[2]
+    return "", (
+        f"The build lacks the Python module samba.messaging ({problem}): without it, checks that a "
+        f"registration is not notified are only recorded where `net witness` leaves the registration out."
     )
 
 

@@ -85,6 +85,13 @@ def find_parts(layer: Path) -> Parts:
     return Parts(found)
 
 
+def python_directories(layer: Path) -> tuple[str, ...]:
+    """Return the directories in the layer of a build that have the Python module `samba.messaging`."""
+    # Not the character devices, which hide files of the base.
+    found = (file for file in layer.rglob("samba/messaging*.so") if file.is_file())
+    return tuple(sorted(str(PurePosixPath("/") / file.parent.parent.relative_to(layer)) for file in found))
+
+
 def packages_of(programs: Iterable[str], base: Path) -> dict[str, str]:
     """Return the Debian package of each program, from the lists of the packages in the base tree."""
     wanted = {f"/{program}": program for program in programs}

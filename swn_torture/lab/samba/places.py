@@ -32,6 +32,8 @@ class Places:
         ctdb_etc: the directory of CTDB's configuration.
         ctdb_data: the directory with CTDB's event scripts.
         directories: directories for state, which a node makes.
+        python: the directory of its Python module `samba`, which Python searches first; empty where Python
+            finds it by itself.
     """
 
     programs: tuple[str, ...] = ()
@@ -40,6 +42,7 @@ class Places:
     ctdb_etc: str = "/etc/ctdb"
     ctdb_data: str = "/usr/share/ctdb"
     directories: tuple[str, ...] = ("/run/ctdb", "/run/samba/ctdb", "/run/lock", "/var/log/samba")
+    python: str = ""
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Places:
@@ -58,13 +61,14 @@ DEBIAN: Final = Places()
 """The paths of Debian's packages."""
 
 
-def places_of(text: str, parts: Parts, merged: Merged) -> Places:
+def places_of(text: str, parts: Parts, merged: Merged, python: str = "") -> Places:
     """Return the paths of a build.
 
     Args:
         text: what its ``smbd -b`` prints.
         parts: its programs; none of those that the lab needs is missing.
         merged: the build over its base.
+        python: the directory of its Python module, if Python does not find it by itself.
 
     Raises:
         LabError: a path is not printed.
@@ -84,6 +88,7 @@ def places_of(text: str, parts: Parts, merged: Merged) -> Places:
         ctdb_etc=ctdb["etcdir"],
         ctdb_data=ctdb["datadir"],
         directories=tuple(dict.fromkeys((*state, *DEBIAN.directories))),
+        python=python,
     )
 
 
