@@ -20,7 +20,9 @@ from filelock import FileLock, Timeout
 
 from swn_torture import lab
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
+from swn_torture.commands.terminal import echo
 from swn_torture.lab.config import run_directory
+from swn_torture.lab.crashes import crashes_of
 from swn_torture.lab.profile import profile, to_toml
 
 if TYPE_CHECKING:
@@ -106,10 +108,31 @@ class Gate:
             self._say(f"comparing with the baseline {baseline}")
             words += ["--baseline", baseline]
         code = _run_suite([sys.executable, "-m", "swn_torture", *words])
+        self._say_crashes(started)
         if code < 0:
             killer = signal.Signals(-code).name
             raise CommandError(f"{killer} ended the run; its report is not complete.", TARGET_UNUSABLE)
         return code
+
+    def _say_crashes(self, started: lab.Lab) -> None:
+        """Show the crashes in the logs of the lab, and write them to the report."""
+        file = self._report / "crashes.txt"
+        try:
+            crashes = crashes_of(started)
+            file.unlink(missing_ok=True)
+            if crashes:
+                file.write_text("\n".join(f"{crash}\n{crash.excerpt}" for crash in crashes), encoding="utf-8")
+        except OSError as problem:
+            click.echo(f"gate: the crashes of Samba cannot be shown: {problem}", err=True)
+            return
+        for crash in crashes:
+            echo(f"gate: {crash}", err=True)
+        if crashes:
+            echo(
+                f"gate: a crash also ends the connections of the cases that run at the same time, so mend it "
+                f"before other findings. The stack of each is in {file}.",
+                err=True,
+            )
 
     def _remove(self) -> None:
         try:
