@@ -30,6 +30,10 @@ class UnknownRequirement(LookupError):  # noqa: N818 - named after what it repor
     """A case uses an id that is not in the catalogue, or one that its mark does not list."""
 
 
+#: How a call ends that gets no response.
+_NO_RESPONSE = frozenset({"closed", "silence", "fault", "bind-nak"})
+
+
 class Spec:
     """The checks and choices of one running case.
 
@@ -47,6 +51,7 @@ class Spec:
         self.checks: list[Check] = []
         self.choices: list[Choice] = []
         self._outcomes: dict[int, Outcome] = {}
+        self._without_response: list[int] = []
         self.survival_checked = False
 
     def __call__(self, *ids: str) -> Rule:
@@ -129,6 +134,9 @@ class Spec:
         checked = in_words if passed is False else require_text
         if passed is False and isinstance(observed, Outcome):
             self._outcomes[len(self.checks)] = observed
+        ended = getattr(observed, "refusal", observed)  # a bind has an outcome where it has no result
+        if passed is False and isinstance(ended, Outcome) and ended.kind in _NO_RESPONSE:
+            self._without_response.append(len(self.checks))
         self.checks.append(
             Check(
                 row.id,
@@ -179,6 +187,27 @@ class Spec:
         if explained and requirement not in {check.requirement for check in self.failed}:
             expected = str(returns(Win32.ERROR_SUCCESS))
             self.precondition_failed(requirement, expected=expected, observed=ordinary, note=note)
+
+    def excuse(self, requirement: str, *, expected: str, observed: str, note: str) -> bool:
+        """Record why calls got no response; the checks that failed by that say nothing about their rules.
+
+        A response with a wrong value is a finding all the same.
+
+        Args:
+            requirement: the requirement that the server violated before the first case.
+            expected: what was expected then, in words.
+            observed: what was observed.
+            note: where this was.
+
+        Returns:
+            Whether a check is excused.
+        """
+        excused = [i for i in self._without_response if self.checks[i].requirement != requirement]
+        for index in excused:
+            self.checks[index] = replace(self.checks[index], because=requirement)
+        if excused:
+            self.add(requirement, passed=False, expected=(expected,), observed=observed, note=note)
+        return bool(excused)
 
     def stop(self) -> CaseStopped:
         """The exception to raise when the case cannot go on.

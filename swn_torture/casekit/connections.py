@@ -245,9 +245,20 @@ class Connections:
         return WitnessClient(rpc, syntax)
 
     def _keep(self, rpc: RpcClient) -> None:
-        """Close it at the end of the case, and allow no call of a method that serves no client."""
-        rpc.core.before_request = self.require_method
+        """Close it at the end of the case, and allow no call that cannot be served."""
+        rpc.core.before_request = self._require_call
         self._open.append(rpc)
+
+    def _require_call(self, opnum: int, fragments: int) -> None:
+        """Check that a method serves clients, and that a request of so many fragments can arrive.
+
+        Raises:
+            Blocked: an ordinary call of the method failed before the first case, or a request in parts.
+        """
+        self.require_method(opnum)
+        for broken in self.facts.framing if fragments > 1 else ():
+            if broken.requirement not in self.spec.requirements:
+                raise Blocked(broken.requirement, broken.observed)
 
     def require_method(self, opnum: int) -> None:
         """Check that a method serves clients; a case about the requirement that it violates may call it.

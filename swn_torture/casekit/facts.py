@@ -126,6 +126,25 @@ class BrokenMethod:
     malformed: bool = False
 
 
+#: What a server violates that does not reassemble a request, or takes a TCP segment for a PDU.
+FRAGMENTS, SEGMENTS = "RPC-FRAG-request", "RPC-FRAG-tcp-segmentation"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFraming:
+    """A request in several fragments or TCP segments that got no response before the first case.
+
+    Attributes:
+        requirement: the requirement that this violates: `FRAGMENTS` or `SEGMENTS`.
+        observed: how the request was sent, and how it ended, in words.
+        loses_pdus: whether octets are lost that arrive together with a PDU: any call can fail by that.
+    """
+
+    requirement: str
+    observed: str
+    loses_pdus: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
     """What the nodes of a target have shown.
@@ -141,6 +160,7 @@ class TargetFacts:
         shares: the shares by the target itself (NetrShareEnum), as text; empty when not asked.
         warnings: contradictions between the profile and the target, and other things to know, one each.
         broken: the methods that serve no client.
+        framing: how requests in several fragments or TCP segments end, if they get no response.
         unused: the authentication services that the suite does not use, by name, each with the reason.
         principal: the service principal name that the suite asks for; empty without Kerberos.
         no_security: why cases that need authentication cannot be run: the requirement that the target
@@ -158,6 +178,7 @@ class TargetFacts:
     shares: str = ""
     warnings: tuple[str, ...] = ()
     broken: tuple[BrokenMethod, ...] = ()
+    framing: tuple[BrokenFraming, ...] = ()
     unused: Mapping[str, str] = field(default_factory=dict)
     principal: str = ""
     no_security: str = ""
@@ -179,6 +200,15 @@ class TargetFacts:
             opnum: the method.
         """
         return next((each for each in self.broken if each.opnum == opnum), None)
+
+    @property
+    def segments(self) -> BrokenFraming | None:
+        """What is known of a server that takes a TCP segment for a PDU; None for any other server.
+
+        If it loses PDUs by that, this is what is known.
+        """
+        found = [each for each in self.framing if each.requirement == SEGMENTS]
+        return next((each for each in found if each.loses_pdus), found[0] if found else None)
 
     def offers(self, service: AuthType) -> bool | None:
         """Whether every node offers an authentication service; None when that is not known."""
@@ -252,6 +282,7 @@ class TargetFacts:
                 "level": AuthLevel(data["level"]),
                 "warnings": tuple(data["warnings"]),
                 "broken": tuple(BrokenMethod(**each) for each in data["broken"]),
+                "framing": tuple(BrokenFraming(**each) for each in data.get("framing", ())),
             }
         )
 

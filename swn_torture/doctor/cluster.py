@@ -151,5 +151,9 @@ def check_this_machine(links: Links) -> None:
     if found is None:
         links.note("program tshark", "not installed; captures are written without it")
         return
-    output = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - found in PATH
+    try:
+        output = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - found in PATH
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        links.note("program tshark", f"{found} does not say its version: {problem}")
+        return
     links.ok("program tshark", (output.stdout.strip().splitlines() or ["?"])[0])

@@ -6,12 +6,13 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit.facts import SERVICES
-from swn_torture.casekit.witness import credentials_of
+from swn_torture.casekit.facts import FRAGMENTS, SEGMENTS, SERVICES
+from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.doctor.clocks import LARGEST_S, challenge_fields, clock_of
+from swn_torture.harness.preflight.framing import FramingProbe, register_of
 from swn_torture.harness.preflight.logon import Attempt, knows_service, log_on
-from swn_torture.harness.preflight.methods import probe_methods
+from swn_torture.harness.preflight.methods import opener, probe_methods
 from swn_torture.harness.preflight.nodes import interfaces_of
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.constants import WITNESS, Opnum
@@ -194,23 +195,36 @@ def _check_clock(service: Service, links: Links) -> None:
         links.note("clock", text, mend, service.node.name)
 
 
+_MEND_FRAMING = {
+    SEGMENTS: "collect octets until frag_length of them are there; those after them begin the next PDU",
+    FRAGMENTS: "collect the fragments of a request until one has PFC_LAST_FRAG",
+}
+
+
 async def check_methods(service: Service, profile: Profile, patience: Patience, links: Links) -> None:
     """Call each method once in an ordinary way."""
     if service.logon is None:
         links.not_checked("methods", "no call is served", service.node.name)
         return
-    kind, level = service.logon
-    credentials = None if level == AuthLevel.NONE else credentials_of(profile.account)
-    logon: dict[str, Any] = {"credentials": credentials, "auth_type": kind, "level": level}
     usable = [each for each in service.interfaces or () if each.state == "AVAILABLE" and each.addresses]
     address = usable[0].addresses[0] if usable else None
     bound = service.attempt.bound if service.attempt else None
+    connect = opener(profile, service.node, service.port, service.logon, patience)
+    register = None if address is None else register_of(profile.net_name, address)
+    multiplexing = bound is not None and bool(bound.bind_ack.flags & PfcFlags.CONC_MPX)
+    probe = FramingProbe(service.node, service.port, connect, patience)
+    framed = await probe.run(register, multiplexing=multiplexing)
+    for framing in framed:
+        text = f"{framing.how}: {framing.outcome}, which violates {framing.requirement}"
+        links.note("requests in parts", text, _MEND_FRAMING[framing.requirement], service.node.name)
+    if any(framing.together for framing in framed):
+        links.not_checked("methods", "the server loses requests: no outcome says anything", service.node.name)
+        return
     tried = await probe_methods(
         profile,
         service.node,
-        service.port,
+        connect,
         address,
-        logon,
         patience,
         version_2=profile.expect.version >= 2,
         ndr64=bound is not None and NDR64 in bound.accepted.values(),

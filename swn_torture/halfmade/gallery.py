@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -20,6 +21,9 @@ from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.nodes.parts import Parts
 from swn_torture.server.state.options import Options
+
+# Loaded here and not at the first bind: two servers in threads of this process would load it at once.
+importlib.import_module("swn_torture.dcerpc.security.ntlm")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

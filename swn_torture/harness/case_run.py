@@ -220,7 +220,9 @@ class CaseRun:
             self._skip(f"there is no ticket to log on with. {reason}")
         except (RpcError, DecodeError, OSError) as problem:
             self._unexpected(problem)
-        if self.spec.unexplained:
+        self._excuse()
+        # An ordinary call would prove nothing where the server loses octets.
+        if self.spec.unexplained and self.target.facts.segments is None:
             silence = not self.mark.disturbs
             self._runner.run(explain_failures(self.witness, self._cluster, silence=silence))
         # Before the octets of a probe, and after the case: what it found out by itself comes first.
@@ -231,6 +233,17 @@ class CaseRun:
             raise Violation("\n".join(line for finding in found for line in finding.lines()))
         if not self.spec.checks:
             raise CaseError("the case ended without a check")
+
+    def _excuse(self) -> None:
+        """Record it if calls may have ended without a response because the server loses octets."""
+        broken = self.target.facts.segments
+        if broken is not None:
+            self.spec.excuse(
+                broken.requirement,
+                expected="a response",
+                observed=broken.observed,
+                note="before the first case",
+            )
 
     async def _limited(self, case: Coroutine[Any, Any, None]) -> None:
         limit = self.mark.lasts + _TIME_LIMIT_S
@@ -284,6 +297,11 @@ class CaseRun:
         if trouble is not None:
             self._lose_target(trouble)
             raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
+        broken = self.target.facts.segments
+        if broken is not None and broken.requirement not in self.spec.requirements:
+            reason = f"not tested because of {broken.requirement}: {broken.observed}"
+            self._skip(f"{reason}; here {shown(problem)}", because=broken.requirement)
+            return
         failed = [bind for witness in self._witnesses for bind in witness.failed_binds]
         for bind in failed:
             if bind.error is problem:

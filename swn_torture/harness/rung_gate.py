@@ -23,6 +23,10 @@ _RUNGS = {
 }
 
 
+#: The rungs on which most cases wait for an answer to each PDU. On others a PDU follows the last PDU of the
+#: authentication, which has no answer: a server that loses a second PDU loses it.
+_FIRST = {"reachable", "endpoint-mapper", "bind"}
+
 #: What cases about security check that call without authentication themselves.
 _WITHOUT_SECURITY = {"SWN-3.1.4-enforce-security", "RPC-AUTH-bind-levels"}
 _NO_SECURITY = "the target is called without authentication"
@@ -52,6 +56,9 @@ def blocked_by(case_id: str, mark: CaseMark, facts: TargetFacts) -> BrokenMethod
     own = requirements_of(case_id, mark.requirements)
     if facts.no_security and "security" in used and not _WITHOUT_SECURITY & {*own}:
         return BrokenMethod(-1, facts.no_security, _NO_SECURITY)
+    segments = facts.segments
+    if segments is not None and segments.loses_pdus and used - _FIRST and segments.requirement not in own:
+        return BrokenMethod(-1, segments.requirement, segments.observed)
     if not facts.broken:
         return None
     needed = used.union(*(below(rung) for rung in used))
@@ -66,6 +73,9 @@ def blocked_by(case_id: str, mark: CaseMark, facts: TargetFacts) -> BrokenMethod
 def broken_rungs(facts: TargetFacts) -> tuple[str, ...]:
     """A line for each rung that is broken at its root: what is not run because of it."""
     lines = []
+    for framing in facts.framing:
+        rest = "Only cases of the lowest rungs are run" if framing.loses_pdus else "No longer request is sent"
+        lines.append(f"{framing.observed}, which violates {framing.requirement}. {rest}.")
     for broken in sorted(facts.broken, key=lambda each: height(rung_of_method(each.opnum).id)):
         rung = rung_of_method(broken.opnum)
         above = [each.title for each in BY_ID.values() if rung.id in below(each.id)]

@@ -48,7 +48,8 @@ class ClientConnection(Connection):
 
     Attributes:
         default_security: the security context for calls that name none; ``None`` for no verifier.
-        before_request: called with the opnum before each request is built; it may raise.
+        before_request: called with the opnum and the number of fragments before each request is built; it
+            may raise.
         features: the bind-time features that the server confirmed (MS-RPCE 3.3.1.5.3).
         error: why nothing more can be read from the server.
     """
@@ -57,7 +58,7 @@ class ClientConnection(Connection):
         # Only the size of the field limits the length here. The caller checks whether a PDU is too long.
         super().__init__(lambda _: 0xFFFF)
         self.default_security: int | None = None
-        self.before_request: Callable[[int], None] | None = None
+        self.before_request: Callable[[int, int], None] | None = None
         self.error: RemoteProtocolError | None = None
         self.features = 0
         self._server = server
@@ -185,8 +186,6 @@ class ClientConnection(Connection):
         Raises:
             LocalProtocolError: the connection does not have this security context.
         """
-        if self.before_request is not None:
-            self.before_request(opnum)
         entry = self._security_for(security)
         number = self.next_call_id(call_id)
         whole = Request(
@@ -203,6 +202,8 @@ class ClientConnection(Connection):
             verification if isinstance(verification, bytes) else verification.pack() if verification else b""
         )
         parts = fragments(whole, entry, size=fragment_size or self.max_xmit, chunk=chunk, tail=tail)
+        if self.before_request is not None:
+            self.before_request(opnum, len(parts))
         out = []
         for index, part in enumerate(parts):
             ready = part if prepare is None else prepare(index, part)

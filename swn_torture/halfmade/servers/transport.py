@@ -123,14 +123,20 @@ class _OneConnection(RpcServer):
 
 
 class _NoWholeSegments(ServerConnection):
-    """Takes what one read returns for one PDU: a PDU that arrives in parts ends the connection."""
+    """Takes what one read returns for one PDU.
+
+    A PDU that arrives in parts ends the connection; a second one in the same read is lost.
+    """
 
     @override
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        if len(data) < 16 or int.from_bytes(data[8:10], "little" if data[4] & 0x10 else "big") > len(data):
+        if not data:
+            return  # nothing was read: the owner continues with what was read before
+        size = int.from_bytes(data[8:10], "little" if bytes(data[4:5]) == b"\x10" else "big")
+        if max(size, 16) > len(data):
             self.closing = True
         else:
-            super().receive_data(data)
+            super().receive_data(data[: max(size, 16)])
 
 
 def _ndr32_only(config: ClusterConfig) -> ClusterConfig:

@@ -10,6 +10,7 @@ It also warms up the target: it calls every node, one connection after the other
     findings        what the target violates, as results of the run
     nodes           everything that one node shows
     methods         an ordinary call of each method
+    framing         requests in several fragments and TCP segments
     registering     the first registrations: the NetName, and a limit of registrations
     shares          the shares, by SMB or the server service
     contradictions  warnings: the profile says one thing, and the target shows another

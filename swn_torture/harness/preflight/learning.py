@@ -9,13 +9,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from swn_torture.casekit.facts import PROFILE_SAYS_NONE, SERVICES, NodeFacts, TargetFacts
-from swn_torture.casekit.witness import credentials_of
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.harness.preflight import trouble
 from swn_torture.harness.preflight.contradictions import contradictions
 from swn_torture.harness.preflight.findings import PreflightFinding
+from swn_torture.harness.preflight.framing import (
+    Framed,
+    FramingProbe,
+    findings_of_framing,
+    framing_of,
+    register_of,
+)
 from swn_torture.harness.preflight.mapping import EACH_NODE
-from swn_torture.harness.preflight.methods import Tried, broken_methods, findings_of, probe_methods
+from swn_torture.harness.preflight.methods import (
+    Tried,
+    broken_methods,
+    findings_of,
+    opener,
+    probe_methods,
+)
 from swn_torture.harness.preflight.nodes import Examined, Unanswered, examine
 from swn_torture.harness.preflight.registering import ENOUGH, Registered, register_at, usable_address
 from swn_torture.harness.preflight.shares import ask_shares
@@ -102,9 +114,9 @@ async def learn(profile: Profile, patience: Patience, *, ask_for_shares: bool = 
     asked = None
     if ask_for_shares:
         asked = asyncio.create_task(asyncio.to_thread(ask_shares, profile, _node(profile, serving[0].name)))
-    tried = await _probe_methods(profile, serving[0], auth, patience)
-    findings += findings_of(tried, _node(profile, serving[0].name))
-    broken = broken_methods(tried)
+    framed, tried = await _probe_calls(profile, serving[0], auth, patience)
+    first_node = _node(profile, serving[0].name)
+    findings += (*findings_of(tried, first_node), *findings_of_framing(framed, first_node))
     registered = await _register_all(profile, serving, auth, patience)
     if asked:
         patience.begin(f"the shares of {serving[0].name}")
@@ -118,7 +130,8 @@ async def learn(profile: Profile, patience: Patience, *, ask_for_shares: bool = 
         registrations_tried=first.tried,
         server=shares.server if shares else "",
         shares=str(shares) if shares else "",
-        broken=broken,
+        broken=broken_methods(tried),
+        framing=framing_of(framed),
         unused=unused,
         principal=profile.principal if profile.account.has_tickets else "",
         no_security=_no_security(profile, findings) if plain else "",
@@ -147,6 +160,16 @@ def unused_services(profile: Profile) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
+async def _probe_calls(
+    profile: Profile, facts: NodeFacts, auth: tuple[AuthType, AuthLevel], patience: Patience
+) -> tuple[tuple[Framed, ...], tuple[Tried, ...]]:
+    """Requests in parts, and each method. Where PDUs are lost, the outcome of a method says nothing."""
+    framed = await _probe_framing(profile, facts, auth, patience)
+    if any(each.together for each in framed):
+        return framed, ()
+    return framed, await _probe_methods(profile, facts, auth, patience)
+
+
 async def _probe_methods(
     profile: Profile, facts: NodeFacts, auth: tuple[AuthType, AuthLevel], patience: Patience
 ) -> tuple[Tried, ...]:
@@ -157,19 +180,31 @@ async def _probe_methods(
         return ()
     announced = {each.version for each in facts.interfaces or ()}
     version_2 = profile.expect.version >= 2 and announced != {ProtocolVersion.V1}
-    service, level = auth
-    credentials = None if level == AuthLevel.NONE else credentials_of(profile.account)
-    logon = {"credentials": credentials, "auth_type": service, "level": level}
     return await probe_methods(
         profile,
         node,
-        port,
+        opener(profile, node, port, auth, patience),
         usable_address(facts),
-        logon,
         patience,
         version_2=version_2,
         ndr64=facts.ndr64 is not False,
     )
+
+
+async def _probe_framing(
+    profile: Profile, facts: NodeFacts, auth: tuple[AuthType, AuthLevel], patience: Patience
+) -> tuple[Framed, ...]:
+    """Send requests in parts to a node whose ordinary calls are served.
+
+    An embedded cluster is not asked: what it does wrong is for the cases to find.
+    """
+    node, address = _node(profile, facts.name), usable_address(facts)
+    port = node.port or facts.mapped_port
+    if port is None or patience.over or patience.passes == 1:
+        return ()
+    probe = FramingProbe(node, port, opener(profile, node, port, auth, patience), patience)
+    register = None if address is None else register_of(profile.net_name, address)
+    return await probe.run(register, multiplexing=bool(facts.multiplexing))
 
 
 def _no_security(profile: Profile, findings: Iterable[PreflightFinding]) -> str:

@@ -13,7 +13,9 @@ from uuid import uuid4
 from swn_torture.casekit.facts import BrokenMethod
 from swn_torture.casekit.ordinary_calls import SERVED
 from swn_torture.casekit.outcome import faults, outcome_of
+from swn_torture.casekit.witness import credentials_of
 from swn_torture.dcerpc.errors import RpcError
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.transcript import Transcript
 from swn_torture.harness.preflight.findings import PreflightFinding
@@ -33,12 +35,15 @@ from swn_torture.witness.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from swn_torture.casekit.outcome import Outcome
+    from swn_torture.dcerpc.security.levels import AuthType
     from swn_torture.harness.preflight.patience import Patience
     from swn_torture.stubdata.syntax import SyntaxId
     from swn_torture.target import NodeAddress, Profile
+
+    Connect = Callable[[SyntaxId, Transcript], Awaitable[WitnessClient]]
 
 #: Seconds after which an AsyncNotify counts as pending, as it must without an event.
 _PENDING_S = 0.5
@@ -129,7 +134,7 @@ class MethodProbe:
         self,
         profile: Profile,
         node: str,
-        connect: Callable[[SyntaxId, Transcript], Any],
+        connect: Connect,
         address: str | None,
         patience: Patience,
         *,
@@ -245,12 +250,42 @@ def _handle(tried: Tried) -> Iterator[ContextHandle]:
         yield handle
 
 
+def opener(
+    profile: Profile, node: NodeAddress, port: int, auth: tuple[AuthType, AuthLevel], patience: Patience
+) -> Connect:
+    """A function that opens a connection to a node, bound with a transfer syntax; it records its octets.
+
+    Args:
+        profile: the profile of the target.
+        node: the node.
+        port: TCP port of its witness endpoint.
+        auth: authentication service and level; no authentication at level NONE.
+        patience: how long to wait.
+    """
+    service, level = auth
+    credentials = None if level == AuthLevel.NONE else credentials_of(profile.account)
+
+    async def bound(syntax: SyntaxId, octets: Transcript) -> WitnessClient:
+        return await connect(
+            node.address,
+            port,
+            syntax=syntax,
+            net_name=profile.host,
+            timeout=patience.timeout,
+            transcript=octets,
+            credentials=credentials,
+            auth_type=service,
+            level=level,
+        )
+
+    return bound
+
+
 async def probe_methods(
     profile: Profile,
     node: NodeAddress,
-    port: int,
+    connect: Connect,
     address: str | None,
-    logon: dict[str, Any],
     patience: Patience,
     *,
     version_2: bool,
@@ -261,9 +296,8 @@ async def probe_methods(
     Args:
         profile: the profile of the target.
         node: the node.
-        port: TCP port of its witness endpoint.
+        connect: opens a bound connection with a transfer syntax; it records its octets.
         address: an address to register for; None when the interface list is not known.
-        logon: credentials, authentication service and level for `swn_torture.witness.client.connect`.
         patience: how long to wait.
         version_2: whether the server implements version 2.
         ndr64: whether the server may accept NDR64, too.
@@ -271,19 +305,7 @@ async def probe_methods(
     Returns:
         The calls in order; none where no connection can be made.
     """
-
-    async def bound(syntax: SyntaxId, octets: Transcript) -> WitnessClient:
-        return await connect(
-            node.address,
-            port,
-            syntax=syntax,
-            net_name=profile.host,
-            timeout=patience.timeout,
-            transcript=octets,
-            **logon,
-        )
-
-    probe = MethodProbe(profile, node.name, bound, address, patience, ndr64=ndr64)
+    probe = MethodProbe(profile, node.name, connect, address, patience, ndr64=ndr64)
     try:
         return await probe.run(version_2=version_2)
     except RpcError:
