@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.casekit.blame import UNANSWERED_BIND
-from swn_torture.casekit.facts import PROFILE_SAYS_NONE, TargetFacts
+from swn_torture.casekit.facts import CONNECTIONS, PROFILE_SAYS_NONE, TargetFacts
 from swn_torture.casekit.known import Blocked, FailedBind, KnownAnswers, NotTestable
 from swn_torture.dcerpc.client.client import RpcClient
 from swn_torture.dcerpc.client.client import connect as connect_rpc
@@ -187,7 +187,14 @@ class Connections:
         Args:
             node: index of the node.
             source: local IP address to connect from; the system chooses one by default.
+
+        Raises:
+            Blocked: another connection is open, and the server serves one at a time.
         """
+        broken = self.facts.one_connection
+        others = any(not each.closed.is_set() for each in self._open)
+        if broken is not None and others and broken.requirement not in self.spec.requirements:
+            raise Blocked(broken.requirement, broken.observed)
         rpc = await connect_rpc(
             self.nodes[node].address, await self.port(node), source=source, transcript=self.transcript
         )
@@ -257,7 +264,7 @@ class Connections:
         """
         self.require_method(opnum)
         for broken in self.facts.framing if fragments > 1 else ():
-            if broken.requirement not in self.spec.requirements:
+            if broken.requirement not in {CONNECTIONS, *self.spec.requirements}:
                 raise Blocked(broken.requirement, broken.observed)
 
     def require_method(self, opnum: int) -> None:

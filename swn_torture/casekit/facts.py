@@ -129,13 +129,16 @@ class BrokenMethod:
 #: What a server violates that does not reassemble a request, or takes a TCP segment for a PDU.
 FRAGMENTS, SEGMENTS = "RPC-FRAG-request", "RPC-FRAG-tcp-segmentation"
 
+#: What a server violates that serves one connection at a time.
+CONNECTIONS = "RPC-CONN-independent"
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenFraming:
-    """A request in several fragments or TCP segments that got no response before the first case.
+    """A request in several fragments, segments or connections that got no response before the first case.
 
     Attributes:
-        requirement: the requirement that this violates: `FRAGMENTS` or `SEGMENTS`.
+        requirement: the requirement that this violates: `FRAGMENTS`, `SEGMENTS` or `CONNECTIONS`.
         observed: how the request was sent, and how it ended, in words.
         loses_pdus: whether octets are lost that arrive together with a PDU: any call can fail by that.
     """
@@ -209,6 +212,16 @@ class TargetFacts:
         """
         found = [each for each in self.framing if each.requirement == SEGMENTS]
         return next((each for each in found if each.loses_pdus), found[0] if found else None)
+
+    @property
+    def one_connection(self) -> BrokenFraming | None:
+        """What is known of a server that serves one connection at a time; None for any other server."""
+        return next((each for each in self.framing if each.requirement == CONNECTIONS), None)
+
+    @property
+    def unreliable(self) -> BrokenFraming | None:
+        """Why a call may get no response although it is served otherwise; None where nothing is known."""
+        return self.segments or self.one_connection
 
     def offers(self, service: AuthType) -> bool | None:
         """Whether every node offers an authentication service; None when that is not known."""

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit.facts import FRAGMENTS, SEGMENTS, SERVICES
+from swn_torture.casekit.facts import CONNECTIONS, FRAGMENTS, SEGMENTS, SERVICES
 from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.doctor.clocks import LARGEST_S, challenge_fields, clock_of
@@ -197,6 +197,7 @@ def _check_clock(service: Service, links: Links) -> None:
 
 _MEND_FRAMING = {
     SEGMENTS: "collect octets until frag_length of them are there; those after them begin the next PDU",
+    CONNECTIONS: "serve each connection by itself: an idle client must not keep the others waiting",
     FRAGMENTS: "collect the fragments of a request until one has PFC_LAST_FRAG",
 }
 

@@ -139,7 +139,10 @@ class CaseRun:
             raise NotRun(broken)
         with contextlib.ExitStack() as stack:
             stack.enter_context(
-                self.target.use(alone=self.mark.disturbs, registrations=registrations_needed(self.mark.needs))
+                self.target.use(
+                    alone=self.mark.disturbs or self.target.facts.one_connection is not None,
+                    registrations=registrations_needed(self.mark.needs),
+                )
             )
             # The case that had the target until now may have left it in a state in which no case can run.
             if self.target.lost:
@@ -221,8 +224,8 @@ class CaseRun:
         except (RpcError, DecodeError, OSError) as problem:
             self._unexpected(problem)
         self._excuse()
-        # An ordinary call would prove nothing where the server loses octets.
-        if self.spec.unexplained and self.target.facts.segments is None:
+        # Then an ordinary call would prove nothing.
+        if self.spec.unexplained and self.target.facts.unreliable is None:
             silence = not self.mark.disturbs
             self._runner.run(explain_failures(self.witness, self._cluster, silence=silence))
         # Before the octets of a probe, and after the case: what it found out by itself comes first.
@@ -235,8 +238,8 @@ class CaseRun:
             raise CaseError("the case ended without a check")
 
     def _excuse(self) -> None:
-        """Record it if calls may have ended without a response because the server loses octets."""
-        broken = self.target.facts.segments
+        """Record it if calls may have ended without a response by what the preflight found."""
+        broken = self.target.facts.unreliable
         if broken is not None:
             self.spec.excuse(
                 broken.requirement,
@@ -297,7 +300,7 @@ class CaseRun:
         if trouble is not None:
             self._lose_target(trouble)
             raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
-        broken = self.target.facts.segments
+        broken = self.target.facts.unreliable
         if broken is not None and broken.requirement not in self.spec.requirements:
             reason = f"not tested because of {broken.requirement}: {broken.observed}"
             self._skip(f"{reason}; here {shown(problem)}", because=broken.requirement)
@@ -371,6 +374,9 @@ class CaseRun:
         target would end the run at the first case that finds it. A node that no client can call, as the
         preflight found, says nothing.
         """
+        if self.target.facts.one_connection is not None:
+            for witness in self._witnesses:
+                await witness.close()
         trouble: str | None = "the profile names no node"
         for node, where in enumerate(self.target.profile.nodes):
             if self.target.facts.defect_of(where.name) is not None:

@@ -71,7 +71,7 @@ class LiveTarget:
             enter_network(self.profile.network_namespace)
         learned = self._learned or learn_target(self.profile)
         self.facts, self.lost = learned.facts, learned.trouble or None
-        self.known.trusted = self.facts.segments is None
+        self.known.trusted = self.facts.unreliable is None
         for node in self.facts.nodes:
             if node.interfaces is not None:
                 self.known.add_service(LIST_SERVED, node.name)

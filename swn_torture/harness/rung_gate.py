@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swn_torture.casekit.facts import BrokenMethod
+from swn_torture.casekit.facts import CONNECTIONS, FRAGMENTS, SEGMENTS, BrokenMethod
 from swn_torture.spec.rungs import BY_ID, below, height, requirements_of, rungs_used
 from swn_torture.witness.constants import Opnum
 
@@ -22,6 +22,13 @@ _RUNGS = {
     Opnum.ASYNC_NOTIFY: "async-notify",
 }
 
+
+#: What is not done because of a requirement.
+_REST = {
+    SEGMENTS: "No request of several fragments is sent",
+    FRAGMENTS: "No request of several fragments is sent",
+    CONNECTIONS: "Cases run one after the other; those with several connections are not tested",
+}
 
 #: The rungs on which most cases wait for an answer to each PDU. On others a PDU follows the last PDU of the
 #: authentication, which has no answer: a server that loses a second PDU loses it.
@@ -74,7 +81,7 @@ def broken_rungs(facts: TargetFacts) -> tuple[str, ...]:
     """A line for each rung that is broken at its root: what is not run because of it."""
     lines = []
     for framing in facts.framing:
-        rest = "Only cases of the lowest rungs are run" if framing.loses_pdus else "No longer request is sent"
+        rest = "Only cases of the lowest rungs are run" if framing.loses_pdus else _REST[framing.requirement]
         lines.append(f"{framing.observed}, which violates {framing.requirement}. {rest}.")
     for broken in sorted(facts.broken, key=lambda each: height(rung_of_method(each.opnum).id)):
         rung = rung_of_method(broken.opnum)

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from swn_torture.casekit.checks import Spec
 from swn_torture.casekit.connections import Connections
-from swn_torture.casekit.facts import FRAGMENTS, SEGMENTS, BrokenFraming, TargetFacts
+from swn_torture.casekit.facts import CONNECTIONS, FRAGMENTS, SEGMENTS, BrokenFraming, TargetFacts
 from swn_torture.casekit.known import Blocked
 from swn_torture.casekit.outcome import SILENCE, SUCCESS, faults, returns
 from swn_torture.dcerpc.pdu.header import PduType
@@ -15,6 +15,7 @@ from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.halfmade.library import find_half_made
 from swn_torture.harness.rung_gate import broken_rungs
 from swn_torture.target import load_profile
+from swn_torture.witness.constants import Opnum
 from tests.harness.targets import learned
 from tests.harness.test_rung_gate import blocking
 
@@ -135,3 +136,33 @@ def test_nothing_is_excused_without_a_missing_response() -> None:
 
     assert not spec.excuse(SEGMENTS, expected="a response", observed="no answer", note="before")
     assert len(spec.checks) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("never-waits", {Opnum.ASYNC_NOTIFY: "SWN-3.1.4.4-waits"}),
+        (
+            "handles-ignored",
+            {
+                Opnum.UNREGISTER: "SWN-3.1.4.3-search-by-key",
+                Opnum.ASYNC_NOTIFY: "SWN-3.1.4.4-search-by-key",
+            },
+        ),
+        ("unregister-no-return-value", {Opnum.UNREGISTER: "SWN-1.8-win32-codes"}),
+        ("list-no-padding", {Opnum.REGISTER: "SWN-3.1.4.2-returns-success"}),
+    ],
+)
+def test_a_method_that_answers_wrongly_is_one_finding(name: str, broken: dict[Opnum, str]) -> None:
+    found = learned(*find_half_made(name).parts)
+
+    assert {each.opnum: each.requirement for each in found.facts.broken} == broken
+    assert [finding.requirement for finding in found.findings] == [*broken.values()]
+
+
+def test_a_server_of_one_connection_is_one_finding() -> None:
+    found = learned(*find_half_made("one-connection").parts)
+
+    assert [finding.requirement for finding in found.findings] == [CONNECTIONS]
+    assert found.facts.one_connection
+    assert not found.facts.segments

@@ -1,5 +1,7 @@
 """Whether a node takes PDUs from a stream of octets: a PDU in two TCP segments, two PDUs in one, fragments.
 
+And whether it serves more than one connection at a time.
+
 A server that takes what one read returns for one PDU, or one fragment for a whole request, fails wherever a
 request is long, or where two PDUs arrive together. That is one finding; what depends on it is not judged.
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swn_torture.casekit.facts import FRAGMENTS, SEGMENTS, BrokenFraming
+from swn_torture.casekit.facts import CONNECTIONS, FRAGMENTS, SEGMENTS, BrokenFraming
 from swn_torture.casekit.outcome import outcome_of_error
 from swn_torture.dcerpc.client.client import connect as connect_rpc
 from swn_torture.dcerpc.errors import ConnectionLost, DeadlineExceeded, RpcError
@@ -59,7 +61,7 @@ class Framed:
     how: str
     outcome: Outcome
     octets: Transcript
-    together: bool
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class FramingProbe:
         """
         self._patience.begin(f"{self._node.name}: requests in parts")
         if not await self._served(_ALONE):
-            return ()
+            return await self._one_at_a_time()
         found = await self._broken(_PARTS)
         if multiplexing:
             found += await self._broken(_TWO)
@@ -127,6 +129,39 @@ class FramingProbe:
             how = "the fragments of a Register in one TCP segment"
             found = await self._broken(_Way(SEGMENTS, how, (register,), _CHUNK, together=True))
         return found
+
+    async def _one_at_a_time(self) -> tuple[Framed, ...]:
+        """Whether a bind is answered only when no other connection is open."""
+        found: list[Framed] = []
+        while len(found) < _TRIES:
+            octets = Transcript()
+            try:
+                client = await self._connect(NDR32, octets)
+            except RpcError:
+                return ()
+            outcome = await self._bind(octets)
+            await client.close()
+            if outcome is None or outcome.kind != "silence" or await self._bind(octets) is not None:
+                return ()
+            found.append(Framed(CONNECTIONS, "a bind while another connection is open", outcome, octets))
+        return (found[-1],)
+
+    async def _bind(self, octets: Transcript) -> Outcome | None:
+        """Bind on a new connection, which is closed again: None if there is an answer, else how it ended."""
+        wait = min(self._patience.timeout, self._patience.step / 2)
+        try:
+            rpc = await connect_rpc(self._node.address, self._port, timeout=wait, transcript=octets)
+        except RpcError as problem:
+            return outcome_of_error(problem)
+        try:
+            await rpc.bind(WITNESS, transfer=(NDR32,), timeout=wait)
+        except (ConnectionLost, DeadlineExceeded) as problem:
+            return outcome_of_error(problem)
+        except RpcError:
+            pass  # it rejects a bind without authentication: that is an answer
+        finally:
+            await rpc.close()
+        return None
 
     async def _served(self, way: _Way) -> bool:
         """Whether each request gets a response."""
@@ -190,19 +225,8 @@ class FramingProbe:
         Raises:
             _NotShown: it does not.
         """
-        wait = min(self._patience.timeout, self._patience.step / 2)
-        try:
-            rpc = await connect_rpc(self._node.address, self._port, timeout=wait)
-        except RpcError as problem:
-            raise _NotShown from problem
-        try:
-            await rpc.bind(WITNESS, transfer=(NDR32,), timeout=wait)
-        except (ConnectionLost, DeadlineExceeded) as problem:
-            raise _NotShown from problem
-        except RpcError:
-            pass  # it rejects a bind without authentication: that is an answer
-        finally:
-            await rpc.close()
+        if await self._bind(Transcript()) is not None:
+            raise _NotShown
 
 
 def register_of(net_name: str, address: str) -> RegisterRequest:
@@ -228,7 +252,7 @@ def findings_of_framing(broken: Iterable[Framed], node: NodeAddress) -> tuple[Pr
     return tuple(
         PreflightFinding.of(
             each.requirement,
-            "a response, as to the same request in one PDU and one TCP segment",
+            "an answer, as to the same PDU alone on one connection and in one TCP segment",
             str(each.outcome),
             f"{each.how}, at node {node.name}",
             each.octets,

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from swn_torture.casekit.facts import BrokenMethod
 from swn_torture.casekit.ordinary_calls import SERVED
-from swn_torture.casekit.outcome import faults, outcome_of
+from swn_torture.casekit.outcome import SUCCESS, faults, outcome_of, returns
 from swn_torture.casekit.witness import credentials_of
 from swn_torture.dcerpc.errors import RpcError
 from swn_torture.dcerpc.security.levels import AuthLevel
@@ -35,7 +35,7 @@ from swn_torture.witness.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from swn_torture.casekit.outcome import Outcome
     from swn_torture.dcerpc.security.levels import AuthType
@@ -54,6 +54,16 @@ _MISSING = faults(FaultStatus.NCA_S_OP_RNG_ERROR)
 #: be right there: no client gets an interface list or a handle.
 _FIRST = (Opnum.GET_INTERFACE_LIST, Opnum.REGISTER, Opnum.REGISTER_EX)
 
+#: An address from the interface list, of an interface that is AVAILABLE, is not: the list is wrong, or the
+#: method. No client can register.
+_NOT_AVAILABLE = returns(Win32.ERROR_INVALID_STATE)
+
+#: The end of an AsyncNotify whose time is over.
+_OVER = returns(Win32.ERROR_TIMEOUT)
+
+#: What a server violates that does not search by the handle.
+_BY_HANDLE = {Opnum.UNREGISTER: "SWN-3.1.4.3-search-by-key", Opnum.ASYNC_NOTIFY: "SWN-3.1.4.4-search-by-key"}
+
 _NAME = "SWN-TORTURE"
 
 
@@ -67,6 +77,7 @@ class Tried:
         octets: all octets of its connection.
         valid: whether its parameters are known to be valid.
         served: whether the same call with the other transfer syntax is served.
+        ignores_handle: whether a handle that was never issued took a registration.
     """
 
     opnum: Opnum
@@ -74,6 +85,7 @@ class Tried:
     octets: Transcript
     valid: bool = True
     served: bool = False
+    ignores_handle: bool = False
 
     @property
     def broken(self) -> bool:
@@ -84,26 +96,37 @@ class Tried:
         if self.outcome == _MISSING:
             return True
         ended = {"closed"} if self.opnum == Opnum.ASYNC_NOTIFY else {"closed", "silence"}
-        useless = self.useless and not self.served
+        useless = (self.useless and not self.served) or self.early or self.ignores_handle
         return self.valid and (self.outcome.kind in ended or useless)
 
     @property
     def useless(self) -> bool:
         """Whether no client gets an interface list or a handle from the answer, with this transfer syntax."""
+        if self.outcome.kind == "malformed":
+            return True
         if self.opnum not in _FIRST:
             return False
-        match self.outcome.kind:
-            case "malformed":
-                return True
-            case "fault":
-                return self.outcome.code not in DENIALS
+        if self.outcome.kind == "fault":
+            return self.outcome.code not in DENIALS
+        if self.outcome == _NOT_AVAILABLE:
+            return True
         null = getattr(self.outcome.response, "context", None) == NULL_HANDLE
         return null and self.outcome.code == Win32.ERROR_SUCCESS
 
     @property
+    def early(self) -> bool:
+        """Whether an AsyncNotify for 120 s is over at once, and not because of an event."""
+        return self.opnum == Opnum.ASYNC_NOTIFY and self.outcome == _OVER
+
+    @property
     def observed(self) -> str:
         """How the call ended, in words."""
-        null = self.useless and self.outcome.kind == "result"
+        if self.ignores_handle:
+            pending = "the call is pending" if self.outcome.kind == "silence" else str(self.outcome)
+            return f"{pending}, with a handle that the server never issued"
+        if self.early:
+            return f"{self.outcome} at once"
+        null = self.useless and self.outcome == SUCCESS
         return f"{self.outcome}, with a null handle" if null else str(self.outcome)
 
     @property
@@ -111,6 +134,10 @@ class Tried:
         """The requirement that a broken method violates."""
         if self.outcome == _MISSING:
             return f"SWN-3.1.4-opnum-{self.opnum.value}"
+        if self.ignores_handle:
+            return _BY_HANDLE[self.opnum]
+        if self.early:
+            return "SWN-3.1.4.4-waits"
         return self.outcome.blame.requirement if self.outcome.blame else SERVED[self.opnum]
 
 
@@ -187,15 +214,42 @@ class MethodProbe:
         yield await self._try(UnRegisterRequest(handles[0] if several else unknown), valid=several)
         notify = AsyncNotifyRequest(handles[-1] if handles else unknown)
         yield await self._try(notify, valid=bool(handles))
+        if several and self._patience.passes > 1:  # a fault of an embedded cluster is for the cases to find
+            async for ignoring in self._with_unknown_handles(net_name, address):
+                yield ignoring
+
+    async def _with_unknown_handles(self, net_name: str, address: str) -> AsyncIterator[Tried]:
+        """Calls with a handle that was never issued, if they take the registration of another handle.
+
+        What the server returns for an unknown handle is for the cases to judge. Here the handle that was
+        issued is not valid any more, which no choice of the text allows.
+        """
+        await self._close()
+        unknown = ContextHandle(0, uuid4())
+        request = RegisterRequest(ProtocolVersion.V1, net_name, address, _NAME)
+        issued = [*_handle(await self._once(request, valid=True))]
+        stray = await self._once(UnRegisterRequest(unknown), valid=True)
+        if stray.outcome != SUCCESS or not issued:
+            return
+        own = await self._once(UnRegisterRequest(issued[0]), valid=True)
+        if own.outcome == SUCCESS or own.outcome.kind != "result":
+            return
+        yield replace(stray, ignores_handle=True)
+        if [*_handle(await self._once(request, valid=True))]:
+            notify = await self._once(AsyncNotifyRequest(unknown), valid=True)
+            if notify.outcome.kind == "silence":
+                yield replace(notify, ignores_handle=True)
 
     async def _try(self, request: Any, *, valid: bool = True) -> Tried:
         """Call once; a second time on a new connection where there was no answer, or none of use."""
         tried = await self._once(request, valid=valid)
-        if tried.useless and tried.outcome != _MISSING:
+        if (tried.useless or tried.early) and tried.outcome != _MISSING:
             if self._patience.passes == 1:
                 return replace(
                     tried, valid=False
                 )  # an embedded cluster: a fault of it is for the cases to find
+            if tried.opnum not in _FIRST:
+                return tried  # a handle is not valid on the connection with the other transfer syntax
             return replace(tried, served=await self._served(request))
         again = tried.broken and tried.outcome != _MISSING and not self._patience.over
         # A handle is not valid on the second connection.
@@ -326,7 +380,7 @@ def findings_of(tried: tuple[Tried, ...], node: NodeAddress) -> tuple[PreflightF
     return tuple(
         PreflightFinding.of(
             each.requirement,
-            _expected(each.opnum),
+            _expected(each),
             each.observed,
             f"an ordinary call of {each.opnum.method} (opnum {each.opnum.value}) at node {node.name}"
             f"{_why_silent(each)}",
@@ -337,9 +391,15 @@ def findings_of(tried: tuple[Tried, ...], node: NodeAddress) -> tuple[PreflightF
     )
 
 
-def _expected(opnum: Opnum) -> str:
-    waits = ", or none yet" if opnum == Opnum.ASYNC_NOTIFY else ""
-    return f"a response of {opnum.method}{waits}"
+def _expected(tried: Tried) -> str:
+    if tried.ignores_handle:
+        return "an error, and that the registration of the issued handle stays"
+    if tried.outcome == _NOT_AVAILABLE:
+        return f"{SUCCESS} for an address that the interface list has"
+    if tried.early:
+        return "no response before KeepAliveTimeout is over, without an event"
+    waits = ", or none yet" if tried.opnum == Opnum.ASYNC_NOTIFY else ""
+    return f"a response of {tried.opnum.method}{waits}"
 
 
 def _why_silent(tried: Tried) -> str:
