@@ -48,6 +48,12 @@ class NotAsked(Exception):  # noqa: N818 - named for what it reports
     """The server cannot be asked; the text is the first broken link, and how to mend it."""
 
 
+_ONE_GROUP = (
+    "Several interfaces have the same group name: the list does not say which addresses belong to one node. "
+    "Leave one [[node]] table for each node."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a server has shown.
@@ -104,6 +110,8 @@ async def ask_server(node: NodeAddress, account: Account, net_name: str = "") ->
         expect=replace(profile.expect, version=version, shares=listed),
     )
     notes = _notes(profile, service, register, unreachable, given=bool(net_name))
+    if len({each.group for each in service.interfaces or ()}) < len(nodes):
+        notes = [*notes, _ONE_GROUP]
     return Asked(profile, tuple(notes), unreachable, register, links)
 
 

@@ -217,7 +217,8 @@ async def check_methods(service: Service, profile: Profile, patience: Patience, 
     framed = await probe.run(register, multiplexing=multiplexing)
     for framing in framed:
         text = f"{framing.how}: {framing.outcome}, which violates {framing.requirement}"
-        links.note("requests in parts", text, _MEND_FRAMING[framing.requirement], service.node.name)
+        name = "several connections" if framing.requirement == CONNECTIONS else "requests in parts"
+        links.note(name, text, _MEND_FRAMING[framing.requirement], service.node.name)
     if any(framing.together for framing in framed):
         links.not_checked("methods", "the server loses requests: no outcome says anything", service.node.name)
         return

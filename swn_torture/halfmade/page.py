@@ -27,6 +27,7 @@ with {processors} processors that other work also used: the times are upper boun
 - *stops at*: the lowest rung of the ladder with a violation; `-` if there is none.
 - *defects*: how many defects the server has. A method that is left out counts as one.
 - *violated*: requirements that the report names as violated, without those that a finding only blocked.
+- *why more*: why more requirements are violated than the server has defects.
 - *blocked*: cases that were not run, because of a finding.
 - *page*: size of the HTML page.
 - *first line*, *end*: seconds until the first line on the terminal, and until the end.
@@ -35,7 +36,7 @@ with {processors} processors that other work also used: the times are upper boun
 #: Exit code of a run that could not begin.
 _UNUSABLE = 3
 
-_COLUMNS = "| if ... | name | stops at | defects | violated | blocked | page | first line | end |"
+_COLUMNS = "| if ... | name | stops at | defects | violated | blocked | page | first line | end | why more |"
 
 
 def page(rows: Sequence[tuple[HalfMade, Seen]], date: dt.date, processors: int) -> str:
@@ -50,7 +51,7 @@ def page(rows: Sequence[tuple[HalfMade, Seen]], date: dt.date, processors: int) 
     missing = [name for name in load_half_made() if name not in {server.name for server, _ in rows}]
     if missing:
         lines += [f"Not measured yet: {', '.join(f'`{name}`' for name in missing)}.", ""]
-    lines += [_COLUMNS, "|" + " --- |" * 9]
+    lines += [_COLUMNS, "|" + " --- |" * 10]
     lines += [row(server, seen) for server, seen in rows]
     for server, seen in rows:
         lines += ["", f"## If {server.if_}", ""]
@@ -72,6 +73,7 @@ def row(server: HalfMade, seen: Seen) -> str:
         f"{seen.page_octets / 1000:.0f} kB" if seen.page_octets else "none",
         f"{seen.first_line_s:.0f} s",
         f"{seen.duration_s:.0f} s",
+        server.why if len(seen.violated) > server.defects else "",
     )
     return f"| {' | '.join(cells)} |"
 

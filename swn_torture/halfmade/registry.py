@@ -35,6 +35,7 @@ class HalfMade:
         config_change: what it changes in the configuration.
         mapper: whether its nodes serve the endpoint mapper. If not, the profile gives the fixed port.
         events: whether a controller causes events.
+        why: why its author sees more violated requirements than it has defects; empty if he does not.
         area: the subject: the module that declares it.
     """
 
@@ -45,6 +46,7 @@ class HalfMade:
     config_change: ConfigChange | None = None
     mapper: bool = True
     events: bool = False
+    why: str = ""
     area: str = ""
 
     def apply(self, config: ClusterConfig, parts: Parts) -> tuple[ClusterConfig, Parts]:

@@ -116,7 +116,7 @@ def test_page_has_a_row_and_a_section_for_each_server() -> None:
         "no-method", 1, 1.0, 2.0, 280_000, ("X",), ladder=ladder, terminal=("a", "Ladder:", "  b", "")
     )
     text = page([(server, seen)], dt.date(2026, 11, 28), 2)
-    assert "| the server has no method | `no-method` | Register | 5 | 1 | 0 | 280 kB | 1 s | 2 s |" in text
+    assert "| the server has no method | `no-method` | Register | 5 | 1 | 0 | 280 kB | 1 s | 2 s |  |" in text
     assert "```text\nLadder:\n  b\n```" in text
     assert Seen.from_json(seen.to_json()) == seen
     assert stops_at(Seen("x", 3, 1.0, 1.0)) == "exit code 3"
