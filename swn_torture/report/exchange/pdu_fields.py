@@ -212,7 +212,8 @@ def _bind(reader: _Reader, association: Association, _call_id: int, _flags: int)
     offers = []
     for _ in range(count):
         context, transfers, _ = reader.peek("HBB")
-        reader.skip(4, f"context {context}, {transfers} transfer syntaxes")
+        some = "transfer syntax" if transfers == 1 else "transfer syntaxes"
+        reader.skip(4, f"context {context}, {transfers} {some}")
         interface = reader.syntax("abstract syntax")
         association.offered[context] = interface
         names = [reader.syntax("transfer syntax") for _ in range(transfers)]
