@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from swn_torture.commands.errors import USAGE, CommandError
-from swn_torture.commands.samba import lab_config, samba_options
+from swn_torture.commands.samba import domain_options, lab_config, samba_options
 
 if TYPE_CHECKING:
     from swn_torture.commands.samba import SambaChoice
@@ -26,6 +26,7 @@ def command() -> None:
 
 
 @command.command()
+@domain_options
 @samba_options
 @click.option(
     "--release",
@@ -72,6 +73,8 @@ def samba(
     report_dir: Path,
     expression: str | None,
     name: str,
+    in_domain: bool,
+    no_ntlm: bool,
     samba: SambaChoice,
 ) -> None:
     """Test a build of Samba in a lab of its own, compare it with a baseline, and remove the lab (root only).
@@ -79,6 +82,7 @@ def samba(
     \b
     swn-torture gate samba --report out                               # Debian 13 and its Samba 4.22
     swn-torture gate samba --release forky --report out               # Samba 4.25
+    swn-torture gate samba --domain --no-ntlm --report out            # in a domain, by Kerberos
     swn-torture gate samba --samba /tmp/samba --report out            # what make install put there
     swn-torture gate samba --samba ../packages --baseline our.toml --report out
 
@@ -98,7 +102,9 @@ def samba(
 
     if no_baseline and (baseline is not None or allow_fixed):
         raise CommandError("--no-baseline excludes --baseline and --allow-fixed.", USAGE)
-    config = lab_config(nodes=nodes, release=release, name=name, samba=samba)
+    config = lab_config(
+        nodes=nodes, release=release, name=name, samba=samba, in_domain=in_domain, no_ntlm=no_ntlm
+    )
     options = ["--allow-fixed"] if allow_fixed else []
     options += ["-k", expression] if expression else []
     chosen = None if no_baseline else baseline or ""

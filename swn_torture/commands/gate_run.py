@@ -98,7 +98,11 @@ class Gate:
 
     def _judge(self, started: lab.Lab) -> int:
         name = report_name(started)
-        baseline = self._baseline if self._baseline != "" else fitting_baseline(started.samba)
+        baseline = (
+            self._baseline
+            if self._baseline != ""
+            else fitting_baseline(started.samba, in_domain=started.config.in_domain)
+        )
         file = self._report / "profile.toml"
         tables = profile(started)
         tables["expect"]["all_failures"] = self._all_failures
@@ -151,7 +155,8 @@ class Gate:
 def report_name(started: lab.Lab) -> str:
     """Return the name of the target in the reports of a lab: ``samba-4.22``."""
     nodes = "" if started.config.nodes == lab.LabConfig().nodes else f"-{started.config.nodes}-nodes"
-    return f"samba-{short_version(started.samba) or 'unknown'}{nodes}"
+    domain = "-domain" if started.config.in_domain else ""
+    return f"samba-{short_version(started.samba) or 'unknown'}{domain}{nodes}"
 
 
 def short_version(version: str) -> str:
@@ -160,20 +165,26 @@ def short_version(version: str) -> str:
     return found.group() if found else ""
 
 
-def fitting_baseline(version: str) -> str:
+def fitting_baseline(version: str, *, in_domain: bool = False) -> str:
     """Return the name of the shipped baseline for a version of Samba.
+
+    Args:
+        version: the version.
+        in_domain: whether the lab has a domain.
 
     Raises:
         CommandError: there is none.
     """
     from swn_torture.baseline.read import shipped_baselines
 
-    name, shipped = f"samba-{short_version(version)}", shipped_baselines()
+    where = "-domain" if in_domain else ""
+    name, shipped = f"samba-{short_version(version)}{where}", shipped_baselines()
     if name in shipped:
         return name
+    place = " in a domain" if in_domain else ""
     raise CommandError(
-        f"No baseline is shipped for Samba {version}; there are: {', '.join(shipped)}. Name the one to "
-        f"compare with by --baseline. To make one, run the gate with --no-baseline, and then "
+        f"No baseline is shipped for Samba {version}{place}; there are: {', '.join(shipped)}. Name the one "
+        f"to compare with by --baseline. To make one, run the gate with --no-baseline, and then "
         f"`swn-torture baseline update` with its results.json.",
         USAGE,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swn_torture.commands.errors import TARGET_UNUSABLE, CommandError
-from swn_torture.commands.samba import lab_config, samba_options
+from swn_torture.commands.samba import domain_options, lab_config, samba_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +54,17 @@ def command() -> None:
     metavar="FILE",
     help="Write the target profile of the lab to this file.",
 )
+@domain_options
 @samba_options
-def up(nodes: int, release: str, name: str, write_profile: Path | None, samba: SambaChoice) -> None:
+def up(
+    nodes: int,
+    release: str,
+    name: str,
+    write_profile: Path | None,
+    in_domain: bool,
+    no_ntlm: bool,
+    samba: SambaChoice,
+) -> None:
     """Start the lab. A lab that runs already is left unchanged.
 
     \b
@@ -63,6 +72,7 @@ def up(nodes: int, release: str, name: str, write_profile: Path | None, samba: S
     swn-torture lab up --release forky --name next   # a second lab, with Samba 4.25
     swn-torture lab up --samba /tmp/samba            # what make install DESTDIR=/tmp/samba made
     swn-torture lab up --samba build/packages        # the .deb packages of a build
+    swn-torture lab up --domain --no-ntlm            # in an Active Directory domain, which refuses NTLM
 
     A build of your own lies over a Debian, whose own Samba is hidden. It must be complete, with CTDB and the
     witness service (configure --with-cluster-support), and made for the chosen release. What it lacks is
@@ -75,7 +85,9 @@ def up(nodes: int, release: str, name: str, write_profile: Path | None, samba: S
     """
     from swn_torture import lab
 
-    config = lab_config(nodes=nodes, release=release, name=name, samba=samba)
+    config = lab_config(
+        nodes=nodes, release=release, name=name, samba=samba, in_domain=in_domain, no_ntlm=no_ntlm
+    )
     try:
         started = lab.up(config, progress=_progress())
         profile = lab.write_profile(started, write_profile)

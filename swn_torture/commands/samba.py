@@ -67,7 +67,29 @@ def samba_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )(decorated)
 
 
-def lab_config(*, nodes: int, release: str, name: str, samba: SambaChoice) -> LabConfig:
+def domain_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--domain`` and ``--no-ntlm``; the function gets ``in_domain`` and ``no_ntlm``."""
+    decorated: Callable[..., Any] = click.option(
+        "--no-ntlm", is_flag=True, help="The domain and the cluster refuse NTLM; with --domain."
+    )(function)
+    return click.option(
+        "--domain",
+        "in_domain",
+        is_flag=True,
+        help="Start an Active Directory domain, too; the cluster is a member of it, and the suite logs on by "
+        "Kerberos.",
+    )(decorated)
+
+
+def lab_config(
+    *,
+    nodes: int,
+    release: str,
+    name: str,
+    samba: SambaChoice,
+    in_domain: bool = False,
+    no_ntlm: bool = False,
+) -> LabConfig:
     """Return the configuration of a lab.
 
     Args:
@@ -75,6 +97,8 @@ def lab_config(*, nodes: int, release: str, name: str, samba: SambaChoice) -> La
         release: the Debian release.
         name: the name of the lab.
         samba: the Samba to run.
+        in_domain: whether it has a domain.
+        no_ntlm: whether the domain and the cluster refuse NTLM.
 
     Raises:
         CommandError: a value is not possible.
@@ -89,6 +113,8 @@ def lab_config(*, nodes: int, release: str, name: str, samba: SambaChoice) -> La
             samba="" if samba.directory is None else str(lab.find_build(str(samba.directory))),
             packages=tuple(sorted(samba.packages)),
             smb_conf="" if samba.smb_conf is None else _settings(samba.smb_conf),
+            in_domain=in_domain,
+            ntlm=not no_ntlm,
         )
     except lab.LabError as problem:
         raise CommandError(problem, USAGE) from problem

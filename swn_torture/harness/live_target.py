@@ -194,6 +194,9 @@ class LiveTarget:
             profile = parse_profile(profile_of_variant(use.wait(), table))
         except LabError as problem:
             raise NotTestable(f"the variant {name} cannot be used: {problem}") from problem
+        profile = dataclasses.replace(
+            profile, account=dataclasses.replace(profile.account, auth=self.profile.account.auth)
+        )
         return LiveTarget(profile, self._known_of_variant(name, profile), lock=use.name)
 
     def _use(self, instance: str) -> Use:

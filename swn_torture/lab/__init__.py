@@ -21,6 +21,8 @@ What a lab is made of:
 - ``node``: one node: its namespaces, its file system, its process 1.
 - ``namespaces``: network namespaces by name, and the processes in them.
 - ``settings``: the configuration files of a node.
+- ``domain``: the names and configuration files of its domain, if it has one.
+- ``directory``: the domain controller, its accounts and keytabs; joins the cluster.
 - ``scripts``: the two shell scripts in the directory of a running lab, ``exec`` and ``machine``.
 - ``probe``: the program ``swn-probe``, which runs on a node: does an address serve SMB and witness?
 

@@ -36,6 +36,11 @@ def client_addresses(*, ipv6: bool) -> tuple[str, ...]:
     return tuple(str(network + number) for network in networks for number in (1, 2))
 
 
+def controller_addresses() -> tuple[str, ...]:
+    """Return the addresses of the domain controller, one in each IPv4 network; names lead to the first."""
+    return tuple(str(network + 5) for network in (_NETWORK, _INSTANCES))
+
+
 def node_address(block: int, index: int) -> str:
     """Return the fixed IPv4 address of a node: CTDB's own address, which never moves."""
     return str(_NETWORK + 10 + index if block == 0 else _INSTANCES + 16 * block + 1 + index)

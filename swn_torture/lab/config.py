@@ -27,6 +27,11 @@ RELEASES: Final[Mapping[str, str]] = {"trixie": "Samba 4.22", "forky": "Samba 4.
 PACKAGES: Final = (
     "samba",
     "ctdb",
+    # The domain controller of a lab in a domain, and what its members need to know the users of the domain.
+    "samba-ad-dc",
+    "samba-ad-provision",
+    "winbind",
+    "libnss-winbind",
     "samba-testsuite",
     "python3-samba",
     # It provides a virtual package that python3-cryptography needs and debootstrap does not resolve.
@@ -133,6 +138,10 @@ class LabConfig:
     """Further Debian packages of the base tree, for libraries that such a Samba needs."""
     smb_conf: str = ""
     """Settings that are added to the end of smb.conf on every node."""
+    in_domain: bool = False
+    """Whether the lab has an Active Directory domain, of which the cluster is a member."""
+    ntlm: bool = True
+    """Whether the domain and the cluster accept NTLM; only a lab in a domain can refuse it."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:
@@ -143,6 +152,10 @@ class LabConfig:
         if self.shares not in SHARES:
             raise LabError(f"Unknown shares {self.shares!r}; known: {', '.join(SHARES)}.")
         check_name(self.name)
+        if self.in_domain and self.samba:
+            raise LabError("A lab in a domain runs Debian's Samba: --domain excludes --samba.")
+        if not self.ntlm and not self.in_domain:
+            raise LabError("Only a lab in a domain can refuse NTLM: --no-ntlm needs --domain.")
         for package in self.packages:
             if _PACKAGE.fullmatch(package) is None:
                 raise LabError(f"{package!r} is not the name of a Debian package.")
@@ -178,7 +191,7 @@ def check_name(name: str) -> str:
 
 
 def namespace(lab: str, role: str) -> str:
-    """Return the name of the network namespace of a node, of the `client` or of the `switch`."""
+    """Return the name of the network namespace of a node, of the `client`, of the `switch` or of the `dc`."""
     return f"swn-{lab}-{role}"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.control.base import ControllerError
+from swn_torture.lab import directory as directory_service
 from swn_torture.lab import health, namespaces
 from swn_torture.lab import node as nodes
 from swn_torture.lab.addresses import client_addresses
@@ -25,6 +26,7 @@ from swn_torture.lab.config import (
     namespace,
     run_directory,
 )
+from swn_torture.lab.domain.names import CONTROLLER
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.samba import DEBIAN, Build, Identity, Places, find_build, fingerprint, prepare
 from swn_torture.lab.scripts import exec_script, machine_script
@@ -168,9 +170,16 @@ def status(name: str = "lab") -> LabStatus:
         node.running for node in node_states
     ):
         return LabStatus(name, "broken", lab, node_states)
+    if (domain := _controller_of(lab)) is not None and not namespaces.processes_in(domain):
+        return LabStatus(name, "broken", lab, node_states)
     views = (health.problem_of_ctdb(lab.config, node.name) for node in node_states)
     problem = next(filter(None, views), "")
     return LabStatus(name, "unusable" if problem else "up", lab, node_states, problem)
+
+
+def _controller_of(lab: Lab) -> str | None:
+    """Return the namespace of the domain controller that a lab uses; None for a lab without a domain."""
+    return namespace(lab.config.network_lab, CONTROLLER) if lab.config.in_domain else None
 
 
 def find(name: str = "lab") -> Lab | None:
@@ -237,6 +246,7 @@ def command(node: str, argv: Sequence[str], name: str = "lab") -> list[str]:
             f"The lab {name!r} is not up on this machine. Start it with: swn-torture lab up --name {name}"
         )
     known = [each.name for each in lab.config.node_configs]
+    known += [CONTROLLER] if lab.config.in_domain and not lab.config.network else []
     if node == "client":
         return [*lab.client_prefix, *argv]
     if node not in known:
@@ -324,20 +334,29 @@ def _start(config: LabConfig, build: Build, progress: Progress) -> Lab:
     if not config.network:
         nodes.add_switch(config.name)
         nodes.connect(config, "client", *client_addresses(ipv6=config.ipv6))
-    for node in config.node_configs:
-        nodes.boot(config, node, build)
-    if config.smb_conf:
-        _check_settings(config, build)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        domain = None
+        if config.in_domain and not config.network:
+            progress("making the domain")
+            domain = beside.submit(directory_service.start_controller, config, build.layers[-1])
+        for node in config.node_configs:
+            nodes.boot(config, node, build)
+        if config.smb_conf:
+            _check_settings(config, build)
 
-    progress("starting CTDB")
-    _on_all(config, START_CTDB)
-    health.wait_for_ctdb(config, deadline)
+        progress("starting CTDB")
+        _on_all(config, START_CTDB)
+        health.wait_for_ctdb(config, deadline)
+        if domain is not None:
+            domain.result()
 
     progress("starting Samba")
     first = config.node_configs[0].name
-    for user in config.users:
-        secret = f"{user.password}\n{user.password}\n"
-        nodes.run_on(config.name, first, ["smbpasswd", "-s", "-a", user.name], stdin=secret)
+    if config.in_domain:
+        progress("joining the domain")
+        directory_service.join(config)
+    else:
+        _add_users(config)
     for argv in start_services(config, build.places):
         _on_all(config, argv)
     progress("waiting for SMB and witness on every node")
@@ -359,6 +378,13 @@ def _start(config: LabConfig, build: Build, progress: Progress) -> Lab:
     progress(f"the lab is up: Samba {version}")
     identity = build.identity
     return Lab(config, version, directory, identity.builds, build.places, build.fingerprint, build.layers)
+
+
+def _add_users(config: LabConfig) -> None:
+    for user in config.users:
+        secret = f"{user.password}\n{user.password}\n"
+        argv = ["smbpasswd", "-s", "-a", user.name]
+        nodes.run_on(config.name, config.node_configs[0].name, argv, stdin=secret)
 
 
 def _check_settings(config: LabConfig, build: Build) -> None:

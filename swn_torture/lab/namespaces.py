@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DIRECTORY: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
-_OURS = re.compile(r"swn-([a-z][a-z0-9]{0,11}(?:\.[a-z]{1,12})?)-(switch|client|node\d+)")
+_OURS = re.compile(r"swn-([a-z][a-z0-9]{0,11}(?:\.[a-z]{1,12})?)-(switch|client|dc|node\d+)")
 
 
 def namespaces_of(lab: str) -> list[str]:

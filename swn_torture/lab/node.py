@@ -1,4 +1,6 @@
-"""One node: its namespaces, its file system, and its connection to the lab's network.
+"""One machine: its namespaces, its file system, and its connection to the lab's network.
+
+A machine is a node or the domain controller.
 
 The mount table of the host has no entry of a node. The root of a node is an overlay: the base tree below, and
 in memory everything that the node writes. It is in a mount namespace that ends with the node's process 1. So
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from swn_torture.lab import namespaces
 from swn_torture.lab.addresses import with_prefix
 from swn_torture.lab.config import namespace, run_directory
+from swn_torture.lab.domain.names import kdc
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.samba.merged import lower_directories
 from swn_torture.lab.settings import PROBE_ROOT, SHARED, node_files, probe_files
@@ -148,17 +151,57 @@ def boot(config: LabConfig, node: NodeConfig, build: Build) -> None:
     Raises:
         LabError: a step fails.
     """
-    state = run_directory(config.name)
-    directory = state / node.name
-    (directory / "log").mkdir(parents=True)
     base = build.layers[-1]
     own = len(build.layers) > 1
-    _write_files(directory / "files", node_files(config, node, base, build.places))
+    files = node_files(config, node, base, build.places)
     if own:
-        _write_files(directory / "files", {"usr/local/bin/swn-probe": (_PROBE_IN_DEBIAN, 0o755)})
-        _write_files(directory / "probe", probe_files(config, node, base))
-    connect(config, node.name, *node.fixed_addresses)
-    name = namespace(config.name, node.name)
+        files |= {"usr/local/bin/swn-probe": (_PROBE_IN_DEBIAN, 0o755)}
+        _write_files(run_directory(config.name) / node.name / "probe", probe_files(config, node, base))
+    boot_machine(
+        config,
+        node.name,
+        files,
+        node.fixed_addresses,
+        build.layers,
+        build.places.directories,
+        probe=base if own else None,
+    )
+    if config.in_domain and config.network:
+        # The domain controller is in the network of the lab, which is another one.
+        argv = ["ip", "-n", namespace(config.name, node.name), "route", "add", kdc(), "dev", "eth0"]
+        run(argv)
+
+
+def boot_machine(
+    config: LabConfig,
+    role: str,
+    files: Mapping[str, tuple[str, int]],
+    addresses: Sequence[str],
+    layers: Sequence[Path],
+    directories: Sequence[str],
+    *,
+    probe: Path | None = None,
+) -> None:
+    """Make the namespaces and the file system of a node or of the domain controller, and start its process 1.
+
+    Args:
+        config: the configuration of the lab.
+        role: its name.
+        files: the files that differ from its layers: path below the root -> content and mode.
+        addresses: its addresses.
+        layers: the directories that it mounts over each other, top first.
+        directories: directories for state, which it makes.
+        probe: the base of a Debian for the probe; None if the machine itself is one.
+
+    Raises:
+        LabError: a step fails.
+    """
+    state = run_directory(config.name)
+    directory = state / role
+    (directory / "log").mkdir(parents=True)
+    _write_files(directory / "files", files)
+    connect(config, role, *addresses)
+    name = namespace(config.name, role)
     argv = ["nsenter", f"--net=/run/netns/{name}", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
     argv += [
         "--uts",
@@ -166,17 +209,17 @@ def boot(config: LabConfig, node: NodeConfig, build: Build) -> None:
         "sh",
         "-c",
         _INIT,
-        f"swn-{config.name}-{node.name}",
+        f"swn-{config.name}-{role}",
         str(state),
-        node.name,
-        lower_directories(build.layers),
-        lower_directories([base]) if own else "",
-        " ".join(build.places.directories),
+        role,
+        lower_directories(layers),
+        lower_directories([probe]) if probe is not None else "",
+        " ".join(directories),
     ]
-    _start_init(argv, node.name)
+    _start_init(argv, role)
     pid = namespaces.init_process(name)
     if pid is None:
-        raise LabError(f"Process 1 of {node.name} ended right after its start.")
+        raise LabError(f"Process 1 of {role} ended right after its start.")
     (directory / "pid").write_text(f"{pid}\n", encoding="ascii")
 
 

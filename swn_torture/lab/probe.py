@@ -51,9 +51,16 @@ def main(seconds: str, *addresses: str) -> int:
     account.set_username(settings["username"])
     account.set_domain(settings["domain"])
     account.set_password(settings["password"])
+    names = settings.get("names", {})
+    if names:
+        # By Kerberos: the domain may refuse NTLM. A ticket is for a name, not for an address.
+        loaded.set("realm", settings["realm"])
+        account.set_realm(settings["realm"])
+        account.set_kerberos_state(credentials.MUST_USE_KERBEROS)
     failed = 0
     for address in addresses:
-        result = _retry(deadline, partial(_probe, address, settings["net_name"], loaded, context, account))
+        host = names.get(address, address)
+        result = _retry(deadline, partial(_probe, host, settings["net_name"], loaded, context, account))
         failed += "error" in result
         print(json.dumps({"address": address, **result}), flush=True)  # noqa: T201 - the output of the program
     return 1 if failed else 0
@@ -88,13 +95,13 @@ def _in_child_process(probe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return dict(json.loads(output)) if output else {"error": f"no response within {TRY_SECONDS:g} s"}
 
 
-def _probe(address: str, net_name: str, loaded: Any, context: Any, account: Any) -> dict[str, Any]:
+def _probe(host: str, net_name: str, loaded: Any, context: Any, account: Any) -> dict[str, Any]:
     began = time.monotonic()
-    session = libsmb.Conn(address, "data", context, account)
+    session = libsmb.Conn(host, "data", context, account)
     session.list("/")
     smb = time.monotonic()
     # Without a port in the binding the client asks the endpoint mapper first.
-    binding = f"ncacn_ip_tcp:{address}[spnego,sign,target_hostname={net_name}]"
+    binding = f"ncacn_ip_tcp:{host}[spnego,sign,target_hostname={net_name}]"
     interfaces = witness.witness(binding, loaded, account).GetInterfaceList().interfaces
     return {
         "interfaces": [(interface.ipv4, interface.state, interface.flags) for interface in interfaces],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from swn_torture.lab.addresses import SPARE_ADDRESSES
 from swn_torture.lab.config import namespace, run_directory
+from swn_torture.lab.domain.names import REALM, kdc
 from swn_torture.lab.samba.places import DEBIAN
 from swn_torture.lab.settings import shares_of, start_services
 from swn_torture.lab.variants import MISSING_VARIANTS, VARIANTS
@@ -27,16 +28,24 @@ if TYPE_CHECKING:
 _UNUSED_TIMEOUT: Final = 30.0
 
 
-def profile(lab: Lab) -> dict[str, Any]:
-    """Return the profile of a lab that is up, as the tables of a TOML file."""
-    return {**profile_of(lab.config, title=title(lab), places=lab.places), "product": product(lab)}
+def profile(lab: Lab, auth: str = "kerberos") -> dict[str, Any]:
+    """Return the profile of a lab that is up, as the tables of a TOML file.
+
+    Args:
+        lab: the lab.
+        auth: how the suite logs on in a domain; a lab without one has no such key.
+    """
+    tables = profile_of(lab.config, title=title(lab), places=lab.places, auth=auth)
+    return {**tables, "product": product(lab)}
 
 
 def title(lab: Lab) -> str:
     """Return the title of a lab, for the head of a report: the product, its version and the release."""
     nodes = f"{lab.config.nodes} CTDB node{'s' if lab.config.nodes > 1 else ''}"
     own = f" of {lab.config.samba}" if lab.config.samba else ""
-    return f"Samba {lab.samba}{own} on Debian {lab.config.release}, {nodes}"
+    domain = "" if not lab.config.in_domain else " in a domain"
+    ntlm = "" if lab.config.ntlm else " without NTLM"
+    return f"Samba {lab.samba}{own} on Debian {lab.config.release}, {nodes}{domain}{ntlm}"
 
 
 def product(lab: Lab) -> dict[str, Any]:
@@ -44,17 +53,22 @@ def product(lab: Lab) -> dict[str, Any]:
     return {"name": "Samba", "version": lab.samba, "builds": dict(lab.builds)}
 
 
-def profile_of(config: LabConfig, *, title: str = "", places: Places = DEBIAN) -> dict[str, Any]:
+def profile_of(
+    config: LabConfig, *, title: str = "", places: Places = DEBIAN, auth: str = "kerberos"
+) -> dict[str, Any]:
     """Return the profile of a lab with this configuration, whether it is up or not.
 
     Args:
         config: the configuration of the lab.
         title: one line for the head of a report; without it, the profile has none.
         places: where the Samba of the lab has its programs.
+        auth: how the suite logs on in a domain.
     """
     directory = run_directory(config.name)
+    tickets = {"auth": auth, "realm": REALM, "kdc": kdc()} if config.in_domain else {}
     accounts = [
-        {"username": user.name, "password": user.password, "domain": config.domain} for user in config.users
+        {"username": user.name, "password": user.password, "domain": config.domain, **tickets}
+        for user in config.users
     ]
     tables: dict[str, Any] = {
         "schema": "swn-torture-target/1",
@@ -99,6 +113,9 @@ def profile_of(config: LabConfig, *, title: str = "", places: Places = DEBIAN) -
 def write_profile(lab: Lab, path: Path | None = None) -> Path:
     """Write the profile of a lab that is up, and return the path of the file.
 
+    A lab in a domain also gets ``profile-spnego.toml`` in its directory. By the first one the suite logs on
+    by Kerberos, by the other by SPNEGO.
+
     Args:
         lab: the lab.
         path: the file; None for ``profile.toml`` in the directory of the lab, which ``down`` removes.
@@ -106,6 +123,9 @@ def write_profile(lab: Lab, path: Path | None = None) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
+    if lab.config.in_domain:
+        text = to_toml(profile(lab, "spnego"))
+        (lab.directory / "profile-spnego.toml").write_text(text, encoding="utf-8")
     file = path or lab.directory / "profile.toml"
     file.write_text(profile_text(lab), encoding="utf-8")
     return file

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.lab.addresses import with_prefix
+from swn_torture.lab.domain.names import REALM, node_host
+from swn_torture.lab.domain.settings import member_files, member_hosts, role_lines
 from swn_torture.lab.samba.places import DEBIAN
 
 if TYPE_CHECKING:
@@ -33,10 +35,11 @@ def shares_of(config: LabConfig) -> dict[str, bool]:
 
 def start_services(config: LabConfig, places: Places = DEBIAN) -> tuple[tuple[str, ...], ...]:
     """Return the command lines that start the daemons of Samba on a node."""
+    winbind = (("winbindd", "-D"),) if config.in_domain else ()
     programs = ["--libexec-rpcds"]
     if not config.share_service:
         programs = [f"{places.libexec}/rpcd_epmapper", f"{places.libexec}/rpcd_witness"]
-    return (("smbd", "-D"), (f"{places.libexec}/samba-dcerpcd", "-D", *programs))
+    return (*winbind, ("smbd", "-D"), (f"{places.libexec}/samba-dcerpcd", "-D", *programs))
 
 
 def node_files(
@@ -53,7 +56,15 @@ def node_files(
     ctdb = places.ctdb_etc.lstrip("/")
     probe = "#!/usr/bin/python3\n" + Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
     user = config.users[0]
-    secret = {"username": user.name, "password": user.password, "domain": config.domain}
+    secret: dict[str, object] = {
+        "username": user.name,
+        "password": user.password,
+        "domain": config.domain,
+        "net_name": config.net_name,
+    }
+    if config.in_domain:
+        names = {other.address: node_host(config, other) for other in config.node_configs}
+        secret |= {"realm": REALM, "names": names}
     open_files = {
         "etc/hostname": f"{node.name}\n",
         "etc/hosts": _hosts(config, node),
@@ -67,11 +78,12 @@ def node_files(
         ),
         places.smb_conf.lstrip("/"): smb_conf(config),
         **_accounts(config, base),
+        **member_files(config),
     }
     return {
         **{path: (text, 0o644) for path, text in open_files.items()},
         "etc/shadow": (_shadow(config, base), 0o640),
-        "etc/swn-probe.json": (json.dumps({**secret, "net_name": config.net_name}), 0o600),
+        "etc/swn-probe.json": (json.dumps(secret), 0o600),
         "usr/local/bin/swn-probe": (probe, 0o755),
     }
 
@@ -94,9 +106,7 @@ def smb_conf(config: LabConfig) -> str:
 [global]
   netbios name = {config.net_name}
   workgroup = {config.domain}
-  security = user
-  server role = standalone
-  passdb backend = tdbsam
+{role_lines(config)}\
   clustering = yes
   # The witness service runs all the time. Helpers started on demand would end with their last client.
   rpc start on demand helpers = no
@@ -153,11 +163,16 @@ IPAllocAlgorithm=0
 def _hosts(config: LabConfig, node: NodeConfig) -> str:
     lines = ["127.0.0.1 localhost", f"{node.address} {node.name} {config.net_name}"]
     lines += [f"{other.address} {other.name}" for other in config.node_configs if other != node]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + member_hosts(config, node)
 
 
 def _accounts(config: LabConfig, base: Path) -> dict[str, str]:
-    """Return passwd and group with the users of the lab added; CTDB has their passwords (passdb.tdb)."""
+    """Return passwd and group with the users of the lab added; CTDB has their passwords (passdb.tdb).
+
+    In a domain, the domain has them.
+    """
+    if config.in_domain:
+        return {}
     passwd, group = ((base / path).read_text(encoding="utf-8") for path in ("etc/passwd", "etc/group"))
     for uid, user in enumerate(config.users, start=_FIRST_UID):
         passwd += f"{user.name}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"
@@ -166,5 +181,6 @@ def _accounts(config: LabConfig, base: Path) -> dict[str, str]:
 
 
 def _shadow(config: LabConfig, base: Path) -> str:
-    lines = "".join(f"{user.name}:*:20000:0:99999:7:::\n" for user in config.users)
+    users = () if config.in_domain else config.users
+    lines = "".join(f"{user.name}:*:20000:0:99999:7:::\n" for user in users)
     return (base / "etc/shadow").read_text(encoding="utf-8") + lines

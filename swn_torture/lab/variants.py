@@ -26,10 +26,11 @@ INSTANCES: Final[Mapping[str, Instance]] = {
     # Another NetName, and no share that is scale-out. As in every lab, all interfaces have the same
     # InterfaceGroupName and one address, and the nodes have IPv6 addresses, too.
     "second": Instance(1, {"nodes": 2, "net_name": "SWNRENAMED", "shares": "plain"}),
-    # NetrShareEnum fails: samba-dcerpcd runs without the program that serves it.
-    "noservice": Instance(2, {"nodes": 1, "share_service": False}),
+    # NetrShareEnum fails: samba-dcerpcd runs without the program that serves it. In a domain, each cluster
+    # has a machine account, and so a name of its own.
+    "noservice": Instance(2, {"nodes": 1, "net_name": "SWNNOSHARES", "share_service": False}),
     # As the lab. Nothing happens to it while a case waits there.
-    "undisturbed": Instance(3, {"nodes": 1}),
+    "undisturbed": Instance(3, {"nodes": 1, "net_name": "SWNQUIET"}),
 }
 """The instances by name; a name is up to 12 lower-case letters."""
 
