@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 #: Some cases of every kind: encodings, methods, transport, endpoint mapper, mgmt, security, two accounts.
 SELECTION = (
     "test_interface_list_layout or test_version_parameter or test_mgmt or test_endpoint_mapper or test_bind "
-    "or test_authentication or test_signatures or test_auth_padding or test_fragments or test_cancel"
+    "or test_authentication or test_later_legs or test_kerberos or test_signatures "
+    "or test_auth_padding or test_fragments or test_cancel"
 )
 
 

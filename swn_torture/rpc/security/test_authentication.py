@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 each_service = pytest.mark.parametrize(
+    "service", [AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS], ids=lambda value: value.name.lower()
+)
+#: With Kerberos, the KDC rejects a wrong password, and not the server.
+each_service_with_password = pytest.mark.parametrize(
     "service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower()
 )
 each_level = pytest.mark.parametrize(
@@ -91,11 +95,11 @@ async def test_levels(witness: Witness, spec: Spec, service: AuthType, level: Au
 @case("RPC-AUTH-three-leg")
 @pytest.mark.parametrize(
     ("service", "last"),
-    [(AuthType.NTLM, "auth3"), (AuthType.SPNEGO, "alter_context")],
-    ids=["ntlm", "spnego"],
+    [(AuthType.NTLM, "auth3"), (AuthType.SPNEGO, "alter_context"), (AuthType.KERBEROS, "alter_context")],
+    ids=["ntlm", "spnego", "kerberos"],
 )
 async def test_last_leg(witness: Witness, spec: Spec, service: AuthType, last: str) -> None:
-    """NTLM is completed by auth3 and SPNEGO by alter_context: the first request then succeeds."""
+    """NTLM is completed by auth3, SPNEGO and Kerberos by alter_context: the first request succeeds."""
     client = await witness.connect(auth_type=service)
 
     outcome = await outcome_of(client.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
@@ -318,7 +322,7 @@ _WRONG: dict[str, Callable[[Credentials], Credentials]] = {
     [AuthLevel.CONNECT, AuthLevel.INTEGRITY, AuthLevel.PRIVACY],
     ids=lambda value: value.name.lower(),
 )
-@each_service
+@each_service_with_password
 async def test_wrong_credentials(
     witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:

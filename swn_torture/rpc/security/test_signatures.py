@@ -40,13 +40,16 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 each_service = pytest.mark.parametrize(
-    "service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower()
+    "service", [AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS], ids=lambda value: value.name.lower()
 )
 each_level = pytest.mark.parametrize(
     "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
 )
-#: Octets of a request header, of the sec_trailer and of a signature, in the order in which they are sent.
-HEADER, TRAILER, SIGNATURE = 24, 8, 16
+#: Octets of a request header and of the sec_trailer.
+HEADER, TRAILER = 24, 8
+#: Octets of a signature of NTLM: version, checksum, sequence number (MS-NLMP 2.2.2.9). That of Kerberos is
+#: longer (RFC 4121 4.2.6): a head of 16 octets, whose end is the sequence number; checksum or sealed octets.
+NTLM_SIGNATURE, KERBEROS_HEAD = 16, 16
 
 
 def _flip(octets: bytes, offset: int) -> bytes:
@@ -54,6 +57,26 @@ def _flip(octets: bytes, offset: int) -> bytes:
     changed = bytearray(octets)
     changed[offset] ^= 0x01
     return bytes(changed)
+
+
+def _signature(pdu: bytes) -> int:
+    """The number of octets of the signature: 16 with NTLM, more with Kerberos."""
+    return int.from_bytes(pdu[10:12], "little")
+
+
+def _by_ntlm(pdu: bytes) -> bool:
+    return _signature(pdu) == NTLM_SIGNATURE
+
+
+def _sequence_number(pdu: bytes) -> int:
+    """The last octet of the sequence number in the signature, counted from the end of the PDU."""
+    return -4 if _by_ntlm(pdu) else -_signature(pdu) + KERBEROS_HEAD - 1
+
+
+def _cut(pdu: bytes, left: int) -> bytes:
+    """Return a PDU with the first ``left`` octets of its signature."""
+    gone = _signature(pdu) - left
+    return rewrite(pdu[:-gone], frag_length=len(pdu) - gone, auth_length=left)
 
 
 async def _connect(witness: Witness, **connection: Any) -> WitnessClient:
@@ -107,16 +130,14 @@ async def _register(witness: Witness) -> RegisterRequest:
 #: Changes of the verifier, or of octets that it covers at PKT_INTEGRITY and PKT_PRIVACY.
 CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "first-stub-octet": lambda pdu: _flip(pdu, HEADER),
-    "last-stub-octet": lambda pdu: _flip(pdu, -SIGNATURE - TRAILER - 1),
-    "checksum": lambda pdu: _flip(pdu, -SIGNATURE + 6),
-    "sequence-number": lambda pdu: _flip(pdu, -4),
-    "all-zero": lambda pdu: pdu[:-SIGNATURE] + bytes(SIGNATURE),
-    "cut-in-half": lambda pdu: rewrite(
-        pdu[: -SIGNATURE // 2], frag_length=len(pdu) - SIGNATURE // 2, auth_length=SIGNATURE // 2
-    ),
-    "one-octet": lambda pdu: rewrite(
-        pdu[: 1 - SIGNATURE], frag_length=len(pdu) + 1 - SIGNATURE, auth_length=1
-    ),
+    "last-stub-octet": lambda pdu: _flip(pdu, -_signature(pdu) - TRAILER - 1),
+    "checksum": lambda pdu: _flip(pdu, -_signature(pdu) + 6 if _by_ntlm(pdu) else -1),
+    "sequence-number": lambda pdu: _flip(pdu, _sequence_number(pdu)),
+    # A provider may look at the sequence number first, and report a gap before it has verified the checksum.
+    "sequence-number-and-stub": lambda pdu: _flip(_flip(pdu, _sequence_number(pdu)), HEADER),
+    "all-zero": lambda pdu: pdu[: -_signature(pdu)] + bytes(_signature(pdu)),
+    "cut-in-half": lambda pdu: _cut(pdu, _signature(pdu) // 2),
+    "one-octet": lambda pdu: _cut(pdu, 1),
 }
 
 
@@ -162,6 +183,13 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
+def _changed(field: str, service: AuthType) -> dict[str, Any]:
+    """The changed value of a field; another service than that of the connection."""
+    if field == "auth_type" and service == AuthType.KERBEROS:
+        return {field: AuthType.NTLM}
+    return FIELDS[field]
+
+
 async def _bound(
     witness: Witness, group: int, *, level: AuthLevel, service: AuthType, signing: bool
 ) -> WitnessClient:
@@ -198,7 +226,7 @@ async def test_changed_header(
             "RPC-AUTH-header-signing-scope",
             witness,
             client,
-            rewrite(octets, **FIELDS[field]),
+            rewrite(octets, **_changed(field, service)),
             note=f"changed: {field}",
         )
         await client.rpc.close()

@@ -1,0 +1,113 @@
+"""What only Kerberos and SPNEGO can show: tickets, the third leg, the mechListMIC (MS-RPCE 3.3.1.5.2.1)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
+from swn_torture.casekit.protocol import GetInterfaceListRequest, WitnessClient
+from swn_torture.casekit.steps.ap_requests import WRONG, ap_request
+from swn_torture.casekit.steps.callers import NOT_SERVED, served
+from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
+from swn_torture.casekit.transport import AuthType, RpcError, SecTrailer, initiator
+from swn_torture.casekit.witness import NotTestable
+
+if TYPE_CHECKING:
+    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit.witness import Witness
+
+
+@case("RPC-AUTH-wrong-password")
+@pytest.mark.parametrize("alter", [False, True], ids=["bind", "alter-context"])
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_rejected_ticket(witness: Witness, spec: Spec, wrong: str, *, alter: bool) -> None:
+    """A Kerberos ticket that the server cannot accept gets bind_nak, or a fault to alter_context."""
+    token = WRONG[wrong](ap_request(witness))
+    rpc = await witness.rpc()
+    if alter:
+        await rpc.bind(contexts(witness.syntax))
+    pdu = dataclasses.replace(
+        rpc.core.bind(contexts(witness.syntax), alter=alter),
+        trailer=SecTrailer(AuthType.KERBEROS, witness.level, 0, 77),
+        auth_value=token,
+    )
+    try:
+        answer = outcome_of_pdu(await rpc.exchange(pdu))
+    except RpcError as error:
+        answer = outcome_of_error(error)
+
+    allowed = (faults(), refuses_bind(), CLOSED) if alter else (refuses_bind(), CLOSED)
+    spec("RPC-AUTH-wrong-password").allows(answer, *allowed, note=f"AP-REQ: {wrong}")
+    await witness.check_still_serving(spec)
+
+
+@case("RPC-AUTH-wrong-password")
+@pytest.mark.parametrize("wrong", ["changed", "of-other-context", "empty"])
+@pytest.mark.parametrize("service", [AuthType.KERBEROS, AuthType.SPNEGO], ids=["kerberos", "spnego"])
+async def test_wrong_third_leg(witness: Witness, spec: Spec, service: AuthType, wrong: str) -> None:
+    """After a third leg that proves nothing, no call is executed."""
+    witness.require(service)
+    first, second = await _before_last_leg(witness, service), await _before_last_leg(witness, service)
+    token = {"changed": _flipped(first.token), "of-other-context": second.token, "empty": b""}[wrong]
+
+    outcome = await first.finish(token)
+
+    spec("RPC-AUTH-wrong-password").holds(
+        not served(outcome), expected=NOT_SERVED, observed=outcome, note=f"third leg: {wrong}"
+    )
+    await witness.check_still_serving(spec)
+
+
+def _flipped(token: bytes) -> bytes:
+    """A token whose last octet is changed: of the sealed AP-REP, or of the mechListMIC of SPNEGO."""
+    return token[:-1] + bytes([token[-1] ^ 0x01])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unfinished:
+    """An authentication of which only the last leg is missing.
+
+    Attributes:
+        witness: the target.
+        client: the connection.
+        entry: its security context.
+        token: the last leg.
+    """
+
+    witness: Witness
+    client: WitnessClient
+    entry: Any
+    token: bytes
+
+    async def finish(self, token: bytes) -> Outcome:
+        """Send a last leg; return the answer that rejects it, or the outcome of the first request."""
+        rpc = self.client.rpc
+        last = rpc.core.bind(contexts(self.witness.syntax), security=self.entry, token=token, alter=True)
+        try:
+            await rpc.exchange(last)
+            call = self.client.start(GetInterfaceListRequest())
+        except RpcError as error:
+            return outcome_of_error(error)
+        return await outcome_of(call, self.witness.expect.reply_deadline)
+
+
+async def _before_last_leg(witness: Witness, service: AuthType) -> _Unfinished:
+    """Authenticate up to the last leg.
+
+    Raises:
+        NotTestable: the target does not accept the first leg.
+    """
+    rpc = await witness.rpc()
+    context = initiator(service, witness.credentials, host=witness.profile.host, level=witness.level)
+    entry = rpc.core.add_security(service, witness.level, context)
+    proposed = contexts(witness.syntax)
+    try:
+        answer = await rpc.exchange(rpc.core.bind(proposed, security=entry, token=context.step(b"")))
+        token = context.step(answer.auth_value)
+    except RpcError as error:
+        raise NotTestable(f"the server does not accept the first leg: {error}") from error
+    return _Unfinished(witness, WitnessClient(rpc, witness.syntax), entry, token)
