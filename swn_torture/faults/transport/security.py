@@ -45,6 +45,41 @@ class SignaturesNotVerified(Authenticator):
             return self._connection.security.get(pdu.trailer.context_id), pdu, None
 
 
+@violates("RPC-AUTH-bad-signature", seen_in="Samba 4.22")
+class WrongSequenceNotVerified(Authenticator):
+    """At PKT_INTEGRITY the server serves a request out of sequence, whatever its checksum."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._expected: dict[int, int] = {}
+
+    @override
+    def open(self, pdu: Request, raw: bytes) -> Opened:
+        if pdu.trailer is None:
+            return super().open(pdu, raw)
+        context, number = pdu.trailer.context_id, _sequence_number(pdu.auth_value)
+        try:
+            opened = super().open(pdu, raw)
+        except Rejection:
+            entry = self._connection.security.get(context)
+            if entry is None or entry.level != AuthLevel.INTEGRITY:
+                raise
+            # The numbers of NTLM begin with 0, those of Kerberos anywhere; SPNEGO has taken some.
+            first = 0 if entry.auth_type == AuthType.NTLM else number
+            if number == self._expected.get(context, first):
+                raise
+            return entry, pdu, None
+        self._expected[context] = number + 1
+        return opened
+
+
+def _sequence_number(signature: bytes) -> int:
+    """The number in a signature of NTLM (MS-NLMP 2.2.2.9) or Kerberos (RFC 4121 4.2.6)."""
+    if len(signature) == 16:
+        return int.from_bytes(signature[12:], "little")
+    return int.from_bytes(signature[8:16], "big")
+
+
 @violates("RPC-AUTH-missing-verifier")
 class VerifierNotRequired(Authenticator):
     """On a protected connection the server serves a request without a verifier."""
@@ -78,6 +113,27 @@ class _AnswersInTheClear(ServerConnection):
     @override
     def response(self, call: ServerCall, stub: bytes, entry: SecurityEntry | None) -> list[bytes]:
         return super().response(call, stub, entry if entry and entry.context.complete else None)
+
+
+@violates("RPC-AUTH-wrong-password")
+class RejectedTokenTaken(WrongPasswordTaken):
+    """The server accepts a bind or alter_context whose token its security provider rejects."""
+
+    @override
+    def leg(self, pdu: Bind, *, multiplexing: bool) -> Leg | None:
+        try:
+            return super().leg(pdu, multiplexing=multiplexing)
+        except NegotiationRefused:
+            entry = self._connection.security.get(pdu.trailer.context_id) if pdu.trailer else None
+            if entry is None:
+                raise
+            entry.error = 0
+            return Leg(entry, b"")
+
+
+@part_of(RejectedTokenTaken)
+class _AnswersRejectedInTheClear(_AnswersInTheClear):
+    pass
 
 
 # Authenticating
