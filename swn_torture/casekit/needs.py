@@ -73,6 +73,7 @@ _VARIANT_FOR = {"version-1": "version-1", "no-scale-out-share": "no-sofs", "no-i
 _OF_SERVER: dict[str, Callable[[TargetFacts], str | None]] = {
     "ntlm": lambda facts: facts.not_offered(AuthType.NTLM),
     "spnego": lambda facts: facts.not_offered(AuthType.SPNEGO),
+    "kerberos": lambda facts: facts.not_offered(AuthType.KERBEROS),
     "pkt-integrity": lambda facts: facts.not_served(AuthLevel.INTEGRITY),
     "multiplexing": lambda facts: _not_confirmed(facts.multiplexing, "PFC_CONC_MPX"),
     "ndr64": lambda facts: "the target does not support NDR64 (optional)" if facts.ndr64 is False else None,

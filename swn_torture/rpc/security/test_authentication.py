@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import CLOSED, SUCCESS, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, SUCCESS, also_needs, case, faults, outcome_of
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.casekit.protocol import (
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 each_service = pytest.mark.parametrize(
-    "service", [AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS], ids=lambda value: value.name.lower()
+    "service",
+    [AuthType.NTLM, AuthType.SPNEGO, pytest.param(AuthType.KERBEROS, marks=also_needs("kerberos"))],
+    ids=lambda value: value.name.lower(),
 )
 #: With Kerberos, the KDC rejects a wrong password, and not the server.
 each_service_with_password = pytest.mark.parametrize(
@@ -95,7 +97,11 @@ async def test_levels(witness: Witness, spec: Spec, service: AuthType, level: Au
 @case("RPC-AUTH-three-leg")
 @pytest.mark.parametrize(
     ("service", "last"),
-    [(AuthType.NTLM, "auth3"), (AuthType.SPNEGO, "alter_context"), (AuthType.KERBEROS, "alter_context")],
+    [
+        (AuthType.NTLM, "auth3"),
+        (AuthType.SPNEGO, "alter_context"),
+        pytest.param(AuthType.KERBEROS, "alter_context", marks=also_needs("kerberos")),
+    ],
     ids=["ntlm", "spnego", "kerberos"],
 )
 async def test_last_leg(witness: Witness, spec: Spec, service: AuthType, last: str) -> None:

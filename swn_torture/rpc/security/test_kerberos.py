@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import CLOSED, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, also_needs, case, faults, outcome_of
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.casekit.protocol import GetInterfaceListRequest, WitnessClient
 from swn_torture.casekit.steps.ap_requests import WRONG, ap_request
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 
-@case("RPC-AUTH-wrong-password")
+@case("RPC-AUTH-wrong-password", needs=("kerberos",))
 @pytest.mark.parametrize("alter", [False, True], ids=["bind", "alter-context"])
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_rejected_ticket(witness: Witness, spec: Spec, wrong: str, *, alter: bool) -> None:
@@ -47,7 +47,11 @@ async def test_rejected_ticket(witness: Witness, spec: Spec, wrong: str, *, alte
 
 @case("RPC-AUTH-wrong-password")
 @pytest.mark.parametrize("wrong", ["changed", "of-other-context", "empty"])
-@pytest.mark.parametrize("service", [AuthType.KERBEROS, AuthType.SPNEGO], ids=["kerberos", "spnego"])
+@pytest.mark.parametrize(
+    "service",
+    [pytest.param(AuthType.KERBEROS, marks=also_needs("kerberos")), AuthType.SPNEGO],
+    ids=["kerberos", "spnego"],
+)
 async def test_wrong_third_leg(witness: Witness, spec: Spec, service: AuthType, wrong: str) -> None:
     """After a third leg that proves nothing, no call is executed."""
     witness.require(service)

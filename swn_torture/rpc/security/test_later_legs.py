@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import CLOSED, SUCCESS, Outcome, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, SUCCESS, Outcome, also_needs, case, faults, outcome_of
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.casekit.protocol import GetInterfaceListRequest, WitnessClient
 from swn_torture.casekit.steps.octets import contexts
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 each_service = pytest.mark.parametrize(
-    "service", [AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS], ids=lambda value: value.name.lower()
+    "service",
+    [AuthType.NTLM, AuthType.SPNEGO, pytest.param(AuthType.KERBEROS, marks=also_needs("kerberos"))],
+    ids=lambda value: value.name.lower(),
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import CLOSED, SUCCESS, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, SUCCESS, also_needs, case, faults, outcome_of
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import (
     SECURITY_CONTEXT_MULTIPLEXING,
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 each_service = pytest.mark.parametrize(
-    "service", [AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS], ids=lambda value: value.name.lower()
+    "service",
+    [AuthType.NTLM, AuthType.SPNEGO, pytest.param(AuthType.KERBEROS, marks=also_needs("kerberos"))],
+    ids=lambda value: value.name.lower(),
 )
 each_level = pytest.mark.parametrize(
     "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
