@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from impacket.dcerpc.v5 import transport
+from impacket.dcerpc.v5.rpcrt import RPC_C_AUTHN_GSS_NEGOTIATE
 from impacket.krb5 import kerberosv5
 from impacket.spnego import SPNEGO_NegTokenInit
+from impacket.uuid import uuidtup_to_bin
 
 from swn_torture.harness.preflight.shares import ticket_for_impacket
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.stubdata.syntax import NDR32
+from swn_torture.witness.codec import decode_response, encode
+from swn_torture.witness.constants import INTERFACE_UUID
+from swn_torture.witness.messages import GetInterfaceListRequest
 from tests.kerberos.profiles import profile_in
 from tests.kerberos.realm import NAME, NET_NAME, USERS
 
@@ -79,3 +86,25 @@ def test_impacket_with_a_ticket_of_the_account(
 
     assert acceptor.complete
     assert str(acceptor.initiator_name) == f"{logon.user}@{logon.realm}" == f"witness@{NAME}"
+
+
+@pytest.mark.parametrize("level", [5, 6], ids=["signed", "sealed"])
+def test_impacket_calls_a_method(realm: Realm, level: int) -> None:
+    """impacket logs on by SPNEGO with Kerberos in it, in three legs, and calls GetInterfaceList."""
+    logon = ticket_for_impacket(profile_in(realm, realm.account("password", auth="kerberos")))
+    with EmbeddedCluster(ClusterConfig(keytab=str(realm.keytab), ntlm=False)) as cluster:
+        node = cluster.nodes[0]
+        connection = transport.DCERPCTransportFactory(f"ncacn_ip_tcp:{node.address}[{node.port}]")
+        connection.set_credentials(logon.user, "", logon.realm, TGS=logon.ticket)
+        connection.set_kerberos(True)
+        rpc = connection.get_dce_rpc()
+        rpc.set_auth_type(RPC_C_AUTHN_GSS_NEGOTIATE)
+        rpc.set_auth_level(level)
+        rpc.connect()
+        rpc.bind(uuidtup_to_bin((str(INTERFACE_UUID), "1.1")))
+        request = GetInterfaceListRequest()
+        rpc.call(request.opnum, encode(request, NDR32))
+        response = decode_response(request.opnum, rpc.recv(), NDR32, allow_trailing=True)
+        rpc.disconnect()
+
+    assert len(response.interfaces) == 3

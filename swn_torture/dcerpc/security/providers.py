@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spnego import ContextProxy, ContextReq
 from spnego._context import GSSMech
@@ -30,6 +30,11 @@ the header, 16 octets each (RFC 4121 4.2.4, MS-KILE 3.4.5.4). For the SHA-1 enct
 octets."""
 _RC4_WRAP_HEADER_SIZE = 45
 _RC4_MIC_SIZE = 37
+
+_KERBEROS_OID = bytes.fromhex("06092a864886f712010202")
+_AP_REQ_ID = b"\x01\x00"
+_LONGEST_DER_LENGTH = 6
+"""Octets of the tag and the length before the OID in a GSS-API header."""
 
 _NEEDED: dict[int, ContextReq] = {
     AuthLevel.NONE: ContextReq.none,
@@ -235,6 +240,12 @@ def _kerberos_initiator(credentials: Credentials, spn: str, request: ContextReq)
     return client_context(credentials, spn, request | ContextReq.mutual_auth)
 
 
+def _without_header(token: bytes) -> bytes:
+    """Return an AP-REQ without its GSS-API header (RFC 4121 4.1): MIT's library rejects it with DCE style."""
+    at = token.find(_KERBEROS_OID + _AP_REQ_ID) if token[:1] == b"\x60" else -1
+    return token[at + len(_KERBEROS_OID + _AP_REQ_ID) :] if 0 < at <= _LONGEST_DER_LENGTH else token
+
+
 def kerberos_acceptor(keytab: str) -> ContextProxy:
     """Return the server's end, for every principal of the keytab at this path."""
     require_kerberos()
@@ -246,10 +257,16 @@ def kerberos_acceptor(keytab: str) -> ContextProxy:
 
         __DEFER_STEP_ERRORS__ = False
 
+    class _Acceptor(GSSAPIProxy):
+        """Takes the first token also in a GSS-API header, as impacket sends it."""
+
+        def step(self, in_token: bytes | None = None, **more: Any) -> bytes | None:
+            return super().step(_without_header(in_token or b""), **more)
+
     # pyspnego itself takes the keytab only from KRB5_KTNAME, which is the same for the whole process.
     try:
         credential = gssapi.Credentials(usage="accept", store={"keytab": keytab})
-        proxy = GSSAPIProxy(
+        proxy = _Acceptor(
             usage="accept",
             protocol="kerberos",
             context_req=BASE_REQUEST | ContextReq.confidentiality | ContextReq.mutual_auth,
