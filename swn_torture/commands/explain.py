@@ -96,7 +96,7 @@ def requirement_lines(row: Requirement) -> list[str]:
     """A requirement as text, without its cases and faults."""
     kind = f"{row.cite}, {row.level}, {row.role}"
     revision = "" if row.revision in {"both", "n/a"} else f", only in revision {row.revision}"
-    lines = [row.id, kind + revision, "", *_folded(row.text)]
+    lines = [row.id, kind + revision, *([row.url] if row.url else []), "", *_folded(row.text)]
     lines += ["", *_folded(f"How it is tested: {row.how}")] if row.how else []
     lines += ["", *_folded(f"Notes: {row.notes}")] if row.notes else []
     return lines
@@ -124,6 +124,7 @@ def _requirement(name: str) -> Explanation:
     data = {
         **asdict(row),
         "cite": row.cite,
+        "url": row.url,
         "cases": [case.id for case in cases],
         "faults": [fault.name for fault in faults],
         "ambiguities": [each.id for each in ambiguities],

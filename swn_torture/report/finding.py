@@ -67,6 +67,11 @@ class Finding:
         return self.row.cite if self.row else ""
 
     @property
+    def url(self) -> str:
+        """Where that section is published; empty when it is not known."""
+        return self.row.url if self.row else ""
+
+    @property
     def rule(self) -> str:
         """Section, level and statement on one line: ``MS-SWN 3.1.4.2 MUST: ...``; else the id."""
         return f"{self.cite} {self.level}: {self.text}" if self.row else self.requirement

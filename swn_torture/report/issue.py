@@ -139,7 +139,8 @@ def _rule(finding: Finding) -> Iterator[str]:
     if finding.row is None:
         yield f"**Rule:** {finding.requirement}"
         return
-    yield f"**Rule:** {finding.cite} ({finding.level}), in the words of the suite: {finding.text}"
+    where = f"[{finding.cite}]({finding.url})" if finding.url else finding.cite
+    yield f"**Rule:** {where} ({finding.level}), in the words of the suite: {finding.text}"
 
 
 def _target(results: Results) -> Iterator[str]:

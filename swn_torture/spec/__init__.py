@@ -7,6 +7,7 @@
 - ``catalogue``: ``Catalogue``, ``Requirement`` and ``Ambiguity``: the data as values, and their loader.
 - ``catalogue.toml``: the requirements and ambiguities; the head of the file explains every field.
 - ``untestable.toml``: why an observable requirement has no case.
+- ``published``: the address of a cited section in the published documentation; ``published.toml``: the pages.
 - ``other_suites.toml``: what other test suites check, and which requirements that corresponds to.
 
 This package imports no other package of the project.

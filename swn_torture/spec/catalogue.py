@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from swn_torture.spec.published import published
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -75,6 +77,11 @@ class Requirement:
     def cite(self) -> str:
         """The document and the section: ``MS-SWN 3.1.4.2``."""
         return self.section if re.match(r"(C706|MS-)", self.section) else f"MS-SWN {self.section}"
+
+    @property
+    def url(self) -> str:
+        """The address of the section, or else of the document, in the published documentation."""
+        return published(self.cite)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 
 from swn_torture.spec import CatalogueError, load_catalogue, section_key
 from swn_torture.spec.catalogue import parse_catalogue
+from swn_torture.spec.published import published
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,24 @@ def test_section_key_sorts_sections_by_number() -> None:
         "3.1.4.10",
         "C706 12.6",
     ]
+
+
+# Where the sections are published
+# ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_requirement_has_a_published_section_or_document() -> None:
+    urls = {row.cite: row.url for row in load_catalogue().requirements.values()}
+    assert all(url.startswith("https://") for url in urls.values()), urls
+    assert urls["MS-SWN 3.1.4.2"] != urls["MS-SWN 3.1.4.5"] != published("MS-SWN")
+    assert urls["MS-SWN 3.1.6.1"] == published("MS-SWN")  # its page is not known
+    assert published("MS-SWN 7 note <3> (3.1.4)") == published("MS-SWN 7")
+    assert published("MS-RPCE 3.3.1.5.6; C706 12.6.3.1").startswith(published("MS-RPCE"))
+    assert published("NFS 1.2") == ""
+
+
+def test_every_published_section_is_cited_by_the_catalogue() -> None:
+    text = resources.files("swn_torture.spec").joinpath("published.toml").read_text(encoding="utf-8")
+    sections = tomllib.loads(text)
+    cites = {row.cite.partition(" note")[0] for row in load_catalogue().requirements.values()}
+    assert {f"MS-SWN {section}" for section in sections["MS-SWN"]["sections"]} <= cites

@@ -87,7 +87,7 @@ class _Packer:
             for row in matrix.choices
         ]
         requirements = [
-            [row.id, self.texts.add(row.cite), row.level, self.texts.add(row.text)]
+            [row.id, self.texts.add(row.cite), row.level, self.texts.add(row.text), self.texts.add(row.url)]
             for row in matrix.requirements
         ]
         return {

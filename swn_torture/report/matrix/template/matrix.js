@@ -25,6 +25,7 @@
   const requirement = (index) => (typeof index === "string" ? [index, -1, "", -1] : requirements[index]);
   const says = (index) => (index < 0 ? "" : texts[index]);
   const cite = (row) => [says(row[1]), row[2], row[0]].filter(Boolean).join(" · ");
+  const published = (row) => (row[4] === undefined ? "" : h("a", { href: texts[row[4]], rel: "noreferrer" }, "the published section"));
 
   // Rows of each table. A row has an id, a search text, letters and what its cells show.
   function causeRows() {
@@ -261,7 +262,7 @@
     },
     requirements(row, column) {
       const entry = requirements[row.index];
-      const parts = [h("p", { class: "quiet" }, cite(entry))];
+      const parts = [h("p", { class: "quiet" }, cite(entry), " · ", published(entry))];
       const failing = columns[column].failing[row.index] || [];
       const [because, reasons] = columns[column].behind[row.index] || [[], []];
       if (failing.length) parts.push(h("h3", {}, "Cases that found it"), ...caseLinks(failing, column));
@@ -307,7 +308,7 @@
   function findings(found, column, only) {
     return found[1].map((index) => data.checks[index]).filter((check) => (check[1] === "f" || check[1] === "d") && (only === undefined || check[0] === only)).map(([index, letter, expected, observed, note]) => {
       const row = requirement(index);
-      return h("div", { class: `finding v-${letter}` }, h("p", {}, says(row[3])), h("p", { class: "quiet" }, cite(row).replace(row[0], ""), requirementLink(index, column)),
+      return h("div", { class: `finding v-${letter}` }, h("p", {}, says(row[3])), h("p", { class: "quiet" }, cite(row).replace(row[0], ""), requirementLink(index, column), " · ", published(row)),
         h("dl", { class: "versus" },
           h("div", {}, h("dt", {}, "Allowed"), h("dd", {}, expected.length ? expected.flatMap((text, n) => [n ? h("i", {}, " or ") : "", texts[text]]) : "not recorded")),
           h("div", { class: "observed" }, h("dt", {}, "Observed"), h("dd", {}, texts[observed] || "not recorded", texts[note] ? h("small", {}, ` ${texts[note]}`) : ""))));
