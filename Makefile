@@ -8,6 +8,8 @@
 #   make fault-matrix  run the suite against every fault of the reference: reports/fault-matrix/index.html
 #   make innocence-matrix  run the suite against unusual servers that conform: docs/innocence.md
 #   make published  write reports/matrix.html from the published results in reports/published/
+#   make site      write the documents as a site: build/site/index.html
+#   make release   build wheel, sdist, SBOM and the list of licences: dist/
 #   make coverage  how much of each room the tests of `make test` run; fails below the floors in pyproject.toml
 #   make mutation  change codec and state machine in one place at a time, and check that a test notices
 #   make check     linters and type checker
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 # Most tests wait most of the time, so two fit on one processor.
 PROCESSES := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: run test kerberos swarm samba fault-matrix innocence-matrix published coverage mutation check lock clean venv
+.PHONY: run test kerberos swarm samba fault-matrix innocence-matrix published site release coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -60,6 +62,14 @@ coverage: venv
 published: venv
 	@$(BIN)/python tools/published.py $(PUBLISHED)
 
+# The documents, and a page for each section and each case: build/site/index.html.
+site: venv
+	@VENV=$(VENV) tools/site
+
+# dist/: wheel, sdist, SBOM (CycloneDX) and the licences of the dependencies.
+release: venv
+	@VENV=$(VENV) tools/release
+
 # Some minutes; writes docs/mutation.md. MUTATION='-j 8' uses more processes.
 mutation: venv
 	@$(BIN)/python tools/mutation.py $(MUTATION)
@@ -78,6 +88,12 @@ lock:
 	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/kerberos.txt
 	printf 'locust>=2.40,<3\nhdrhistogram>=0.10\n' | uv pip compile -q --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/swarm.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	printf 'build\ncyclonedx-bom\nhatchling\npip-licenses\n' | uv pip compile -q --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header - -o requirements/release.txt
+	echo 'mkdocs-material>=9.7' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/site.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build/mutation
