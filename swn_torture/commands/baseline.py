@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import USAGE, CommandError
 from swn_torture.commands.terminal import echo
 
@@ -37,7 +38,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for pr
 
 @command.command()
 @_results
-@click.argument("baseline")
+@click.argument("baseline", shell_complete=complete.baselines)
 @click.option("--allow-fixed", is_flag=True, help="Findings that are listed and no longer seen do not fail.")
 @click.option("--strict", is_flag=True, help="Count a SHOULD that is not followed as a violation.")
 @click.option(
@@ -133,7 +134,7 @@ def update(
 
 
 @command.command()
-@click.argument("baseline", required=False)
+@click.argument("baseline", required=False, shell_complete=complete.baselines)
 @click.argument("cause", required=False)
 @_json
 def show(baseline: str | None, cause: str | None, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 from swn_torture.commands.terminal import echo
 
@@ -24,6 +25,7 @@ def _connection(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--target",
             metavar="PROFILE",
+            shell_complete=complete.profiles,
             envvar="SWN_TARGET",
             help="Use the address and the account of this profile.",
         ),

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 from swn_torture.commands.terminal import echo
 
@@ -16,6 +17,7 @@ from swn_torture.commands.terminal import echo
     "--target",
     default="reference",
     metavar="PROFILE",
+    shell_complete=complete.profiles,
     help="Profile of the target: the name of a shipped one or a .toml file.",
     show_default=True,
 )

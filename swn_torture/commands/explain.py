@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Explanation:
 
 
 @click.command()
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=complete.ids)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(name: str, *, as_json: bool) -> None:
     """Explain a requirement, ambiguity, case, fault, Win32 code or fault status.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import USAGE, CommandError
 from swn_torture.commands.samba import domain_options, lab_config, samba_options
 
@@ -38,6 +39,7 @@ def command() -> None:
 @click.option(
     "--baseline",
     metavar="NAME|FILE",
+    shell_complete=complete.baselines,
     help="What is known of this Samba. [default: the shipped one for its version]",
 )
 @click.option("--no-baseline", is_flag=True, help="Compare with nothing: every violation counts.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.report.formats import DIRECTORY, FORMATS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ target_of_cluster = click.option(
     "--target",
     required=True,
     metavar="PROFILE",
+    shell_complete=complete.profiles,
     envvar="SWN_TARGET",
     help="Profile of the target: the name of a shipped one or a .toml file.",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import USAGE, CommandError
 from swn_torture.commands.options import report_options
 from swn_torture.commands.report_issue import issue
@@ -65,6 +66,7 @@ command.add_command(issue)
 @click.option(
     "--baseline",
     metavar="NAME|FILE",
+    shell_complete=complete.baselines,
     help="Compare with this baseline, so that the reports show what is new. The exit code stays 0.",
 )
 def write(source: Path, github: bool, reports: ReportPaths, baseline: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, VIOLATIONS, CommandError
 from swn_torture.commands.terminal import echo
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("results", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("case_id", metavar="CASE")
+@click.argument("case_id", metavar="CASE", shell_complete=complete.cases)
 @click.option(
     "--target",
     metavar="PROFILE",
+    shell_complete=complete.profiles,
     help="Profile of the target; without it, the one that the results name.",
 )
 @click.option("--no-octets", is_flag=True, help="Show the PDUs without their octets.")

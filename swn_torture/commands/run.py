@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.controllers import say_what_is_left
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 from swn_torture.commands.options import report_options
@@ -33,6 +34,7 @@ _REGISTRATIONS_EACH = 8
     "--target",
     default="reference",
     metavar="PROFILE",
+    shell_complete=complete.profiles,
     help="Profile of the target: the name of a shipped one or a .toml file.",
     show_default=True,
 )
@@ -44,6 +46,7 @@ _REGISTRATIONS_EACH = 8
     "--case",
     "cases",
     metavar="ID",
+    shell_complete=complete.cases,
     multiple=True,
     help="Run only the case with this id; without [parameters], with all of them (repeatable).",
 )
@@ -51,6 +54,7 @@ _REGISTRATIONS_EACH = 8
     "--requirement",
     "requirements",
     metavar="ID",
+    shell_complete=complete.requirements,
     multiple=True,
     help="Run only cases that check this requirement (repeatable).",
 )
@@ -58,6 +62,7 @@ _REGISTRATIONS_EACH = 8
     "--up-to",
     "highest",
     metavar="RUNG",
+    shell_complete=complete.rungs,
     help="Run only cases on this rung of the ladder and on lower ones: bind, interface-list, register, ...",
 )
 @click.option(
@@ -72,16 +77,19 @@ _REGISTRATIONS_EACH = 8
 @click.option(
     "--fault",
     metavar="NAME",
+    shell_complete=complete.faults,
     help="Start the embedded cluster with this fault; swn-torture faults lists them.",
 )
 @click.option(
     "--unusual",
     metavar="NAME",
+    shell_complete=complete.unusual,
     help="Start the embedded cluster as this unusual server; swn-torture unusual lists them.",
 )
 @click.option(
     "--baseline",
     metavar="NAME|FILE",
+    shell_complete=complete.baselines,
     help="Compare with this baseline: the name of a shipped one or a .toml file (docs/baselines.md).",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import USAGE, CommandError
 from swn_torture.commands.options import report_options
 
@@ -27,6 +28,7 @@ _LIMIT_S = 1200.0
     "--target",
     default="samba-selftest",
     metavar="PROFILE",
+    shell_complete=complete.profiles,
     show_default=True,
     help="Profile of the target: the name of a shipped one or a .toml file.",
 )
@@ -42,6 +44,7 @@ _LIMIT_S = 1200.0
     "--case",
     "cases",
     metavar="ID",
+    shell_complete=complete.cases,
     multiple=True,
     help="Run only the case with this id; without [parameters], with all of them (repeatable).",
 )
@@ -49,6 +52,7 @@ _LIMIT_S = 1200.0
     "--requirement",
     "requirements",
     metavar="ID",
+    shell_complete=complete.requirements,
     multiple=True,
     help="Run only cases that check this requirement (repeatable).",
 )
@@ -56,6 +60,7 @@ _LIMIT_S = 1200.0
 @click.option(
     "--baseline",
     metavar="NAME|FILE",
+    shell_complete=complete.baselines,
     help="Make what this baseline explains a known failure (xfail): a shipped one or a .toml file.",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swn_torture.commands import complete
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -61,11 +62,15 @@ LEVELS = ("debug", "info", "warning", "error", "off")
     help="Set an option of the server, for instance unused_timeout=5 (repeatable; see --list-options).",
 )
 @click.option(
-    "--fault", metavar="NAME", help="Start the cluster with this fault; swn-torture faults lists them."
+    "--fault",
+    metavar="NAME",
+    shell_complete=complete.faults,
+    help="Start the cluster with this fault; swn-torture faults lists them.",
 )
 @click.option(
     "--unusual",
     metavar="NAME",
+    shell_complete=complete.unusual,
     help="Start the cluster as this unusual server; swn-torture unusual lists them.",
 )
 @click.option(
