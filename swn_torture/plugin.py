@@ -111,13 +111,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks, for configurations with strict markers, and collect results in the main process."""
-    config.addinivalue_line("markers", f"{_MARK}(CaseMark): a conformance case for a witness server")
-    config.addinivalue_line("markers", "swn_needs(NAME, ...): needs of one parameter of a case")
+    config.addinivalue_line(
+        "markers",
+        f"{_MARK}(CaseMark): a conformance case for a witness server; the decorator @case of "
+        f"swn_torture.casekit sets it, and `-m {_MARK}` runs all cases.",
+    )
+    config.addinivalue_line(
+        "markers",
+        "swn_needs(NAME, ...): what one set of parameters of a case needs of the target; where it is "
+        "missing, the case is not tested.",
+    )
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Sink(config), "swn_torture_results")
-    config.addinivalue_line(
-        "markers", "lab: needs the Samba lab (root, network namespaces, a Debian base tree)"
-    )
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which target is judged, if the run is one of the suite; a run of anything else has no line."""
+    named = config.getoption("--swn-target")
+    given = [
+        f"{name.replace('-', ' ')} {config.getoption(f'--swn-{name}')}"
+        for name in ("fault", "unusual", "baseline", "up-to")
+        if config.getoption(f"--swn-{name}")
+    ]
+    package = os.path.dirname(__file__)  # noqa: PTH120 - as below
+    ours = any(each.startswith("swn_torture") or package in os.path.abspath(each) for each in config.args)  # noqa: PTH100
+    if not (named or given or ours):
+        return []
+    from swn_torture import __version__
+
+    target = named or config.getini("swn_target")
+    return [f"swn-torture {__version__}: " + ", ".join([f"target {target}", *given])]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

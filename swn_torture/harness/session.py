@@ -91,6 +91,11 @@ def selection(config: pytest.Config) -> str:
     parts += [f"--deselect {each}" for each in option.deselect or ()]
     parts += [f"--case {each}" for each in config.getoption("--swn-case")]
     parts += [f"--requirement {each}" for each in config.getoption("--swn-requirement")]
+    highest = config.getoption("--swn-up-to")
+    parts += [f"--up-to {highest}"] if highest else []
+    # pytest's own plugins; either can be disabled.
+    parts += ["--last-failed"] if getattr(option, "lf", False) else []
+    parts += ["--stepwise"] if getattr(option, "stepwise", False) else []
     names = {Path(each).name for each in config.args}
     if not ({"swn_torture"} <= names or set(SUITES) <= names):
         parts += [f"arguments {' '.join(config.args)}"]
