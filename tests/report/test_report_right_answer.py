@@ -21,6 +21,7 @@ from swn_torture.report.text import summary_lines
 from swn_torture.stubdata.syntax import NDR64
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.codec import decode_response, encode
+from swn_torture.witness.constants import AddressFlags, MessageType
 from swn_torture.witness.messages import (
     NULL_HANDLE,
     AsyncNotifyRequest,
@@ -31,6 +32,7 @@ from swn_torture.witness.messages import (
     RegisterResponse,
     UnRegisterRequest,
 )
+from swn_torture.witness.notifications import decode_buffer
 from tests.report.conftest import Wire, bind, bind_ack, fault, request, response
 
 if TYPE_CHECKING:
@@ -148,3 +150,32 @@ def test_stub_data_has_the_names_of_the_idl() -> None:
     sent = with_stub_fields(frames(read_records(case(REGISTER, None, GOOD, "").transcript)))[3]
     assert "NetName.max_count" in [field.label for field in sent.fields]
     assert sum(field.length for field in sent.fields) == len(sent.octets)
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "flags"),
+    [
+        ("ip-change", MessageType.IP_CHANGE, [AddressFlags.V4, AddressFlags.V6]),
+        ("share-move", MessageType.SHARE_MOVE, [AddressFlags.V6]),
+        ("client-move", MessageType.CLIENT_MOVE, [AddressFlags.V6 | AddressFlags.ONLINE]),
+        ("node-failure", MessageType.RESOURCE_CHANGE, []),
+    ],
+)
+def test_notification_that_did_not_come_is_of_the_kind_that_the_case_is_about(
+    module: str, kind: MessageType, flags: list[AddressFlags]
+) -> None:
+    found = case(
+        AsyncNotifyRequest(NULL_HANDLE), None, "ERROR_SUCCESS (0x0) with a notification", "no answer"
+    )
+    message = decoded(right_answer(dataclasses.replace(found, id=f"cluster.{module}.x"), TARGET), 3)
+    assert message.response.message_type == kind
+    buffer = decode_buffer(kind, message.response.number_of_messages, message.response.message_buffer)
+    assert [each.flags for item in buffer.items for each in getattr(item, "addresses", ())] == flags
+
+
+def test_first_fragment_of_a_response_is_no_response_that_does_not_decode() -> None:
+    whole = encode(GetInterfaceListResponse(InterfaceList(()), 0), NDR64)
+    fragment = bytearray(response(2, whole[:8]))
+    fragment[3] &= ~2  # PFC_LAST_FRAG
+    found = case(GetInterfaceListRequest(), bytes(fragment), "one response with all changes", "2 responses")
+    assert right_answer(found, TARGET) is None

@@ -33,6 +33,7 @@ from swn_torture.stubdata.win32 import describe as describe_win32
 from swn_torture.witness.codec import decode_request, decode_response, encode, field_spans
 from swn_torture.witness.constants import (
     WITNESS,
+    AddressFlags,
     ChangeType,
     InterfaceFlags,
     MessageType,
@@ -58,7 +59,7 @@ from swn_torture.witness.messages import (
     UnRegisterRequest,
     UnRegisterResponse,
 )
-from swn_torture.witness.notifications import ResourceChange, encode_buffer
+from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange, encode_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,6 +72,14 @@ _LINE_OCTETS = 24
 
 #: A handle that a server could return: any value except null.
 _HANDLE = ContextHandle(0, UUID("5a17f7a1-0b3c-4e52-9d4e-3f1c2b6a7d88"))
+
+#: The modules of cases about a kind of notification; those of all others are about state changes.
+_KINDS = {
+    "ip-change": MessageType.IP_CHANGE,
+    "new-addresses": MessageType.IP_CHANGE,
+    "client-move": MessageType.CLIENT_MOVE,
+    "share-move": MessageType.SHARE_MOVE,
+}
 
 _CODE = re.compile(r"^(?:a response|any return value|ERROR_\w+ \(0x([0-9A-F]+)\))")
 _METHOD = re.compile(r"^a response of (Witnessr\w+)")
@@ -146,10 +155,11 @@ def right_answer(case: CaseResult, target: TargetInfo) -> RightAnswer | None:
     fits = [call for call in calls if _fits(call, case.observed)]
     undecodable = [] if fits or "bind" in case.observed else [c for c in calls if _decodes(c) is False]
     about = _one_method(fits or undecodable)
+    kind = _kind(case.id)
     if about is None:
         return None
     if undecodable and isinstance(about.request, Request):
-        return _right_response(about, about.request, _ordinary(about, about.request), target)
+        return _right_response(about, about.request, _ordinary(about, about.request), target, kind)
     if isinstance(about.request, Bind):
         bound = case.expected[0].startswith(("bind_ack", "acceptance"))
         return _right_bind_ack(about.request) if bound else None
@@ -160,7 +170,7 @@ def right_answer(case: CaseResult, target: TargetInfo) -> RightAnswer | None:
             found = _right_fault(about.request, int(fault[1], 16))
         elif code:
             value = int(code[1], 16) if code[1] else _ordinary(about, about.request)
-            found = _right_response(about, about.request, value, target)
+            found = _right_response(about, about.request, value, target, kind)
         if found is not None:
             break
     return found
@@ -223,6 +233,8 @@ def _decodes(call: _Call) -> bool | None:
     """Whether the response to a call decodes; None where that is not known."""
     if call.sealed or call.syntax is None or not isinstance(call.answer, Response):
         return None
+    if call.answer.flags & 3 != 3:
+        return None  # a fragment
     return _return_value(call, call.answer) is not None
 
 
@@ -278,7 +290,15 @@ def _ordinary(call: _Call, request: Request) -> Win32:
     return Win32.ERROR_SUCCESS
 
 
-def _right_response(call: _Call, request: Request, code: int, target: TargetInfo) -> RightAnswer | None:
+def _kind(case_id: str) -> MessageType:
+    """The kind of notification that a case is about."""
+    module = case_id.split(".")[1] if case_id.count(".") > 1 else ""
+    return _KINDS.get(module, MessageType.RESOURCE_CHANGE)
+
+
+def _right_response(
+    call: _Call, request: Request, code: int, target: TargetInfo, kind: MessageType
+) -> RightAnswer | None:
     if call.syntax is None or call.sealed:
         return None
     try:
@@ -287,7 +307,7 @@ def _right_response(call: _Call, request: Request, code: int, target: TargetInfo
         )
     except (DecodeError, LookupError):
         return None
-    message = _response(asked, code, target)
+    message = _response(asked, code, target, kind)
     stub = encode(message, call.syntax)
     pdu = Response(call_id=request.call_id, stub=stub, context_id=request.context_id, drep=LITTLE_ENDIAN)
     octets = pdu.pack()
@@ -296,12 +316,16 @@ def _right_response(call: _Call, request: Request, code: int, target: TargetInfo
     names = field_spans(message, call.syntax)
     parts = tuple(Field(24 + span.start, len(span), name) for name, span in names.items())
     title = f"response, call {request.call_id}, to {type(asked).__name__.removesuffix('Request')}"
+    what = f", {kind.name} ({kind.value})" if getattr(message, "response", None) is not None else ""
     return RightAnswer(
-        f"{title}: {describe_win32(code)}", octets, (*head, *parts), protected=request.trailer is not None
+        f"{title}: {describe_win32(code)}{what}",
+        octets,
+        (*head, *parts),
+        protected=request.trailer is not None,
     )
 
 
-def _response(request: AnyRequest, code: int, target: TargetInfo) -> AnyResponse:
+def _response(request: AnyRequest, code: int, target: TargetInfo, kind: MessageType) -> AnyResponse:
     """A response with this code; with a result if it is ERROR_SUCCESS."""
     good = code == Win32.ERROR_SUCCESS
     handle = _HANDLE if good else NULL_HANDLE
@@ -318,7 +342,7 @@ def _response(request: AnyRequest, code: int, target: TargetInfo) -> AnyResponse
         case UnRegisterExRequest():
             made = UnRegisterExResponse(NULL_HANDLE if good else request.context, code)
         case AsyncNotifyRequest():
-            made = AsyncNotifyResponse(_notification(target) if good else None, code)
+            made = AsyncNotifyResponse(_notification(target, kind) if good else None, code)
     return made
 
 
@@ -349,10 +373,22 @@ def _interfaces(target: TargetInfo) -> InterfaceList:
     return InterfaceList(tuple(infos))
 
 
-def _notification(target: TargetInfo) -> RespAsyncNotify:
-    name = (_nodes(target) or [("NODE1", "")])[-1][0]
-    buffer = encode_buffer([ResourceChange(ChangeType.UNAVAILABLE, name.upper())])
-    return RespAsyncNotify(MessageType.RESOURCE_CHANGE, 1, buffer)
+def _notification(target: TargetInfo, kind: MessageType) -> RespAsyncNotify:
+    """A notification of this kind: of a change of the last node, or with the addresses of the nodes."""
+    nodes = _nodes(target) or [("NODE1", "192.0.2.11")]
+    if kind == MessageType.RESOURCE_CHANGE:
+        buffer = encode_buffer([ResourceChange(ChangeType.UNAVAILABLE, nodes[-1][0].upper())])
+        return RespAsyncNotify(kind, 1, buffer)
+    # A client moves to one node, and learns that its address is available (MS-SWN 3.1.4.4).
+    online = AddressFlags.ONLINE if kind == MessageType.CLIENT_MOVE else AddressFlags(0)
+    addresses = []
+    for _, text in nodes if kind == MessageType.IP_CHANGE else nodes[-1:]:
+        address = ipaddress.ip_address(text)
+        if isinstance(address, ipaddress.IPv4Address):
+            addresses.append(IpAddrInfo(AddressFlags.V4 | online, ipv4=address))
+        else:
+            addresses.append(IpAddrInfo(AddressFlags.V6 | online, ipv6=address))
+    return RespAsyncNotify(kind, 1, encode_buffer([IpAddrInfoList(tuple(addresses))]))
 
 
 def _right_bind_ack(bind: Bind) -> RightAnswer | None:
