@@ -211,6 +211,13 @@ class Controller(ABC):
             f"The {self.kind} controller does not say whether the server selects the registrations.",
         )
 
+    def changed_at(self) -> float | None:
+        """When the last call of `disable` or `fail` gave its command, in seconds of `time.monotonic`.
+
+        A call may look at the cluster before that. None: this kind does not know it.
+        """
+        return None
+
     def state(self) -> Mapping[str, Any]:
         """What the cluster was like at `open`, as values for JSON; what `recall` needs to restore it."""
         return {}

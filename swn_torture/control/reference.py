@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from ipaddress import ip_address as parse_ip
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -67,6 +68,7 @@ class ReferenceController(Controller):
         self.port = port
         self.timeout = timeout
         self._token = token
+        self._changed_at: float | None = None
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -90,6 +92,10 @@ class ReferenceController(Controller):
     def capabilities(self) -> frozenset[Capability]:
         """All capabilities."""
         return frozenset(Capability)
+
+    @override
+    def changed_at(self) -> float | None:
+        return self._changed_at
 
     @override
     async def open(self) -> None:
@@ -216,6 +222,7 @@ class ReferenceController(Controller):
     @override
     async def disable(self, node: str) -> None:
         """Take a node out of service; its witness server still runs."""
+        self._changed_at = time.monotonic()
         await self.send("disable", node=node)
 
         async def disabled() -> bool:
@@ -242,6 +249,7 @@ class ReferenceController(Controller):
     @override
     async def fail(self, node: str, how: Failure = Failure.CRASH) -> None:
         """Make a node fail; return when the other nodes have detected it, if they do."""
+        self._changed_at = time.monotonic()
         await self.send(how.value.replace("-", "_"), node=node)
         step = failure_of(node, how)
         if step.call != "fail":

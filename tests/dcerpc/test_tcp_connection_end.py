@@ -129,3 +129,43 @@ class TestConnectionEnd:
                 await connect(HOST, 1)
 
         asyncio.run(run())
+
+
+class TestHold:
+    """A client on hold notes when something arrives, and processes it later."""
+
+    def test_octets_are_kept_until_release(self) -> None:
+        async def test(loopback: Loopback) -> None:
+            rpc = await loopback.bound()
+            kept, answered = rpc.call(KEEP, b""), rpc.call(0, b"before")
+            assert await answered.reply() == b"before"
+            rpc.link.hold()
+            assert rpc.link.arrived == []
+            loopback.echo.kept[0].reply(b"kept")
+            async with asyncio.timeout(5):
+                await rpc.link.wait_for_arrival()
+            assert not kept.done()
+            rpc.link.release()
+            assert await kept.reply() == b"kept"
+            later = rpc.call(0, b"later")
+            assert await later.reply() == b"later"
+            assert len(rpc.link.arrived) == 1
+
+        run_with_server(test)
+
+    def test_the_end_of_the_connection_comes_after_what_arrived_before(self) -> None:
+        async def test(loopback: Loopback) -> None:
+            rpc = await loopback.bound()
+            kept, lost = rpc.call(KEEP, b""), rpc.call(KEEP, b"")
+            await loopback.echo.until(lambda: len(loopback.echo.kept) == 2)
+            rpc.link.hold()
+            loopback.echo.kept[0].reply(b"kept")
+            await loopback.server.stop(reset=False)
+            assert await rpc.wait_closed() == "fin"
+            assert await kept.reply() == b"kept"
+            with pytest.raises(ConnectionLost):
+                await lost.reply()
+            first, last = rpc.link.arrived[0], rpc.link.arrived[-1]
+            assert first <= last
+
+        run_with_server(test)

@@ -63,6 +63,7 @@ class CommandController(Controller):
         self._settings = settings
         self._lists: WitnessLists | None = None
         self._changes = Changes()
+        self._changed_at: float | None = None
 
     @classmethod
     @override
@@ -79,6 +80,10 @@ class CommandController(Controller):
     def capabilities(self) -> frozenset[Capability]:
         """Those that the commands of the profile are for."""
         return self._settings.capabilities
+
+    @override
+    def changed_at(self) -> float | None:
+        return self._changed_at
 
     @override
     def attach(self, lists: WitnessLists) -> None:
@@ -175,6 +180,7 @@ class CommandController(Controller):
         return {"node": node, "address": next(own, node)}
 
     async def _run(self, verb: str, values: Mapping[str, str | None]) -> None:
+        self._changed_at = time.monotonic()
         await self._settings.run[verb].run(values)
 
     async def _change(self, verb: str, step: Step, values: Mapping[str, str | None]) -> None:

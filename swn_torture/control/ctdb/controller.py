@@ -130,6 +130,10 @@ class CtdbController(Controller):
         await self._changes.remember(view)
 
     @override
+    def changed_at(self) -> float | None:
+        return self._changes.changed_at
+
+    @override
     def state(self) -> Mapping[str, Any]:
         """Which node hosted which address, and the variables of CTDB."""
         return self._changes.state()

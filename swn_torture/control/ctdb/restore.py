@@ -45,12 +45,14 @@ class CtdbChanges:
     Attributes:
         initial_hosts: public address -> PNN of its host at `open`.
         used: whether the controller has changed anything since `open` or `restore`.
+        changed_at: when the last change began whose effect is waited for, in seconds of `time.monotonic`.
         takeover_off: whether NoIPTakeover is set, so that CTDB moves no address.
     """
 
     def __init__(self, cluster: CtdbCluster) -> None:
         self.initial_hosts: Mapping[str, int | None] = {}
         self.used = False
+        self.changed_at: float | None = None
         self.takeover_off = False
         self._cluster = cluster
         self._tunables: Mapping[str, int] = _DEFAULTS
@@ -153,6 +155,7 @@ class CtdbChanges:
             EffectNotSeen: the effect is not there after the limit.
         """
         self.used = True
+        self.changed_at = time.monotonic()
         await self._cluster.until_seen(what, change, seen, limit or self.event_limit)
 
     def record_added(self, node: str, address: str) -> None:

@@ -104,6 +104,10 @@ class JournaledController(Controller):
         await self.inner.close()
 
     @override
+    def changed_at(self) -> float | None:
+        return self.inner.changed_at()
+
+    @override
     def stimulus(self, capability: Capability) -> Stimulus:
         return self.inner.stimulus(capability)
 

@@ -12,6 +12,7 @@ from swn_torture.dcerpc.client.bounds import MAX_LEGS, MAX_UNEXPECTED, Recording
 from swn_torture.dcerpc.client.call import Call, PendingResult
 from swn_torture.dcerpc.client.connection import ClientConnection, Security
 from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent, Faulted, Refused, Unexpected
+from swn_torture.dcerpc.client.link import Link
 from swn_torture.dcerpc.client.strays import SentIds
 from swn_torture.dcerpc.connection import MAX_FRAGMENT
 from swn_torture.dcerpc.errors import (
@@ -69,15 +70,18 @@ async def connect(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            _, protocol = await loop.create_connection(
-                lambda: _Protocol(transcript), address, port, local_addr=(source, 0) if source else None
+            _, link = await loop.create_connection(
+                lambda: Link(lambda transport: RpcClient(cast("asyncio.Transport", transport), transcript)),
+                address,
+                port,
+                local_addr=(source, 0) if source else None,
             )
     except TimeoutError as error:
         raise DeadlineExceeded(f"{address} port {port}: no connection in {timeout:g} s") from error
     except OSError as error:
         refused = isinstance(error, ConnectionRefusedError | ConnectionResetError)
         raise ConnectionLost(f"{address} port {port}: {reason_of(error)}", reset=refused) from error
-    return protocol.client
+    return link.client
 
 
 class RpcClient:
@@ -91,6 +95,7 @@ class RpcClient:
         peer_closed: how the server ended the connection, ``None`` if it did not.
         closed_at: when the connection ended, in seconds of :func:`time.monotonic`; ``None`` while it is open.
         number: of this connection in the transcript.
+        link: what passes octets from the transport to this client.
         segment: how many octets to pass to TCP at a time, ``None`` for all at once.
     """
 
@@ -102,6 +107,7 @@ class RpcClient:
         self.peer_closed: Literal["fin", "reset"] | None = None
         self.closed_at: float | None = None
         self.segment: int | None = None
+        self.link = cast("Link[RpcClient]", transport.get_protocol())
         self._transport = transport
         self._transcript = transcript
         self.number = 1 if transcript is None else transcript.connection()
@@ -474,25 +480,3 @@ class RpcClient:
         self._exchanges.clear()
         self._calls.clear()
         self._changed.set()
-
-
-class _Protocol(asyncio.Protocol):
-    """Passes octets between a transport and its client."""
-
-    client: RpcClient
-
-    def __init__(self, transcript: Transcript | None) -> None:
-        self._transcript = transcript
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.client = RpcClient(cast("asyncio.Transport", transport), self._transcript)
-
-    def data_received(self, data: bytes) -> None:
-        self.client.received(data)
-
-    def eof_received(self) -> None:
-        self.client.ended("fin")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.client.ended("reset" if isinstance(exc, OSError) else None)
-        self.client.transport_closed()
