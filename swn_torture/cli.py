@@ -14,13 +14,15 @@ import click
 from swn_torture import __version__
 
 #: The line that ``--help`` shows for each subcommand, without importing it. Its module in
-#: `swn_torture.commands` has the same name.
+#: `swn_torture.commands` has the same name,
+#: with an underscore for each hyphen.
 _COMMANDS: dict[str, str] = {
     "run": "Run the suite against a target and write the reports.",
     "serve": "Run the reference cluster, for developers of clients.",
     "faults": "List the faults that the reference cluster can have.",
     "unusual": "List the unusual, but conforming servers that the reference cluster can be.",
     "cluster": "Change a target's cluster: disable, fail, recover, move a client or a share.",
+    "time-to-know": "Measure how soon clients know that a node failed, with witness and without.",
     "client": "Call a witness server: list interfaces, register, watch notifications.",
     "lab": "Start and stop a three-node Samba/CTDB cluster on this machine.",
     "gate": "Start a Samba lab, test it, compare it with its baseline, remove it: for CI.",
@@ -45,7 +47,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"swn_torture.commands.{cmd_name}")
+        module = importlib.import_module(f"swn_torture.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
