@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swn_torture.control import ControllerError, NodeState
+from swn_torture.control import ControllerError, NodeState, ShareView
 from swn_torture.control.ctdb.output import (
     InterfaceAddress,
     exact_pattern,
@@ -16,6 +16,7 @@ from swn_torture.control.ctdb.output import (
     parse_interfaces,
     parse_recovery,
     parse_registrations,
+    parse_shares,
     parse_status,
 )
 
@@ -115,3 +116,31 @@ def test_addresses_of_the_interfaces_are_read() -> None:
         InterfaceAddress("eth0", "198.51.100.10", 24),
         InterfaceAddress("eth0", "2001:db8::1", 64),
     )
+
+
+def test_shares_of_a_configuration() -> None:
+    """As `testparm -s` of Samba 4.22 prints the configuration of the lab."""
+    text = """# Global parameters
+[global]
+\tclustering = Yes
+\tidmap config * : backend = tdb
+
+[data]
+\tpath = /clusterfs/data
+
+[moving]
+\tsmb3 share cap:asymmetric = yes
+
+[plain]
+\tsmb3 share cap:cluster = no
+\tsmb3 share cap:scale out = no
+
+[homes]
+\tbrowseable = no
+"""
+    assert parse_shares(text) == (
+        ShareView("data", scale_out=True),
+        ShareView("moving", scale_out=True, asymmetric=True),
+        ShareView("plain", scale_out=False),
+    )
+    assert not parse_shares("[data]\n")[0].scale_out

@@ -30,12 +30,14 @@ from swn_torture.control.base import (
     NodeStatus,
     NotHealthy,
     RegistrationView,
+    ShareView,
 )
 from swn_torture.control.ctdb.addresses import CtdbAddresses
 from swn_torture.control.ctdb.cluster import CtdbCluster, CtdbView
 from swn_torture.control.ctdb.failures import CtdbFailures
 from swn_torture.control.ctdb.messages import response_json
 from swn_torture.control.ctdb.moves import CtdbMoves
+from swn_torture.control.ctdb.output import parse_shares
 from swn_torture.control.ctdb.restore import CtdbChanges
 from swn_torture.control.ctdb.settings import CtdbSettings
 from swn_torture.control.stimulus import Stimulus
@@ -65,6 +67,7 @@ _WITHOUT_SETTINGS: Final = frozenset(
         Capability.RESTART_SERVICE,
         Capability.FORCE_UNREGISTER,
         Capability.FORCE_RESPONSE,
+        Capability.SHARES,
     }
 )
 
@@ -153,6 +156,12 @@ class CtdbController(Controller):
     async def registrations(self) -> tuple[RegistrationView, ...]:
         """Return all registrations. CTDB shares the list, so that every node has it."""
         return await self._cluster.net_witness(await self._cluster.view(), "list")
+
+    @override
+    async def shares(self) -> tuple[ShareView, ...]:
+        """Return the shares of Samba's configuration, which is the same on all nodes (`testparm`)."""
+        view = await self._cluster.view()
+        return parse_shares((await self._cluster.run_on(view.seen_from, "testparm", "-s")).text)
 
     # Nodes
 

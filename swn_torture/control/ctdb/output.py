@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from swn_torture.control.base import ControllerError, NodeState, RegistrationView
+from swn_torture.control.base import ControllerError, NodeState, RegistrationView, ShareView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,3 +198,40 @@ def parse_interfaces(text: str) -> tuple[InterfaceAddress, ...]:
     """Return the addresses in the output of `ip -o address show`."""
     found = re.finditer(r"^\d+:\s+([^\s@]+)(?:@\S+)?\s+inet6?\s+([0-9a-fA-F.:]+)/(\d+)", text, re.MULTILINE)
     return tuple(InterfaceAddress(match[1], match[2], int(match[3])) for match in found)
+
+
+_SPECIAL_SECTIONS: Final = frozenset({"global", "homes", "printers", "print$", "ipc$"})
+_YES: Final = frozenset({"yes", "true", "1", "on"})
+
+
+def parse_shares(text: str) -> tuple[ShareView, ...]:
+    r"""Return the shares in the output of `testparm -s`.
+
+    With `clustering`, a share is scale-out unless `smb3 share cap:SCALE OUT` says otherwise.
+
+    >>> parse_shares("[global]\n\tclustering = Yes\n[moving]\n\tsmb3 share cap:asymmetric = yes\n")
+    (ShareView(name='moving', scale_out=True, asymmetric=True),)
+    """
+    sections: dict[str, dict[str, str]] = {}
+    of_section: dict[str, str] = {}
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            of_section = sections.setdefault(line[1:-1], {})
+        elif "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            of_section[name.strip().casefold()] = value.strip().casefold()
+    clustered = sections.get("global", {}).get("clustering", "no") in _YES
+
+    def has(values: Mapping[str, str], capability: str, *, default: bool) -> bool:
+        value = values.get(f"smb3 share cap:{capability}")
+        return default if value is None else value in _YES
+
+    return tuple(
+        ShareView(
+            name,
+            has(values, "scale out", default=clustered),
+            has(values, "asymmetric", default=False),
+        )
+        for name, values in sections.items()
+        if name.casefold() not in _SPECIAL_SECTIONS
+    )

@@ -122,6 +122,30 @@ class ShareMoveReachesOtherClients(WitnessService):
         return super().share_move(Selection(share_name=selection.share_name), destination)
 
 
+@violates("SWN-3.1.6.3-match")
+class ShareMoveReachesOneClient(WitnessService):
+    """When a share moves, the server notifies only the first of the registrations for it."""
+
+    @override
+    def share_move(self, selection: Selection, destination: str) -> list[Reply]:
+        for registration in self.selected(selection, lambda r: r.share_notifications)[:1]:
+            registration.share_move = destination
+        return self.wake()
+
+
+@violates("SWN-3.1.6.3-match")
+class ShareMoveReachesItsOwnersClients(WitnessService):
+    """When a share moves with its owner, every registration with a ShareName is notified."""
+
+    @override
+    def share_move(self, selection: Selection, destination: str) -> list[Reply]:
+        if selection.client_name is None:
+            selection = Selection()
+        for registration in self.selected(selection, lambda r: r.share_notifications):
+            registration.share_move = destination
+        return self.wake()
+
+
 @violates("SWN-3.1.6.4-match", "SWN-3.1.4.5-ip-flag-false")
 class IpChangeWithoutFlag(WitnessService):
     """The server sends IP changes to registrations without WITNESS_REGISTER_IP_NOTIFICATION."""
