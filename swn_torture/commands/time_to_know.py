@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -79,6 +79,12 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str) -> t
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write the figures and all times as JSON; - for stdout."
 )
+@click.option(
+    "--capture",
+    "capture_file",
+    metavar="FILE",
+    help="Capture the network around each failure (root), and write it as pcapng with comments.",
+)
 @click.option("--html", "html_file", metavar="FILE", help="Write a page with histograms and a time line.")
 def command(
     target: str,
@@ -90,6 +96,7 @@ def command(
     tcp_limit: float,
     tcp_age: float,
     json_file: str | None,
+    capture_file: str | None,
     html_file: str | None,
 ) -> None:
     """Measure how soon clients know that a node failed: by witness, and by TCP alone.
@@ -115,8 +122,16 @@ def command(
     product = f"{profile.product.name} {profile.product.version}".strip() if profile.product else ""
     study = Study(profile.name, profile.title, product, __version__)
     settings = Settings(
-        clients, kinds, node, deadline or profile.expect.event_deadline, tcp_limit, tcp_age, rounds
+        clients,
+        kinds,
+        node,
+        deadline or profile.expect.event_deadline,
+        tcp_limit,
+        tcp_age,
+        rounds,
+        bool(capture_file),
     )
+    captured: list[Any] = []
 
     async def act(controller: Controller) -> None:
         enter(profile)
@@ -126,7 +141,11 @@ def command(
                 study.measurements.append(measured)
                 show.done(measured)
 
-            await Benchmark(profile, controller, settings, done, show.step).run()
+            benchmark = Benchmark(profile, controller, settings, done, show.step)
+            try:
+                await benchmark.run()
+            finally:
+                captured.extend(benchmark.captured)
 
     try:
         with_controller(target, act)
@@ -136,6 +155,8 @@ def command(
                 for line in lines(study):
                     echo(line)
             _write(study, json_file, html_file)
+            if capture_file:
+                _write_capture(capture_file, captured)
 
 
 class _Progress:
@@ -187,3 +208,18 @@ def _write(study: Study, json_file: str | None, html_file: str | None) -> None:
         except OSError as problem:
             raise CommandError(f"{name} cannot be written: {problem.strerror}.", USAGE) from problem
         echo(f"written: {name}", err=True)
+
+
+def _write_capture(name: str, packets: list[Any]) -> None:
+    """Write the packets.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    from swn_torture.time_to_know.packets import write
+
+    try:
+        write(Path(name), packets)
+    except OSError as problem:
+        raise CommandError(f"{name} cannot be written: {problem.strerror}.", USAGE) from problem
+    echo(f"written: {name}", err=True)

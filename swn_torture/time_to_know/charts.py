@@ -30,8 +30,9 @@ _LEAST: Final = 1e-3
 
 #: Name in the legend, colour, and where in the row of a failure.
 _WITNESS: Final = ("a client hears of it by witness", "#2f7ed8", 0.22)
-_CLUSTER: Final = ("the cluster itself shows it", "#8a8a8a", 0.0)
+_CLUSTER: Final = ("the cluster itself shows it", "#8a8a8a", 0.12)
 _TCP: Final = ("TCP ends the connection", "#d9534f", -0.22)
+_PACKET: Final = ("ARP, neighbour advertisement, tickle ACK, RST", "#7b3fa0", 0.0)
 _GIVES_UP: Final = ("TCP would end it (computed)", "#e3a21a", -0.22)
 
 
@@ -51,11 +52,12 @@ def time_line(measurements: Sequence[Measurement]) -> str:
     """
     rows = list(reversed(measurements))
     points: dict[tuple[str, str, float], list[tuple[float, float]]] = {
-        each: [] for each in (_WITNESS, _CLUSTER, _TCP, _GIVES_UP)
+        each: [] for each in (_WITNESS, _CLUSTER, _PACKET, _TCP, _GIVES_UP)
     }
     for number, measured in enumerate(rows):
         moments = [(_WITNESS, each) for each in measured.times]
         moments += [(_CLUSTER, measured.cluster_saw)] if measured.cluster_saw is not None else []
+        moments += [(_PACKET, each.seconds) for each in measured.packets]
         moments += [(_TCP, each.seconds) for each in measured.connections if each.seconds is not None]
         moments += [
             (_GIVES_UP, each.gives_up_after)

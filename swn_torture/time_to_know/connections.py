@@ -21,7 +21,8 @@ from swn_torture.time_to_know.tcp_info import gives_up_after, retries, tcp_info
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OPEN_SECONDS: Final = 15.0
+_OPEN_SECONDS: Final = 45.0
+"""Long enough for an address that has just moved back: the neighbours may know its old place."""
 _PAUSE_SECONDS: Final = 0.05
 """Seconds between an answer and the next request."""
 _UNREACHABLE: Final = {errno.EHOSTUNREACH, errno.ENETUNREACH}
@@ -74,6 +75,11 @@ class Connection:
             raise NoService(f"no SMB service at {address} port {port}: {reason}") from problem
         made._task = asyncio.create_task(made._watch())
         return made
+
+    @property
+    def own_port(self) -> int:
+        """The TCP port of this end."""
+        return int(self._streams[1].get_extra_info("sockname")[1])
 
     async def close(self) -> None:
         """Close it."""

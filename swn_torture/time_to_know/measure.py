@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from swn_torture.control.base import Capability, ControllerError, Failure, NodeState, unknown_node
 from swn_torture.time_to_know.clients import CannotRegister, WitnessClients
 from swn_torture.time_to_know.connections import Connection, NoService
 from swn_torture.time_to_know.model import Measurement
+from swn_torture.time_to_know.packets import CannotCapture, Packets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ class Settings:
         tcp_limit: seconds that clients without witness are watched; 0 for none.
         tcp_age: seconds that their connections are open before the failure.
         rounds: how often each measurement is repeated.
+        capture: whether packets are captured, too.
     """
 
     clients: Sequence[int] = (1, 100)
@@ -57,6 +59,7 @@ class Settings:
     tcp_limit: float = 30.0
     tcp_age: float = 25.0
     rounds: int = 1
+    capture: bool = False
 
 
 class Benchmark:
@@ -83,6 +86,8 @@ class Benchmark:
         self._settings = settings
         self._done = done
         self._progress = progress
+        self.captured: list[Any] = []
+        """The packets that were captured, with comments."""
 
     def kinds(self) -> list[str]:
         """The kinds that will be measured.
@@ -143,7 +148,13 @@ class Benchmark:
                 return
             await self._wait_for_age(what, connections)
             await clients.settle()
+            packets = self._start_capture(measured) if connections and self._settings.capture else None
             await self._fail(measured, what, clients, connections)
+            if packets is not None:
+                packets.stop()
+                ports = {connection.own_port for connection in connections}
+                measured.packets = packets.seen(failing.addresses, ports, measured.at)
+                self.captured += packets.packets
         finally:
             self._progress(f"{what}: restoring")
             await clients.close()
@@ -173,6 +184,15 @@ class Benchmark:
             self._progress(f"{what}: waiting for TCP, at most {self._settings.tcp_limit:g} s")
             await connection.wait(max(0.0, event + self._settings.tcp_limit - time.monotonic()))
         measured.connections = [each.ending(event, time.monotonic()) for each in connections]
+
+    def _start_capture(self, measured: Measurement) -> Packets | None:
+        packets = Packets()
+        try:
+            packets.start()
+        except CannotCapture as problem:
+            measured.problem = str(problem)
+            return None
+        return packets
 
     async def _change(self, kind: str, node: str) -> None:
         if kind == DISABLE:

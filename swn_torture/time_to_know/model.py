@@ -51,6 +51,19 @@ class Ending:
     retransmissions: int | None = None
     gives_up_after: float | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all as values for JSON."""
+        return {
+            "connection": self.what,
+            "address": self.address,
+            "port": self.port,
+            "how": self.how,
+            "seconds": _round(self.seconds),
+            "watched": _round(self.watched),
+            "retransmissions": self.retransmissions,
+            "gives_up_after": _round(self.gives_up_after),
+        }
+
     def __str__(self) -> str:
         if self.seconds is not None:
             return f"{self.how} after {duration(self.seconds)}"
@@ -61,6 +74,29 @@ class Ending:
                 f"{self.gives_up_after:.0f} s"
             )
         return after
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSeen:
+    """One packet that says something about an address.
+
+    Attributes:
+        what: gratuitous ARP, unsolicited neighbour advertisement, tickle ACK, RST or FIN.
+        address: which it is about.
+        host: the hardware address that sent it.
+        seconds: after the event.
+        count: how many of them were seen; `seconds` is the first.
+    """
+
+    what: str
+    address: str
+    host: str
+    seconds: float
+    count: int = 1
+
+    def __str__(self) -> str:
+        times = f", {self.count} times" if self.count > 1 else ""
+        return f"{self.what} for {self.address} from {self.host} after {duration(self.seconds)}{times}"
 
 
 @dataclass(slots=True)
@@ -76,6 +112,7 @@ class Measurement:
         cluster_saw: seconds until the own tools of the cluster showed the failure.
         connections: what TCP told clients without witness.
         no_connections: why there are none.
+        packets: what the network showed.
         problem: why it could not be measured, or not with all clients.
         waited: seconds from the event until the last look.
     """
@@ -88,6 +125,7 @@ class Measurement:
     cluster_saw: float | None = None
     connections: list[Ending] = field(default_factory=list)
     no_connections: str = ""
+    packets: list[PacketSeen] = field(default_factory=list)
     problem: str = ""
     waited: float = 0.0
 
@@ -116,6 +154,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Return all as values for JSON; seconds in thousandths."""
+        tcp = [each.to_json() for each in self.connections]
         return {
             "failure": self.failure,
             "node": self.node,
@@ -127,20 +166,18 @@ class Measurement:
             "cluster_saw": _round(self.cluster_saw),
             "waited": _round(self.waited),
             "times": [_round(each) for each in self.times],
-            "tcp": [
-                {
-                    "connection": each.what,
-                    "address": each.address,
-                    "port": each.port,
-                    "how": each.how,
-                    "seconds": _round(each.seconds),
-                    "watched": _round(each.watched),
-                    "retransmissions": each.retransmissions,
-                    "gives_up_after": _round(each.gives_up_after),
-                }
-                for each in self.connections
-            ],
+            "tcp": tcp,
             "no_tcp": self.no_connections,
+            "packets": [
+                {
+                    "what": each.what,
+                    "address": each.address,
+                    "host": each.host,
+                    "seconds": _round(each.seconds),
+                    "count": each.count,
+                }
+                for each in self.packets
+            ],
             "problem": self.problem,
         }
 

@@ -50,6 +50,12 @@ def lines(study: Study) -> Iterator[str]:
             yield f"  {measured.failure}: {ending.what}: {ending}"
         if measured.no_connections:
             yield f"  {measured.failure}: not measured: {measured.no_connections}"
+    if any(measured.packets for measured in study.measurements):
+        yield ""
+        yield "On the network:"
+    for measured in study.measurements:
+        for seen in measured.packets:
+            yield f"  {measured.failure}: {seen}"
     yield ""
     yield "What was heard first:"
     for measured in study.measurements:
