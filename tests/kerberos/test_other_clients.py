@@ -20,7 +20,7 @@ from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import decode_response, encode
 from swn_torture.witness.constants import INTERFACE_UUID
-from swn_torture.witness.messages import GetInterfaceListRequest
+from swn_torture.witness.messages import GetInterfaceListRequest, GetInterfaceListResponse
 from tests.kerberos.profiles import profile_in
 from tests.kerberos.realm import NAME, NET_NAME, USERS
 
@@ -107,4 +107,5 @@ def test_impacket_calls_a_method(realm: Realm, level: int) -> None:
         response = decode_response(request.opnum, rpc.recv(), NDR32, allow_trailing=True)
         rpc.disconnect()
 
+    assert isinstance(response, GetInterfaceListResponse)
     assert len(response.interfaces) == 3
