@@ -14,10 +14,12 @@ import pytest
 
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, VIOLATIONS
 from swn_torture.commands.terminal import echo
+from swn_torture.commands.waiting import Waiting, lasts_of
 from swn_torture.visible import visible
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
 
     from swn_torture.report.comparison import Comparison
     from swn_torture.report.results import Results
@@ -37,9 +39,11 @@ class Progress:
     Args:
         quiet: show the verdict only.
         plain: show one line for each case, also on a terminal.
+        embedded: the target is an embedded cluster. Its clock can run faster, so that nothing is said about
+            how long a case takes yet.
     """
 
-    def __init__(self, *, quiet: bool = False, plain: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, plain: bool = False, embedded: bool = False) -> None:
         self._quiet = quiet
         self._plain = plain
         self._results: Results | None = None
@@ -50,6 +54,8 @@ class Progress:
         self._done: dict[str, str] = {}
         self._began = time.monotonic()
         self._live: Live | None = None
+        self._last = ""
+        self._waiting = Waiting((lambda _: 0.0) if embedded else lasts_of)
 
     # -- hooks of pytest
 
@@ -68,6 +74,14 @@ class Progress:
         """Keep the report of a module of the suite that cannot be imported."""
         if report.failed:
             self._collection.append(f"{report.nodeid}: {report.longrepr}")
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A case starts, in this process or in another one."""
+        self._waiting.start(nodeid, time.monotonic())
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """A case has ended."""
+        self._waiting.end(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Show the case that just ended."""
@@ -160,15 +174,30 @@ class Progress:
         from rich.console import Console
         from rich.live import Live
 
-        self._live = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
+        self._live = Live(
+            get_renderable=self._line, console=Console(stderr=True), refresh_per_second=8, transient=True
+        )
         self._live.start()
+
+    def _line(self) -> Text:
+        """The live line: the counts, and what is waited for; else the case that ended last."""
+        from rich.text import Text
+
+        now = time.monotonic()
+        counts = [(name, sum(1 for o in [*self._done.values()] if o == name)) for name in _STYLE]
+        parts: list[Any] = [f"{self._position()} {now - self._began:4.0f} s  "]
+        parts += [(f"{count} {name}  ", _STYLE[name]) for name, count in counts if count]
+        return Text.assemble(*parts, (visible(self._waiting.text(now) or self._last), "dim"))
+
+    def _position(self) -> str:
+        return f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
 
     def _show(self, result: dict[str, Any]) -> None:
         outcome, case_id = result["outcome"], result["id"]
-        position = f"[{len(self._done):>{len(str(self._total))}}/{self._total}]"
+        self._last = case_id
         if self._live is None:
             reason = f": {result['reason']}" if outcome != "passed" and result["reason"] else ""
-            echo(f"{position} {outcome:<10} {case_id}{reason}", err=True)
+            echo(f"{self._position()} {outcome:<10} {case_id}{reason}", err=True)
             return
         from rich.text import Text
 
@@ -176,7 +205,3 @@ class Progress:
             self._live.console.print(
                 Text.assemble((f"{outcome:<10} ", _STYLE[outcome]), visible(f"{case_id}: {result['reason']}"))
             )
-        counts = [(name, sum(1 for o in self._done.values() if o == name)) for name in _STYLE]
-        parts: list[Any] = [f"{position} {time.monotonic() - self._began:4.0f} s  "]
-        parts += [(f"{count} {name}  ", _STYLE[name]) for name, count in counts if count]
-        self._live.update(Text.assemble(*parts, (visible(case_id), "dim")))

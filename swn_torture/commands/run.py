@@ -205,7 +205,9 @@ def command(
         parts = [f"-k {expression}"] if expression else []
         parts += [f"--case {each}" for each in cases] + [f"--requirement {each}" for each in requirements]
         kept = resumed(resume, profile, learned, ", ".join(parts))
-    progress = Progress(quiet=events_to is not None, plain=_by_person(profile))
+    progress = Progress(
+        quiet=events_to is not None, plain=_by_person(profile), embedded=profile.embedded is not None
+    )
     sys.exit(
         run_suite(options, learned, progress, strict=strict, github=github, events_to=events_to, kept=kept)
     )
