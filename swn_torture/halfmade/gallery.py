@@ -71,6 +71,7 @@ class Seen:
         not_tested: number of all cases that were not tested.
         ladder: the rungs with their states, as the JSON results have them; empty without results.
         terminal: the lines of the terminal after the list of cases.
+        complete: whether the run came to its end; else it was ended because it took too long.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Seen:
     not_tested: int = 0
     ladder: Any = None
     terminal: tuple[str, ...] = ()
+    complete: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -172,6 +174,7 @@ def see(server: HalfMade, directory: Path, arguments: Sequence[str] = (), *, tim
         outcomes.count("not-tested"),
         found.get("ladder"),
         tuple(line for line in lines if not line.startswith("["))[-60:],
+        complete=duration <= timeout,
     )
 
 

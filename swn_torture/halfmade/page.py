@@ -72,7 +72,7 @@ def row(server: HalfMade, seen: Seen) -> str:
         str(seen.blocked),
         f"{seen.page_octets / 1000:.0f} kB" if seen.page_octets else "none",
         f"{seen.first_line_s:.0f} s",
-        f"{seen.duration_s:.0f} s",
+        f"{seen.duration_s:.0f} s{'' if seen.complete else ', not complete'}",
         server.why if len(seen.violated) > server.defects else "",
     )
     return f"| {' | '.join(cells)} |"

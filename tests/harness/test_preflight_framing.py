@@ -150,6 +150,7 @@ def test_nothing_is_excused_without_a_missing_response() -> None:
             },
         ),
         ("unregister-no-return-value", {Opnum.UNREGISTER: "SWN-1.8-win32-codes"}),
+        ("notify-no-pointer", {Opnum.ASYNC_NOTIFY: "SWN-2.2.2.4-layout"}),
         ("list-no-padding", {Opnum.REGISTER: "SWN-3.1.4.2-returns-success"}),
     ],
 )

@@ -219,13 +219,16 @@ class MethodProbe:
                 yield ignoring
 
     async def _with_unknown_handles(self, net_name: str, address: str) -> AsyncIterator[Tried]:
-        """Calls with a handle that was never issued, if they take the registration of another handle.
+        """Calls with a handle that was never issued: octets that do not decode, or another's registration.
 
         What the server returns for an unknown handle is for the cases to judge. Here the handle that was
         issued is not valid any more, which no choice of the text allows.
         """
         await self._close()
         unknown = ContextHandle(0, uuid4())
+        rejected = await self._once(AsyncNotifyRequest(unknown), valid=True)
+        if rejected.useless:
+            yield rejected
         request = RegisterRequest(ProtocolVersion.V1, net_name, address, _NAME)
         issued = [*_handle(await self._once(request, valid=True))]
         stray = await self._once(UnRegisterRequest(unknown), valid=True)
