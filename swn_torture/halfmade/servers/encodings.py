@@ -60,8 +60,21 @@ class _ReadsNoStrings(WitnessEndpoint):
 _LIST = GetInterfaceListResponse
 _HANDLES = (RegisterResponse, RegisterExResponse)
 
+#: Why there are more findings than defects.
+_WHY = {
+    "list-null-pointer": "the pointer is null in a success, and octets follow that belong to nothing",
+    "handle-null": "Register and RegisterEx both return it",
+    "notify-length": "Length says where MessageBuffer and, after it, the return value end",
+}
+
 _WRONG_RESPONSES = tuple(
-    HalfMade(name=name, if_=if_, parts=(_writes(kind, wrong),), events=kind is AsyncNotifyResponse)
+    HalfMade(
+        name=name,
+        if_=if_,
+        parts=(_writes(kind, wrong),),
+        events=kind is AsyncNotifyResponse,
+        why=_WHY.get(name, ""),
+    )
     for name, if_, kind, wrong in (
         ("list-null-pointer", "the pointer InterfaceList is null", _LIST, {"InterfaceList.referent": 0}),
         ("list-no-pointer", "the pointer InterfaceList is left out", _LIST, {"InterfaceList.referent": b""}),
