@@ -96,6 +96,11 @@ SERVERS = (
         parts=(_NeverWaits,),
         why="one measurement in one case shows that no rule about the time is followed",
     ),
-    HalfMade(name="handles-ignored", if_="the server ignores context handles", parts=(_HandlesIgnored,)),
+    HalfMade(
+        name="handles-ignored",
+        if_="the server ignores context handles",
+        parts=(_HandlesIgnored,),
+        why="UnRegister and AsyncNotify each have a rule about the handle",
+    ),
     HalfMade(name="no-events", if_="no event completes an AsyncNotify", parts=(_NoEvents,), events=True),
 )
