@@ -385,8 +385,7 @@ def findings_of(tried: tuple[Tried, ...], node: NodeAddress) -> tuple[PreflightF
             each.requirement,
             _expected(each),
             each.observed,
-            f"an ordinary call of {each.opnum.method} (opnum {each.opnum.value}) at node {node.name}"
-            f"{_why_silent(each)}",
+            f"{_which(each)} (opnum {each.opnum.value}) at node {node.name}{_why_silent(each)}",
             each.octets,
         )
         for each in tried
@@ -394,9 +393,14 @@ def findings_of(tried: tuple[Tried, ...], node: NodeAddress) -> tuple[PreflightF
     )
 
 
+def _which(tried: Tried) -> str:
+    return f"{'a' if tried.ignores_handle else 'an ordinary'} call of {tried.opnum.method}"
+
+
 def _expected(tried: Tried) -> str:
     if tried.ignores_handle:
-        return "an error, and that the registration of the issued handle stays"
+        stays = ", and that the registration of the issued handle stays"
+        return f"an error{stays if tried.opnum == Opnum.UNREGISTER else ''}"
     if tried.outcome == _NOT_AVAILABLE:
         return f"{SUCCESS} for an address that the interface list has"
     if tried.early:
