@@ -108,6 +108,7 @@ async def _send_padded(
     auth_pad_length: int | None = None,
 ) -> Outcome:
     """Send a correctly signed request with this padding, and with another ``auth_pad_length`` if given."""
+    witness.require_method(message.opnum)
     core = client.rpc.core
     (entry,) = core.security.values()
     length = len(padding) if auth_pad_length is None else auth_pad_length
