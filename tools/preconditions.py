@@ -129,7 +129,7 @@ def meaning(need: str) -> str:
     node = NodeFacts(
         "node1",
         "192.0.2.1",
-        services={"NTLM": nothing, "SPNEGO": nothing},
+        services={"NTLM": nothing, "SPNEGO": nothing, "KERBEROS": nothing},
         ndr64=False,
         multiplexing=False,
         header_signing=False,

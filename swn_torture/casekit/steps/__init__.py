@@ -19,6 +19,7 @@ The cluster:
 Requests and PDUs that no ordinary client sends:
 
 - ``callers``: ``EveryMethod``: call every method as some user at some authentication level.
+- ``ap_requests``: Kerberos tickets that a server must reject.
 - ``strings``: unusual and hostile strings for parameters.
 - ``stubs``: ``StubSender``: send any octets as stub data of a call.
 - ``octets``: send octets on a connection, and read whatever PDU comes back.
