@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,6 +106,10 @@ def ask_shares(profile: Profile, node: NodeAddress) -> ShareFacts:
             return _by_smb(profile, smb)
     except Exception as problem:  # noqa: BLE001 - impacket raises what its layers raise, down to Exception
         by_smb = f"by SMB: {_text(problem)}"
+    account = profile.account
+    if account.auth in {"any", "spnego"} and account.has_tickets and not account.without_password:
+        # SMB may refuse NTLM where witness takes SPNEGO with Kerberos in it.
+        return ask_shares(replace(profile, account=replace(account, auth="kerberos")), node)
     try:
         return ShareFacts(types=_by_tcp(profile, node))
     except Exception as problem:  # noqa: BLE001 - as above
