@@ -45,7 +45,7 @@ class SignaturesNotVerified(Authenticator):
             return self._connection.security.get(pdu.trailer.context_id), pdu, None
 
 
-@violates("RPC-AUTH-bad-signature", seen_in="Samba 4.22")
+@violates("RPC-AUTH-bad-signature", near=("RPC-FAULT-early",))
 class WrongSequenceNotVerified(Authenticator):
     """At PKT_INTEGRITY the server serves a request out of sequence, whatever its checksum."""
 
