@@ -52,6 +52,7 @@ def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 def test_baseline_is_chosen_by_version() -> None:
     assert "samba-4.22" in shipped_baselines()
     assert fitting_baseline("4.22.99-Debian-4.22.99") == "samba-4.22"
+    assert fitting_baseline("4.22.99", in_domain=True) == "samba-4.22-domain"
     with pytest.raises(
         CommandError, match=r"No baseline is shipped for Samba 4\.2\.1; there are: .*samba-4\.22"
     ):
@@ -63,6 +64,8 @@ def test_baseline_is_chosen_by_version() -> None:
 def test_target_is_named_after_its_version(tmp_path: Path) -> None:
     assert report_name(lab.Lab(lab.LabConfig(), "4.25.1-Debian", tmp_path)) == "samba-4.25"
     assert report_name(lab.Lab(lab.LabConfig(nodes=2), "4.25.1", tmp_path)) == "samba-4.25-2-nodes"
+    in_domain = lab.LabConfig(in_domain=True)
+    assert report_name(lab.Lab(in_domain, "4.22.11", tmp_path)) == "samba-4.22-domain"
 
 
 @pytest.mark.parametrize(
