@@ -107,7 +107,7 @@ def test_suite_runs_by_kerberos_where_ntlm_is_refused(in_domain: lab.Lab, tmp_pa
     # All nodes are one member: the machine account works on the node that did not join.
     assert "Join is OK" in on(in_domain, "node2", "net", "ads", "testjoin")
     assert "SWNTEST\\witness:" in on(in_domain, "node2", "getent", "passwd", "SWNTEST\\witness")
-    share = ["smbclient", "//node1.swn.test/data", "--user=SWNTEST\\witness%Passw0rd!", "-c", "ls"]
+    share = ["smbclient", "//node1.swn.test/data", "--user=witness@SWN.TEST%Passw0rd!", "-c", "ls"]
     assert "blocks available" in on(in_domain, "node2", *share, "--use-kerberos=required")
     assert "NT_STATUS_NTLM_BLOCKED" in on(in_domain, "node2", *share, "--use-kerberos=off")
 

@@ -328,8 +328,18 @@ async def test_signature_of_other_user(witness: Witness, cluster: Controller, sp
     request = await _register(witness)
     (octets,) = request_octets(client, request)
 
-    await _send_rejected(
-        spec, "RPC-AUTH-bad-signature", witness, client, rewrite(octets, auth_context_id=other.security.id)
+    answer = await send_octets(
+        client.rpc,
+        rewrite(octets, auth_context_id=other.security.id),
+        timeout=witness.expect.reply_deadline,
+    )
+    # A response to the rewritten request is in the other security context. It is shown as text, because it
+    # does not decode as a response to the request that the client knows, which is no defect of its own.
+    allowed = (faults(), CLOSED)
+    spec("RPC-AUTH-bad-signature").holds(
+        any(each.matches(answer) for each in allowed),
+        expected=[str(each) for each in allowed],
+        observed=str(answer),
     )
 
     await _check_registrations(spec, "RPC-AUTH-bad-signature", cluster, 0, request)
