@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import CLOSED, also_needs, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, Outcome, also_needs, case, faults, outcome_of
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.casekit.protocol import GetInterfaceListRequest, WitnessClient
 from swn_torture.casekit.steps.ap_requests import WRONG, ap_request
 from swn_torture.casekit.steps.callers import NOT_SERVED, served
 from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
-from swn_torture.casekit.transport import AuthType, RpcError, SecTrailer, initiator
+from swn_torture.casekit.transport import AuthenticationError, AuthType, RpcError, SecTrailer, initiator
 from swn_torture.casekit.witness import NotTestable
 
 if TYPE_CHECKING:
-    from swn_torture.casekit import Outcome, Spec
+    from swn_torture.casekit import Spec
     from swn_torture.casekit.witness import Witness
 
 
@@ -94,6 +94,9 @@ class _Unfinished:
         try:
             await rpc.exchange(last)
             call = self.client.start(GetInterfaceListRequest())
+        except AuthenticationError as error:
+            # The server took the leg, but did not complete the context: no request can use it.
+            return Outcome("pdu", detail=f"no security context: {error}")
         except RpcError as error:
             return outcome_of_error(error)
         return await outcome_of(call, self.witness.expect.reply_deadline)
