@@ -84,7 +84,7 @@ def samba(
     \b
     swn-torture gate samba --report out                               # Debian 13 and its Samba 4.22
     swn-torture gate samba --release forky --report out               # Samba 4.25
-    swn-torture gate samba --domain --no-ntlm --report out            # in a domain, by Kerberos
+    swn-torture gate samba --domain --no-ntlm --no-baseline --report out   # in a domain, by Kerberos
     swn-torture gate samba --samba /tmp/samba --report out            # what make install put there
     swn-torture gate samba --samba ../packages --baseline our.toml --report out
 
