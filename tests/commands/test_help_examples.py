@@ -53,8 +53,8 @@ _RUN = {"run", "serve", "client", "cluster", "selftest", "doctor", "init", "base
 _NEEDS_LAB = {"lab", "gate", "smbtorture"}
 """Examples that are only parsed here. tests/lab runs `lab exec`, tests/instruments runs smbtorture."""
 
-_NEEDS_LOCUST = {"swarm"}
-"""Examples with thousands of clients, only parsed here. tests/swarm runs the command with a dozen."""
+_TAKES_LONG = {"swarm", "time-to-know"}
+"""Examples with hundreds or thousands of clients, only parsed here. Tests of their own run these commands."""
 
 
 def commands(command: click.Command = main, name: str = "swn-torture") -> Iterator[tuple[str, click.Command]]:
@@ -84,8 +84,8 @@ def kind(example: str) -> str:
 
 
 def test_every_kind_of_example_is_run_or_needs_a_lab() -> None:
-    assert {kind(line) for line in EXAMPLES} == _RUN | _NEEDS_LAB | _NEEDS_LOCUST
-    assert {name.split()[1] for name, _ in commands() if " " in name} <= _RUN | _NEEDS_LAB | _NEEDS_LOCUST
+    assert {kind(line) for line in EXAMPLES} == _RUN | _NEEDS_LAB | _TAKES_LONG
+    assert {name.split()[1] for name, _ in commands() if " " in name} <= _RUN | _NEEDS_LAB | _TAKES_LONG
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])

@@ -51,8 +51,8 @@ def test_error_names_the_wrong_setting(table: dict[str, Any], problem: str) -> N
 
 def test_capabilities_follow_from_the_settings() -> None:
     plain = CtdbController.from_settings({"nodes": _NODES})
-    assert plain.can(Capability.FAIL_CRASH, Capability.MOVE_CLIENT)
-    for capability in (Capability.FAIL_POWER_OFF, Capability.FAIL_PARTITION, Capability.SHARES):
+    assert plain.can(Capability.FAIL_CRASH, Capability.MOVE_CLIENT, Capability.SHARES)
+    for capability in (Capability.FAIL_POWER_OFF, Capability.FAIL_PARTITION):
         assert not plain.can(capability)
     assert plain.can(Capability.FAIL_HANG, Capability.FAIL_BAN, Capability.FAIL_KILL_WORKER)
     assert not plain.can(Capability.FAIL_LINK_DOWN)

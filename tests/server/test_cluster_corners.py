@@ -190,7 +190,10 @@ def test_end_of_parameters_needs_a_complete_request() -> None:
 
 def test_profile_without_shares_gets_the_default_shares() -> None:
     profile = load_profile("reference")
-    bare = dataclasses.replace(profile, expect=dataclasses.replace(profile.expect, shares=()))
+    assert profile.embedded is not None
+    embedded = {key: value for key, value in profile.embedded.items() if key != "shares"}
+    expect = dataclasses.replace(profile.expect, shares=())
+    bare = dataclasses.replace(profile, embedded=embedded, expect=expect)
 
     assert embedded_cluster(bare).config.shares == ClusterConfig().shares
 
