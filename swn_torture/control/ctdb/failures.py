@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from swn_torture.control.ctdb.cluster import CtdbCluster, CtdbView
     from swn_torture.control.ctdb.restore import CtdbChanges
 
+_CUT_OFF: Final = frozenset({Failure.PARTITION, Failure.LINK_DOWN})
+"""The failures after which the daemon of the node goes on, and sees the other nodes disconnected."""
+
 _FLAGS: Final = {Failure.BAN: "banned", Failure.STOP: "stopped"}
 _SUBCOMMANDS: Final = {
     # Seconds, longer than any case. `ctdb unban` ends it before.
@@ -100,7 +103,7 @@ class CtdbFailures:
                 "disconnected" in self._cluster.flags(now, node)
                 and all(now.hosts.get(address) not in {None, pnn} for address in movable)
                 # The node that is cut off may notice it later than the others.
-                and (how is not Failure.PARTITION or not await self._cluster.in_majority(node))
+                and (how not in _CUT_OFF or not await self._cluster.in_majority(node))
             )
 
         await self._changes.until_seen(
