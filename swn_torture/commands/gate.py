@@ -88,7 +88,7 @@ def samba(
     swn-torture gate samba --samba /tmp/samba --report out            # what make install put there
     swn-torture gate samba --samba ../packages --baseline our.toml --report out
 
-    It takes 7 minutes on two processors, and one more when the Debian release is used for the first time. The
+    It takes 6 minutes on two processors, and one more when the Debian release is used for the first time. The
     lab is removed whatever happens, also after Ctrl-C or SIGTERM. If the gate is killed, the next one removes
     the lab.
 

@@ -211,18 +211,21 @@ async def run(
     """
     outcome = Outcome()
     can = controller.capabilities
-    names = [node.name for node in await controller.nodes()] if scenario.steps or scenario.cold else []
+    names = [node.name for node in await controller.nodes()]
     if scenario.cold:
         await _restart(controller, names, outcome, shown)
     async with Swarm(plan, settings, outcome) as swarm:
         await swarm.settle(shown)
-        steps = [step for step in scenario.steps if step.node < len(names)]
+        steps = scenario.steps(len(names))
         for step in steps:
+            if step.node >= len(names):
+                outcome.left_out.append(f"{step.title}: the cluster has {len(names)} node(s)")
+                continue
             if step.needs not in can:
                 outcome.left_out.append(f"{step.title}: the controller cannot do it ({step.needs.value})")
                 continue
             shown(f"{step.title}: {swarm.registered} clients are registered")
-            await _carry_out(step, controller, names, outcome, swarm.pause(plan.grace))
+            outcome.changes.append(await _carry_out(step, controller, names, lambda: swarm.pause(plan.grace)))
         if not steps:
             await swarm.pause(plan.hold)
     return outcome
@@ -242,15 +245,13 @@ async def _restart(
 
 
 async def _carry_out(
-    step: Step, controller: Controller, names: Sequence[str], outcome: Outcome, grace: Awaitable[None]
-) -> None:
+    step: Step, controller: Controller, names: Sequence[str], grace: Callable[[], Awaitable[None]]
+) -> Change:
     concerned = names if step.all_nodes else (names[step.node],)
     status = {node.name: node.addresses for node in await controller.nodes()}
     addresses = frozenset(address for name in concerned for address in status[name])
     began = time.time()
     await step.act(controller, names)
     ended = time.time()
-    await grace
-    outcome.changes.append(
-        Change(step.title, began, ended, time.time(), addresses, step.message_type, step.change)
-    )
+    await grace()
+    return Change(step.title, began, ended, time.time(), addresses, step.message_type, step.change)

@@ -46,14 +46,14 @@ class Scenario:
     Attributes:
         name: on the command line.
         title: one line.
-        steps: the changes, one after the other.
+        steps: the changes for a cluster of so many nodes, one after the other.
         at_once: all clients start at the same moment.
         cold: the witness service of each node is restarted before the clients start.
     """
 
     name: str
     title: str
-    steps: tuple[Step, ...] = ()
+    steps: Callable[[int], tuple[Step, ...]] = lambda _nodes: ()
     at_once: bool = False
     cold: bool = False
 
@@ -128,7 +128,11 @@ def _move_all(node: int) -> Step:
 SCENARIOS: Final = {
     each.name: each
     for each in (
-        Scenario("steady", "a node is disabled and enabled again, twice", (_disable(1), _enable(1)) * 2),
+        Scenario(
+            "steady",
+            "a node is disabled and enabled again, twice",
+            lambda _nodes: (_disable(1), _enable(1)) * 2,
+        ),
         Scenario(
             "logon-storm",
             "all clients log on at the same moment, after the witness services were restarted",
@@ -138,17 +142,19 @@ SCENARIOS: Final = {
         Scenario(
             "failover-storm",
             "a node crashes and comes back; its witness clients come back elsewhere",
-            (_fail(1), _recover(1)),
+            lambda _nodes: (_fail(1), _recover(1)),
         ),
         Scenario(
             "client-move",
             "the clients of each address of a node are moved to the next node; then all clients at once",
-            (_move_away(1), _move_all(0)),
+            lambda _nodes: (_move_away(1), _move_all(0)),
         ),
         Scenario(
             "rolling-restart",
             "each node is emptied by client moves, disabled, and enabled again",
-            tuple(step for node in range(3) for step in (_move_away(node), _disable(node), _enable(node))),
+            lambda nodes: tuple(
+                step for node in range(nodes) for step in (_move_away(node), _disable(node), _enable(node))
+            ),
         ),
     )
 }

@@ -42,7 +42,7 @@ _TRIES = 2
 
 
 class _NotShown(Exception):  # noqa: N818 - not an error of the target
-    """The server did not answer another connection in between: nobody knows what it has read."""
+    """The server did not answer another connection in between: what it has read is not known."""
 
 
 @dataclass(frozen=True, slots=True)
