@@ -204,6 +204,7 @@ def syntax(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iterator[CaseRun]:
     """The running case: its event loop, its connections, its lock on the target, its checks."""
+    from swn_torture.harness.attempts import ATTEMPTS
     from swn_torture.harness.case_run import CaseRun
 
     callspec = getattr(request.node, "callspec", None)
@@ -212,7 +213,8 @@ def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iter
         from swn_torture.harness.allure_labels import label
 
         label(request.node)
-    with CaseRun(request.node, swn_live_target, syntax) as run:
+    again = bool(request.node.stash.get(ATTEMPTS, ()))
+    with CaseRun(request.node, swn_live_target, syntax, is_repeated=again) as run:
         request.node.stash[_RUN] = run
         yield run
 
@@ -239,6 +241,17 @@ def cluster(swn_run: CaseRun) -> Controller:
 def variant(swn_run: CaseRun) -> Callable[[str], Awaitable[Witness]]:
     """An async function that returns the target of ``[variants.NAME]``; it takes the name."""
     return swn_run.variant
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a case, and run it again if its result says nothing."""
+    if not item.get_closest_marker(_MARK):
+        return None
+    from swn_torture.harness.attempts import run_until_it_tells
+
+    run_until_it_tells(item, nextitem, _RUN)
+    return True
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -22,7 +22,7 @@ from swn_torture import lab
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 from swn_torture.commands.terminal import echo
 from swn_torture.lab.config import run_directory
-from swn_torture.lab.crashes import crashes_of
+from swn_torture.lab.crashes import crashes_of, discarded_replies
 from swn_torture.lab.profile import profile, to_toml
 
 if TYPE_CHECKING:
@@ -119,16 +119,24 @@ class Gate:
         return code
 
     def _say_crashes(self, started: lab.Lab) -> None:
-        """Show the crashes in the logs of the lab, and write them to the report."""
+        """Show the crashes and hangs in the logs of the lab, and write the crashes to the report."""
         file = self._report / "crashes.txt"
         try:
-            crashes = crashes_of(started)
+            crashes, discarded = crashes_of(started), discarded_replies(started)
             file.unlink(missing_ok=True)
             if crashes:
                 file.write_text("\n".join(f"{crash}\n{crash.excerpt}" for crash in crashes), encoding="utf-8")
         except OSError as problem:
             click.echo(f"gate: the crashes of Samba cannot be shown: {problem}", err=True)
             return
+        if discarded:
+            nodes = ", ".join(f"{node} ({times})" for node, times in discarded.items())
+            echo(
+                f"gate: replies of ctdbd were discarded on {nodes}: the log has `Discarding mismatched ctdb "
+                "reqid`. The process that waits for such a reply hangs, and its clients get no answer. The "
+                "cases that met it were run again.",
+                err=True,
+            )
         for crash in crashes:
             echo(f"gate: {crash}", err=True)
         if crashes:

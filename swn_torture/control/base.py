@@ -122,6 +122,8 @@ class Controller(ABC):
     """The value of `kind` in the `[controller]` table of a profile."""
     needs_person: bool = False
     """Whether a person makes the changes, who takes longer and must not be asked without need."""
+    finds_hung: bool = False
+    """Whether it knows which processes of the witness service hang (`hung`, `end_hung`)."""
 
     @classmethod
     @abstractmethod
@@ -434,6 +436,17 @@ class Controller(ABC):
         raise self._not_supported(Capability.UNKNOWN_STATE)
 
     # The whole cluster
+
+    async def hung(self) -> tuple[str, ...]:
+        """Return the processes of the witness service that answer nothing any more, each as text.
+
+        A kind that cannot know returns nothing.
+        """
+        return ()
+
+    async def end_hung(self) -> tuple[str, ...]:
+        """End those processes, so that no further client meets them; returns what was ended, each as text."""
+        return ()
 
     @abstractmethod
     async def wait_healthy(self, timeout: float = 60.0) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from swn_torture.casekit.case import mark_of, slug_of, suite_of, title_of
 from swn_torture.dcerpc.transcript import beginning
+from swn_torture.harness.attempts import ATTEMPTS
 from swn_torture.report.finding import case_lines
 from swn_torture.report.model import CaseResult
 from swn_torture.report.verdict import decide_outcome, failed_as, strictest
@@ -118,5 +119,6 @@ def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun |
         transcript=_evidence(item, run) if run and keep_octets else (),
         node_id=item.nodeid,
         because=run.because if run else "",
+        attempts=item.stash.get(ATTEMPTS, ()),
         rung=rung_of_case(case_id, requirements, mark.needs if mark else ()).id,
     )

@@ -103,9 +103,20 @@ class CaseRun:
         target: the target, or the variant of it that keeps the case apart (``CaseMark.apart``).
         started: ``time.monotonic()`` when it got the target.
         because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
+        spoiled: what happened beside the case, so that its result says nothing; else "".
     """
 
-    def __init__(self, item: pytest.Item, target: LiveTarget, syntax: str) -> None:
+    def __init__(
+        self, item: pytest.Item, target: LiveTarget, syntax: str, *, is_repeated: bool = False
+    ) -> None:
+        """Prepare a case.
+
+        Args:
+            item: the case.
+            target: the target.
+            syntax: its transfer syntax, ``ndr32`` or ``ndr64``.
+            is_repeated: whether the first attempt was spoiled. Then the case has the target to itself.
+        """
         mark = mark_of(item)
         if mark is None:
             raise TypeError(f"{item.nodeid} uses the fixtures of a case but has no @case mark")
@@ -117,6 +128,8 @@ class CaseRun:
         self.spec = Spec(slug_of(item), mark.requirements)
         self.started = time.monotonic()
         self.because = ""
+        self.spoiled = ""
+        self._is_repeated = is_repeated
         self.witness = Witness(
             target.profile, self.spec, NDR64 if syntax == "ndr64" else NDR32, target.facts, target.known
         )
@@ -140,7 +153,9 @@ class CaseRun:
         with contextlib.ExitStack() as stack:
             stack.enter_context(
                 self.target.use(
-                    alone=self.mark.disturbs or self.target.facts.one_connection is not None,
+                    alone=self.mark.disturbs
+                    or self._is_repeated
+                    or self.target.facts.one_connection is not None,
                     registrations=registrations_needed(self.mark.needs),
                 )
             )
@@ -151,6 +166,8 @@ class CaseRun:
             stack.enter_context(self._runner)
             if self._is_apart:
                 self._runner.run(self._until_it_answers(self.target))
+            if self._is_repeated:
+                self._runner.run(self._end_hung())
             self._stack = stack.pop_all()
         return self
 
@@ -232,6 +249,7 @@ class CaseRun:
         judge_wire(self.spec, [witness.transcript for witness in self._witnesses])
         if self.spec.violations:
             self._require_live_target()
+            self.spoiled = self._runner.run(self._hung())
             found = findings(self.spec.checks, load_catalogue(), case=self.spec.case)
             raise Violation("\n".join(line for finding in found for line in finding.lines()))
         if not self.spec.checks:
@@ -325,7 +343,8 @@ class CaseRun:
             self._skip(str(reason))
             return
         if second is None:
-            self._skip(f"{name} did not complete a bind ({shown(bind.error)}), but completed the next one")
+            self.spoiled = f"{name} did not complete a bind ({shown(bind.error)}), but completed the next one"
+            self._skip(self.spoiled)
             return
         blame = blame_of_bind(second)
         # The preflight logs on with the account of the profile only: another one may be wrong there.
@@ -346,6 +365,39 @@ class CaseRun:
         except (RpcError, OSError) as error:
             return error
         return None
+
+    async def _hung(self) -> str:
+        """Which processes of the server answer nothing any more, in words; empty if there are none.
+
+        A client of such a process waits in vain, whatever the case is about.
+        """
+        if not self.target.controller().finds_hung:
+            return ""
+        try:
+            async with self._looking(self.target) as controller:
+                return "; ".join(await controller.hung())
+        except ControllerError:
+            return ""  # the case itself, or what restores the cluster, tells what the controller cannot do
+
+    async def _end_hung(self) -> None:
+        """End the processes of the server that answer nothing: the next client may meet them again."""
+        if not self.target.controller().finds_hung:
+            return
+        async with self._looking(self.target) as controller:
+            await controller.end_hung()
+
+    @contextlib.asynccontextmanager
+    async def _looking(self, target: LiveTarget) -> AsyncIterator[Controller]:
+        """A controller for a look at the target; it changes nothing that a case must undo."""
+        if self._cluster is not None:
+            yield self._cluster
+            return
+        controller = target.controller()
+        await controller.open()
+        try:
+            yield controller
+        finally:
+            await controller.close()
 
     def _found(self, blame: Blame, problem: Exception, note: str) -> None:
         self.spec.precondition_failed(blame.requirement, expected=blame.expected, observed=problem, note=note)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.harness.attempts import warnings_of
 from swn_torture.harness.description import describe_target, this_machine
 from swn_torture.harness.preflight.findings import results_of
 from swn_torture.harness.resume import RESUMED
@@ -120,7 +121,9 @@ class Recorder:
         # With plain pytest the target shows itself to the first case only.
         self._target = self._describe_target()
         self._add_preflight()
-        results = self._compared(Results.of_run(run, self._target, self._cases.values(), load_catalogue()))
+        warnings = (*self._target.warnings, *warnings_of(self._cases.values()))
+        target = dataclasses.replace(self._target, warnings=warnings)
+        results = self._compared(Results.of_run(run, target, self._cases.values(), load_catalogue()))
         self._write("finish", lambda journal: journal.finish(run))
         self.problems += write_reports(results, self._paths)
         return results

@@ -1,4 +1,4 @@
-"""Crashes of the programs of Samba in a lab, as its logs tell them."""
+"""Crashes and hangs of the programs of Samba in a lab, as its logs tell them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from swn_torture.lab.lifecycle import Lab
 
 #: What smb_panic() of Samba writes, for a failed assertion and for a signal such as SIGSEGV.
 _PANIC: Final = re.compile(r"^\s*INTERNAL ERROR: (?P<reason>.+?) in (?P<program>\S+) .*\bpid \d+")
+#: What a program writes that waits for a reply of ctdbd, reads that to another request of its own, and
+#: discards it. That request waits for ever, and with it the program (`swn_torture.control.ctdb.hangs`).
+_DISCARDED: Final = re.compile(r"^\s*Discarding mismatched ctdb reqid \d+ should have been \d+")
 #: The lines of a log that follow and show where it was; each begins with a head of Samba or with spaces.
 _LINES: Final = 60
 
@@ -49,11 +53,32 @@ def crashes_of(lab: Lab) -> list[Crash]:
         OSError: a log cannot be read.
     """
     found: dict[tuple[str, str], Crash] = {}
+    for node, file in _logs(lab):
+        _read(file, node, found)
+    return sorted(found.values(), key=lambda crash: -sum(crash.times.values()))
+
+
+def discarded_replies(lab: Lab) -> dict[str, int]:
+    """Return how many replies of ctdbd the programs of Samba discarded, by node: each hangs one of them.
+
+    Raises:
+        OSError: a log cannot be read.
+    """
+    times: dict[str, int] = {}
+    for node, file in _logs(lab):
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            number = sum(_DISCARDED.match(line) is not None for line in lines)
+        if number:
+            times[node] = times.get(node, 0) + number
+    return times
+
+
+def _logs(lab: Lab) -> Iterator[tuple[str, Path]]:
+    """The logs of Samba of each node, with the name of the node."""
     for node in lab.config.node_configs:
         for file in sorted((lab.directory / node.name / "log").rglob("log.*")):
             if file.is_file():
-                _read(file, node.name, found)
-    return sorted(found.values(), key=lambda crash: -sum(crash.times.values()))
+                yield node.name, file
 
 
 def _read(file: Path, node: str, found: dict[tuple[str, str], Crash]) -> None:

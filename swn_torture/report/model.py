@@ -136,6 +136,7 @@ class CaseResult(Plain):
             empty.
         found_by: id of the case that reports this violation; else empty.
         rung: id of the rung that it belongs to (`swn_torture.spec.rungs`); empty when it does not say so.
+        attempts: why each earlier attempt to run it says nothing; empty when the first one is the result.
         expected: every allowed observation of the first check that failed.
         observed: what the target did instead.
         checks: every check that was reached, in order.
@@ -166,6 +167,7 @@ class CaseResult(Plain):
     because: str = ""
     found_by: str = ""
     rung: str = ""
+    attempts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.outcome not in get_args(CaseOutcome):

@@ -31,6 +31,7 @@ class SimulatedNode:
         reachable: whether the other nodes and its own CTDB answer.
         tunables: the variables of CTDB.
         workers: the processes of its witness service: process id -> letter of the state.
+        hung: the ids of those that answer no message.
     """
 
     pnn: int
@@ -42,6 +43,7 @@ class SimulatedNode:
         default_factory=lambda: {"IPAllocAlgorithm": 0, "NoIPFailback": 0, "NoIPTakeover": 0}
     )
     workers: dict[int, str] = field(default_factory=lambda: {41: "S", 42: "S"})
+    hung: set[str] = field(default_factory=set)
 
 
 class SimulatedCtdb:
@@ -161,6 +163,8 @@ class SimulatedCtdb:
                 self._go_on(name)
             case [name, "sh", "-c", script, *_]:
                 return self._shell(name, script, words)
+            case [name, "kill", "-KILL", *pids]:
+                self.nodes[name].hung -= {*pids}
             case [name, "ip", *_] if "show" in words:
                 own = (self.nodes[name].address, *(a for a in self.hosts if self.host_of(a) == name))
                 return Output(0, "".join(f"2: eth0 inet {a}/24 scope global\n" for a in own), "")
@@ -175,6 +179,8 @@ class SimulatedCtdb:
 
     def _shell(self, name: str, script: str, words: list[str]) -> Output:
         """Run a script on a node: it starts, signals or lists processes."""
+        if "smbcontrol" in script:
+            return Output(0, "".join(f"{pid}\n" for pid in sorted(self.nodes[name].hung)), "")
         if "State:" in script:
             states = self.nodes[name].workers
             return Output(0, "".join(f"{pid} {state} (state)\n" for pid, state in states.items()), "")

@@ -8,7 +8,7 @@ import pytest
 
 from swn_torture import lab
 from swn_torture.commands.gate_run import Gate
-from swn_torture.lab.crashes import crashes_of
+from swn_torture.lab.crashes import crashes_of, discarded_replies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +97,20 @@ def test_gate_says_that_it_cannot_read_a_log(
     monkeypatch.setattr("swn_torture.commands.gate_run.crashes_of", unreadable)
     gate(tmp_path / "out")._say_crashes(running)
     assert "the crashes of Samba cannot be shown: no permission" in capsys.readouterr().err
+
+
+DISCARDED = """\
+[2026/11/29 09:40:15.200117,  0] source3/lib/ctdbd_conn.c:514(ctdb_read_req)
+  Discarding mismatched ctdb reqid 319 should have been 320
+"""
+
+
+def test_gate_tells_of_discarded_replies_of_ctdbd(
+    running: lab.Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert discarded_replies(running) == {}
+    write(running, "node2", DISCARDED * 2)
+    write(running, "node2", DISCARDED, "log.rpcd_witness")
+    assert discarded_replies(running) == {"node2": 3}
+    gate(tmp_path / "out")._say_crashes(running)
+    assert "gate: replies of ctdbd were discarded on node2 (3):" in capsys.readouterr().err

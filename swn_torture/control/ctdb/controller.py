@@ -35,6 +35,7 @@ from swn_torture.control.base import (
 from swn_torture.control.ctdb.addresses import CtdbAddresses
 from swn_torture.control.ctdb.cluster import CtdbCluster, CtdbView
 from swn_torture.control.ctdb.failures import CtdbFailures
+from swn_torture.control.ctdb.hangs import CtdbHangs
 from swn_torture.control.ctdb.messages import response_json
 from swn_torture.control.ctdb.moves import CtdbMoves
 from swn_torture.control.ctdb.output import parse_shares
@@ -86,6 +87,7 @@ class CtdbController(Controller):
     """
 
     kind = "ctdb"
+    finds_hung = True
 
     def __init__(self, settings: CtdbSettings, cluster: CtdbCluster | None = None) -> None:
         self._settings = settings
@@ -94,6 +96,7 @@ class CtdbController(Controller):
         self._failures = CtdbFailures(self._cluster, self._changes)
         self._own_addresses = CtdbAddresses(self._cluster, self._changes)
         self._moves = CtdbMoves(self._cluster)
+        self._hangs = CtdbHangs(self._cluster)
 
     @classmethod
     @override
@@ -385,6 +388,16 @@ class CtdbController(Controller):
         await self.enable(node)
 
     # The whole cluster
+
+    @override
+    async def hung(self) -> tuple[str, ...]:
+        """Ask every process of the witness service by `smbcontrol PID ping`."""
+        return self._hangs.told(await self._hangs.found())
+
+    @override
+    async def end_hung(self) -> tuple[str, ...]:
+        """Kill the processes that do not answer `smbcontrol PID ping`."""
+        return await self._hangs.end()
 
     @override
     async def wait_healthy(self, timeout: float = 60.0) -> None:

@@ -39,6 +39,7 @@ class JournaledController(Controller):
         self.journal = journal
         self.kind = inner.kind
         self.needs_person = inner.needs_person
+        self.finds_hung = inner.finds_hung
 
     @classmethod
     @override
@@ -165,6 +166,14 @@ class JournaledController(Controller):
         self, key: str, *, result: int = 0, response: RespAsyncNotify | None = None
     ) -> None:
         await self.inner.force_response(key, result=result, response=response)
+
+    @override
+    async def hung(self) -> tuple[str, ...]:
+        return await self.inner.hung()
+
+    @override
+    async def end_hung(self) -> tuple[str, ...]:
+        return await self.inner.end_hung()
 
     @override
     async def wait_healthy(self, timeout: float = 60.0) -> None:

@@ -1,0 +1,69 @@
+"""Processes of the witness service that hang: they are found and ended."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from swn_torture.control.ctdb.hangs import _UNANSWERED
+from tests.control.simulated_ctdb import perform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swn_torture.control.ctdb.controller import CtdbController
+    from tests.control.simulated_ctdb import SimulatedCtdb
+
+TOLD = "rpcd_witness of node2 hangs (process 12 and 13): it answers no message of Samba"
+
+
+def test_processes_that_hang_are_named_and_ended(cluster: SimulatedCtdb) -> None:
+    cluster.nodes["node2"].hung = {"12", "13"}
+
+    async def steps(controller: CtdbController) -> None:
+        assert await controller.hung() == (TOLD,)
+        assert await controller.end_hung() == (TOLD,)
+        assert await controller.hung() == ()
+
+    perform(cluster, steps)
+    assert [command for command in cluster.commands if "kill -KILL" in command] == ["node2 kill -KILL 12 13"]
+
+
+def test_node_that_is_off_has_none(cluster: SimulatedCtdb) -> None:
+
+    async def steps(controller: CtdbController) -> None:
+        cluster.fail_next("smbcontrol")
+        cluster.nodes["node2"].hung = {"12", "13"}
+        assert await controller.hung() == (TOLD,)
+
+    perform(cluster, steps)
+
+
+def unanswered(tmp_path: Path, state: str, answer: str) -> str:
+    """What the script prints for one process in a state, whose answer is this."""
+    programs = {"pgrep": "echo $$ >pid; cat pid", "smbcontrol": f'echo "{answer}"', "grep": ""}
+    programs["grep"] = f'case "$2" in ^State*) [ {state} = T ];; *) exec /usr/bin/grep "$@";; esac'
+    for name, text in programs.items():
+        file = tmp_path / name
+        file.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        file.chmod(0o755)
+    ended = subprocess.run(
+        ["/bin/sh", "-c", _UNANSWERED, "rpcd_witness"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    return ended.stdout
+
+
+def test_only_silence_counts(tmp_path: Path) -> None:
+    assert unanswered(tmp_path, "S", "No replies received").strip().isdigit()
+    assert unanswered(tmp_path, "S", "PONG from pid 7") == ""
+    assert unanswered(tmp_path, "S", "Could not init messaging context") == ""
+
+
+def test_process_that_the_suite_stopped_is_not_asked(tmp_path: Path) -> None:
+    assert unanswered(tmp_path, "T", "No replies received") == ""
