@@ -36,6 +36,7 @@ from swn_torture.dcerpc.errors import (
     RpcError,
 )
 from swn_torture.dcerpc.security.tickets import NoTicket
+from swn_torture.harness.hangs import end_hung_processes, hung_processes
 from swn_torture.harness.rung_gate import blocked_by
 from swn_torture.report.finding import findings
 from swn_torture.report.model import LOST
@@ -167,7 +168,7 @@ class CaseRun:
             if self._is_apart:
                 self._runner.run(self._until_it_answers(self.target))
             if self._is_repeated:
-                self._runner.run(self._end_hung())
+                self._runner.run(end_hung_processes(self.target))
             self._stack = stack.pop_all()
         return self
 
@@ -249,7 +250,7 @@ class CaseRun:
         judge_wire(self.spec, [witness.transcript for witness in self._witnesses])
         if self.spec.violations:
             self._require_live_target()
-            self.spoiled = self._runner.run(self._hung())
+            self.spoiled = self._runner.run(hung_processes(self.target, self._cluster))
             found = findings(self.spec.checks, load_catalogue(), case=self.spec.case)
             raise Violation("\n".join(line for finding in found for line in finding.lines()))
         if not self.spec.checks:
@@ -318,6 +319,8 @@ class CaseRun:
         if trouble is not None:
             self._lose_target(trouble)
             raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
+        if isinstance(problem, DeadlineExceeded):
+            self.spoiled = self._runner.run(hung_processes(self.target, self._cluster))
         broken = self.target.facts.unreliable
         if broken is not None and broken.requirement not in self.spec.requirements:
             reason = f"not tested because of {broken.requirement}: {broken.observed}"
@@ -365,39 +368,6 @@ class CaseRun:
         except (RpcError, OSError) as error:
             return error
         return None
-
-    async def _hung(self) -> str:
-        """Which processes of the server answer nothing any more, in words; empty if there are none.
-
-        A client of such a process waits in vain, whatever the case is about.
-        """
-        if not self.target.controller().finds_hung:
-            return ""
-        try:
-            async with self._looking(self.target) as controller:
-                return "; ".join(await controller.hung())
-        except ControllerError:
-            return ""  # the case itself, or what restores the cluster, tells what the controller cannot do
-
-    async def _end_hung(self) -> None:
-        """End the processes of the server that answer nothing: the next client may meet them again."""
-        if not self.target.controller().finds_hung:
-            return
-        async with self._looking(self.target) as controller:
-            await controller.end_hung()
-
-    @contextlib.asynccontextmanager
-    async def _looking(self, target: LiveTarget) -> AsyncIterator[Controller]:
-        """A controller for a look at the target; it changes nothing that a case must undo."""
-        if self._cluster is not None:
-            yield self._cluster
-            return
-        controller = target.controller()
-        await controller.open()
-        try:
-            yield controller
-        finally:
-            await controller.close()
 
     def _found(self, blame: Blame, problem: Exception, note: str) -> None:
         self.spec.precondition_failed(blame.requirement, expected=blame.expected, observed=problem, note=note)
