@@ -209,10 +209,6 @@ def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iter
 
     callspec = getattr(request.node, "callspec", None)
     syntax = callspec.params.get("syntax", "ndr32") if callspec else "ndr32"
-    if request.config.getoption("allure_report_dir", None):
-        from swn_torture.harness.allure_labels import label
-
-        label(request.node)
     again = bool(request.node.stash.get(ATTEMPTS, ()))
     with CaseRun(request.node, swn_live_target, syntax, is_repeated=again) as run:
         request.node.stash[_RUN] = run
@@ -261,13 +257,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     if run is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
-    try:
-        run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
-    finally:
-        if pyfuncitem.config.getoption("allure_report_dir", None):
-            from swn_torture.harness.allure_labels import attach_findings
-
-            attach_findings(run.spec)
+    run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
 
 
@@ -279,6 +269,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     from swn_torture.harness.case_result import attach_result
 
+    if call.when == "setup" and item.config.getoption("allure_report_dir", None):
+        from swn_torture.harness.allure_results import label
+
+        label(item)
     attach_result(item, call, outcome.get_result(), item.stash.get(_RUN, None))
 
 
@@ -374,9 +368,9 @@ class _Sink:
             self._config.stash[JSON_PATH] = self._recorder.json_path
             directory = self._config.getoption("allure_report_dir", None)
             if directory:
-                from swn_torture.harness.allure_causes import mark_known
+                from swn_torture.harness.allure_results import finish
 
-                mark_known(Path(directory), results)
+                finish(Path(directory), results)
             if results.comparison is not None and not self._others_failed:
                 # A target that behaves as its baseline says is a success, although cases fail.
                 session.exitstatus = results.comparison.exit_code

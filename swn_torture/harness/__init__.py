@@ -10,6 +10,8 @@ One session
     recorder       takes the results as they arrive and writes the reports at the end
     resume         what is kept of a run that stopped, when another goes on from its journal
     interrupts     SIGTERM: the cluster is restored and the reports are written
+    allure_results what Allure's page shows of each case, rewritten when the run has ended
+    allure_config  what Allure reads beside the results: the target, the groups of findings
 
 The target
     live_target    the running target of a test process, and its variants
@@ -25,5 +27,4 @@ One case
     case_run       runs one case: event loop, connections, controller, time limit, restoring the target
     rung_gate      which cases are not run because a method that they depend on serves no client
     case_result    the result of a case, from the pytest report of its set-up, call or tear-down
-    allure_labels  labels and attachments for Allure
 """

@@ -22,7 +22,14 @@ from swn_torture.report.known import SITUATIONS, by_cause, differences
 from swn_torture.report.ladder import next_line, says
 from swn_torture.report.model import OUTCOMES, SUITES
 from swn_torture.report.page_data import FAILING, REQUIREMENT_NAMES, Passed, page_data
-from swn_torture.report.text import NAMES, VERDICTS, count, mostly_not_tested, not_checked, seconds
+from swn_torture.report.text import (
+    NAMES,
+    count,
+    mostly_not_tested,
+    not_checked,
+    seconds,
+    verdict_sentence,
+)
 from swn_torture.report.verdict import VERDICTS as REQUIREMENT_VERDICTS
 from swn_torture.report.verdict import RequirementVerdict, failed_as
 from swn_torture.spec import section_key
@@ -192,7 +199,7 @@ def render_html(results: Results) -> str:
         summary=summary,
         ladder=[(each, says(each, results.ladder)) for each in results.ladder.rungs],
         next=next_line(results.ladder.next, catalogue) if results.ladder.next else "",
-        verdict=VERDICTS[summary.verdict],
+        verdict=verdict_sentence(results),
         not_tested=mostly_not_tested(results),
         not_checked=not_checked(results),
         outcomes=[(outcome, HEADINGS[outcome], summary.cases[outcome]) for outcome in OUTCOMES],

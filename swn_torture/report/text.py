@@ -27,6 +27,13 @@ VERDICTS = {
     "undecided": "No violation was found, but the run is not conclusive.",
 }
 
+#: The same, for a product and a revision of MS-SWN.
+_SENTENCES = {
+    "conforming": "No violation of MS-SWN {revision} was found in {product}.",
+    "violations": "{product} violates the specification (MS-SWN {revision}).",
+    "undecided": "No violation of MS-SWN {revision} was found in {product}, but the run is not conclusive.",
+}
+
 #: Names of outcomes in running text: singular, plural.
 NAMES: dict[CaseOutcome, tuple[str, str]] = {
     "failed": ("violation", "violations"),
@@ -65,6 +72,25 @@ def head_lines(target: TargetInfo) -> list[str]:
     authentication = target.facts.get("authentication")
     lines += [f"Authentication: {authentication}"] if authentication else []
     return lines + [f"Warning: {warning}" for warning in target.warnings]
+
+
+def verdict_sentence(results: Results) -> str:
+    """The verdict with the product, its version, and the revision of the specification."""
+    revision = results.catalogue.revision
+    sentence = _SENTENCES[results.summary.verdict]
+    return visible(sentence.format(product=_product(results), revision=revision))
+
+
+def _product(results: Results) -> str:
+    """The product and its version, as far as they are known; else the name of the target."""
+    target = results.target
+    if target.facts.get("version"):
+        return target.facts["version"]
+    product = target.title.removesuffix(f", MS-SWN {results.catalogue.revision}") or target.name
+    if target.controller == "reference":
+        product += f" {results.version}"  # the reference has the version of the suite
+    others = [target.facts[label] for label in ("fault", "unusual server") if target.facts.get(label)]
+    return f"{product} ({', '.join(others)})" if others else product
 
 
 def mostly_not_tested(results: Results) -> str:

@@ -27,7 +27,7 @@ PAGE = DOCS / "ci.md"
 _FAULT = "register-ex-version-not-supported"
 
 #: Programs that are not ours. Their stand-ins write down what they were called with.
-_STAND_INS = ("podman", "dpkg-buildpackage", "configure", "configure.developer")
+_STAND_INS = ("podman", "dpkg-buildpackage", "configure", "configure.developer", "npx")
 
 _MAKE = """#!/bin/sh
 echo "make $*" >>"$WORLD/called"
@@ -124,7 +124,7 @@ def test_every_command_runs_in_the_order_of_the_page(world: KnownTarget) -> None
     assert {each.split()[0] for each in called} == {*_STAND_INS, "make", "python3"}
     stream = (world.directory / "stream").read_text(encoding="utf-8")
     assert re.findall(r"^(failure|xfail): rpc\.register", stream, re.MULTILINE) == ["failure", "xfail"]
-    assert (world.directory / "allure-results" / "categories.json").exists()
+    assert (world.directory / "allure-results" / "allurerc.json").exists()
 
 
 def test_examples_for_ci_systems_use_inputs_that_exist() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from swn_torture.harness.allure_causes import mark_known
+from swn_torture.harness.allure_results import finish
 from swn_torture.report.comparison import CauseView, Comparison, Difference, Explained
 from swn_torture.report.github import workflow_commands
 from swn_torture.report.junit import render_junit
@@ -174,38 +175,113 @@ def test_last_annotation_says_how_many_are_left(results: Results) -> None:
 
 def write_allure(directory: Path, name: str, start: int) -> Path:
     path = directory / f"{name}-{start}-result.json"
-    labels = [{"name": "case", "value": f"rpc.register.{name}"}]
-    details = {"message": "Violation: x"}
-    result = {"status": "failed", "start": start, "labels": labels, "statusDetails": details}
+    labels = [{"name": "case", "value": f"rpc.register.{name}"}, {"name": "suite", "value": "test_register"}]
+    details = {"message": "Violation: x", "trace": "a traceback"}
+    result = {
+        "uuid": f"{name}-{start}",
+        "name": "test",
+        "status": "failed",
+        "start": start,
+        "labels": labels,
+        "statusDetails": details,
+    }
     path.write_text(json.dumps(result), encoding="utf-8")
     return path
 
 
+#: Milliseconds: after the run began.
+_NOW = 1_800_000_000_000
+
+
 def test_allure_shows_known_cases_by_cause(results: Results, tmp_path: Path) -> None:
-    now = 1_800_000_000_000
-    old, known, new = (write_allure(tmp_path, *each) for each in (("known", 1), ("known", now), ("new", now)))
-    mark_known(tmp_path, results)
+    old, known, new = (
+        write_allure(tmp_path, *each) for each in (("known", 1), ("known", _NOW), ("new", _NOW))
+    )
+    before = old.read_bytes()
+    finish(tmp_path, results)
 
     marked = json.loads(known.read_text(encoding="utf-8"))
     assert marked["status"] == "skipped"
-    assert marked["statusDetails"] == {
-        "message": "known: one-cause: Versions are [not] compared\nViolation: x",
-        "known": True,
-        "flaky": False,
-    }
+    details = marked["statusDetails"]
+    assert details["message"].startswith(
+        "known: one-cause: Versions are [not] compared\nMS-SWN 3.1.4.2 MUST: "
+    )
+    assert (details["known"], details["flaky"]) == (True, False)
     assert {"name": "tag", "value": "known: one-cause"} in marked["labels"]
-    assert marked["links"] == [{"type": "issue", "name": "one-cause", "url": _BUG}]
-    for path in (old, new):
-        assert json.loads(path.read_text(encoding="utf-8"))["status"] == "failed"
+    assert {"type": "issue", "name": "one-cause", "url": _BUG} in marked["links"]
+    assert old.read_bytes() == before
+    assert json.loads(new.read_text(encoding="utf-8"))["status"] == "failed"
     categories = json.loads((tmp_path / "categories.json").read_text(encoding="utf-8"))
-    assert [each["name"] for each in categories] == [
+    config = json.loads((tmp_path / "allurerc.json").read_text(encoding="utf-8"))
+    expected = [
         "New violations",
         "Errors of the suite or the target",
         "known: Versions are [not] compared",
         "Not tested",
     ]
+    assert [each["name"] for each in categories] == expected
+    assert [each["name"] for each in config["categories"]["rules"]] == expected
+    pattern = config["categories"]["rules"][2]["matchers"][0]["labels"]["tag"]
+    assert re.search(pattern, "known: one-cause")
 
 
-def test_allure_without_a_baseline_stays_as_it_is(results: Results, tmp_path: Path) -> None:
-    mark_known(tmp_path, dataclasses.replace(results, comparison=None))
-    assert not list(tmp_path.iterdir())
+def test_allure_shows_a_case_in_the_words_of_the_report(results: Results, tmp_path: Path) -> None:
+    path = write_allure(tmp_path, "new", _NOW)
+    finish(tmp_path, results)
+    shown = json.loads(path.read_text(encoding="utf-8"))
+    assert shown["name"] == "Do new"
+    assert shown["fullName"] == "rpc.register.new"
+    assert shown["statusDetails"]["message"].splitlines()[1:] == [
+        f"  requirement: {_REQUIREMENT}",
+        "  expected: a",
+        "  observed: b|c",
+    ]
+    assert "trace" not in shown["statusDetails"]
+    labels = [(each["name"], each["value"]) for each in shown["labels"]]
+    assert ("suite", "rpc.register") in labels
+    assert ("suite", "test_register") not in labels
+    assert ("violates", _REQUIREMENT) in labels
+    assert shown["links"][0]["name"] == "MS-SWN 3.1.4.2"
+    assert "learn.microsoft.com" in shown["links"][0]["url"]
+
+
+def test_parameters_tell_two_cases_apart_in_allure(results: Results, tmp_path: Path) -> None:
+    names = ("new[ndr32]", "new[ndr64]")
+    both = dataclasses.replace(results, cases=tuple(case(name, "passed") for name in names), comparison=None)
+    paths = [write_allure(tmp_path, name, _NOW) for name in names]
+    finish(tmp_path, both)
+    shown = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    assert shown[0]["testCaseId"] == shown[1]["testCaseId"]
+    assert shown[0]["historyId"] != shown[1]["historyId"]
+    assert shown[0]["parameters"] == [{"name": "parameters", "value": "ndr32"}]
+    assert [each["status"] for each in shown] == ["passed", "passed"]
+
+
+def test_fixtures_of_cases_are_removed_from_allure_unless_they_failed(
+    results: Results, tmp_path: Path
+) -> None:
+    write_allure(tmp_path, "new", _NOW)
+    ours, others = f"new-{_NOW}", "other"
+    containers = {
+        "passed": ([ours], "passed", _NOW),
+        "failed": ([ours], "failed", _NOW),
+        "shared": ([ours, others], "passed", _NOW),
+        "earlier": ([ours], "passed", 1),
+    }
+    for name, (children, status, start) in containers.items():
+        content = {"children": children, "befores": [{"status": status}], "afters": [{}], "start": start}
+        (tmp_path / f"{name}-container.json").write_text(json.dumps(content), encoding="utf-8")
+    finish(tmp_path, results)
+    assert {path.name.split("-")[0] for path in tmp_path.glob("*-container.json")} == {
+        *("failed", "shared", "earlier")
+    }
+
+
+def test_allure_says_what_was_tested(results: Results, tmp_path: Path) -> None:
+    finish(tmp_path, dataclasses.replace(results, comparison=None))
+    lines = (tmp_path / "environment.properties").read_text(encoding="utf-8").splitlines()
+    assert "target=my_samba" in lines
+    assert "verdict=my_samba violates the specification (MS-SWN 14.0)." in lines
+    config = json.loads((tmp_path / "allurerc.json").read_text(encoding="utf-8"))
+    assert config["name"] == "Conformance of my_samba"
+    assert len(config["categories"]["rules"]) == 3

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from swn_torture.report.text import count, mostly_not_tested, print_summary, seconds, summary_lines
+from swn_torture.report.text import (
+    count,
+    mostly_not_tested,
+    print_summary,
+    seconds,
+    summary_lines,
+    verdict_sentence,
+)
 
 if TYPE_CHECKING:
     from swn_torture.report.model import CaseOutcome
@@ -50,6 +57,23 @@ def test_run_without_findings_has_three_lines(few: Results) -> None:
     lines = summary_lines(clean)
     assert len(lines) == 3
     assert lines[0] == "samba-4.22: No violation was found."
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "controller", "product"),
+    [
+        ({"version": "Samba 4.22.3"}, "Samba 4.22.3 on Debian trixie", "ctdb", "Samba 4.22.3"),
+        ({}, "A cluster", "none", "A cluster"),
+        ({}, "", "none", "samba-4.22"),
+        ({"fault": "x"}, "swn-torture reference, MS-SWN 14.0", "reference", "swn-torture reference 9.9 (x)"),
+    ],
+)
+def test_verdict_names_product_version_and_revision(
+    few: Results, facts: dict[str, str], title: str, controller: str, product: str
+) -> None:
+    target = dataclasses.replace(few.target, facts=facts, title=title, controller=controller)
+    results = dataclasses.replace(few, target=target, version="9.9")
+    assert verdict_sentence(results) == f"{product} violates the specification (MS-SWN 14.0)."
 
 
 def test_target_and_warnings_come_first(few: Results) -> None:
