@@ -6,16 +6,19 @@ that runs the case again. What is wrong is in the HTML; JavaScript shows the res
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from swn_torture.report.elsewhere import known_elsewhere
 from swn_torture.report.exchange.hexdump import dump
 from swn_torture.report.exchange.records import Frame, frames, read_records
 from swn_torture.report.exchange.right_answer import right_answer
 from swn_torture.report.exchange.stub_fields import with_stub_fields
+from swn_torture.report.exchange.wrong_fields import wrong_fields
 from swn_torture.report.finding import case_findings
 from swn_torture.report.junit import legal
 from swn_torture.report.known import SITUATIONS, by_cause, differences
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from swn_torture.report.comparison import CauseView
+    from swn_torture.report.exchange.right_answer import RightAnswer
     from swn_torture.report.finding import Finding
     from swn_torture.report.model import CaseOutcome, CaseResult, Check
     from swn_torture.report.results import Results
@@ -113,6 +117,7 @@ class FrameView:
         at: when, as text.
         rows: its octets by field; empty when they are not shown.
         omitted: how many octets are not shown.
+        wrong: the labels of the fields that are wrong.
         same: id of the case on this page whose PDU has the same octets; they are shown there only.
     """
 
@@ -121,6 +126,7 @@ class FrameView:
     rows: tuple[tuple[str, str], ...]
     omitted: int
     same: str = ""
+    wrong: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,11 @@ class KnownGroup:
 
     cause: CauseView
     cases: tuple[CaseView, ...]
+
+    @property
+    def requirements(self) -> list[str]:
+        """The requirements of their findings, each once."""
+        return list(dict.fromkeys(each.requirement for view in self.cases for each in view.findings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,7 @@ def render_html(results: Results) -> str:
         finalize=_finalize,
     )
     environment.globals.update(count=count, seconds=seconds, anchor=anchor)
+    environment.globals["elsewhere"] = functools.partial(known_elsewhere, catalogue=results.catalogue)
     page = resources.files("swn_torture.report").joinpath("page")
     summary, catalogue = results.summary, results.catalogue
     views = _views(results)
@@ -241,8 +253,10 @@ def _views(results: Results) -> dict[CaseOutcome, list[CaseView]]:
         heading = findings[0].requirement if findings else case.reason
         like = shown.get((case.outcome, heading), "")
         exchange: tuple[FrameView, ...] = ()
+        right: RightAnswer | None = None
         if case.outcome != "passed" and not like and not case.because:
-            exchange = _exchange(case, known)
+            right = right_answer(case, results.target) if findings else None
+            exchange = _exchange(case, known, right)
         if exchange:
             shown[case.outcome, heading] = case.id
         views[case.outcome].append(
@@ -254,7 +268,7 @@ def _views(results: Results) -> dict[CaseOutcome, list[CaseView]]:
                 exchange=exchange,
                 duration=seconds(case.duration_s),
                 like=like if case.transcript else "",
-                right=_right(case, results) if exchange and findings else None,
+                right=_right(right) if exchange and right else None,
             )
         )
     return views
@@ -271,12 +285,13 @@ def _known(results: Results, found: Sequence[CaseView]) -> list[KnownGroup]:
     return [KnownGroup(cause, tuple(views[case.id] for case in cases)) for cause, cases in causes]
 
 
-def _exchange(case: CaseResult, known: dict[bytes, str]) -> tuple[FrameView, ...]:
+def _exchange(case: CaseResult, known: dict[bytes, str], right: RightAnswer | None) -> tuple[FrameView, ...]:
     """The exchange of a case.
 
     Args:
         case: the case.
         known: the octets on the page, each with the case that shows them; gets those of this case.
+        right: a right answer to the request of its finding.
     """
     try:
         records = read_records(case.transcript)
@@ -286,14 +301,14 @@ def _exchange(case: CaseResult, known: dict[bytes, str]) -> tuple[FrameView, ...
     exchange = _abridged(with_stub_fields(frames(records)))
     for frame, room in zip(exchange, _room(exchange), strict=True):
         at, shown = _moment(frame.time), frame.octets[:room]
-        key = _without_call_id(frame.octets)
-        if len(shown) > SHORT_PDU and key in known:
+        key, wrong = _without_call_id(frame.octets), wrong_fields(frame, right, case.expected)
+        if not wrong and len(shown) > SHORT_PDU and key in known:
             views.append(FrameView(frame, at, (), 0, known[key]))
             continue
         if len(shown) == len(frame.octets):
             known.setdefault(key, case.id)
         rows = dump(shown, frame.fields) if shown else ()
-        views.append(FrameView(frame, at, rows, len(frame.octets) - len(shown)))
+        views.append(FrameView(frame, at, rows, len(frame.octets) - len(shown), wrong=wrong))
     return tuple(views)
 
 
@@ -313,11 +328,8 @@ def _without_call_id(octets: bytes) -> bytes:
     return octets[:12] + bytes(4) + octets[16:]
 
 
-def _right(case: CaseResult, results: Results) -> FrameView | None:
+def _right(answer: RightAnswer) -> FrameView:
     """A right answer to the request of a finding, as a PDU that the target could have sent."""
-    answer = right_answer(case, results.target)
-    if answer is None:
-        return None
     shown = answer.octets[:RIGHT_OCTETS]
     frame = Frame(0.0, 1, "received", answer.title, answer.octets, answer.fields)
     return FrameView(frame, "", dump(shown, answer.fields), len(answer.octets) - len(shown))

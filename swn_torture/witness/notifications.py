@@ -5,6 +5,7 @@ representation of the call (MS-SWN 2.2.2). Addresses are in network order, as in
 (AMB-25).
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -21,6 +22,7 @@ __all__ = [
     "IpAddrInfoList",
     "Notification",
     "ResourceChange",
+    "buffer_spans",
     "decode_buffer",
     "encode_buffer",
 ]
@@ -95,13 +97,25 @@ def encode_buffer(items: Iterable[Notification], *, wrong: Wrong | None = None) 
         EncodeError: a value does not fit into its field, or ``wrong`` names a field that the buffer does not
             have.
     """
+    return _written(items, wrong).finish()
+
+
+def _written(items: Iterable[Notification], wrong: Wrong | None = None) -> FieldWriter:
     writer = FieldWriter("little", wrong)
     for index, item in enumerate(items):
         if isinstance(item, ResourceChange):
             _write_change(writer, f"[{index}]", item)
         else:
             _write_addresses(writer, f"[{index}]", item)
-    return writer.finish()
+    return writer
+
+
+def buffer_spans(items: Iterable[Notification]) -> dict[str, range]:
+    """The octets of each field of notifications that follow each other, as ``encode_buffer`` writes them."""
+    writer = _written(items)
+    edges = [*writer.starts, len(writer.finish())]
+    spans = zip(writer.names, itertools.pairwise(edges), strict=True)
+    return {name: range(start, end) for name, (start, end) in spans if start < end}
 
 
 def decode_buffer(message_type: int, number: int, buffer: bytes) -> DecodedBuffer:

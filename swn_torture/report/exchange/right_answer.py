@@ -97,12 +97,14 @@ class RightAnswer:
         octets: the PDU, without the verifier that a protected connection adds.
         fields: its octets field by field, the stub data by the names of the IDL.
         protected: whether the verifier has to be added.
+        instead: the PDU that came; empty if none did.
     """
 
     title: str
     octets: bytes
     fields: tuple[Field, ...]
     protected: bool = False
+    instead: bytes = b""
 
     def to_json(self) -> dict[str, Any]:
         """Title, octets in hexadecimal, and the fields."""
@@ -133,6 +135,7 @@ class _Call:
     answer: Response | FaultPdu | BindAck | BindNak | None = None
     whole: bool = True
     registered: bool = False
+    received: bytes = b""
 
 
 def right_answer(case: CaseResult, target: TargetInfo) -> RightAnswer | None:
@@ -155,9 +158,16 @@ def right_answer(case: CaseResult, target: TargetInfo) -> RightAnswer | None:
     fits = [call for call in calls if _fits(call, case.observed)]
     undecodable = [] if fits or "bind" in case.observed else [c for c in calls if _decodes(c) is False]
     about = _one_method(fits or undecodable)
-    kind = _kind(case.id)
     if about is None:
         return None
+    found = _answer(case, about, fits, undecodable, target)
+    return None if found is None else replace(found, instead=about.received)
+
+
+def _answer(
+    case: CaseResult, about: _Call, fits: list[_Call], undecodable: list[_Call], target: TargetInfo
+) -> RightAnswer | None:
+    kind = _kind(case.id)
     if undecodable and isinstance(about.request, Request):
         return _right_response(about, about.request, _ordinary(about, about.request), target, kind)
     if isinstance(about.request, Bind):
@@ -203,7 +213,7 @@ def _calls(exchange: Iterable[Frame]) -> list[_Call]:
         elif frame.direction == "received" and key in open_:
             call = open_[key]
             if isinstance(pdu, Response | FaultPdu | BindAck | BindNak) and call.answer is None:
-                call.answer = pdu
+                call.answer, call.received = pdu, frame.octets
             if isinstance(pdu, BindAck) and isinstance(call.request, Bind):
                 for context, result in zip(call.request.contexts, pdu.results, strict=False):
                     if result.result == 0:

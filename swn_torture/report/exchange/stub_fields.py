@@ -16,15 +16,26 @@ from swn_torture.report.exchange.pdu_fields import Field
 from swn_torture.stubdata.fields import DecodeError
 from swn_torture.witness.codec import decode_request, decode_response, field_spans
 from swn_torture.witness.constants import WITNESS
+from swn_torture.witness.messages import AsyncNotifyResponse
+from swn_torture.witness.notifications import buffer_spans, decode_buffer, encode_buffer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from swn_torture.report.exchange.records import Frame
     from swn_torture.stubdata.syntax import SyntaxId
+    from swn_torture.witness.messages import AnyRequest, AnyResponse, RespAsyncNotify
 
 #: The label of readable stub data in a frame (`pdu_fields`).
 _STUB = "stub data"
+
+#: The name of the notifications in a response to AsyncNotify.
+_BUFFER = "MessageBuffer"
+
+#: The beginnings of the labels of octets that do not belong there.
+UNDECODED = "does not decode"
+AFTER_PARAMETERS = "octets after the last parameter"
+AFTER_STRUCTURES = "octets after the last structure"
 
 
 def with_stub_fields(exchange: Iterable[Frame]) -> list[Frame]:
@@ -82,7 +93,7 @@ class _Names:
             except LookupError:
                 fields.append(field)
             else:
-                fields += _parts(field, field_spans(message, syntax))
+                fields += _with_notifications(_parts(field, field_spans(message, syntax)), message)
         return replace(frame, fields=tuple(fields))
 
 
@@ -90,12 +101,43 @@ def _parts(stub: Field, spans: dict[str, range]) -> list[Field]:
     parts = [Field(stub.offset + span.start, len(span), name) for name, span in spans.items()]
     end = max((part.offset + part.length for part in parts), default=stub.offset)
     if end < stub.offset + stub.length:
-        parts.append(Field(end, stub.offset + stub.length - end, "octets after the last parameter"))
+        parts.append(Field(end, stub.offset + stub.length - end, AFTER_PARAMETERS))
     return [part for part in parts if part.offset + part.length <= stub.offset + stub.length]
 
 
-def _until(stub: Field, problem: DecodeError) -> list[Field]:
+def _with_notifications(fields: list[Field], message: AnyRequest | AnyResponse) -> Iterator[Field]:
+    """The fields, with MessageBuffer structure by structure where it can be read."""
+    for field in fields:
+        if (
+            field.label == _BUFFER
+            and isinstance(message, AsyncNotifyResponse)
+            and message.response is not None
+        ):
+            yield from _notifications(field, message.response)
+        else:
+            yield field
+
+
+def _notifications(field: Field, response: RespAsyncNotify) -> Iterator[Field]:
+    buffer = response.message_buffer or b""
+    try:
+        found = decode_buffer(response.message_type, response.number_of_messages, buffer)
+    except DecodeError as problem:
+        yield from _until(field, problem, what=_BUFFER)
+        return
+    if any(found.padding) or not buffer.startswith(encode_buffer(found.items)):
+        yield field
+        return
+    spans = buffer_spans(found.items)
+    yield from (
+        Field(field.offset + span.start, len(span), f"{_BUFFER}{name}") for name, span in spans.items()
+    )
+    if found.slack:
+        yield Field(field.offset + len(buffer) - len(found.slack), len(found.slack), AFTER_STRUCTURES)
+
+
+def _until(stub: Field, problem: DecodeError, what: str = _STUB) -> list[Field]:
     """Stub data in two parts: before the field that does not decode, and from it on."""
     at = min(problem.offset, stub.length)
-    before = [Field(stub.offset, at, "stub data before the error")] if at else []
-    return [*before, Field(stub.offset + at, stub.length - at, f"does not decode: {problem}")]
+    before = [Field(stub.offset, at, f"{what} before the error")] if at else []
+    return [*before, Field(stub.offset + at, stub.length - at, f"{UNDECODED}: {problem}")]
