@@ -30,7 +30,7 @@ from swn_torture.witness.codec import DecodeError, decode_response
 from swn_torture.witness.constants import Opnum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from swn_torture.dcerpc.client.events import Answered
 
@@ -105,6 +105,10 @@ _STUB_FIELDS = (
     ),
 )
 
+#: The octets of MessageBuffer follow its pointer at once: what is read as their number is the first of them.
+NO_MAX_COUNT = Blame("SWN-2.2.2.4-layout", "max_count of MessageBuffer, and its octets after that")
+_LENGTH = Blame("SWN-2.2.2.4-length", "the number of octets of MessageBuffer in Length")
+
 _RETURN_VALUE = Blame("SWN-1.8-win32-codes", "a return value of 4 octets at the end of the stub data")
 _RETURN_ALIGNED = Blame("RPC-NDR-return-align", "a return value at a multiple of 4 octets, then nothing")
 
@@ -154,7 +158,22 @@ def _of_response(error: MalformedResponse) -> Blame:
         return _PADDING
     if syntax == NDR64 and _decodes(opnum, answered.stub, answered, NDR32):
         return _NDR64
+    if opnum == Opnum.ASYNC_NOTIFY:
+        for blame, octets in _corrected(answered, wide=8 if syntax == NDR64 else 4):
+            if _decodes(opnum, octets, answered, syntax):
+                return blame
     return _of_stub(error, opnum)
+
+
+def _corrected(answered: Answered, *, wide: int) -> Iterator[tuple[Blame, bytes]]:
+    """The stub data of a notification with one field corrected, and what they violate without that."""
+    stub, at = answered.stub, wide + 4
+    head = 5 * wide if wide == 4 else 4 * wide  # pResp, three integers, a gap in NDR64, MessageBuffer
+    length = int.from_bytes(stub[at : at + 4], answered.byte_order)
+    yield NO_MAX_COUNT, stub[:head] + length.to_bytes(wide, answered.byte_order) + stub[head:]
+    max_count = stub[head : head + wide]
+    low = max_count[:4] if answered.byte_order == "little" else max_count[-4:]
+    yield _LENGTH, stub[:at] + low + stub[at + 4 :]
 
 
 def _wrong_padding(answered: Answered, opnum: int, error: MalformedResponse) -> bool:

@@ -177,6 +177,7 @@ def command(
         from swn_torture.commands.baseline import read_baseline
 
         read_baseline(baseline)
+    _say_who_is_called(profile)
     learned = preflight(profile, target, reports)
     options = [
         f"--swn-target={target}",
@@ -211,6 +212,13 @@ def command(
     sys.exit(
         run_suite(options, learned, progress, strict=strict, github=github, events_to=events_to, kept=kept)
     )
+
+
+def _say_who_is_called(profile: Profile) -> None:
+    """The first line: who is called, before any answer. An embedded cluster answers at once."""
+    if profile.embedded is None:
+        nodes = ", ".join(f"{node.name} ({node.address})" for node in profile.nodes)
+        echo(f"Calling {nodes}, before the first case.", err=True)
 
 
 def _plugin_options(name: str, value: object) -> list[str]:
@@ -274,43 +282,63 @@ def preflight(profile: Profile, target: str, reports: ReportPaths) -> Preflight:
     Raises:
         CommandError: it cannot be used, or the profile is wrong.
     """
-    from swn_torture.harness.description import describe_target
-    from swn_torture.harness.first_look import first_look
+    from swn_torture.harness.first_look import lowest_rungs
     from swn_torture.harness.live_target import learn_target
-    from swn_torture.harness.rung_gate import broken_rungs
     from swn_torture.harness.unusable import report_unusable
     from swn_torture.lab.errors import LabError
-    from swn_torture.report.text import head_lines
     from swn_torture.server.config import ConfigError
 
     began = time.time()
+    shown: list[str] = []
+
+    def show(known: Preflight) -> None:
+        shown.extend(lowest_rungs(profile, known))
+        for line in ("First look:", *shown):
+            echo(line, err=True)
+
     try:
-        learned = learn_target(profile, lambda line: echo(line, err=True))
+        learned = learn_target(profile, lambda line: echo(line, err=True), show)
     except ConfigError as problem:
         text = f"The [embedded] table of {profile.source} cannot be used: {problem}."
         raise CommandError(text, USAGE) from problem
     except LabError as problem:
         raise CommandError(problem, TARGET_UNUSABLE) from problem
-    for line in head_lines(describe_target(profile, learned.facts)):
-        echo(line, err=True)
-    if profile.embedded is None:
-        echo("First look:", err=True)
-        for line in first_look(profile, learned):
-            echo(line, err=True)
-    for line in broken_rungs(learned.facts):
-        echo(line, err=True)
-    shown: set[str] = {node.violates for node in learned.facts.nodes}
-    shown |= {broken.requirement for broken in learned.facts.broken}
-    for finding in learned.findings:
-        if finding.requirement not in shown:
-            echo(f"Violation found before the first case: {finding}.", err=True)
-            shown.add(finding.requirement)
+    _say_what_was_learned(profile, learned, shown)
     if learned.trouble:
         command = shlex.join(["swn-torture", *sys.argv[1:]])
         for text in report_unusable(profile, learned, target, reports, began=began, command=command):
             echo(f"swn-torture: {text}", err=True)
         raise CommandError(learned.trouble, TARGET_UNUSABLE)
     return learned
+
+
+def _say_what_was_learned(profile: Profile, learned: Preflight, shown: list[str]) -> None:
+    """Show what the target is, which rungs the first calls reach, and what it violates already.
+
+    Args:
+        profile: the profile of the target.
+        learned: what the target has shown.
+        shown: the lines of the lowest rungs that are on the terminal already.
+    """
+    from swn_torture.harness.description import describe_target
+    from swn_torture.harness.first_look import first_look
+    from swn_torture.harness.rung_gate import broken_rungs
+    from swn_torture.report.text import head_lines
+
+    if profile.embedded is None:
+        rest = first_look(profile, learned)[len(shown) :]
+        for line in rest if shown else ("First look:", *rest):
+            echo(line, err=True)
+    for line in head_lines(describe_target(profile, learned.facts)):
+        echo(line, err=True)
+    for line in broken_rungs(learned.facts):
+        echo(line, err=True)
+    named: set[str] = {node.violates for node in learned.facts.nodes}
+    named |= {broken.requirement for broken in learned.facts.broken}
+    for finding in learned.findings:
+        if finding.requirement not in named:
+            echo(f"Violation found before the first case: {finding}.", err=True)
+            named.add(finding.requirement)
 
 
 def resumed(journal: Path, profile: Profile, learned: Preflight, selection: str) -> Kept:

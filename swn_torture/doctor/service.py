@@ -80,11 +80,21 @@ async def _check_binds(service: Service, profile: Profile, patience: Patience, l
         if attempt.bound is not None:
             links.ok(f"bind with {name}", "accepted", service.node.name)
             accepted = True
+        elif attempt.unanswered and not attempt.closed and not accepted:
+            mute = f"TCP port {service.port} accepts a connection, and sends nothing: {attempt.answer}"
+            links.broken("answer of the witness endpoint", mute, _MEND_MUTE, service.node.name)
+            break  # another bind would end in the same way
         elif name == "NDR64":
             links.note("bind with NDR64", f"{attempt.answer}; NDR64 is optional", where=service.node.name)
         else:
             links.broken(f"bind with {name}", attempt.answer, _mend_bind(attempt), service.node.name)
     return accepted
+
+
+_MEND_MUTE = (
+    "see whether the process that listens there hangs, and whether it is the witness service: it must answer "
+    "a DCE/RPC bind"
+)
 
 
 def _mend_bind(attempt: Attempt) -> str:
@@ -141,11 +151,32 @@ async def _check_logons(service: Service, profile: Profile, patience: Patience, 
             text = {True: "offered", False: "not offered", None: "no answer"}[known]
             links.note(other.name, f"{text}; {why}" if profile.account.has_tickets else text, where=where)
     if service.logon is None:
-        calls = [each.answer for each in answers.values() if each.bound is not None]
+        calls = [each for each in answers.values() if each.bound is not None]
         rejected = any(each.rejects_account for each in answers.values())
-        service.unserved = calls[0] if calls and not rejected else ""
+        service.unserved = calls[0].answer if calls and not rejected else ""
+        if service.unserved and await _check_unserved(service, profile, calls[0], patience, links):
+            return
         text = "; ".join(f"{kind.name}: {each.answer}" for kind, each in answers.items())
         links.broken("authentication", text, _mend_logon(profile, [*answers.values()]), where)
+
+
+async def _check_unserved(
+    service: Service, profile: Profile, attempt: Attempt, patience: Patience, links: Links
+) -> bool:
+    """Whether it is not the authentication that ends the calls: a call without any ends so, too."""
+    plain = await _log_on(service, profile, AuthType.NTLM, AuthLevel.NONE, patience)
+    if plain.bound is None or plain.verdict not in {"silent", "failed"}:
+        return False
+    opnum = Opnum.GET_INTERFACE_LIST
+    text = (
+        f"{opnum.method} (opnum {opnum.value}) with authentication: {attempt.answer}; without: {plain.answer}"
+    )
+    links.not_checked("authentication", "a call without it is not served either", service.node.name)
+    mend = (
+        f"answer {opnum.method} (opnum {opnum.value}): it has no parameters, and every client calls it first"
+    )
+    links.broken("interface list", text, mend, service.node.name)
+    return True
 
 
 def _mend_logon(profile: Profile, attempts: Sequence[Attempt]) -> str:
@@ -164,7 +195,8 @@ def _mend_logon(profile: Profile, attempts: Sequence[Attempt]) -> str:
 def _check_list(service: Service, links: Links) -> None:
     where, attempt = service.node.name, service.attempt
     if attempt is None:
-        links.not_checked("interface list", "no call is served", where)
+        if all((each.name, each.where) != ("interface list", where) for each in links):
+            links.not_checked("interface list", "no call is served", where)
         return
     if attempt.listed is None:
         text = f"the response does not decode: {attempt.answer}"
@@ -235,7 +267,9 @@ async def check_methods(service: Service, profile: Profile, patience: Patience, 
         name, answer = f"{each.opnum.method} (opnum {each.opnum.value})", str(each.outcome)
         if each.broken:
             mend = "implement the method, or answer it; the cases that depend on it are not run"
-            links.note(name, f"{answer}, which violates {each.requirement}", mend, service.node.name)
+            if each.lists_wrongly:
+                mend = "write each element of the list as MS-SWN 2.2.2.5 and NDR say, with all its padding"
+            links.note(name, f"{each.observed}, which violates {each.requirement}", mend, service.node.name)
         elif each.opnum in {Opnum.REGISTER, Opnum.REGISTER_EX} and each.valid and each.outcome.code:
             mend = f"check that clients use the NetName {profile.net_name!r}: net_name in the profile"
             links.broken(name, f"{answer} for the NetName {profile.net_name!r}", mend, service.node.name)

@@ -10,7 +10,7 @@ from swn_torture.spec.rungs import BY_ID, below, rung_of_requirement
 from swn_torture.witness.constants import Opnum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from swn_torture.casekit.facts import NodeFacts, TargetFacts
     from swn_torture.harness.preflight.learning import Preflight
@@ -24,6 +24,8 @@ _METHODS = (
     Opnum.ASYNC_NOTIFY,
 )
 
+_RUNGS = frozenset(rung_of_method(opnum).id for opnum in _METHODS)
+
 
 def first_look(profile: Profile, learned: Preflight) -> list[str]:
     """A line for each rung that the first calls reach, lowest first.
@@ -32,7 +34,20 @@ def first_look(profile: Profile, learned: Preflight) -> list[str]:
         profile: the profile of the target.
         learned: what the target has shown.
     """
-    rows = [*_rows(profile, learned)]
+    return _lines([*_rows(profile, learned)])
+
+
+def lowest_rungs(profile: Profile, learned: Preflight) -> list[str]:
+    """The first of these lines: the rungs below the methods, which are known before a method is called.
+
+    Args:
+        profile: the profile of the target.
+        learned: what the target has shown so far.
+    """
+    return _lines([row for row in _rows(profile, learned) if row[0] not in _RUNGS])
+
+
+def _lines(rows: Sequence[tuple[str, str]]) -> list[str]:
     wide = max(len(BY_ID[rung].title) for rung, _ in rows)
     return [f"  {BY_ID[rung].title:{wide}}  {text}" for rung, text in rows]
 

@@ -230,7 +230,11 @@ class LiveTarget:
         return Preflight(dataclasses.replace(self.facts, nodes=nodes, registrations=None, warnings=()))
 
 
-def learn_target(profile: Profile, say: Callable[[str], None] | None = None) -> Preflight:
+def learn_target(
+    profile: Profile,
+    say: Callable[[str], None] | None = None,
+    show: Callable[[Preflight], None] = lambda _: None,
+) -> Preflight:
     """What a target shows before the first case, and why it cannot be used if it cannot.
 
     For an embedded cluster a cluster of its own is asked and stopped again, so that the cases get one that
@@ -239,6 +243,7 @@ def learn_target(profile: Profile, say: Callable[[str], None] | None = None) -> 
     Args:
         profile: the profile of the target.
         say: shows a line about what is being waited for.
+        show: is told what is known of a live target before its methods are called.
 
     Raises:
         ConfigError: the [embedded] table is wrong.
@@ -249,7 +254,7 @@ def learn_target(profile: Profile, say: Callable[[str], None] | None = None) -> 
 
             enter_network(profile.network_namespace)
         with use_of(_lock_of(profile), alone=False):
-            return asyncio.run(_learn_live(profile, say))
+            return asyncio.run(_learn_live(profile, say, show))
     problem = no_ticket(profile)
     if problem and stops(profile):
         return Preflight(TargetFacts(), trouble_of_ticket(profile, problem))
@@ -259,14 +264,16 @@ def learn_target(profile: Profile, say: Callable[[str], None] | None = None) -> 
     return Preflight(learned.facts, findings=learned.findings)
 
 
-async def _learn_live(profile: Profile, say: Callable[[str], None] | None) -> Preflight:
+async def _learn_live(
+    profile: Profile, say: Callable[[str], None] | None, show: Callable[[Preflight], None]
+) -> Preflight:
     """What a live target shows; trouble if its own tools say that no node hosts an address.
 
     Then the cluster has to be restored first. Without that, such a list is a finding about the server.
     """
     patience = for_live(profile.expect.reply_deadline)
     async with patience.reporting(say) if say else contextlib.nullcontext():
-        learned = await learn(profile, patience)
+        learned = await learn(profile, patience, show=show)
     problem = no_usable_interface(learned.facts.nodes)
     if problem and not learned.trouble and await _hosts_nothing(profile):
         kind = profile.controller.get("kind")

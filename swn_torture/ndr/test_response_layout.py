@@ -60,12 +60,12 @@ async def test_return_value(witness: Witness, spec: Spec, cluster: Controller, k
     notification, stub = listener.notification(spec, "RPC-NDR-return-align"), _stub(listener)
     wide = wide_size(witness.syntax)
     head = _HEAD[wide]
-    end = head + notification.length
+    end = head + len(notification.buffer)
     spec("RPC-NDR-return-align").holds(
         notification.result == 0 and len(stub) == end + -end % 4 + 4,
         expected=f"{end} octets up to the end of MessageBuffer, a gap of {-end % 4}, then 00 00 00 00",
         observed=f"{len(stub)} octets, the last of them {stub[end - 2 :].hex(' ')}",
-        note=f"Length {notification.length}",
+        note=f"MessageBuffer of {len(notification.buffer)} octets",
     )
     referents = [int.from_bytes(stub[at : at + wide], _byte_order(listener)) for at in (0, head - 2 * wide)]
     spec("RPC-NDR-referent-unique").holds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from ipaddress import IPv4Address
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +28,7 @@ from swn_torture.dcerpc.errors import (
     Fault,
     RemoteProtocolError,
 )
-from swn_torture.dcerpc.pdu.header import PduType, PfcFlags, SecTrailer
+from swn_torture.dcerpc.pdu.header import LITTLE_ENDIAN, PduType, PfcFlags, SecTrailer
 from swn_torture.dcerpc.pdu.pdus import Response
 from swn_torture.spec import load_catalogue
 from swn_torture.stubdata.syntax import NDR32, NDR64
@@ -48,6 +49,7 @@ from tests.casekit.samples import CHANGES, interface
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from swn_torture.stubdata.fields import ByteOrder
     from swn_torture.stubdata.syntax import SyntaxId
     from swn_torture.witness.messages import AnyResponse
 
@@ -150,17 +152,19 @@ def malformed(
     pad_length: int | None = None,
     padding: bytes = b"",
     alloc_hint: int | None = None,
+    byte_order: ByteOrder = "little",
 ) -> MalformedResponse:
     """The error for a response with this stub data; ``pad_length`` for one with a sec_trailer."""
     trailer = None if pad_length is None else SecTrailer(9, 5, pad_length, 0, 1)
     pdu = Response(call_id=1, stub=stub, padding=padding, trailer=trailer, alloc_hint=alloc_hint)
+    pdu = dataclasses.replace(pdu, drep=LITTLE_ENDIAN if byte_order == "little" else bytes(4))
     call = SimpleNamespace(
         call=SimpleNamespace(response_meta=Answered(1, stub, (pdu,))),
         request=SimpleNamespace(opnum=opnum),
         syntax=syntax,
     )
     with pytest.raises(DecodeError) as caught:
-        decode_response(opnum, stub, syntax)
+        decode_response(opnum, stub, syntax, byte_order=byte_order)
     return MalformedResponse(caught.value, cast("Any", call))
 
 
@@ -205,6 +209,26 @@ def test_a_notification_that_does_not_decode_violates_its_layout() -> None:
     assert requirement_of(malformed(wrong, Opnum.ASYNC_NOTIFY)) == "SWN-2.2.2.4-layout"
     cut = encode(notification, NDR32)[:-2]
     assert requirement_of(malformed(cut, Opnum.ASYNC_NOTIFY)) == "RPC-NDR-return-align"
+
+
+@pytest.mark.parametrize("byte_order", ["little", "big"])
+@pytest.mark.parametrize("syntax", [NDR32, NDR64], ids=["ndr32", "ndr64"])
+@pytest.mark.parametrize(
+    ("wrong", "requirement", "expected"),
+    [
+        ({"MessageBuffer.max_count": b""}, "SWN-2.2.2.4-layout", "max_count of MessageBuffer"),
+        ({"Length": 0}, "SWN-2.2.2.4-length", "in Length"),
+    ],
+    ids=["no-max-count", "length"],
+)
+def test_one_wrong_field_of_a_notification_explains_that_it_does_not_decode(
+    wrong: dict[str, int | bytes], requirement: str, expected: str, syntax: SyntaxId, byte_order: ByteOrder
+) -> None:
+    notification = AsyncNotifyResponse(RespAsyncNotify.of(*CHANGES), 0)
+    octets = encode(notification, syntax, byte_order=byte_order, wrong=wrong)
+    found = blame_of(malformed(octets, Opnum.ASYNC_NOTIFY, syntax, byte_order=byte_order))
+    assert found is not None
+    assert (found.requirement, expected in found.expected) == (requirement, True)
 
 
 @pytest.mark.parametrize(("declared", "more"), [(0, 12), (8, 4), (13, -1), (16, -4)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from swn_torture.casekit.blame import Blame
+from swn_torture.casekit.blame import NO_MAX_COUNT, Blame
 from swn_torture.casekit.checks import CaseStopped, Spec
 from swn_torture.casekit.known import NotTestable
 from swn_torture.casekit.outcome import CLOSED, SILENCE, SUCCESS
@@ -56,7 +56,9 @@ class FakeNotify(FakeCall):
         self.call = SimpleNamespace(response_meta=SimpleNamespace(stub=stub, byte_order="little"))
 
 
-def listener(endings: Iterable[object], *, expect: Expectations = QUICK) -> Listener:
+def listener(
+    endings: Iterable[object], *, expect: Expectations = QUICK, requirements: Iterable[str] = ()
+) -> Listener:
     """A listener whose calls of AsyncNotify end like this, one after the other; the last one for the rest."""
     left = [*endings]
     calls: list[FakeNotify] = []
@@ -67,7 +69,9 @@ def listener(endings: Iterable[object], *, expect: Expectations = QUICK) -> List
 
     client = SimpleNamespace(async_notify=async_notify, syntax=NDR32, calls=calls)
     fields = {"client_computer_name": "CLIENT", "ip_address": "192.0.2.5"}
-    return Listener(fake_witness(expect=expect), cast("Any", client), NULL_HANDLE, fields)
+    return Listener(
+        fake_witness(expect=expect, requirements=requirements), cast("Any", client), NULL_HANDLE, fields
+    )
 
 
 def calls_of(one: Listener) -> int:
@@ -182,6 +186,42 @@ def test_octets_that_are_no_notification_violate_the_layout() -> None:
 
     (check,) = spec.violations
     assert (check.requirement, check.precondition) == ("SWN-2.2.2.4-layout", True)
+
+
+def test_octets_without_max_count_are_not_read_as_something_else() -> None:
+    one = listener([MOVE])
+    outcome = asyncio.run(one.wait_for_notifications(0.1))
+    one.outcome = dataclasses.replace(outcome, kind="malformed", code=None, blame=NO_MAX_COUNT)
+    spec = Spec("steps.test", ["SWN-2.2.2-buffer-packed"])
+
+    with pytest.raises(CaseStopped):
+        one.notification(spec, "SWN-2.2.2-buffer-packed", event="SWN-3.1.6.2-wake")
+
+    (check,) = spec.violations
+    assert (check.requirement, check.precondition) == ("SWN-2.2.2.4-layout", True)
+
+
+HIDDEN = dataclasses.replace(CHANGE, number_of_messages=0)
+
+
+def test_hidden_structures_are_recorded_once_and_judged_all_the_same() -> None:
+    one = listener([HIDDEN])
+    for _ in range(2):
+        assert asyncio.run(one.wait_for_notifications(0.1)) == SUCCESS
+
+    (check,) = one.witness.spec.failed
+    assert (check.requirement, check.precondition) == ("SWN-2.2.2.4-count", True)
+    assert (check.expected, check.observed) == (
+        ("NumberOfMessages 2, one for each structure",),
+        "NumberOfMessages 0",
+    )
+    assert one.states_notified == [0xFF, 1] * 2
+
+
+def test_case_about_the_count_checks_it_itself() -> None:
+    one = listener([HIDDEN], requirements=["SWN-2.2.2.4-count"])
+    asyncio.run(one.wait_for_notifications(0.1))
+    assert not one.witness.spec.checks
 
 
 def test_an_unused_registration_may_be_gone() -> None:

@@ -108,3 +108,12 @@ def test_entries_are_shown_in_the_order_of_their_addresses() -> None:
     shown = "192.0.2.1 V4|ONLINE (0x9); 192.0.2.9 V4|ONLINE (0x9); ::2 V6|ONLINE (0xA)"
     for order in itertools.permutations(entries):
         assert str(AddressList(0, 0, 3, order, b"")) == shown
+
+
+def test_structures_that_number_of_messages_hides_are_read_all_the_same() -> None:
+    notification = read(RespAsyncNotify(1, 0, encode_buffer(CHANGES)), NDR32)
+
+    assert (notification.number, len(notification.changes)) == (0, 2)
+    assert notification.hides_structures
+    assert not read(RespAsyncNotify.of(*CHANGES), NDR32).hides_structures
+    assert not read(RespAsyncNotify(1, 0, b""), NDR32).hides_structures

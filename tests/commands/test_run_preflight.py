@@ -117,7 +117,10 @@ def test_contradiction_is_the_first_thing_to_read(tested: Bench, served: Embedde
         warning,
     ]
     assert ended.stdout.splitlines()[:3] == head
-    assert ended.stderr.splitlines()[:3] == head
+    said = ended.stderr.splitlines()
+    first = said[:2]
+    assert first == [f"Calling {head[0].removeprefix('Nodes: ')}, before the first case.", "First look:"]
+    assert said[said.index(head[0]) :][:3] == head
     assert tested.results["target"]["warnings"] == [warning.removeprefix("Warning: ")]
     page = (tested.report / "index.html").read_text(encoding="utf-8")
     assert page.index("but NODE1 announces version 2") < page.index('class="counts"')

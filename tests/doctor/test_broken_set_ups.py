@@ -11,8 +11,10 @@ from typing_extensions import override
 
 from swn_torture.account import Account
 from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.server.authentication import Authenticator
 from swn_torture.doctor.examine import examine_target
+from swn_torture.halfmade.library import find_half_made
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.state.service import WitnessService
 from swn_torture.witness.constants import Opnum
@@ -46,6 +48,15 @@ class AnswersNothing(WitnessEndpoint):
     @override
     def call(self, call: ServerCall) -> None:
         return
+
+
+class AnswersNobodyByName(WitnessEndpoint):
+    """Only calls without authentication are answered."""
+
+    @override
+    def call(self, call: ServerCall) -> None:
+        if call.caller.level == AuthLevel.NONE:
+            super().call(call)
 
 
 class NoAsyncNotify(WitnessService):
@@ -121,7 +132,15 @@ SET_UPS: dict[str, tuple[tuple[type, ...], dict[str, Any], Any, str, str, str]] 
     ),
     "calls are not answered": (
         (AnswersNothing,), {}, first_node,
+        "interface list", "without: call 2 (opnum 0): no answer in 1 s", "answer WitnessrGetInterfaceList",
+    ),
+    "calls without authentication are answered, others are not": (
+        (AnswersNobodyByName,), {"enforce_security": False}, first_node,
         "authentication", "no answer in 1 s", "look for the reason in the log of the server",
+    ),
+    "nothing is sent": (
+        find_half_made("silent-after-connect").parts, {}, first_node,
+        "answer of the witness endpoint", "sends nothing: bind 1: no answer in 1 s", "hangs",
     ),
     "controller does not answer": (
         (), {}, lambda p: dataclasses.replace(
@@ -179,3 +198,14 @@ def test_missing_method_does_not_stop_a_run() -> None:
     assert note.state == "note"
     assert "SWN-3.1.4-opnum-3" in note.text
     assert links.first_broken is None
+
+
+def test_list_with_wrong_addresses_is_named_and_not_register() -> None:
+    with serving(reference(), *find_half_made("list-no-padding").parts) as profile:
+        links = examine_target(first_node(quick(profile)))
+    (note,) = [link for link in links if link.name == "WitnessrGetInterfaceList (opnum 0)"]
+    assert note.state == "note"
+    assert "2 octets before it are missing, such as the padding after State" in note.text
+    assert "SWN-2.2.2.5-ipv4-if-flag" in note.text
+    assert "all its padding" in note.mend
+    assert not [link for link in links if link.name.startswith("WitnessrRegister")]

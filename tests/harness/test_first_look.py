@@ -6,7 +6,7 @@ import dataclasses
 
 from swn_torture.casekit.facts import BrokenMethod, NodeFacts, ServiceFacts, TargetFacts
 from swn_torture.dcerpc.security.levels import AuthLevel
-from swn_torture.harness.first_look import first_look
+from swn_torture.harness.first_look import first_look, lowest_rungs
 from swn_torture.harness.preflight.findings import PreflightFinding
 from swn_torture.harness.preflight.learning import Preflight
 from swn_torture.target import load_profile
@@ -68,3 +68,10 @@ def test_nothing_is_said_about_rungs_that_are_not_reached() -> None:
     found = rows(Preflight(TargetFacts(nodes=(stopped,)), findings=(finding,)))
     assert found["Endpoint mapper"] == "node1: ept_s_not_registered"
     assert [*found] == ["Reachable", "Endpoint mapper", "Bind and transfer syntaxes"]
+
+
+def test_lowest_rungs_are_the_first_lines() -> None:
+    learned = Preflight(TargetFacts(nodes=(NODE,)))
+    lowest = lowest_rungs(PROFILE, learned)
+    assert [line.split("  ")[1] for line in lowest][-1] == "Security"
+    assert first_look(PROFILE, learned)[: len(lowest)] == lowest

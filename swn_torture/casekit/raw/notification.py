@@ -121,7 +121,8 @@ class Notification:
         buffer: MessageBuffer.
         result: the return value.
         after_return_value: octets of the stub data after the return value.
-        structures: MessageBuffer, divided by the Length fields in it; at most NumberOfMessages pieces.
+        structures: MessageBuffer, divided by the Length fields in it; at most NumberOfMessages pieces, or all
+            where NumberOfMessages is 0, so that a case can judge them all the same.
         after_structures: octets of MessageBuffer after the last of these pieces.
     """
 
@@ -159,7 +160,7 @@ class Notification:
             max_count = cursor.number(wide, "MessageBuffer.max_count")
             buffer = cursor.octets(max_count, "MessageBuffer")
         result = cursor.number(4, "return value")
-        structures, after_structures = _cut(buffer, number)
+        structures, after_structures = _cut(buffer, number or len(buffer))
         return cls(
             message_type,
             length,
@@ -171,6 +172,11 @@ class Notification:
             structures,
             after_structures,
         )
+
+    @property
+    def hides_structures(self) -> bool:
+        """Whether there are structures, and NumberOfMessages tells a client that there is none."""
+        return not self.number and bool(self.structures)
 
     @property
     def changes(self) -> tuple[Change, ...]:

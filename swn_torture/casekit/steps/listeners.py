@@ -17,7 +17,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from swn_torture.casekit.blame import missing_notification
+from swn_torture.casekit.blame import NO_MAX_COUNT, missing_notification
 from swn_torture.casekit.outcome import SILENCE, SUCCESS, Outcome, outcome_of, returns
 from swn_torture.casekit.raw.notification import Notification, Unreadable
 from swn_torture.casekit.witness import NotTestable
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
 
 _NOT_FOUND = returns(Win32.ERROR_NOT_FOUND)
+
+#: NumberOfMessages is the number of structures in MessageBuffer.
+_COUNT = "SWN-2.2.2.4-count"
 
 #: The part of the unused timeout for which the server surely keeps an unused registration. ``last_use`` is
 #: measured by the client, and a slow response may come a part of a second after the server counted the use.
@@ -133,9 +136,26 @@ class Listener:
         if outcome == SUCCESS:
             notification = self._read()
             self.notifications += [notification] if notification else []
+            if notification and notification.hides_structures:
+                self._record_count(len(notification.structures))
             outcome = dataclasses.replace(outcome, detail=str(notification or "pResp is null"))
         self.outcome = outcome
         return outcome
+
+    def _record_count(self, structures: int) -> None:
+        """Record once that a client finds no structure, unless the case is about NumberOfMessages itself.
+
+        The case goes on: what it says about the structures counts, too.
+        """
+        spec = self.witness.spec
+        if _COUNT not in {*spec.requirements, *(check.requirement for check in spec.failed)}:
+            spec.add(
+                _COUNT,
+                passed=False,
+                expected=(f"NumberOfMessages {structures}, one for each structure",),
+                observed="NumberOfMessages 0",
+                note="AsyncNotify",
+            )
 
     @property
     def states_notified(self) -> list[int]:
@@ -168,7 +188,8 @@ class Listener:
         outcome = self.outcome
         assert outcome is not None, "call wait_for_notifications() first"
         notification: Notification | None = None
-        readable = outcome.blame is None or not outcome.blame.of_transport
+        blame = outcome.blame
+        readable = blame is None or not (blame.of_transport or blame == NO_MAX_COUNT)
         if readable and (outcome.kind == "malformed" or outcome == SUCCESS):
             try:
                 notification = self._read()

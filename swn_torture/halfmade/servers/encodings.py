@@ -64,7 +64,6 @@ _HANDLES = (RegisterResponse, RegisterExResponse)
 _WHY = {
     "list-null-pointer": "the pointer is null in a success, and octets follow that belong to nothing",
     "handle-null": "Register and RegisterEx both return it",
-    "notify-length": "Length says where MessageBuffer and, after it, the return value end",
 }
 
 _WRONG_RESPONSES = tuple(

@@ -36,7 +36,7 @@ from swn_torture.harness.preflight.tickets import trouble as trouble_of_ticket
 from swn_torture.witness.constants import ProtocolVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from swn_torture.harness.preflight.patience import Patience
     from swn_torture.target import NodeAddress, Profile
@@ -74,13 +74,20 @@ class Preflight:
         return cls(TargetFacts.from_json(data["facts"]), data["trouble"], findings, data["stopped_at"])
 
 
-async def learn(profile: Profile, patience: Patience, *, ask_for_shares: bool = True) -> Preflight:
+async def learn(
+    profile: Profile,
+    patience: Patience,
+    *,
+    ask_for_shares: bool = True,
+    show: Callable[[Preflight], None] = lambda _: None,
+) -> Preflight:
     """Call the nodes of a target in every way that the suite needs.
 
     Args:
         profile: its profile, with the addresses of its nodes.
         patience: how long to wait.
         ask_for_shares: ask the first node for its shares, too.
+        show: is told what is known as soon as a node serves a call: the rungs below GetInterfaceList.
     """
     ticket = await asyncio.to_thread(no_ticket, profile) if profile.account.has_tickets else ""
     if ticket and stops(profile):
@@ -111,6 +118,7 @@ async def learn(profile: Profile, patience: Patience, *, ask_for_shares: bool = 
     if problem and not findings:
         return Preflight(facts, problem, stopped_at="security")
     auth = (AuthType.NTLM, AuthLevel.NONE) if plain else _choose(serving, profile.account.services)
+    show(Preflight(dataclasses.replace(facts, auth_type=auth[0], level=auth[1]), findings=findings))
     asked = None
     if ask_for_shares:
         asked = asyncio.create_task(asyncio.to_thread(ask_shares, profile, _node(profile, serving[0].name)))

@@ -7,6 +7,7 @@ the cases that depend on the method are not run.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -35,7 +36,8 @@ from swn_torture.witness.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from ipaddress import IPv4Address, IPv6Address
 
     from swn_torture.casekit.outcome import Outcome
     from swn_torture.dcerpc.security.levels import AuthType
@@ -78,6 +80,8 @@ class Tried:
         valid: whether its parameters are known to be valid.
         served: whether the same call with the other transfer syntax is served.
         ignores_handle: whether a handle that was never issued took a registration.
+        wrong_list: the violated requirement, and how Register shows that the interface list is wrong; else
+            empty.
     """
 
     opnum: Opnum
@@ -86,6 +90,7 @@ class Tried:
     valid: bool = True
     served: bool = False
     ignores_handle: bool = False
+    wrong_list: tuple[str, str] = ("", "")
 
     @property
     def broken(self) -> bool:
@@ -96,7 +101,9 @@ class Tried:
         if self.outcome == _MISSING:
             return True
         ended = {"closed"} if self.opnum == Opnum.ASYNC_NOTIFY else {"closed", "silence"}
-        useless = (self.useless and not self.served) or self.early or self.ignores_handle
+        useless = (
+            (self.useless and not self.served) or self.early or self.ignores_handle or self.lists_wrongly
+        )
         return self.valid and (self.outcome.kind in ended or useless)
 
     @property
@@ -114,6 +121,11 @@ class Tried:
         return null and self.outcome.code == Win32.ERROR_SUCCESS
 
     @property
+    def lists_wrongly(self) -> bool:
+        """Whether the server itself rejects what its interface list says."""
+        return bool(self.wrong_list[0])
+
+    @property
     def early(self) -> bool:
         """Whether an AsyncNotify for 120 s is over at once, and not because of an event."""
         return self.opnum == Opnum.ASYNC_NOTIFY and self.outcome == _OVER
@@ -121,6 +133,8 @@ class Tried:
     @property
     def observed(self) -> str:
         """How the call ended, in words."""
+        if self.lists_wrongly:
+            return self.wrong_list[1]
         if self.ignores_handle:
             pending = "the call is pending" if self.outcome.kind == "silence" else str(self.outcome)
             return f"{pending}, with a handle that the server never issued"
@@ -134,6 +148,8 @@ class Tried:
         """The requirement that a broken method violates."""
         if self.outcome == _MISSING:
             return f"SWN-3.1.4-opnum-{self.opnum.value}"
+        if self.lists_wrongly:
+            return self.wrong_list[0]
         if self.ignores_handle:
             return _BY_HANDLE[self.opnum]
         if self.early:
@@ -150,7 +166,7 @@ class MethodProbe:
 
     Args:
         profile: the profile with the NetName.
-        node: name of the node.
+        node: the node.
         connect: opens a bound connection with a transfer syntax; it records its octets.
         address: an address to register for; None when the interface list is not known.
         patience: how long to wait.
@@ -160,7 +176,7 @@ class MethodProbe:
     def __init__(
         self,
         profile: Profile,
-        node: str,
+        node: NodeAddress,
         connect: Connect,
         address: str | None,
         patience: Patience,
@@ -187,7 +203,9 @@ class MethodProbe:
         tried: list[Tried] = []
         try:
             async for each in self._all(version_2=version_2):
-                tried.append(each)  # noqa: PERF401 - what was tried before the time is over counts
+                if each.lists_wrongly:
+                    tried.clear()  # the call of the list is judged again
+                tried.append(each)
         except _OutOfTimeError:
             pass  # what was not called is for the cases to find
         finally:
@@ -202,6 +220,11 @@ class MethodProbe:
         net_name, address, valid = self._profile.net_name, self._address or "192.0.2.1", bool(self._address)
         request: Any = RegisterRequest(ProtocolVersion.V1, net_name, address, _NAME)
         registered = await self._try(request, valid=valid)
+        if registered.broken and registered.outcome == _NOT_AVAILABLE:
+            wrong = await self._wrong_list(first, request)
+            if wrong is not None:
+                yield wrong
+                return
         yield registered
         handles = [*_handle(registered)]
         if version_2:
@@ -217,6 +240,31 @@ class MethodProbe:
         if several and self._patience.passes > 1:  # a fault of an embedded cluster is for the cases to find
             async for ignoring in self._with_unknown_handles(net_name, address):
                 yield ignoring
+
+    async def _wrong_list(self, listed: Tried, rejected: RegisterRequest) -> Tried | None:
+        """The list is wrong, and not Register, if Register takes the address of the node, which it lacks."""
+        try:
+            own = ip_address(self._node.address)
+        except ValueError:
+            return None
+        known = listed.outcome.response.interfaces
+        if any(own in {each.ipv4, each.ipv6} for each in known):
+            return None
+        taken = await self._once(replace(rejected, ip_address=str(own)), valid=True)
+        if not [*_handle(taken)]:
+            return None
+        observed = (
+            f"a list with {rejected.ip_address}, AVAILABLE, for which Register returns {_NOT_AVAILABLE}, and "
+            f"without {own}, for which it returns {SUCCESS}"
+        )
+        early = _octets_early(own, [each.ipv4 if own.version == 4 else each.ipv6 for each in known])
+        if early:
+            field = "IPV4" if own.version == 4 else "IPV6"
+            observed += (
+                f" ({field} begins with octet {early + 1} of that address: {early} octets before it are "
+                "missing, such as the padding after State)"
+            )
+        return replace(listed, wrong_list=(f"SWN-2.2.2.5-ipv{own.version}-if-flag", observed))
 
     async def _with_unknown_handles(self, net_name: str, address: str) -> AsyncIterator[Tried]:
         """Calls with a handle that was never issued: octets that do not decode, or another's registration.
@@ -271,7 +319,7 @@ class MethodProbe:
             raise _OutOfTimeError
         if request.opnum == Opnum.ASYNC_NOTIFY:
             wait = min(wait, _PENDING_S, self._patience.step / 10)
-        self._patience.begin(f"{self._node}: {Opnum(request.opnum).method}")
+        self._patience.begin(f"{self._node.name}: {Opnum(request.opnum).method}")
         outcome = await outcome_of(self._client.start(request), wait)
         # A cluster of this process is called once: when this machine is busy, its silence says nothing.
         valid = valid and (outcome.kind != "silence" or self._patience.passes > 1)
@@ -299,6 +347,18 @@ class MethodProbe:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+
+def _octets_early(own: IPv4Address | IPv6Address, listed: Iterable[IPv4Address | IPv6Address]) -> int:
+    """By how many octets the address is too early in a listed one; 0 if no listed one shows that."""
+    size = len(own.packed)
+    found = (
+        early
+        for each in listed
+        for early in range(1, size - 1)
+        if each.packed[: size - early] == own.packed[early:]
+    )
+    return next(found, 0)
 
 
 def _handle(tried: Tried) -> Iterator[ContextHandle]:
@@ -362,7 +422,7 @@ async def probe_methods(
     Returns:
         The calls in order; none where no connection can be made.
     """
-    probe = MethodProbe(profile, node.name, connect, address, patience, ndr64=ndr64)
+    probe = MethodProbe(profile, node, connect, address, patience, ndr64=ndr64)
     try:
         return await probe.run(version_2=version_2)
     except RpcError:
@@ -398,6 +458,8 @@ def _which(tried: Tried) -> str:
 
 
 def _expected(tried: Tried) -> str:
+    if tried.lists_wrongly:
+        return "a list with the addresses for which Register succeeds"
     if tried.ignores_handle:
         stays = ", and that the registration of the issued handle stays"
         return f"an error{stays if tried.opnum == Opnum.UNREGISTER else ''}"

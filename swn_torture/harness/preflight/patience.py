@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 #: Seconds until a preflight first says what it waits for, and between two such lines.
-_FIRST_S, _EACH_S = 5.0, 10.0
+_FIRST_S, _EACH_S = 2.0, 10.0
 
 
 @dataclass(slots=True)
