@@ -13,6 +13,7 @@ from swn_torture.harness.preflight.defects import Defects, find_defects, no_serv
 from swn_torture.harness.preflight.findings import PreflightFinding
 from swn_torture.harness.preflight.logon import Attempt, knows_service, log_on
 from swn_torture.harness.preflight.mapping import Mapped, mapped_port, nobody_at
+from swn_torture.harness.preflight.trouble import NO_ENDPOINT
 from swn_torture.stubdata.syntax import NDR64
 from swn_torture.stubdata.win32 import Win32, describe
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState
@@ -74,7 +75,7 @@ async def examine(
     mapped = await mapped_port(node, patience)
     port = node.port or mapped.port
     if port is None:
-        text = f"its endpoint mapper, TCP port {node.endpoint_mapper_port}, gives no witness endpoint: "
+        text = f"its endpoint mapper, TCP port {node.endpoint_mapper_port}, {NO_ENDPOINT}: "
         if last and mapped.finding is not None:
             return _stopped(node, mapped, mapped.finding, text + mapped.problem)
         raise Unanswered(text + mapped.problem, mapper_answers=mapped.answers)

@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from swn_torture.target import Profile
 
 
+#: What is said of a node whose endpoint mapper does not know the witness endpoint.
+NO_ENDPOINT = "gives no witness endpoint"
+
+
 def nobody_answers(left_out: Mapping[str, str], profile: Profile) -> str:
     """No node answers."""
     addresses = {node.name: node.address for node in profile.nodes}
     said = "; ".join(f"node {name} ({addresses[name]}): {text}" for name, text in left_out.items())
+    fixed = " If the port of the witness endpoint is fixed, set port = NUMBER there."
+    no_port = any(NO_ENDPOINT in text for text in left_out.values())
     return (
         f"No node of the target answers. {said}. Check that the cluster and its witness service run, and "
-        f"the [[node]] tables of {profile.source}. If the port of the witness endpoint is fixed, set "
-        "port = NUMBER there."
+        f"the [[node]] tables of {profile.source}.{fixed if no_port else ''} `swn-torture doctor --target "
+        f"{profile.source}` checks every link."
     )
 
 
@@ -94,7 +100,9 @@ def net_name_rejected(rejections: Mapping[str, str], profile: Profile) -> str:
     said = "; ".join(f"{name}: {answer}" for name, answer in rejections.items())
     return (
         f"The target rejects a Register with the NetName {profile.net_name!r}. {said}. Check that clients "
-        f"use this name for the cluster: net_name in {profile.source}."
+        f"use this name for the cluster: net_name in {profile.source}. If they do, check how the server reads "
+        "a string of a request: a pointer, max_count, offset, actual_count, then UTF-16 units that end with a "
+        "null character."
     )
 
 
