@@ -41,6 +41,7 @@ SAMPLE = {
     "silent-after-bind": {"SWN-3.1.4.1-returns-success"},
     "bind-nak": {"RPC-BIND-result-order"},
     "list-count": {"SWN-2.2.2.6-count"},
+    "list-no-padding": {"SWN-2.2.2.5-ipv4-if-flag"},
 }
 
 

@@ -113,6 +113,8 @@ def test_binds_stay_unanswered() -> None:
 
     assert trouble.startswith("No node of the target answers.")
     assert "does not answer: bind 1: no answer in 0.5 s" in trouble
+    assert "port = NUMBER" not in trouble  # the port is known
+    assert trouble.endswith("checks every link.")
 
 
 def rejects_binds(reason: BindNakReason, *, plain: bool) -> type[ServerConnection]:
@@ -267,6 +269,7 @@ def test_wrong_net_name() -> None:
 
     assert trouble.startswith("The target rejects a Register with the NetName 'OTHER'. NODE1: ERROR_INVALID_")
     assert "NODE3: ERROR_INVALID_PARAMETER (0x57). Check that clients use this name" in trouble
+    assert "check how the server reads a string of a request" in trouble
 
 
 # Interfaces

@@ -254,8 +254,8 @@ class MethodProbe:
         if not [*_handle(taken)]:
             return None
         observed = (
-            f"a list with {rejected.ip_address}, AVAILABLE, for which Register returns {_NOT_AVAILABLE}, and "
-            f"without {own}, for which it returns {SUCCESS}"
+            f"{listed.outcome}, a list with {rejected.ip_address}, AVAILABLE, for which Register returns "
+            f"{_NOT_AVAILABLE}, and without {own}, for which it returns {SUCCESS}"
         )
         early = _octets_early(own, [each.ipv4 if own.version == 4 else each.ipv6 for each in known])
         if early:
@@ -459,7 +459,7 @@ def _which(tried: Tried) -> str:
 
 def _expected(tried: Tried) -> str:
     if tried.lists_wrongly:
-        return "a list with the addresses for which Register succeeds"
+        return f"a response of {tried.opnum.method} with the addresses for which Register succeeds"
     if tried.ignores_handle:
         stays = ", and that the registration of the issued handle stays"
         return f"an error{stays if tried.opnum == Opnum.UNREGISTER else ''}"

@@ -100,9 +100,9 @@ def net_name_rejected(rejections: Mapping[str, str], profile: Profile) -> str:
     said = "; ".join(f"{name}: {answer}" for name, answer in rejections.items())
     return (
         f"The target rejects a Register with the NetName {profile.net_name!r}. {said}. Check that clients "
-        f"use this name for the cluster: net_name in {profile.source}. If they do, check how the server reads "
-        "a string of a request: a pointer, max_count, offset, actual_count, then UTF-16 units that end with a "
-        "null character."
+        f"use this name for the cluster: net_name in {profile.source}. If they do, check how the server "
+        "reads a string of a request: a pointer, max_count, offset, actual_count, then UTF-16 units that end "
+        "with a null character."
     )
 
 
