@@ -158,12 +158,15 @@ def command(
     With --baseline: 0 as expected, 1 new violation, 2 usage, profile or baseline error, 3 target unusable,
     run not complete or with errors, 4 the baseline is no longer true (something is fixed, lost or changed).
     """
-    from swn_torture.commands.progress import Progress
-    from swn_torture.harness.session import chosen_profile
     from swn_torture.target import ProfileError
 
     if workers != "auto" and not workers.isdigit():
         raise click.BadParameter("must be a number or auto", param_hint="-n")
+    _say_who_is_called(target)
+
+    from swn_torture.commands.progress import Progress
+    from swn_torture.harness.session import chosen_profile
+
     try:
         profile = chosen_profile(target, fault=fault, unusual=unusual)
     except ProfileError as problem:
@@ -177,7 +180,6 @@ def command(
         from swn_torture.commands.baseline import read_baseline
 
         read_baseline(baseline)
-    _say_who_is_called(profile)
     learned = preflight(profile, target, reports)
     options = [
         f"--swn-target={target}",
@@ -214,8 +216,17 @@ def command(
     )
 
 
-def _say_who_is_called(profile: Profile) -> None:
-    """The first line: who is called, before any answer. An embedded cluster answers at once."""
+def _say_who_is_called(target: str) -> None:
+    """The first line, before most of the program is loaded: who is called.
+
+    An embedded cluster answers at once. A profile that is wrong is reported later.
+    """
+    from swn_torture.target import ProfileError, load_profile
+
+    try:
+        profile = load_profile(target)
+    except ProfileError:
+        return
     if profile.embedded is None:
         nodes = ", ".join(f"{node.name} ({node.address})" for node in profile.nodes)
         echo(f"Calling {nodes}, before the first case.", err=True)

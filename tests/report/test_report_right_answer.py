@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import jsonschema
 import pytest
 
-from swn_torture.dcerpc.pdu.bind import BindNak
+from swn_torture.dcerpc.pdu.bind import Bind, BindAck, BindNak, PresentationContext
+from swn_torture.dcerpc.pdu.header import SecTrailer
 from swn_torture.dcerpc.pdu.pdus import Response, unpack
 from swn_torture.report.exchange.records import frames, read_records
 from swn_torture.report.exchange.right_answer import RightAnswer, right_answer
@@ -18,18 +20,20 @@ from swn_torture.report.html import render_html
 from swn_torture.report.json_report import results_schema
 from swn_torture.report.model import CaseResult, Check, TargetInfo
 from swn_torture.report.text import summary_lines
-from swn_torture.stubdata.syntax import NDR64
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.codec import decode_response, encode
-from swn_torture.witness.constants import AddressFlags, MessageType
+from swn_torture.witness.constants import WITNESS, AddressFlags, MessageType
 from swn_torture.witness.messages import (
     NULL_HANDLE,
     AsyncNotifyRequest,
+    AsyncNotifyResponse,
     GetInterfaceListRequest,
     GetInterfaceListResponse,
     InterfaceList,
     RegisterRequest,
     RegisterResponse,
+    RespAsyncNotify,
     UnRegisterRequest,
 )
 from swn_torture.witness.notifications import decode_buffer
@@ -122,6 +126,88 @@ def test_bind_ack_accepts_a_context() -> None:
     answer = right_answer(found, TARGET)
     assert answer is not None
     assert "NDR32 accepted" in answer.title
+
+
+OTHER = SyntaxId(UUID(int=7), 1, 0)
+
+
+def proposal(**more: Any) -> Bind:
+    return Bind(call_id=1, contexts=(PresentationContext(0, WITNESS, (NDR32,)),), **more)
+
+
+UNKNOWN = Bind(
+    call_id=1,
+    contexts=(PresentationContext(0, OTHER, (NDR32,)), PresentationContext(1, WITNESS, (NDR32,))),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected", "observed", "title"),
+    [
+        (UNKNOWN, "provider_rejection; acceptance", "bind_nak reason 0", "abstract syntax not supported"),
+        (UNKNOWN, "provider_rejection; acceptance", "connection closed (FIN)", "NDR32 accepted"),
+        (proposal(version=(4, 0)), "bind_nak", "bind_ack (acceptance (0))", "bind_nak, call 1, reason 4"),
+        (proposal(trailer=SecTrailer(99, 5, 0, 0, 1), auth_value=bytes(16)), "bind_nak reason 8",
+         "bind_ack (acceptance (0))", "bind_nak, call 1, reason 8"),
+        (proposal(assoc_group=7), "bind_ack with assoc_group_id 0x00000007",
+         "bind_ack with assoc_group_id 0x00000009", "bind_ack, call 1, NDR32 accepted"),
+        (proposal(), "bind_nak", "bind_ack (acceptance (0))", ""),
+        (proposal(), "an end of the connection", "bind_ack (acceptance (0))", ""),
+    ],
+)  # fmt: skip
+def test_answer_to_the_bind_that_is_not_ordinary(
+    asked: Bind, expected: str, observed: str, title: str
+) -> None:
+    """Another connection has an ordinary bind, with the same answer."""
+    wire = Wire()
+    wire.put("sent", asked.pack())
+    if "bind_" in observed:
+        nak = observed.startswith("bind_nak")
+        wire.put("received", BindNak(call_id=1).pack() if nak else bind_ack())
+    if observed.startswith("bind_ack"):
+        wire.put("sent", bind(), connection=2)
+        wire.put("received", bind_ack(), connection=2)
+    found = case(REGISTER, None, expected, observed, transcript=tuple(wire.records))
+    answer = right_answer(found, TARGET)
+    assert (title in answer.title) if title and answer else (answer is None and not title)
+    if answer is not None and "assoc_group" in expected:
+        ack = unpack(answer.octets)
+        assert isinstance(ack, BindAck)
+        assert ack.assoc_group == 7
+
+
+def wrong_notification(kind: int, **wrong: int | bytes) -> bytes:
+    """A notification of this kind without structures, with a wrong field."""
+    message = AsyncNotifyResponse(RespAsyncNotify(kind, 1, bytes(20)), 0)
+    fields = {name.replace("_", "."): value for name, value in wrong.items()}
+    return response(2, encode(message, NDR64, wrong=fields))
+
+
+@pytest.mark.parametrize(
+    ("case_id", "octets", "kind"),
+    [
+        ("ndr.notification-buffers.client-move", wrong_notification(2, NumberOfMessages=0), 2),
+        ("cluster.pending.one", wrong_notification(2, Length=1), 2),
+        ("ndr.notification-buffers.client-move", wrong_notification(77, NumberOfMessages=0), None),
+        ("cluster.pending.one", wrong_notification(2, NumberOfMessages=0), None),
+    ],
+)
+def test_wrong_notification_gets_a_right_one_of_its_kind(
+    case_id: str, octets: bytes, kind: int | None
+) -> None:
+    check = Check("SWN-2.2.2.4-count", passed=False, expected=("one for each",), observed="a wrong one")
+    found = case(AsyncNotifyRequest(NULL_HANDLE), octets, "one for each", "a wrong one",
+                 id=case_id, checks=(check,))  # fmt: skip
+    answer = right_answer(found, TARGET)
+    assert (answer and decoded(answer, 3).response.message_type) == kind
+
+
+def test_list_with_a_wrong_value_gets_a_right_one() -> None:
+    wrong = encode(GetInterfaceListResponse(InterfaceList(()), 0), NDR64)
+    check = Check("SWN-2.2.2.5-version", passed=False, expected=("0x00020000",), observed="0x00000002")
+    found = case(GetInterfaceListRequest(), response(2, wrong), "0x00020000", "0x00000002",
+                 id="ndr.interface-list-layout.numbers", checks=(check,))  # fmt: skip
+    assert len(decoded(right_answer(found, TARGET), 0).interfaces) == 2
 
 
 def test_no_answer_where_the_request_is_not_known() -> None:

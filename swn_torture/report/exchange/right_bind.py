@@ -1,0 +1,98 @@
+"""What a right answer to a bind would have been: a bind_ack, or a bind_nak with the expected reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from swn_torture.dcerpc.pdu.bind import AlterContext, BindAck, BindNak, BindNakReason, ContextResult
+from swn_torture.dcerpc.security.levels import AuthType
+from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
+from swn_torture.witness.constants import WITNESS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swn_torture.dcerpc.pdu.bind import Bind
+    from swn_torture.dcerpc.pdu.pdus import Pdu
+
+_VERSION = (5, 0)
+#: Bind time feature negotiation (MS-RPCE 3.3.1.5.3): the first octets of the UUID.
+_FEATURES = "6cb71c2c"
+_ACCEPTS = re.compile(r"bind_ack|acceptance|provider_rejection")
+_REASON = re.compile(r"bind_nak reason (\d+)")
+_GROUP = re.compile(r"\bassoc_group_id 0x([0-9A-Fa-f]+)")
+
+
+def right_bind_answer(bind: Bind, expected: Sequence[str]) -> Pdu | None:
+    """A right answer to a bind; None where the expectation does not say which.
+
+    Args:
+        bind: the bind.
+        expected: what the finding says is allowed, one entry each.
+    """
+    if isinstance(bind, AlterContext) or not expected:
+        return None
+    if _ACCEPTS.match(expected[0]):
+        group = _GROUP.search(expected[0])
+        return _bind_ack(bind, int(group[1], 16) if group else bind.assoc_group or 0x53F0)
+    if not expected[0].startswith("bind_nak"):
+        return None
+    reason = _REASON.match(expected[0])
+    if reason:
+        return BindNak(call_id=bind.call_id, reason=int(reason[1]))
+    if bind.version != _VERSION:
+        return BindNak(call_id=bind.call_id, reason=BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)
+    return None
+
+
+def the_unusual(binds: Sequence[Bind]) -> Bind | None:
+    """The one bind that differs from an ordinary one: a finding about a bind is about that; else None.
+
+    Args:
+        binds: all binds whose answer is what the finding observed.
+    """
+    unusual = [bind for bind in binds if not _is_ordinary(bind)]
+    return unusual[0] if len(unusual) == 1 else None
+
+
+def _is_ordinary(bind: Bind) -> bool:
+    return (
+        bind.version == _VERSION
+        and not bind.assoc_group
+        and (bind.trailer is None or bind.trailer.auth_type in {*map(int, AuthType)})
+        and all(context.abstract == WITNESS for context in bind.contexts)
+        and all(
+            transfer in {NDR32, NDR64} or str(transfer.uuid).startswith(_FEATURES)
+            for context in bind.contexts
+            for transfer in context.transfers
+        )
+    )
+
+
+def _bind_ack(bind: Bind, group: int) -> BindAck:
+    """Acceptance of the first syntax that this suite has, for each context that offers one."""
+    refused, unknown = (2, 2), (2, 1)
+    nothing = SyntaxId(UUID(int=0), 0, 0)
+    offered = [transfer for context in bind.contexts for transfer in context.transfers]
+    preferred = NDR64 if NDR64 in offered and NDR32 not in offered else NDR32
+    results = []
+    for context in bind.contexts:
+        if context.abstract != WITNESS:
+            results.append(ContextResult(*unknown, nothing))
+        elif preferred in context.transfers:
+            results.append(ContextResult(0, 0, preferred))
+        elif any(str(transfer.uuid).startswith(_FEATURES) for transfer in context.transfers):
+            results.append(ContextResult(3, 0, nothing))
+        else:
+            results.append(ContextResult(*refused, nothing))
+    ack = BindAck(
+        call_id=bind.call_id,
+        results=tuple(results),
+        max_xmit=min(5840, bind.max_recv),
+        max_recv=min(5840, bind.max_xmit),
+        assoc_group=group,
+    )
+    return replace(ack, secondary_address=b"49152\0")
