@@ -158,6 +158,11 @@ def test_image_runs_the_command_that_it_installs(tmp_path: Path) -> None:
     assert "Conformance torture tests" in done.stdout
 
 
+def test_example_names_the_image_and_then_the_command() -> None:
+    text = " ".join(line.lstrip("# ").rstrip("\\ ") for line in _LINES if line.startswith("#"))
+    assert re.search(r"podman run --rm [^.]* swn-torture swn-torture run --target ", text)
+
+
 def test_image_installs_the_package_from_its_copy() -> None:
     source, target = instruction("COPY").split()
     assert (source, target) == (".", "/src")
