@@ -67,6 +67,21 @@ class ExpectedShare:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkName:
+    """A name by which clients reach the cluster, as of a file-server role or of a SmartConnect zone.
+
+    Attributes:
+        name: the NetName that its clients register with.
+        aliases: other names for it.
+        addresses: the witness addresses that belong to it. The cluster may move them between its nodes.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Expectations:
     """What the specification leaves to the implementation; cases take their time-outs from here.
 
@@ -126,6 +141,8 @@ class Profile:
         net_name: the NetName that clients register with (ServerGlobalName).
         spn_host: host part of the service principal name for Kerberos and SPNEGO.
         nodes: the nodes; at least one, unless ``embedded`` is set.
+        network_names: the network names of the cluster with their aliases and addresses; empty if the profile
+            does not list them.
         account: the account that the suite authenticates with.
         second_account: another ordinary account, for cases with two callers.
         controller: kind and settings of the controller that changes the cluster.
@@ -146,6 +163,7 @@ class Profile:
     title: str = ""
     spn_host: str = ""
     nodes: tuple[NodeAddress, ...] = ()
+    network_names: tuple[NetworkName, ...] = ()
     second_account: Account | None = None
     controller: Mapping[str, Any] = field(default_factory=lambda: {"kind": "none"})
     expect: Expectations = field(default_factory=Expectations)
@@ -269,6 +287,7 @@ class _Reader:
         )
         if not fields["nodes"] and embedded is None:
             raise self.fail("it has no [[node]]; add the address of at least one node")
+        fields["network_names"] = self.network_names(data)
         if "account" not in data:
             raise self.fail("it has no [account]; add username, password and domain")
         fields["account"] = self.account(data.pop("account"), "[account]")
@@ -331,6 +350,27 @@ class _Reader:
             return tuple(str(ip_address(each)) for each in value)
         except (TypeError, ValueError) as problem:
             raise self.fail(f"{where} must be a list of IP addresses: {problem}") from problem
+
+    def network_names(self, data: dict[str, Any]) -> tuple[NetworkName, ...]:
+        """The [[network_name]] tables: each name, alias and address once, and net_name among the names."""
+        found: list[NetworkName] = []
+        known: dict[str, str] = {}
+        for number, row in enumerate(self.rows(data, "network_name"), 1):
+            where = f"network_name {number}"
+            each = self.build(NetworkName, row, where)
+            aliases: Any = each.aliases
+            if not isinstance(aliases, list | tuple) or not all(isinstance(a, str) for a in aliases):
+                raise self.fail(f"aliases in {where} must be a list of strings")
+            addresses = self.addresses(each.addresses, f"addresses in {where}")
+            for said in (each.name.casefold(), *map(str.casefold, each.aliases), *addresses):
+                if said in known:
+                    raise self.fail(f"{said} is in {known[said]} and in {where}")
+                known[said] = where
+            found.append(NetworkName(each.name, tuple(each.aliases), addresses))
+        net_name = data.get("net_name", "")
+        if found and str(net_name).casefold() not in {each.name.casefold() for each in found}:
+            raise self.fail(f"net_name, {net_name!r}, is not the name of a [[network_name]]")
+        return tuple(found)
 
     def product(self, row: Any) -> Product:
         found = self.build(Product, row, "[product]")

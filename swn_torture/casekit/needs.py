@@ -63,11 +63,18 @@ _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
         lambda p: p.expect.all_failures,
         "the profile asks for the usual failures of nodes only (expect.all_failures)",
     ),
+    "several-names": (
+        lambda p: len(p.network_names) >= 2 or "several-names" in p.variants,
+        "the profile lists one network name only ([[network_name]]), and has no [variants.several-names]",
+    ),
     "any-share": (lambda p: bool(p.expect.shares), "the profile lists no share (expect.shares)"),
 }
 
 #: Needs that a variant meets where the target itself does not.
-_VARIANT_FOR = {"version-1": "version-1", "no-scale-out-share": "no-sofs", "no-interfaces": "no-interfaces"}
+_VARIANT_FOR = {
+    **{name: name for name in ("version-1", "no-interfaces", "several-names")},
+    "no-scale-out-share": "no-sofs",
+}
 
 #: What the server itself must have shown (``TargetFacts``). A fact that is not known meets every need.
 _OF_SERVER: dict[str, Callable[[TargetFacts], str | None]] = {

@@ -48,6 +48,14 @@ LEVELS = ("debug", "info", "warning", "error", "off")
     "--net-name", default="SWNCLUSTER", show_default=True, help="NetName that clients register with."
 )
 @click.option(
+    "--other-name",
+    "other_names",
+    metavar="NAME[=ALIAS,...]",
+    multiple=True,
+    help="Another network name of the cluster, with its aliases; each node has an interface for each name "
+    "(repeatable).",
+)
+@click.option(
     "--user",
     "users",
     metavar="NAME%PASSWORD",
@@ -129,6 +137,7 @@ def command(
     epm_port: int | None,
     admin_port: int | None,
     net_name: str,
+    other_names: tuple[str, ...],
     users: tuple[str, ...],
     options: tuple[str, ...],
     fault: str | None,
@@ -183,6 +192,7 @@ def command(
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
     given |= {"smb_port": smb_port, "clusapi": clusapi or None}
     given["share_root"] = None if share_root is None else str(share_root.resolve())
+    settings["other_names"] = [_other_name(each) for each in other_names]
     settings |= {name: value for name, value in given.items() if value is not None}
     settings |= _options(options)
     server = None if unusual is None else _unusual(unusual)
@@ -216,6 +226,12 @@ def command(
         if isinstance(problem, PermissionError):
             text += " Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port."
         raise CommandError(text, TARGET_UNUSABLE) from problem
+
+
+def _other_name(text: str) -> dict[str, Any]:
+    """The table of another network name, from NAME or NAME=ALIAS,ALIAS."""
+    name, _, aliases = text.partition("=")
+    return {"name": name, "aliases": [alias for alias in aliases.split(",") if alias]}
 
 
 @contextmanager

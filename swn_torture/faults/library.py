@@ -41,7 +41,7 @@ __all__ = [
 ROOMS = {
     "witness": (
         *("codes", "checks", "check_order", "lists", "buffers", "changes", "failures", "moves", "timers"),
-        *("registrations", "handles", "access", "layout"),
+        *("registrations", "handles", "access", "layout", "network_names"),
     ),
     "transport": (
         *(

@@ -20,7 +20,7 @@ from swn_torture.harness.preflight.patience import for_embedded, for_live
 from swn_torture.harness.preflight.tickets import no_ticket, stops
 from swn_torture.harness.preflight.tickets import trouble as trouble_of_ticket
 from swn_torture.harness.preflight.trouble import no_usable_interface
-from swn_torture.target import NodeAddress, ProfileError, make_controller
+from swn_torture.target import NetworkName, NodeAddress, ProfileError, make_controller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -312,9 +312,11 @@ def profile_of(cluster: EmbeddedCluster, profile: Profile) -> Profile:
         for node in cluster.nodes
     )
     spare = tuple(map(str, cluster.config.spare_addresses()))
+    names = tuple(NetworkName(n, tuple(a), tuple(where)) for n, a, where in cluster.config.network_names())
     return dataclasses.replace(
         profile,
         nodes=nodes,
+        network_names=names,
         controller={"kind": "reference", "address": cluster.admin_address, "port": cluster.admin_port},
         expect=dataclasses.replace(profile.expect, spare_addresses=spare),
     )

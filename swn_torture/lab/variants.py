@@ -52,6 +52,7 @@ MISSING_VARIANTS: Final[Mapping[str, str]] = {
         "the witness service of Samba has no permissions: it checks the authentication level only"
     ),
     "no-shares": "every Samba server has the share IPC$, and NetrShareEnum lists it",
+    "several-names": "Samba has one NetName for its witness service",
     "full": "Samba has no limit of registrations",
 }
 """Variants that Samba cannot have: their name -> why."""

@@ -42,11 +42,21 @@ class InterfaceConfig:
 
     ipv4: IPv4Address | None = None
     ipv6: IPv6Address | None = None
+    net_name: str = ""
+    """The network name that it belongs to; empty if the cluster has one only."""
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """The addresses, IPv4 first."""
         return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherName:
+    """Another network name of a cluster, as of a second file-server role, with its aliases."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,8 @@ class NodeConfig:
         return next((str(a) for interface in self.interfaces for a in interface.addresses), "")
 
 
+DEFAULT_NAME = "SWNCLUSTER"
+
 DEFAULT_SHARES = (
     Share("SHARE", ShareType.CLUSTER_SOFS, comment="scale-out"),
     Share("PLAIN", ShareType.CLUSTER_FS, comment="clustered, not scale-out"),
@@ -83,6 +95,7 @@ class ClusterConfig:
 
     Attributes:
         net_name: ServerGlobalName, a NetBIOS name.
+        other_names: other network names, each with interfaces of its own on the nodes (AMB-45).
         dns_domain: DNS domain of the qualified names.
         domain: NetBIOS domain of the users.
         users: passwords by account name.
@@ -111,7 +124,8 @@ class ClusterConfig:
         spnego: whether to accept SPNEGO.
     """
 
-    net_name: str = "SWNCLUSTER"
+    net_name: str = DEFAULT_NAME
+    other_names: tuple[OtherName, ...] = ()
     dns_domain: str = "swn.test"
     domain: str = "SWNTEST"
     users: Mapping[str, str] = field(
@@ -143,15 +157,22 @@ class ClusterConfig:
             raise ConfigError("a cluster needs at least one node")
         if not self.ntlm and not self.keytab:
             raise ConfigError("without NTLM a cluster needs a keytab, or nobody can log on")
-        for name in (self.net_name, *(node.name for node in self.nodes)):
+        others = [name for each in self.other_names for name in (each.name, *each.aliases)]
+        netbios = [each.name for each in self.other_names] + [each.name for each in self.nodes]
+        for name in (self.net_name, *netbios):
             if not _NETBIOS_NAME.fullmatch(name):
                 raise ConfigError(
                     f"{name!r} is not a NetBIOS name; use 1 to 15 letters, digits, dashes and underscores"
                 )
+        network = [name.casefold() for name in (self.net_name, *self.aliases, *others)]
         names = [node.name.casefold() for node in self.nodes]
         addresses = [a for node in self.nodes for i in node.interfaces for a in i.addresses]
         addresses += [node.management for node in self.nodes if node.management is not None]
-        for what, values in (("node names", names), ("addresses", addresses)):
+        for what, values in (
+            ("node names", names),
+            ("network names and aliases", network),
+            ("addresses", addresses),
+        ):
             if len(set(values)) != len(values):
                 raise ConfigError(f"{what} must be unique: {', '.join(map(str, values))}")
 
@@ -159,6 +180,19 @@ class ClusterConfig:
     def aliases(self) -> tuple[str, ...]:
         """The qualified form of `net_name`."""
         return (f"{self.net_name}.{self.dns_domain}".lower(),) if self.dns_domain else ()
+
+    def network_names(self) -> list[tuple[str, list[str], list[str]]]:
+        """Return each network name with its aliases and the addresses that belong to it."""
+        names = [(self.net_name, self.aliases), *((each.name, each.aliases) for each in self.other_names)]
+        interfaces = [interface for node in self.nodes for interface in node.interfaces]
+        return [
+            (
+                name,
+                list(aliases),
+                [str(a) for i in interfaces if (i.net_name or self.net_name) == name for a in i.addresses],
+            )
+            for name, aliases in names
+        ]
 
     def spare_addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """Return an unused IPv4 address and an unused IPv6 address of the nodes' networks."""
@@ -186,6 +220,8 @@ class ClusterConfig:
 
         - `users`: a table of passwords by account name.
         - `shares`: a list of tables with `name` and optionally `scale_out` and `owner`.
+        - `other_names`: a list of tables with `name` and optionally `aliases`. Each node then has an
+          interface for each network name.
         - `nodes`: the number of nodes.
         - `network`: a loopback /24 for the nodes' addresses, for example "127.7.7.0".
         - `families`: the addresses of the nodes, see `Families`.
@@ -208,13 +244,17 @@ class ClusterConfig:
         families = values.pop("families", "mixed")
         if families not in get_args(Families):
             raise ConfigError(f"families must be one of {', '.join(get_args(Families))}, not {families!r}")
+        names = own["other_names"] = _other_names(values.pop("other_names", []))
         own["nodes"] = default_nodes(
             _number(count, "nodes", 250),
             network,
             families=families,
             single_family=bool(values.pop("single_family", False)),
-            interfaces=_number(values.pop("interfaces", 1), "interfaces", 4),
+            interfaces=_number(values.pop("interfaces", 1 + len(names)), "interfaces", 4),
         )
+        if names:
+            first = str(values.get("net_name", own.get("net_name", DEFAULT_NAME)))
+            own["nodes"] = _named(own["nodes"], (first, *(each.name for each in names)))
         if "management" in values:
             own["nodes"] = _with_management(own["nodes"], values.pop("management"))
         if "users" in values:
@@ -274,6 +314,36 @@ def _with_management(nodes: tuple[NodeConfig, ...], address: Any) -> tuple[NodeC
         raise ConfigError(f"management must be an IP address, not {address!r}") from problem
     return (
         (dataclasses.replace(nodes[0], management=management), *nodes[1:]) if _is_local(management) else nodes
+    )
+
+
+def _other_names(rows: Any) -> tuple[OtherName, ...]:
+    right = isinstance(rows, list) and all(
+        isinstance(row, dict)
+        and isinstance(row.get("name"), str)
+        and set(row) <= {"name", "aliases"}
+        and isinstance(row.get("aliases", []), list)
+        and all(isinstance(alias, str) for alias in row.get("aliases", []))
+        for row in rows
+    )
+    if not right:
+        raise ConfigError(
+            "other_names must be a list of tables, each with a name and perhaps a list of aliases"
+        )
+    return tuple(OtherName(row["name"], tuple(row.get("aliases", ()))) for row in rows)
+
+
+def _named(nodes: tuple[NodeConfig, ...], names: tuple[str, ...]) -> tuple[NodeConfig, ...]:
+    """Give the interfaces of each node to the network names, in turn."""
+    return tuple(
+        dataclasses.replace(
+            node,
+            interfaces=tuple(
+                dataclasses.replace(interface, net_name=names[n % len(names)])
+                for n, interface in enumerate(node.interfaces)
+            ),
+        )
+        for node in nodes
     )
 
 

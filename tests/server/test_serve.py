@@ -36,12 +36,17 @@ def test_written_profile_reaches_the_cluster(tmp_path: Path) -> None:
             lines.extend(introduction(cluster, admin, path))
             started.set()
 
-        config = ClusterConfig.from_mapping({"nodes": 2, "time_scale": 10})
+        others = [{"name": "ARCHIVE", "aliases": ["OLDFILES"]}]
+        config = ClusterConfig.from_mapping({"nodes": 2, "time_scale": 10, "other_names": others})
         running = asyncio.create_task(serve(config, ready, stop))
         async with asyncio.timeout(5):
             await started.wait()
         profile = load_profile(str(path))
         assert [node.name for node in profile.nodes] == ["NODE1", "NODE2"]
+        assert [(each.name, each.aliases, len(each.addresses)) for each in profile.network_names] == [
+            ("SWNCLUSTER", ("swncluster.swn.test",), 3),
+            ("ARCHIVE", ("OLDFILES",), 3),
+        ]
         assert (profile.expect.version, profile.expect.unused_timeout) == (2, 3.0)
         assert [(share.name, share.scale_out) for share in profile.expect.shares] == [
             ("SHARE", True),
@@ -56,6 +61,7 @@ def test_written_profile_reaches_the_cluster(tmp_path: Path) -> None:
     text = "\n".join(lines)
     assert "Witness cluster SWNCLUSTER" in text
     assert "SWNTEST\\witness / Passw0rd!" in text
+    assert "  ARCHIVE, OLDFILES: 127." in text
 
 
 @pytest.mark.parametrize(

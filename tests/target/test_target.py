@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from swn_torture.target import ProfileError, load_profile, parse_profile, shipped_profiles
+from swn_torture.target import NetworkName, ProfileError, load_profile, parse_profile, shipped_profiles
 
 PROFILES = Path(__file__).parents[2] / "fixtures" / "profiles"
 
@@ -64,6 +64,8 @@ def test_the_template_explains_every_key() -> None:
         "spn =",
         "endpoint_mapper_port",
         "port",
+        "[[network_name]]",
+        "aliases",
         "variants",
     ):
         assert key in text
@@ -74,6 +76,17 @@ def test_a_profile_without_controller_has_kind_none() -> None:
     assert profile.controller == {"kind": "none"}
     assert profile.expect.unused_timeout == 30.0
     assert profile.nodes[0].endpoint_mapper_port == 135
+
+
+def test_network_names_have_aliases_and_addresses() -> None:
+    assert parse_profile(minimal()).network_names == ()
+    rows = [
+        {"name": minimal()["net_name"], "addresses": ["192.0.2.1"]},
+        {"name": "ARCHIVE", "aliases": ["OLD"], "addresses": ["2001:DB8::1"]},
+    ]
+    assert parse_profile({**minimal(), "network_name": rows}).network_names[1] == NetworkName(
+        "ARCHIVE", ("OLD",), ("2001:db8::1",)
+    )
 
 
 def test_a_password_is_not_in_the_repr() -> None:
@@ -102,6 +115,18 @@ def test_a_password_is_not_in_the_repr() -> None:
         ),
         ({"account": {"username": "u"}}, "has no password"),
         ({"controller": {}}, "has no kind"),
+        ({"network_name": [{"aliases": []}]}, "network_name 1 has no name"),
+        ({"network_name": [{"name": "OTHER"}]}, r"net_name, .*, is not the name of a \[\[network_name\]\]"),
+        ({"network_name": [{"name": "A", "aliases": "B"}]}, "aliases in network_name 1 must be a list"),
+        ({"network_name": [{"name": "A", "addresses": ["b"]}]}, "addresses in network_name 1 must be a list"),
+        (
+            {"network_name": [{"name": "A", "aliases": ["B"]}, {"name": "b"}]},
+            "b is in network_name 1 and in network_name 2",
+        ),
+        (
+            {"network_name": [{"name": "A", "addresses": ["::1"]}, {"name": "B", "addresses": ["0::1"]}]},
+            "::1 is in network_name 1 and in network_name 2",
+        ),
     ],
 )
 def test_an_error_names_the_key(change: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ Methods of the interface:
 * `checks`: the checks of Register and RegisterEx.
 * `check_order`: the same checks in a wrong order.
 * `lists`: GetInterfaceList.
+* `network_names`: clusters with several network names.
 * `access`: access checks.
 
 Notifications:

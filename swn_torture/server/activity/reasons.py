@@ -106,7 +106,8 @@ def _registering(service: WitnessService, request: RegisterRequest | RegisterExR
         elif not value and options.empty_strings == "refuse":
             yield invalid, f"{name} is empty", section
     if not checks.is_our_name(request.net_name or ""):
-        known = ", ".join((checks.net_names.name, *checks.net_names.aliases))
+        ours = (checks.net_names, *checks.net_names.others)
+        known = ", ".join(name for each in ours for name in (each.name, *each.aliases))
         yield invalid, f'NetName "{request.net_name}" is not ServerGlobalName ({known})', section
     if isinstance(request, RegisterExRequest):
         undefined = request.flags & ~int(RegisterFlags.IP_NOTIFICATION)

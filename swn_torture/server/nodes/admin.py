@@ -67,6 +67,7 @@ class Commands:
         return {
             "net_name": config.net_name,
             "aliases": list(config.aliases),
+            "other_names": {each.name: list(each.aliases) for each in config.other_names},
             "domain": config.domain,
             "users": list(config.users),
             "options": config.options.to_mapping(),

@@ -69,7 +69,8 @@ class ReferenceCluster(FailingCluster):
     ) -> None:
         super().__init__(config or ClusterConfig(), activity)
         self._parts = parts or Parts()
-        self.net_names = NetNames(self.config.net_name, self.config.aliases)
+        others = tuple(NetNames(each.name, each.aliases) for each in self.config.other_names)
+        self.net_names = NetNames(self.config.net_name, self.config.aliases, others)
         self.shares = ShareTable(self.config.shares, failing=self.config.share_enumeration_fails)
         self.interfaces = self._configured_interfaces()
         self._companions = CompanionServices(self)
@@ -196,8 +197,8 @@ class ReferenceCluster(FailingCluster):
             if any(_parse(address) in interface.addresses for interface in self.interfaces):
                 raise ClusterError(f"the address {address} is in use")
             self._require_running(node)
-            await self._add_address(node, _parse(address))
-            self._announce_address_change(self._group_of(node.name), "added")
+            added = await self._add_address(node, _parse(address))
+            self._announce_address_change(added.group_name, "added")
 
     async def remove_address(self, address: str) -> None:
         """Remove an address from its node."""
@@ -213,7 +214,7 @@ class ReferenceCluster(FailingCluster):
         async with self._lock:
             self._require_running(node)
             await self._remove_address(interface, _parse(old))
-            await self._add_address(node, _parse(new))
+            await self._add_address(node, _parse(new), interface.net_name)
             self._announce_address_change(interface.group_name, "removed", "added")
 
     async def move_address(self, address: str, name: str) -> None:
@@ -222,7 +223,7 @@ class ReferenceCluster(FailingCluster):
         async with self._lock:
             self._require_running(node)
             await self._remove_address(interface, _parse(address))
-            moved = await self._add_address(node, _parse(address))
+            moved = await self._add_address(node, _parse(address), interface.net_name)
             self._announce(moved, InterfaceState.AVAILABLE)
             self._announce_address_change(moved.group_name, "removed", "added")
 
@@ -256,8 +257,10 @@ class ReferenceCluster(FailingCluster):
 
     # Helpers
 
-    async def _add_address(self, node: Node, address: Address) -> Interface:
-        interface = Interface(self._group_of(node.name), node=node.name).with_address(address)
+    async def _add_address(self, node: Node, address: Address, net_name: str = "") -> Interface:
+        net_name = net_name or self._configured_name(address)
+        group = self._group_of(node.name, net_name)
+        interface = Interface(group, node=node.name, net_name=net_name).with_address(address)
         await node.listen(str(address))
         self.interfaces.append(interface)
         self._announce(interface, interface.state)
@@ -270,9 +273,15 @@ class ReferenceCluster(FailingCluster):
         await self.node(interface.node).withdraw(str(address))
         self._process_event(lambda service: service.address_removed(interface.group_name, address))
 
-    def _group_of(self, node: str) -> str:
-        """Return the InterfaceGroupName of a node's interfaces (AMB-10)."""
-        return node if self.config.options.group_names == "node" else self.config.net_name
+    def _group_of(self, node: str, net_name: str) -> str:
+        """Return the InterfaceGroupName of a node's interfaces of a network name (AMB-10)."""
+        return node if self.config.options.group_names == "node" else net_name or self.config.net_name
+
+    def _configured_name(self, address: Address) -> str:
+        """Return the network name of an address: the configured one, else the first; empty for one name."""
+        configured = (i for node in self.config.nodes for i in node.interfaces if address in i.addresses)
+        first = self.config.net_name if self.config.other_names else ""
+        return next((i.net_name for i in configured), first)
 
     def _interface_at(self, address: str) -> Interface:
         for interface in self.interfaces:
@@ -282,7 +291,13 @@ class ReferenceCluster(FailingCluster):
 
     def _configured_interfaces(self) -> list[Interface]:
         return [
-            Interface(self._group_of(node.name), interface.ipv4, interface.ipv6, node=node.name)
+            Interface(
+                self._group_of(node.name, interface.net_name),
+                interface.ipv4,
+                interface.ipv6,
+                node=node.name,
+                net_name=interface.net_name,
+            )
             for node in self.config.nodes
             for interface in node.interfaces
         ]

@@ -156,7 +156,7 @@ class WitnessEndpoint(ServerInterface):
 
     def owner(self, call: ServerCall) -> Owner:
         """Return the caller for the state machine."""
-        return Owner(call.association, call.connection, call.caller.principal)
+        return Owner(call.association, call.connection, call.caller.principal, call.connection.local[0])
 
     def send(self, replies: Iterable[Reply]) -> None:
         """Send replies in this order, after those of earlier events, then schedule the next scan.

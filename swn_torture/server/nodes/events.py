@@ -84,7 +84,12 @@ class ClusterEvents:
             self._activity.happened("interface", f"event: {text}", node=interface.node, state=state.name)
         self._process_event(
             lambda service: service.interface_event(
-                interface.group_name, state, ipv4=interface.ipv4, ipv6=interface.ipv6, node=interface.node
+                interface.group_name,
+                state,
+                ipv4=interface.ipv4,
+                ipv6=interface.ipv6,
+                node=interface.node,
+                net_name=interface.net_name or None,
             ),
             nodes,
         )

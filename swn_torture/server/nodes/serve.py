@@ -61,6 +61,9 @@ def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | 
     """Return the lines that explain how to reach a running cluster."""
     config = cluster.config
     lines = [f"Witness cluster {config.net_name} ({', '.join(config.aliases)}) is running.", ""]
+    for name, aliases, own in config.network_names() if config.other_names else ():
+        lines.append(f"  {', '.join((name, *aliases))}: {' '.join(own)}")
+    lines += [""] if config.other_names else []
     for node in cluster.nodes.values():
         addresses = " ".join(str(address) for address in cluster.addresses_of(node.name))
         lines.append(f"  {node.name:<8} {addresses:<40} endpoint mapper {node.epm_port}, witness {node.port}")
@@ -114,6 +117,9 @@ def profile_of(cluster: ReferenceCluster, admin: AdminServer) -> str:
         lines += ["", "[[node]]", f"name = {text(node.name)}", f"address = {text(node.address)}"]
         lines.append(f"endpoint_mapper_port = {node.epm_port}")
         lines += [f"smb_port = {node.smb_port}"] if node.smb_port is not None else []
+    for name, aliases, addresses in config.network_names():
+        lines += ["", "[[network_name]]", f"name = {text(name)}"]
+        lines += [f"aliases = {text(aliases)}", f"addresses = {text(addresses)}"]
     lines += ["", "[controller]", 'kind = "reference"', f"address = {text(admin.address)}"]
     lines.append(f"port = {admin.port}")
     shares = ", ".join(

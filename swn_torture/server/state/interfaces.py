@@ -28,6 +28,7 @@ class Interface:
         ipv6: its IPv6 address, if any.
         state: its state.
         node: the node that hosts the addresses. How a server finds it is implementation-defined (3.1.4.1).
+        net_name: the network name that the addresses belong to; empty if the cluster has one name only.
     """
 
     group_name: str
@@ -35,6 +36,7 @@ class Interface:
     ipv6: IPv6Address | None = None
     state: InterfaceState = InterfaceState.AVAILABLE
     node: str = ""
+    net_name: str = ""
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:

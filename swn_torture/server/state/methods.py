@@ -9,7 +9,7 @@ Each step of a method is a public method, so that a subclass can change one step
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID, uuid4
@@ -165,10 +165,10 @@ class WitnessMethods:
         """Return all interfaces, or wait until one of them is AVAILABLE."""
         if not len(self.interfaces) and self.options.empty_interface_list == "no-more-items":
             return [Reply(token, GetInterfaceListResponse(None, Win32.ERROR_NO_MORE_ITEMS))]
-        if not self.may_list_interfaces():
+        if not self.may_list_interfaces() or not self.may_list_those_of(owner.called):
             self.waiting_lists.append(WaitingCall(token, owner, self.clock()))
             return []
-        return [Reply(token, self.interface_list())]
+        return [Reply(token, self.interface_list_at(owner.called))]
 
     def may_list_interfaces(self) -> bool:
         """Whether GetInterfaceList can return now (AMB-7)."""
@@ -182,8 +182,31 @@ class WitnessMethods:
             case "never":
                 return True
 
+    def may_list_those_of(self, called: str) -> bool:
+        """Whether GetInterfaceList can return to a caller of this address of the server (AMB-45)."""
+        if self.options.interface_list_names == "all" or self.options.interface_list_waits == "never":
+            return True
+        name = self.name_called(called)
+        return self.interfaces.any_available(lambda interface: interface.net_name == name)
+
+    def name_called(self, called: str) -> str:
+        """Return the network name that an address of the server belongs to; the first one if it has none."""
+        interface = self.interfaces.by_address(called)
+        return self.view.net_names.name if interface is None else interface.net_name
+
+    def interface_list_at(self, called: str) -> GetInterfaceListResponse:
+        """Return the current list for a caller of this address of the server (AMB-45)."""
+        response = self.interface_list()
+        if self.options.interface_list_names == "all" or response.interface_list is None:
+            return response
+        name = self.name_called(called)
+        own = {address for i in self.interfaces if i.net_name == name for address in i.addresses}
+        infos = response.interface_list.interfaces or ()
+        kept = tuple(info for info in infos if own & {info.ipv4, info.ipv6})
+        return replace(response, interface_list=InterfaceList(kept))
+
     def interface_list(self) -> GetInterfaceListResponse:
-        """Return the current list."""
+        """Return the current list of all interfaces."""
         infos = tuple(self.interface_info(interface) for interface in self.interfaces)
         return GetInterfaceListResponse(InterfaceList(infos), Win32.ERROR_SUCCESS)
 
@@ -374,8 +397,12 @@ class WitnessMethods:
         """Complete the waiting calls that can return after an event (last sentence of 3.1.6.1 to 3.1.6.4)."""
         replies: list[Reply] = []
         if self.waiting_lists and self.may_list_interfaces():
-            replies += [Reply(call.token, self.interface_list()) for call in self.waiting_lists]
-            self.waiting_lists.clear()
+            waiting, self.waiting_lists = self.waiting_lists, deque()
+            for call in waiting:
+                if self.may_list_those_of(call.owner.called):
+                    replies.append(Reply(call.token, self.interface_list_at(call.owner.called)))
+                else:
+                    self.waiting_lists.append(call)
         for registration in self.registrations:
             if registration.waiting:
                 replies += self.deliver(registration)

@@ -46,13 +46,29 @@ class NetNames:
 
     Attributes:
         name: ServerGlobalName (MS-SWN 3.1.1.1).
-        aliases: other names of the same cluster, for example its fully qualified name.
+        aliases: other names of the same, for example its fully qualified name.
+        others: other network names of the same cluster, each with its own addresses (AMB-45).
     """
 
     name: str
     aliases: tuple[str, ...] = ()
+    others: tuple[NetNames, ...] = ()
 
     def matches(self, name: str, *, ignore_case: bool, aliases: bool) -> bool:
-        """Whether `name` equals ServerGlobalName or, with `aliases`, another own name (AMB-6)."""
-        own = (self.name, *self.aliases) if aliases else (self.name,)
-        return any(same_name(name, candidate, ignore_case=ignore_case) for candidate in own)
+        """Whether `name` is a network name or, with `aliases`, an alias of one (AMB-6)."""
+        return any(
+            same_name(name, candidate, ignore_case=ignore_case)
+            for each in (self, *self.others)
+            for candidate in (each.name, *(each.aliases if aliases else ()))
+        )
+
+    def network_name_of(self, name: str) -> str:
+        """Return the network name that `name` is or is an alias of; the first one for any other name."""
+        for each in (self, *self.others):
+            if any(same_name(name, own, ignore_case=True) for own in (each.name, *each.aliases)):
+                return each.name
+        return self.name
+
+    def are_the_same(self, one: str, other: str) -> bool:
+        """Whether two names lead to one network name."""
+        return self.network_name_of(one) == self.network_name_of(other)

@@ -175,6 +175,10 @@ class Options:
     """An empty list. By the text: ERROR_NO_MORE_ITEMS (0x103). Samba: success without elements, which
     violates SWN-3.1.4.1-empty-list."""
 
+    interface_list_names: Annotated[Literal["all", "called"], "AMB-45"] = "all"
+    """With several network names: whether the list has the interfaces of all names, or only those of the name
+    whose address the client called. The server initializes the list in its own manner (3.1.3)."""
+
     # Registering (MS-SWN 3.1.4.2, 3.1.4.5)
 
     net_name_ignores_case: Annotated[bool, "AMB-6"] = True
@@ -217,6 +221,10 @@ class Options:
     in Register if any share is scale-out, in RegisterEx if the named share is scale-out. Samba: always; the
     text does not forbid it. `never` violates SWN-3.1.4.2-sofs-ip-unknown and SWN-3.1.4.5-sofs-ip-unknown,
     unless the server treats no share as scale-out (`shares_keep_cluster_type`)."""
+
+    address_of_other_name: Annotated[Literal["accept", "refuse"], "AMB-45"] = "accept"
+    """With several network names: an IpAddress that belongs to another name than NetName. By the text NetName
+    and IpAddress are checked one by one (`accept`); `refuse` returns ERROR_INVALID_STATE (0x139F)."""
 
     register_without_shares: Annotated[Literal["invalid-state", "accept"], "AMB-31"] = "invalid-state"
     """Register (opnum 1) when the enumeration of shares fails. The text is silent. Microsoft has stated that

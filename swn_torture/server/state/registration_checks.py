@@ -46,7 +46,8 @@ class RegistrationChecks:
             if self.options.register_without_shares == "invalid-state":
                 return Win32.ERROR_INVALID_STATE
             shares = ()
-        return self.address(request.ip_address, must_exist=any(map(self.scale_out, shares)))
+        error = self.address(request.ip_address, must_exist=any(map(self.scale_out, shares)))
+        return error or self.network_name(request)
 
     def register_ex(self, request: RegisterExRequest) -> Win32:
         """Check a WitnessrRegisterEx request."""
@@ -57,7 +58,15 @@ class RegistrationChecks:
             return error
         if self.options.undefined_flags == "refuse" and request.flags & ~int(RegisterFlags.IP_NOTIFICATION):
             return Win32.ERROR_INVALID_PARAMETER
-        return self.share(request.share_name, request.ip_address)
+        return self.share(request.share_name, request.ip_address) or self.network_name(request)
+
+    def network_name(self, request: RegisterRequest | RegisterExRequest) -> Win32:
+        """Check whether IpAddress belongs to another network name than NetName (AMB-45)."""
+        interface = self.interfaces.by_address(request.ip_address or "")
+        if interface is None or not interface.net_name or self.options.address_of_other_name == "accept":
+            return Win32.ERROR_SUCCESS
+        same = self.net_names.are_the_same(interface.net_name, request.net_name or "")
+        return Win32.ERROR_SUCCESS if same else Win32.ERROR_INVALID_STATE
 
     def names(self, request: RegisterRequest | RegisterExRequest) -> Win32:
         """Check what both methods check: no name is NULL, and NetName is a name of the cluster."""

@@ -27,11 +27,13 @@ class Owner:
         association: the association group of the connection. Its end closes the handles.
         connection: the connection of the call.
         principal: the authenticated user, or None.
+        called: the address of this server that the client called; empty if it is not known.
     """
 
     association: Hashable
     connection: Hashable = None
     principal: str | None = None
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)

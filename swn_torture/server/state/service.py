@@ -114,13 +114,13 @@ class WitnessService(WitnessMethods):
         interface = self.interfaces.find(group_name, ipv4, ipv6)
         if interface is None:
             host = group_name if node is None else node
-            self.interfaces.add(Interface(group_name, ipv4, ipv6, state, host))
+            self.interfaces.add(Interface(group_name, ipv4, ipv6, state, host, net_name or ""))
             return self.wake()
         repeated = interface.state is state
         self.interfaces.set_state(interface, state)
         if repeated and self.options.repeated_state == "suppress":
             return []
-        net_name = self.view.net_names.name if net_name is None else net_name
+        net_name = net_name or interface.net_name or self.view.net_names.name
         self.queue_change(interface, (ipv4, ipv6), state, net_name)
         return self.wake()
 
@@ -152,7 +152,8 @@ class WitnessService(WitnessMethods):
         match self.options.change_concerns:
             case "name-and-address":
                 is_our_name = self.checks.is_our_name
-                return is_our_name(net_name) and is_our_name(registration.net_name)
+                ours = is_our_name(net_name) and is_our_name(registration.net_name)
+                return ours and self.view.net_names.are_the_same(net_name, registration.net_name)
             case "group-and-address":
                 return same_name(registration.net_name, interface.group_name, ignore_case=True)
             case "address":
@@ -175,7 +176,8 @@ class WitnessService(WitnessMethods):
         ipv6 = address if isinstance(address, IPv6Address) else None
         interface = self.interfaces.find(group_name, ipv4, ipv6)
         if interface is not None:
-            self.queue_change(interface, (ipv4, ipv6), InterfaceState.UNAVAILABLE, self.view.net_names.name)
+            net_name = interface.net_name or self.view.net_names.name
+            self.queue_change(interface, (ipv4, ipv6), InterfaceState.UNAVAILABLE, net_name)
             self.interfaces.remove_address(interface, address)
         return self.wake()
 

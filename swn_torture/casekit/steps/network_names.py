@@ -1,0 +1,116 @@
+"""Clusters with several network names, each with its own addresses: file-server roles, SmartConnect zones.
+
+MS-SWN has one ServerGlobalName, by which clients access "the server being witnessed" (3.1.1.1). On such a
+cluster it is the name that the client asks for; the profile lists the names and their addresses (AMB-45).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from swn_torture.casekit.steps.host_nodes import addresses_of
+from swn_torture.casekit.witness import NotTestable
+from swn_torture.dcerpc.errors import ConnectionLost
+from swn_torture.witness.constants import InterfaceFlags, InterfaceState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from swn_torture.casekit.witness import Witness
+    from swn_torture.target import NetworkName
+    from swn_torture.witness.client import WitnessClient
+
+#: Names that a case looks at, at most: a cluster may have many file-server roles.
+MOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A network name, and those of its addresses that a case uses.
+
+    Attributes:
+        known: the name, its aliases and its addresses, from the profile.
+        listed: the addresses; those of the node that was called come first.
+    """
+
+    known: NetworkName
+    listed: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The NetName."""
+        return self.known.name
+
+
+async def several_names(witness: Witness, variant: Callable[[str], Awaitable[Witness]]) -> Witness:
+    """A cluster with several network names: the target, or its variant ``several-names`` if it has one."""
+    if len(witness.profile.network_names) >= 2:
+        return witness
+    other = await variant("several-names")
+    await other.interfaces()  # that it serves calls is known before the case begins
+    return other
+
+
+def known_names(witness: Witness) -> tuple[Named, ...]:
+    """The network names of a cluster with the addresses that the profile has for them.
+
+    Raises:
+        NotTestable: fewer than two names have addresses.
+    """
+    found = [Named(each, tuple(map(str, each.addresses))) for each in witness.profile.network_names]
+    usable = tuple(each for each in found if each.listed)[:MOST]
+    if len(usable) < 2:
+        raise NotTestable("the profile has addresses for fewer than two network names ([[network_name]])")
+    return usable
+
+
+async def names_with_addresses(witness: Witness) -> tuple[Named, ...]:
+    """The network names of a cluster with those of their addresses that are listed as AVAILABLE.
+
+    A server lists interfaces in its own manner: perhaps those of the name whose address is called, or of other
+    nodes. So the list of the first node is read, and one at an address of each name.
+
+    Raises:
+        NotTestable: fewer than two names have an AVAILABLE address.
+        CaseStopped: GetInterfaceList fails, which is recorded as a violation.
+    """
+    usual = await witness.interfaces()
+    found = []
+    for name in known_names(witness):
+        client, _ = await connection_to(witness, name)
+        response = (await client.get_interface_list()).interface_list
+        await client.rpc.close()
+        interfaces = [*((response.interfaces or ()) if response else ()), *usual]
+        interfaces.sort(key=lambda interface: bool(interface.flags & InterfaceFlags.WITNESS))
+        own = canonical(name.known.addresses)
+        available = (i for i in interfaces if i.state == InterfaceState.AVAILABLE)
+        listed = [text for i in available for text in map(str, addresses_of(i)) if text in own]
+        found.append(Named(name.known, tuple(dict.fromkeys(listed))))
+    usable = tuple(each for each in found if each.listed)
+    if len(usable) < 2:
+        listed_names = ", ".join(each.name for each in usable) or "none"
+        raise NotTestable(f"AVAILABLE addresses of fewer than two network names are listed: {listed_names}")
+    return usable
+
+
+def canonical(addresses: Iterable[str]) -> frozenset[str]:
+    """Addresses in their shortest form, as the interface list is shown."""
+    return frozenset(str(ip_address(address)) for address in addresses)
+
+
+async def connection_to(witness: Witness, name: Named) -> tuple[WitnessClient, str]:
+    """A connection to an address of a network name, as a client of that name has it, and the address.
+
+    Raises:
+        NotTestable: this machine can reach none of its addresses.
+    """
+    problems = []
+    for address in name.listed:
+        for node in range(len(witness.nodes)):
+            try:
+                return await witness.connect_at(address, node), address
+            except (NotTestable, ConnectionLost) as problem:
+                problems.append(str(problem))
+    raise NotTestable(f"no address of {name.name} can be called: {'; '.join(dict.fromkeys(problems))}")
