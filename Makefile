@@ -12,6 +12,7 @@
 #   make release   build wheel, sdist, SBOM and the list of licences: dist/
 #   make coverage  how much of each room the tests of `make test` run; fails below the floors in pyproject.toml
 #   make mutation  change codec and state machine in one place at a time, and check that a test notices
+#   make fuzz      feed the readers of PDUs, stub data, tokens, profiles and results with changed inputs
 #   make check     linters and type checker
 
 VENV ?= .venv
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 # Most tests wait most of the time, so two fit on one processor.
 PROCESSES := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: run test kerberos swarm samba fault-matrix innocence-matrix published site release coverage mutation check lock clean venv
+.PHONY: run test fuzz kerberos swarm samba fault-matrix innocence-matrix published site release coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -37,6 +38,11 @@ kerberos: venv
 # The extra for `swn-torture swarm`, so that `make test` tests it, too.
 swarm: venv
 	@$(BIN)/pip install -q --require-hashes -r requirements/swarm.txt
+
+# FUZZ='pdu tokens --seconds 600' fuzzes two targets for ten minutes each; the default is all, a minute each.
+fuzz: venv
+	@$(BIN)/pip install -q --require-hashes -r requirements/fuzz.txt
+	@$(BIN)/python tools/fuzz.py $(FUZZ)
 
 samba: venv
 	@$(BIN)/swn-torture gate samba --report reports/samba-4.22
@@ -92,6 +98,8 @@ lock:
 	    -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	printf 'build\ncyclonedx-bom\nhatchling\npip-licenses\n' | uv pip compile -q --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header - -o requirements/release.txt
+	echo 'atheris>=3.0,<4' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/fuzz.txt
 	echo 'mkdocs-material>=9.7' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/site.txt
 
