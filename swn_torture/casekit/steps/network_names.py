@@ -69,8 +69,8 @@ def known_names(witness: Witness) -> tuple[Named, ...]:
 async def names_with_addresses(witness: Witness) -> tuple[Named, ...]:
     """The network names of a cluster with those of their addresses that are listed as AVAILABLE.
 
-    A server lists interfaces in its own manner: perhaps those of the name whose address is called, or of other
-    nodes. So the list of the first node is read, and one at an address of each name.
+    A server lists interfaces in its own manner: perhaps those of the name whose address is called, or of
+    other nodes. So the list of the first node is read, and one at an address of each name.
 
     Raises:
         NotTestable: fewer than two names have an AVAILABLE address.
