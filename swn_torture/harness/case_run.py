@@ -198,6 +198,8 @@ class CaseRun:
         witness = Witness(target.profile, self.spec, self.witness.syntax, target.facts, target.known)
         self._witnesses.append(witness)
         witness.cluster = await self._open_controller(target)
+        if self._is_repeated:
+            await end_hung_processes(target)
         if not target.embedded:
             await self._until_it_answers(target)
         return witness
@@ -250,7 +252,7 @@ class CaseRun:
         judge_wire(self.spec, [witness.transcript for witness in self._witnesses])
         if self.spec.violations:
             self._require_live_target()
-            self.spoiled = self._runner.run(hung_processes(self.target, self._cluster))
+            self.spoiled = self._runner.run(self._hung())
             found = findings(self.spec.checks, load_catalogue(), case=self.spec.case)
             raise Violation("\n".join(line for finding in found for line in finding.lines()))
         if not self.spec.checks:
@@ -320,7 +322,7 @@ class CaseRun:
             self._lose_target(trouble)
             raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
         if isinstance(problem, DeadlineExceeded):
-            self.spoiled = self._runner.run(hung_processes(self.target, self._cluster))
+            self.spoiled = self._runner.run(self._hung())
         broken = self.target.facts.unreliable
         if broken is not None and broken.requirement not in self.spec.requirements:
             reason = f"not tested because of {broken.requirement}: {broken.observed}"
@@ -368,6 +370,13 @@ class CaseRun:
         except (RpcError, OSError) as error:
             return error
         return None
+
+    async def _hung(self) -> str:
+        """The processes of the target, and of the variants that the case uses, that hang, in words."""
+        opened = {id(target): (target, controller) for controller, target in self._controllers}
+        looked_at = {id(self.target): (self.target, None), **opened}
+        found = [await hung_processes(target, controller) for target, controller in looked_at.values()]
+        return "; ".join(filter(None, found))
 
     def _found(self, blame: Blame, problem: Exception, note: str) -> None:
         self.spec.precondition_failed(blame.requirement, expected=blame.expected, observed=problem, note=note)

@@ -120,7 +120,7 @@ class LabConfig:
     """Seconds between CTDB's keep-alive messages (KeepaliveInterval; CTDB's own default is 5)."""
     keepalive_limit: int = 5
     """Missed keep-alive messages after which a node counts as disconnected (KeepaliveLimit)."""
-    timeout: float = 90.0
+    timeout: float = 150.0
     """Seconds that the cluster may take to become healthy after its start."""
     ipv6: bool = field(default_factory=host_has_ipv6)
     """Whether the nodes have IPv6 addresses, too. On by default where the kernel has IPv6."""

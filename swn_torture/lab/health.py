@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig
 
 _POLL_SECONDS: Final = 0.1
+_END_WORKERS: Final = "pkill -KILL --ns $$ --nslist net -x rpcd_witness"
+_PROBE_SECONDS: Final = 30.0
+"""Seconds that the nodes have at least to serve, even if CTDB was healthy only at the deadline."""
 
 
 def ctdb_view(lab: str, seen_from: str) -> tuple[CtdbNode, ...]:
@@ -91,6 +94,9 @@ def problem_of_ctdb(config: LabConfig, seen_from: str) -> str:
 def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, object]]:
     """Return when every node serves SMB and witness; the result has one row of the probe for each node.
 
+    A process of the witness service may hang from the start (`swn_torture.control.ctdb.hangs`), and get every
+    probe. So the processes of a node that does not serve are ended, and it is probed again.
+
     Args:
         config: the configuration of the lab.
         deadline: the latest time, by `time.monotonic()`.
@@ -98,18 +104,32 @@ def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, objec
     Raises:
         LabError: a node does not serve at the deadline.
     """
-    left = max(5.0, deadline - time.monotonic())
-    first, *_ = config.node_configs
-    argv = ["swn-probe", f"{left:.0f}", *(node.address for node in config.node_configs)]
-    done = nodes.run_on(config.name, first.name, argv, timeout=left + 30, check=False)
-    rows: list[dict[str, object]] = [json.loads(line) for line in done.stdout.splitlines()]
-    if done.returncode == 0:
+    rows, errors = _probe(config, max(_PROBE_SECONDS, deadline - time.monotonic()))
+    if not errors and rows:
         return rows
-    errors = [f"{row['address']}: {row['error']}" for row in rows if "error" in row]
-    why = "; ".join(errors) or done.stderr.strip()[-400:]
+    for node in config.node_configs:
+        if node.address in errors:
+            nodes.run_on(config.name, node.name, ["sh", "-c", _END_WORKERS], check=False)
+    rows, errors = _probe(config, _PROBE_SECONDS)
+    if not errors and rows:
+        return rows
+    why = "; ".join(f"{address}: {error}" for address, error in errors.items())
     raise LabError(
         f"CTDB is healthy, but a node does not serve: {why}.{_not_running(config)}{log_tail(config)}"
     )
+
+
+def _probe(config: LabConfig, seconds: float) -> tuple[list[dict[str, object]], dict[str, str]]:
+    """The rows of the probe, and what is wrong with each address that does not serve within some seconds."""
+    first, *_ = config.node_configs
+    addresses = [node.address for node in config.node_configs]
+    argv = ["swn-probe", f"{seconds:.0f}", *addresses]
+    done = nodes.run_on(config.name, first.name, argv, timeout=seconds + 30, check=False)
+    rows: list[dict[str, object]] = [json.loads(line) for line in done.stdout.splitlines()]
+    errors = {str(row["address"]): str(row["error"]) for row in rows if "error" in row}
+    if done.returncode != 0 and not errors:
+        errors = {addresses[0]: done.stderr.strip()[-400:]}
+    return rows, errors
 
 
 def _not_running(config: LabConfig) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SETTINGS = Path("/etc/swn-probe.json")
 RETRY_SECONDS = 0.1
-TRY_SECONDS = 5.0
+TRY_SECONDS = 10.0
 
 
 def main(seconds: str, *addresses: str) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.1
 #: Seconds that a keeper may take to start an instance; `LabConfig.timeout` is part of it.
-_START_S: Final = 150.0
+_START_S: Final = 240.0
 #: Seconds until a keeper has begun, or has seen that there is another one.
 _KEEPER_S: Final = 10.0
 #: What a keeper writes when its instance is up.
