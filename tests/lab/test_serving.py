@@ -46,6 +46,6 @@ def test_processes_of_a_silent_node_are_ended_once(silent: int, monkeypatch: pyt
     if silent < 2:
         assert len(wait_for_service(config, time.monotonic())) == config.nodes
     else:
-        with pytest.raises(LabError, match="does not serve: .*: no response within 10 s"):
+        with pytest.raises(LabError, match=r"does not serve: .*: no response within 10 s"):
             wait_for_service(config, time.monotonic())
     assert nodes.killed == ["node2"][:silent]
