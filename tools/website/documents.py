@@ -47,7 +47,18 @@ def page_text(document: str, root: Path = ROOT) -> str:
     """
     text = (root / document).read_text(encoding="utf-8")
     change = {link: _relinked(link, document, root) for link in links(text) if not _is_elsewhere(link)}
-    return adapted(relinked(text, change))
+    return adapted(relinked(_titled(text, document, root), change))
+
+
+def _titled(text: str, document: str, root: Path) -> str:
+    """The text with the title of a document where a link has the name of its file: the site has no files."""
+
+    def title(match: re.Match[str]) -> str:
+        target = root / _resolved(match[2], document)
+        heading = re.match(r"# (.+)", target.read_text(encoding="utf-8")) if target.is_file() else None
+        return f"[{heading[1]}]({match[2]})" if heading else match[0]
+
+    return re.sub(r"\[(?:docs/)?([\w-]+)(?:\.md)?\]\(((?:[\w./-]*/)?\1\.md)\)", title, text)
 
 
 def shown_files(root: Path = ROOT) -> dict[str, str]:

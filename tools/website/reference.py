@@ -65,14 +65,31 @@ def _options() -> Iterator[str]:
         yield ""
         yield f"## {field.name} {{#{field.name}}}"
         yield ""
-        yield plain(texts[field.name])
+        yield _with_code(texts[field.name])
         yield ""
         yield f"- values: {plain(_values(types[field.name]))}"
-        default = getattr(field.default, "name", field.default)
-        yield f"- default: `{default}`"
+        yield f"- default: {_default(field.default)}"
         if field.name in ambiguities:
             number = ambiguities[field.name]
             yield f"- decides [{number}](ambiguities.md#{number})"
+
+
+def _with_code(text: str) -> str:
+    """Text as Markdown; what is between backticks is code."""
+    return "".join(
+        f"`{part}`" if number % 2 else plain(f"x{part}x")[1:-1] for number, part in enumerate(text.split("`"))
+    )
+
+
+def _default(value: object) -> str:
+    """The default of an option, as a reader writes it."""
+    if value is None:
+        return "none (the option is left out)"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{getattr(value, 'name', value)}`"
 
 
 def _values(kind: Any) -> str:

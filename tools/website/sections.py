@@ -19,6 +19,53 @@ if TYPE_CHECKING:
     from swn_torture.harness.case_map import CaseInfo
     from swn_torture.spec import Requirement
 
+#: What the sections of MS-SWN are about: the methods, the structures, the events.
+SUBJECTS = {
+    "2.1": "transport",
+    "2.2.1.1": "PCONTEXT_HANDLE",
+    "2.2.1.2": "PPCONTEXT_HANDLE",
+    "2.2.1.3": "PCONTEXT_HANDLE_SHARED",
+    "2.2.2": "structures",
+    "2.2.2.1": "IPADDR_INFO",
+    "2.2.2.2": "IPADDR_INFO_LIST",
+    "2.2.2.3": "RESOURCE_CHANGE",
+    "2.2.2.4": "RESP_ASYNC_NOTIFY",
+    "2.2.2.5": "WITNESS_INTERFACE_INFO",
+    "2.2.2.6": "WITNESS_INTERFACE_LIST",
+    "3.1.1": "data model of the server",
+    "3.1.1.1": "global data of the server",
+    "3.1.1.2": "Interface",
+    "3.1.1.3": "WitnessRegistration",
+    "3.1.1.4": "PendingChangeNotifications",
+    "3.1.1.5-3.1.1.7": "other pending notifications",
+    "3.1.2.1": "timer of unused registrations",
+    "3.1.2.2": "timer of pending AsyncNotify calls",
+    "3.1.3": "initialization of the server",
+    "3.1.4": "all methods",
+    "3.1.4.1": "WitnessrGetInterfaceList",
+    "3.1.4.2": "WitnessrRegister",
+    "3.1.4.3": "WitnessrUnRegister",
+    "3.1.4.4": "WitnessrAsyncNotify",
+    "3.1.4.5": "WitnessrRegisterEx",
+    "3.1.4.6": "WitnessrUnRegisterEx",
+    "3.1.5.1": "a registration is unused",
+    "3.1.5.2": "an AsyncNotify call times out",
+    "3.1.6.1": "an interface is enabled or disabled",
+    "3.1.6.2": "a client is to move",
+    "3.1.6.3": "the owner of a share changes",
+    "3.1.6.4": "an IP address changes",
+    "3.1.6.5": "the connection of a client ends",
+    "3.2.1.1": "global data of the client",
+    "3.2.1.2": "registrations of the client",
+    "3.2.2": "timers of the client",
+    "3.2.3": "initialization of the client",
+    "3.2.4.1": "the client registers",
+    "3.2.4.2": "the client asks for notifications",
+    "3.2.4.3": "the client unregisters",
+    "3.2.5": "timer events of the client",
+    "6": "the IDL",
+}
+
 #: The order of verdicts in a table, and the words that the site has for them.
 VERDICTS = ("violated", "deviates", "not-tested", "conforms", "not-covered")
 
@@ -27,6 +74,12 @@ def section_of(row: Requirement) -> str:
     """The first section that a requirement cites: ``MS-SWN 3.1.4.2``, ``MS-SWN 7 note 5``."""
     first = re.split(r"[;,(]| by ", row.cite)[0].strip()
     return first.replace("<", "").replace(">", "")
+
+
+def heading(section: str) -> str:
+    """A section with its subject where it is one of MS-SWN: ``MS-SWN 3.1.4.2: WitnessrRegister``."""
+    subject = SUBJECTS.get(section.removeprefix("MS-SWN "), "") if section.startswith("MS-SWN ") else ""
+    return f"{section}: {subject}" if subject else section
 
 
 def page_of(section: str) -> str:
@@ -99,7 +152,7 @@ def _index() -> Iterator[str]:
     for section, rows in by_section().items():
         cells = [_tally(rows, target.verdicts) for target in targets()]
         link = page_of(section).removeprefix("requirements/")
-        yield f"| [{plain(section)}]({link}) | {len(rows)} | {' | '.join(cells)} |"
+        yield f"| [{plain(heading(section))}]({link}) | {len(rows)} | {' | '.join(cells)} |"
 
 
 def _tally(rows: Iterable[Requirement], verdicts: Mapping[str, object]) -> str:
@@ -110,7 +163,7 @@ def _tally(rows: Iterable[Requirement], verdicts: Mapping[str, object]) -> str:
 
 def _section(section: str, rows: Iterable[Requirement]) -> Iterator[str]:
     listed = list(rows)
-    yield f"# {plain(section)}"
+    yield f"# {plain(heading(section))}"
     yield ""
     yield f"[The published section]({listed[0].url}). [All sections](index.md)."
     for row in listed:
