@@ -11,6 +11,7 @@ The errors::
     ├── CommandFailed         a command ran and failed (control/runner.py)
     ├── EffectNotSeen         the cluster's own tools did not show the effect of a call before the deadline
     ├── NotHealthy            the cluster did not return to service before the deadline
+    ├── NotRegistered         the cluster lists no registration that a call is for
     └── NotSupported          this controller does not have the capability; nothing was done
 
 All calls are coroutines, so that a case can watch its connections during a call.
@@ -51,6 +52,7 @@ __all__ = [
     "NodeState",
     "NodeStatus",
     "NotHealthy",
+    "NotRegistered",
     "NotSupported",
     "RegistrationView",
     "ShareView",
@@ -74,6 +76,15 @@ class NotHealthy(ControllerError):  # noqa: N818 - it reports a state of the clu
     """The cluster did not return to service before the deadline.
 
     The text says what is still wrong, and how to mend it.
+    """
+
+
+class NotRegistered(ControllerError):  # noqa: N818 - it reports a state of the cluster
+    """The cluster lists no registration that a call is for: not one of this client, or not this key.
+
+    The server has removed it (MS-SWN 3.1.5.1), or its list is wrong; the controller has done its part. So a
+    case that needs the registration is *not tested*. If the list has the registration, and the cluster's tool
+    does not select it, the error is another `ControllerError`.
     """
 
 
@@ -338,6 +349,9 @@ class Controller(ABC):
 
         Returns:
             How the move was sent. It says which of `not_for` the server decided about.
+
+        Raises:
+            NotRegistered: the cluster lists no registration of the client. Not every kind knows it.
         """
         raise self._not_supported(Capability.MOVE_CLIENT)
 

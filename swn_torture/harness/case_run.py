@@ -25,7 +25,7 @@ from swn_torture.casekit.ordinary_calls import explain_failures
 from swn_torture.casekit.shown import shown
 from swn_torture.casekit.steps.effects import wait_until_events_arrive
 from swn_torture.casekit.witness import Witness
-from swn_torture.control.base import ControllerError, EffectNotSeen, NotSupported
+from swn_torture.control.base import ControllerError, EffectNotSeen, NotRegistered, NotSupported
 from swn_torture.dcerpc.errors import (
     AuthenticationError,
     BindRefused,
@@ -235,7 +235,7 @@ class CaseRun:
             self._runner.run(self._limited(case))
         except CaseStopped:
             pass
-        except (EffectNotSeen, NotSupported, NotTestable) as reason:
+        except (EffectNotSeen, NotRegistered, NotSupported, NotTestable) as reason:
             self._skip(str(reason), because=reason.requirement if isinstance(reason, Blocked) else "")
         except ControllerError as problem:
             raise CaseError(f"the controller failed: {problem}") from problem

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.control import ControllerError, NodeState, NotHealthy
+from swn_torture.control import ControllerError, NodeState, NotHealthy, NotRegistered
 from swn_torture.control.ctdb.cluster import CtdbCluster, CtdbView
 from swn_torture.control.ctdb.controller import CtdbController
 from swn_torture.control.ctdb.messages import response_json
@@ -139,10 +139,21 @@ def test_share_moves_to_an_address(fake: FakeCluster) -> None:
     assert fake.commands()[0].endswith("--witness-share-name=^data$ --witness-new-ip=198.51.100.199")
 
 
-def test_call_that_matches_no_registration_is_an_error(fake: FakeCluster) -> None:
+def test_call_for_a_registration_that_is_not_listed_says_so(fake: FakeCluster) -> None:
     fake.set_output("any", "net witness force-unregister", witness())
-    with pytest.raises(ControllerError, match="no registration matches"):
-        asyncio.run(fake.controller.force_unregister("b3c7b2b7-5e9f-4c92-99f4-5ec467bd7baa"))
+    fake.set_output("any", "net witness list", witness("CL1"))
+    with pytest.raises(NotRegistered, match="does not list the registration key-CL2"):
+        asyncio.run(fake.controller.force_unregister("key-CL2"))
+
+
+def test_call_that_does_not_match_a_listed_registration_is_an_error(fake: FakeCluster) -> None:
+    fake.set_output("any", "net witness force-response", witness())
+    fake.set_output("any", "net witness list", witness("CL1"))
+    with pytest.raises(
+        ControllerError, match=r"no registration matches .*, but the cluster lists it"
+    ) as caught:
+        asyncio.run(fake.controller.force_response("key-CL1"))
+    assert type(caught.value) is ControllerError
 
 
 def test_unknown_node_lists_the_known_nodes(fake: FakeCluster) -> None:

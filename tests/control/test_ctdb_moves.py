@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.control import ControllerError
+from swn_torture.control import ControllerError, NotRegistered
 from swn_torture.control.ctdb.controller import CtdbController
 from swn_torture.control.ctdb.messages import move_message, parse_recipients
 from tests.control.simulated_ctdb import perform
@@ -110,8 +110,29 @@ def test_share_move_may_have_others_only(cluster: SimulatedCluster) -> None:
 
 
 def test_move_that_reaches_nobody_is_an_error(cluster: SimulatedCluster) -> None:
-    with pytest.raises(ControllerError, match=r"no registration matches `net witness share-move .*unknown"):
+    text = r"no registration matches `net witness share-move .*unknown.*`, but the cluster lists CLIENT"
+    with pytest.raises(ControllerError, match=text) as caught:
         share_move(cluster, [_OTHER_SHARE], share="unknown")
+    assert type(caught.value) is ControllerError, "the list has the client: it is not the server's doing"
+
+
+def test_move_of_a_client_that_the_server_has_removed_is_not_an_error_of_the_controller(
+    cluster: SimulatedCluster,
+) -> None:
+    for key in (_MATCH, _NO_SHARE, _OTHER_SHARE):
+        cluster.samba.removed[key] = cluster.samba.registrations.pop(key)
+    with pytest.raises(NotRegistered, match="lists no registration of the client CLIENT: the server has"):
+        client_move(cluster)
+
+
+def test_share_move_for_any_client_without_a_registration(cluster: SimulatedCluster) -> None:
+    cluster.samba.registrations.clear()
+
+    async def steps(controller: CtdbController) -> None:
+        await controller.move_share("data", "node3")
+
+    with pytest.raises(NotRegistered, match="lists no registration of any client"):
+        perform(cluster, steps)
 
 
 def test_node_without_the_module_is_named(cluster: SimulatedCluster) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CASES = '''
 from swn_torture.casekit import case, returns
 from swn_torture.casekit.known import KnownAnswers
+from swn_torture.control.base import ControllerError, NotRegistered
 from swn_torture.dcerpc.client.client import RpcClient
 from swn_torture.dcerpc.errors import DeadlineExceeded, Fault, RemoteProtocolError
 
@@ -120,6 +121,16 @@ async def test_survival(witness, spec, monkeypatch):
     await witness.check_still_serving(spec, RULE)
 
 @case(RULE)
+async def test_not_registered(witness):
+    """Move a client whose registration the cluster does not list."""
+    raise NotRegistered("the cluster lists no registration of the client X")
+
+@case(RULE)
+async def test_controller(witness):
+    """Move a client; the controller fails."""
+    raise ControllerError("no registration matches, but the cluster lists X")
+
+@case(RULE)
 async def test_waited(witness, spec):
     """Register where earlier cases waited in vain."""
     for earlier in ("a", "b"):
@@ -155,6 +166,8 @@ ENDINGS = {
     "second-account": ("not-tested", "", "rejects the bind: fault ERROR_ACCESS_DENIED"),
     "bind-about": ("failed", "RPC-BIND-result-order", "one result for each proposed context"),
     "survival": ("not-tested", "", "the server did not answer a bind"),
+    "not-registered": ("not-tested", "", "the cluster lists no registration of the client X"),
+    "controller": ("error", "", "the controller failed: no registration matches, but the cluster lists X"),
     "waited": ("not-tested", "", "gave no answer to a and b"),
     "about": ("passed", "", ""),
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture import lab
-from swn_torture.control import ControllerError, Failure, NodeState
+from swn_torture.control import Failure, NodeState, NotRegistered
 from swn_torture.control.undoing.journaled import JournaledController
 from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.stubdata.win32 import Win32
@@ -145,7 +145,7 @@ def test_client_is_listed_and_notified_to_move(run_steps: RunSteps) -> None:
             call = client.async_notify()
             await controller.move_share("data", "198.51.100.199", client="MOVER")
             assert await destination_of(call) == (MessageType.SHARE_MOVE, ("198.51.100.199",))
-            with pytest.raises(ControllerError, match="no registration matches"):
+            with pytest.raises(NotRegistered, match="no registration of the client UNKNOWN"):
                 await controller.move_client("UNKNOWN", "node3")
 
     run_steps(steps)
@@ -180,7 +180,7 @@ def test_server_sends_a_forced_response_and_unregisters(run_steps: RunSteps) -> 
             await controller.force_unregister(key)
             assert key not in {registration.key for registration in await controller.registrations()}
             assert (await call.reply()).result == Win32.ERROR_NOT_FOUND
-            with pytest.raises(ControllerError, match="no registration matches"):
+            with pytest.raises(NotRegistered, match="does not list the registration"):
                 await controller.force_unregister(key)
 
     run_steps(steps)

@@ -29,6 +29,7 @@ from swn_torture.control.base import (
     Failure,
     NodeStatus,
     NotHealthy,
+    NotRegistered,
     RegistrationView,
     ShareView,
 )
@@ -276,7 +277,8 @@ class CtdbController(Controller):
         """Run `net witness client-move`; send the move to registrations that were removed, too.
 
         Raises:
-            ControllerError: no registration matches.
+            NotRegistered: the cluster lists no registration of the client.
+            ControllerError: it does, and none matches.
         """
         filters = {"client-computer-name": client, "net-name": net_name, "ip-address": ip_address}
         self._changes.used = True
@@ -296,7 +298,8 @@ class CtdbController(Controller):
         """Run `net witness share-move`; send the move to registrations without ShareName, too.
 
         Raises:
-            ControllerError: no registration matches, and every registration has a ShareName.
+            NotRegistered: the cluster lists no registration of the client.
+            ControllerError: it does, none matches, and every registration has a ShareName.
         """
         filters = {"share-name": share, "client-computer-name": client}
         filters |= {"net-name": net_name, "ip-address": ip_address}
@@ -308,10 +311,10 @@ class CtdbController(Controller):
         """Run `net witness force-unregister` for one registration, and return when it is not listed.
 
         Raises:
-            ControllerError: there is no such registration.
+            NotRegistered: the cluster does not list it.
         """
         view = await self._cluster.view()
-        await self._net_witness(view, "force-unregister", f"--witness-registration={key}")
+        await self._net_witness(view, "force-unregister", key)
 
         async def gone() -> bool:
             return all(registration.key != key for registration in await self.registrations())
@@ -328,7 +331,7 @@ class CtdbController(Controller):
         """Run `net witness force-response` for one registration.
 
         Raises:
-            ControllerError: there is no such registration.
+            NotRegistered: the cluster does not list it.
         """
         forced: dict[str, Any] = {"result": result}
         if response is not None:
@@ -336,15 +339,20 @@ class CtdbController(Controller):
         await self._net_witness(
             await self._cluster.view(),
             "force-response",
-            f"--witness-registration={key}",
+            key,
             f"--witness-forced-response={json.dumps(forced)}",
         )
 
-    async def _net_witness(self, view: CtdbView, subcommand: str, *options: str) -> None:
+    async def _net_witness(self, view: CtdbView, subcommand: str, key: str, *options: str) -> None:
         self._changes.used = True
+        options = (f"--witness-registration={key}", *options)
         # The exit code is 0 even if no registration matches.
-        if not await self._cluster.net_witness(view, subcommand, *options):
-            raise ControllerError(f"no registration matches `net witness {subcommand} {shlex.join(options)}`")
+        if await self._cluster.net_witness(view, subcommand, *options):
+            return
+        if all(each.key != key for each in await self.registrations()):
+            raise NotRegistered(f"the server does not list the registration {key}: it may have removed it")
+        command = f"net witness {subcommand} {shlex.join(options)}"
+        raise ControllerError(f"no registration matches `{command}`, but the cluster lists it")
 
     # Addresses
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address as parse_ip
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from swn_torture.control.base import ControllerError
+from swn_torture.control.base import ControllerError, NotRegistered
 from swn_torture.control.ctdb.messages import SEND, Move, Recipient, arguments, move_message, parse_recipients
 from swn_torture.control.ctdb.output import exact_pattern
 from swn_torture.control.stimulus import Stimulus
@@ -48,7 +48,8 @@ class CtdbMoves:
             not_for: keys of registrations that must not be notified.
 
         Raises:
-            ControllerError: no registration matches, and the move was sent to none of `not_for` either.
+            NotRegistered: the cluster lists no registration of this client, or none at all.
+            ControllerError: no listed one matches, and the move was sent to none of `not_for` either.
         """
         view = await self._cluster.view()
         where: Destination
@@ -72,13 +73,25 @@ class CtdbMoves:
                 )
         selected = await self._cluster.net_witness(view, move, *options, target)
         if not selected and not reached:
-            chosen = " ".join([*options, target])
-            raise ControllerError(f"no registration matches `net witness {move} {chosen}`")
+            command = " ".join(["net", "witness", move, *options, target])
+            raise await self._nobody(view, command, filters["client-computer-name"])
         return Stimulus(
             f"by `net witness {move}`: a message with the key of each registration that the tool selects",
             reached,
             left_out,
             "and to this registration, which the tool would leave out, by a message with its key",
+        )
+
+    async def _nobody(self, view: CtdbView, command: str, client: str | None) -> ControllerError:
+        """The error for a command that selects no registration, by what the cluster lists of the client."""
+        listed = {each.client_computer_name for each in await self._cluster.net_witness(view, "list")}
+        found = sorted(name for name in listed if client is None or name.casefold() == client.casefold())
+        if found:
+            text = f"no registration matches `{command}`, but the cluster lists {', '.join(found)}"
+            return ControllerError(text)
+        whose = "any client" if client is None else f"the client {client}"
+        return NotRegistered(
+            f"the cluster lists no registration of {whose}: the server has removed it, or does not list it"
         )
 
     async def _send_to_others(

@@ -237,7 +237,11 @@ async def test_two_users_with_pending_async_notify(witness: Witness, cluster: Co
         await cluster.move_client(name, witness.nodes[1].name)
         # The client accepts a response only in the security context of its request.
         outcome = await outcome_of(call, expect.event_deadline)
-        spec("RPC-AUTH-multiplexed-contexts").allows(outcome, SUCCESS, note="AsyncNotify at its event")
+        # The registration of the other user may be too old after such a wait (AMB-14).
+        if not spec("RPC-AUTH-multiplexed-contexts").allows(
+            outcome, SUCCESS, note="AsyncNotify at its event"
+        ):
+            raise spec.stop()
 
 
 # Rejected authentication
