@@ -39,8 +39,8 @@ reason. No rule of MS-SWN requires any of it. So a case needs as little as possi
 case without a need wherever that is possible.
 
 The table has one row for each need. *Cases* counts the cases that have the need, of {cases} in all.
-*Requirements* counts those of the {requirements} requirements that no case without this need checks: a target
-that does not meet the need cannot be judged by them. A requirement can be in several rows.
+*Requirements* counts those of the {requirements} counted requirements that no case without this need checks:
+a target that does not meet the need cannot be judged by them. A requirement can be in several rows.
 
 | need | what it is, or *what a report says where it is not met* | cases | requirements |
 |---|---|---:|---:|
@@ -105,6 +105,12 @@ def needs_of(case: CaseInfo, ids: Iterable[str]) -> set[str]:
     return needs
 
 
+def counted(names: Iterable[str]) -> set[str]:
+    """Those of these requirements that the verdict on a target counts."""
+    known = load_catalogue().requirements
+    return {name for name in names if name in known and not known[name].apart}
+
+
 def rows(cases: Mapping[str, CaseInfo]) -> list[Row]:
     """Every need, those that cost the most requirements first."""
     needs = {case_id: needs_of(case, cases.keys()) for case_id, case in cases.items()}
@@ -114,7 +120,7 @@ def rows(cases: Mapping[str, CaseInfo]) -> list[Row]:
         without = {
             r for case_id, case in cases.items() if need not in needs[case_id] for r in case.requirements
         }
-        only = {r for case_id in having for r in cases[case_id].requirements} - without
+        only = counted({r for case_id in having for r in cases[case_id].requirements}) - without
         found.append(Row(need, meaning(need), having, tuple(sorted(only))))
     return sorted(found, key=lambda row: (-len(row.requirements), -len(row.cases), row.need))
 
@@ -152,9 +158,7 @@ def meaning(need: str) -> str:
 
 def page(cases: Mapping[str, CaseInfo]) -> str:
     """The page."""
-    checked = {
-        name for case in cases.values() for name in case.requirements
-    } & load_catalogue().requirements.keys()
+    checked = counted({name for case in cases.values() for name in case.requirements})
     head = HEAD.format(cases=len(cases), requirements=len(checked))
     lines = [f"| `{r.need}` | {r.meaning} | {len(r.cases)} | {len(r.requirements)} |" for r in rows(cases)]
     return head + "\n".join(lines) + "\n" + REST

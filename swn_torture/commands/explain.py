@@ -117,6 +117,9 @@ def _requirement(name: str) -> Explanation:
         lines += ["", "It binds the client. The suite tests servers only."]
     elif not row.observable:
         lines += ["", "It is not observable from outside, so no case can check it."]
+    elif row.product:
+        note = f"It concerns {row.product} only, and is not counted. A run records what the target does."
+        lines += ["", *_folded(note)]
     if untestable:
         lines += ["", *_folded(f"No case checks it: {untestable}")]
     lines += _case_section("Cases that check it", cases)

@@ -35,7 +35,11 @@ REQUIREMENT_NAMES = {
     "not-covered": "no case",
 }
 
-_NOT_COUNTED = {"client": "binds the client", "unobservable": "not observable"}
+_NOT_COUNTED = {
+    "client": "binds the client",
+    "unobservable": "not observable",
+    "product": "concerns {product} only",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,10 @@ def _row(each: RequirementVerdict, rows: Mapping[str, Requirement], texts: _Text
         return each.id
     row = rows[each.id]
     because = f"because of {', '.join(each.because)}" if each.because else "; ".join(each.reasons)
-    said = _NOT_COUNTED[each.apart] if each.apart else REQUIREMENT_NAMES[each.verdict]
+    said = (
+        _NOT_COUNTED[each.apart].format(product=row.product)
+        if each.apart
+        else REQUIREMENT_NAMES[each.verdict]
+    )
     shared = (row.cite, row.level, each.verdict, said, because)
     return [each.id, visible(row.text), *map(texts, shared), len(each.cases)]

@@ -17,6 +17,8 @@ The rules:
    requirement that is violated: the case that reports the violation does.
 8. A requirement that is not tested was not reached because of a violation if a case that names it found one,
    or was not tested because of one. Otherwise it cannot be tested on the target as its profile describes it.
+9. A note about a product is not counted: it is no requirement on another product, and a check of it only
+   records what the target does. Rules that bind the client or cannot be observed are not counted, either.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class RequirementVerdict:
         failing: ids of the cases in which a check of it failed.
         blocked: ids of the cases that were not tested because it is violated.
         apart: why it is not counted: ``client`` rules bind the client, ``unobservable`` ones cannot be seen
-            from outside; empty when it is counted.
+            from outside, ``product`` ones are notes about a product; empty when it is counted (rule 9).
         because: for a requirement that is not tested, those whose violation is the reason (rule 8).
         reasons: for a requirement that is not tested for another reason, why its cases were not.
     """
@@ -94,7 +96,7 @@ class Summary:
             errors, the run is not complete, or no case was judged. ``conforming``: otherwise.
         cases: number of cases by outcome, with every outcome.
         requirements: number of counted requirements by verdict, with every verdict.
-        apart: number of requirements that are not counted (client role, not observable).
+        apart: number of requirements that are not counted (rule 9).
         because: number of counted requirements that are not tested because of a violation (rule 8).
     """
 
@@ -224,7 +226,6 @@ def _verdict(
         verdict = "conforms"
     else:
         verdict = "not-tested" if cases else "not-covered"
-    apart = "client" if row.role == "client" else "" if row.observable else "unobservable"
     names = tuple(case.id for case in cases)
     because = _violations_before(cases, catalogue) if verdict == "not-tested" else ()
     reasons = dict.fromkeys(case.reason for case in cases if case.outcome == "not-tested")
@@ -233,7 +234,7 @@ def _verdict(
         verdict,
         names,
         tuple(failing),
-        apart,
+        row.apart,
         blocked,
         because,
         (tuple(reasons) or (_NOTHING_TO_CHECK,)) if verdict == "not-tested" and not because else (),

@@ -47,6 +47,7 @@ class Requirement:
         notes: ambiguities, and how implementations differ.
         record_only: no outcome is a violation; the report shows what the target chose.
         same_as: ids of requirements with a test that also covers this one.
+        product: of a note of Appendix B, the products that it is about; empty for all other rows.
     """
 
     id: str
@@ -62,6 +63,20 @@ class Requirement:
     notes: str
     record_only: bool = False
     same_as: tuple[str, ...] = ()
+    product: str = ""
+
+    @property
+    def apart(self) -> Literal["", "client", "unobservable", "product"]:
+        """Why a verdict on a server does not count it; empty where it does.
+
+        A rule that binds the client, or that nobody can observe; a note about a product, which says nothing
+        about any other server (MS-SWN appendix B: notes describe the behaviour of Windows).
+        """
+        if self.role == "client":
+            return "client"
+        if not self.observable:
+            return "unobservable"
+        return "product" if self.level == "product" else ""
 
     @property
     def binding(self) -> bool:
@@ -204,6 +219,8 @@ def _requirement(row: Mapping[str, Any]) -> Requirement:
         raise CatalogueError(
             f"{name}: unknown level {requirement.level!r}; known: {', '.join(get_args(Level))}"
         )
+    if bool(requirement.product) != (requirement.level == "product"):
+        raise CatalogueError(f"{name}: a note of level 'product', and no other row, names its product")
     if requirement.role not in get_args(Role):
         raise CatalogueError(f"{name}: unknown role {requirement.role!r}; known: {', '.join(get_args(Role))}")
     return requirement

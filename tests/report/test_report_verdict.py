@@ -134,12 +134,16 @@ def test_failed_check_counts_only_for_its_requirement() -> None:
     assert verdict_of("must", explained) == "conforms"
 
 
-def test_client_and_unobservable_rules_are_not_counted() -> None:
+def test_client_and_unobservable_rules_and_notes_about_products_are_not_counted() -> None:
     found = results(case(Check("must", passed=True)))
     apart = {row.id: (row.verdict, row.apart) for row in found.requirements if row.apart}
-    assert apart == {"client": ("not-covered", "client"), "unseen": ("not-covered", "unobservable")}
-    assert found.summary.apart == 2
-    assert sum(found.summary.requirements.values()) == len(CATALOGUE.requirements) - 2
+    assert apart == {
+        "client": ("not-covered", "client"),
+        "unseen": ("not-covered", "unobservable"),
+        "note": ("not-covered", "product"),
+    }
+    assert found.summary.apart == 3
+    assert sum(found.summary.requirements.values()) == len(CATALOGUE.requirements) - 3
 
 
 @pytest.mark.parametrize(

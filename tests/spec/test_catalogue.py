@@ -34,6 +34,29 @@ def test_observable_filters_by_role() -> None:
     assert len(catalogue.observable("client")) == 84
 
 
+def test_note_about_a_product_is_no_requirement_on_others() -> None:
+    rows = load_catalogue().requirements.values()
+    notes = {row.id: row for row in rows if row.level == "product"}
+    assert all(row.product for row in notes.values())
+    assert not any(row.product for row in rows if row.id not in notes)
+    assert not any(row.binding or row.judged for row in notes.values())
+    assert notes["SWN-B2-version-2012"].product == "Windows Server 2012"
+    counted = [row for row in rows if not row.apart]
+    assert len(counted) == 455
+    assert sum(row.apart == "product" for row in rows) == 466 - 455
+    assert not {row.id for row in counted} & notes.keys()
+
+
+@pytest.mark.parametrize(("level", "product"), [("product", ""), ("MUST", "Windows Server 2012")])
+def test_row_of_the_wrong_level_with_a_product_is_rejected(level: str, product: str) -> None:
+    row = {
+        "id": "X", "section": "7", "level": level, "role": "server", "source": "MS-SWN", "revision": "both",
+        "text": "", "observable": True, "how": "", "needs": [], "notes": "", "product": product,
+    }  # fmt: skip
+    with pytest.raises(CatalogueError, match="X: a note of level 'product', and no other row"):
+        parse_catalogue({"requirement": [row], "ambiguity": []})
+
+
 def test_record_only_rows_are_neither_binding_nor_judged() -> None:
     for requirement in load_catalogue().requirements.values():
         if requirement.record_only:

@@ -188,6 +188,8 @@ def _requirement(row: Requirement) -> Iterator[str]:
         yield "The suite tests servers only."
     elif not row.observable:
         yield "It is not observable from outside, so no case can check it."
+    elif row.product:
+        yield f"It concerns {plain(row.product)} only: it is not counted. A run records what the target does."
     elif untestable:
         yield f"No case checks it: {plain(untestable)}"
     yield ""
