@@ -121,8 +121,8 @@ def account_problems(row: dict[str, Any], where: str) -> Iterator[str]:
         yield f"{where} has a kdc and no realm; name the realm of that KDC"
     if row.get("kdc") and not _HOST_AND_PORT.fullmatch(str(row["kdc"])):
         yield f'kdc in {where} must be "HOST" or "HOST:PORT", not {row["kdc"]!r}'
-    if row.get("spn") and not re.fullmatch(r"[^/@\s]+/[^@\s]+(@[^@\s]+)?", str(row["spn"])):
-        yield f'spn in {where} must be "SERVICE/HOST", not {row["spn"]!r}'
+    if row.get("spn") and not re.fullmatch(r"([^/@\s]+/[^@\s]+|[^/@\s]+\$)(@[^@\s]+)?", str(row["spn"])):
+        yield f'spn in {where} must be "SERVICE/HOST" or "MACHINE$", not {row["spn"]!r}'
     for key, mend in (("keytab", "make it on the KDC"), ("ccache", "fetch a ticket: kinit -c PATH")):
         if row.get(key) and not Path(str(row[key])).is_file():
             yield f"{key} in {where}: there is no file {row[key]}; {mend}"

@@ -166,6 +166,8 @@ class TargetFacts:
         framing: how requests in several fragments or TCP segments end, if they get no response.
         unused: the authentication services that the suite does not use, by name, each with the reason.
         principal: the service principal name that the suite asks for; empty without Kerberos.
+        named_principal: the principal that the first node names (inq_princ_name); empty without one, or if
+            it was not asked.
         no_security: why cases that need authentication cannot be run: the requirement that the target
             violates, or `PROFILE_SAYS_NONE`. Empty when it serves authenticated
             calls.
@@ -184,6 +186,7 @@ class TargetFacts:
     framing: tuple[BrokenFraming, ...] = ()
     unused: Mapping[str, str] = field(default_factory=dict)
     principal: str = ""
+    named_principal: str = ""
     no_security: str = ""
 
     # -- what cases ask

@@ -12,7 +12,7 @@ from uuid import UUID
 from swn_torture.dcerpc.errors import RpcError, stub_data_of_peer
 from swn_torture.dcerpc.status import describe_status
 from swn_torture.stubdata.fields import DecodeError
-from swn_torture.stubdata.ndr import Reader
+from swn_torture.stubdata.ndr import Reader, Writer
 from swn_torture.stubdata.syntax import NDR32, SyntaxId
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ princ_name_size, RPC_S_UNKNOWN_AUTHN_SERVICE for an authentication type that the
 
 _MAX_INTERFACES = 4096
 """The most interfaces that a list may announce. C706 has no limit; this one keeps a wrong count harmless."""
+
+
+MAX_PRINCIPAL = 4096
+"""The most octets of a principal name (``princ_name_size``) here: the range of Appendix Q."""
 
 
 class MgmtOpnum(IntEnum):
@@ -75,6 +79,36 @@ def read_if_ids(stub: bytes, byte_order: ByteOrder = "little") -> list[SyntaxId]
     if status:
         raise ManagementError(status, "inq_if_ids")
     return served
+
+
+def princ_name_request(auth_type: int, size: int = MAX_PRINCIPAL) -> bytes:
+    """Return the in parameters of inq_princ_name, in the little-endian order.
+
+    Args:
+        auth_type: the authentication service whose principal is asked for.
+        size: how many octets there are for the name, with its zero.
+    """
+    writer = Writer(NDR32)
+    writer.u32("authn_proto", auth_type)
+    writer.u32("princ_name_size", size)
+    return writer.finish()
+
+
+def read_princ_name(stub: bytes, byte_order: ByteOrder = "little") -> str:
+    """Read the out parameters of inq_princ_name: a string of octets and a status.
+
+    Raises:
+        ManagementError: the status is not 0.
+        RemoteProtocolError: the stub data is not such an answer.
+    """
+    with stub_data_of_peer(stub):
+        reader = Reader(stub, NDR32, byte_order)
+        length = reader.varying_counts("princ_name", maximum=MAX_PRINCIPAL)
+        octets = reader.octets("princ_name", length)
+        status = reader.u32("status")
+    if status:
+        raise ManagementError(status, "inq_princ_name")
+    return bytes(octets).partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def _read_if_id(reader: Reader, name: str) -> SyntaxId:

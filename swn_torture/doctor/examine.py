@@ -9,7 +9,7 @@ from swn_torture.doctor.cluster import check_controller, check_shares, check_thi
 from swn_torture.doctor.links import Links
 from swn_torture.doctor.network import check_mapper, check_name, check_port, check_reachable
 from swn_torture.doctor.service import Service, check_agreement, check_methods, check_service
-from swn_torture.doctor.tickets import check_ticket
+from swn_torture.doctor.tickets import check_principal, check_ticket
 from swn_torture.harness.live_target import embedded_cluster, profile_of
 from swn_torture.harness.preflight.patience import Patience
 
@@ -43,9 +43,9 @@ def examine_target(profile: Profile, *, disturb: bool = False) -> Links:
 
 async def _examine(profile: Profile, *, disturb: bool) -> Links:
     links = Links()
-    if profile.account.has_tickets:
-        await check_ticket(profile, links)
     patience = Patience(step=min(5.0, max(1.0, profile.expect.reply_deadline)), budget=120.0)
+    if profile.account.has_tickets:
+        profile = await check_ticket(profile, patience, links)
     services = [
         found for node in profile.nodes if (found := await _examine_node(profile, node, patience, links))
     ]
@@ -81,4 +81,6 @@ async def _examine_node(
     if not await check_port(node, port, links):
         skip("bind", "nobody listens at the witness endpoint")
         return None
+    if profile.account.has_tickets:
+        await check_principal(profile, node, port, patience, links)
     return await check_service(profile, node, port, patience, links)

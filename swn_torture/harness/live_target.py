@@ -17,7 +17,7 @@ from swn_torture.control.base import Capability, ControllerError, NodeState
 from swn_torture.harness.locks import lost_reason, mark_lost, use_of
 from swn_torture.harness.preflight.learning import Preflight, learn
 from swn_torture.harness.preflight.patience import for_embedded, for_live
-from swn_torture.harness.preflight.tickets import no_ticket, stops
+from swn_torture.harness.preflight.tickets import no_ticket, stops, with_spn
 from swn_torture.harness.preflight.tickets import trouble as trouble_of_ticket
 from swn_torture.harness.preflight.trouble import no_usable_interface
 from swn_torture.target import NetworkName, NodeAddress, ProfileError, make_controller
@@ -71,6 +71,8 @@ class LiveTarget:
             enter_network(self.profile.network_namespace)
         learned = self._learned or learn_target(self.profile)
         self.facts, self.lost = learned.facts, learned.trouble or None
+        if self.facts.principal not in {"", self.profile.principal}:
+            self.profile = with_spn(self.profile, self.facts.principal)
         self.known.trusted = self.facts.unreliable is None
         for node in self.facts.nodes:
             if node.interfaces is not None:
@@ -227,7 +229,9 @@ class LiveTarget:
             for node in self.facts.nodes
             if not names or node.name in names
         )
-        return Preflight(dataclasses.replace(self.facts, nodes=nodes, registrations=None, warnings=()))
+        return Preflight(
+            dataclasses.replace(self.facts, nodes=nodes, registrations=None, warnings=(), principal="")
+        )
 
 
 def learn_target(

@@ -93,6 +93,7 @@ class FakeSecurity(SecurityContext):
 
 class FakeProvider:
     auth_types = frozenset({AuthType.NTLM, AuthType.SPNEGO})
+    principal = ""
 
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
         assert auth_type in self.auth_types

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.dcerpc.client.management import inq_if_ids
+from swn_torture.dcerpc.client.management import inq_if_ids, inq_princ_name
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.mgmt import MGMT, ManagementError, read_if_ids
+from swn_torture.dcerpc.mgmt import MGMT, ManagementError, princ_name_request, read_if_ids, read_princ_name
 from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.server.interface import (
     Association,
@@ -158,6 +158,41 @@ def test_a_server_has_an_empty_name_for_each_of_its_types() -> None:
     server = RpcServer([ListedInterface()], acceptor=Acceptor({"witness": "Passw0rd!"}))
     assert [server.principal_name(auth_type) for auth_type in (9, 10, 16)] == ["", "", None]
     assert RpcServer([ListedInterface()]).principal_name(10) is None
+
+
+def test_a_server_with_a_keytab_names_its_principal_except_for_ntlm() -> None:
+    acceptor = Acceptor({"witness": "Passw0rd!"})
+    acceptor.keytab, acceptor.principal = "k", "cifs/CLUSTER"
+    server = RpcServer([ListedInterface()], acceptor=acceptor)
+    assert [server.principal_name(auth_type) for auth_type in (9, 10, 16)] == [
+        "cifs/CLUSTER",
+        "",
+        "cifs/CLUSTER",
+    ]
+
+
+def test_our_client_reads_the_principal_as_samba_packs_it() -> None:
+    assert princ_name_request(10, 64).hex() == PRINCIPAL_IN
+    assert read_princ_name(bytes.fromhex(PRINCIPAL_OUT)) == "cifs/node1"
+    with pytest.raises(ManagementError, match=r"inq_princ_name: .*0x000006D3") as caught:
+        read_princ_name(bytes.fromhex("400000000000000001000000" + "00000000" + "d3060000"))
+    assert caught.value.status == 0x6D3
+    with pytest.raises(RemoteProtocolError):
+        read_princ_name(bytes.fromhex(PRINCIPAL_OUT)[:-2])
+
+
+def test_principal_over_a_connection() -> None:
+    async def names() -> list[str]:
+        acceptor = Acceptor({"witness": "Passw0rd!"})
+        acceptor.keytab, acceptor.principal = "k", "cifs/CLUSTER"
+        server = RpcServer([ListedInterface()], acceptor=acceptor)
+        port = await server.start("127.0.0.1")
+        try:
+            return [await inq_princ_name("127.0.0.1", port, auth_type) for auth_type in (9, 10, 16)]
+        finally:
+            await server.stop()
+
+    assert asyncio.run(names()) == ["cifs/CLUSTER", "", "cifs/CLUSTER"]
 
 
 def test_an_unknown_management_opnum_gets_op_rng_error() -> None:

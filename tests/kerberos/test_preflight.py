@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.harness.description import describe_target
-from swn_torture.harness.live_target import learn_target
+from swn_torture.harness.live_target import LiveTarget, learn_target
+from swn_torture.harness.preflight.tickets import names_another
 from tests.harness.targets import learn_about, serving
 from tests.kerberos.profiles import profile_in
 
@@ -38,6 +40,8 @@ def test_server_with_kerberos_only_is_called_by_kerberos(realm: Realm, auth: str
     for service in (AuthType.NTLM, AuthType.SPNEGO):
         assert f"does not offer {service.name} (" in (facts.not_offered(service) or "")
     assert facts.not_offered(AuthType.KERBEROS) is None
+    assert facts.named_principal == "cifs/SWNCLUSTER"
+    assert not facts.warnings
     text = describe_target(profile, facts).facts["authentication"]
     assert text == (
         "KERBEROS at PKT_INTEGRITY to cifs/SWNCLUSTER; offered: KERBEROS; not offered: NTLM, SPNEGO"
@@ -142,3 +146,67 @@ def test_cluster_without_the_key_of_the_service(realm: Realm) -> None:
 
     assert "rejects the ticket of witness@SWN.TEST for cifs/unknown" in trouble
     assert "Check that the nodes have the keys of this principal, the clocks" in trouble
+
+
+@pytest.fixture
+def elsewhere(realm: Realm) -> Profile:
+    """A cluster whose service principal name the KDC does not know by the name in the profile."""
+    profile = profile_in(realm, realm.account("password", auth="kerberos"), ntlm=False, spnego=False)
+    return dataclasses.replace(profile, spn_host="elsewhere")
+
+
+def test_principal_that_the_server_names_is_used_if_the_kdc_does_not_know_the_one_by_default(
+    elsewhere: Profile,
+) -> None:
+    with serving(elsewhere) as running:
+        found = learn_about(running)
+        with LiveTarget(running, found) as target:
+            accounts = (target.profile.account, target.profile.second_account)
+
+    assert not found.trouble
+    assert found.facts.principal == "cifs/SWNCLUSTER"
+    (warning,) = found.facts.warnings
+    assert warning == (
+        "The KDC does not know cifs/elsewhere. The suite asks for tickets for cifs/SWNCLUSTER, "
+        "which the server names (inq_princ_name); spn in [account] overrides it."
+    )
+    assert {account.spn for account in accounts if account} == {"cifs/SWNCLUSTER"}
+
+
+def test_principal_in_the_profile_overrides_the_one_that_the_server_names(
+    realm: Realm, elsewhere: Profile
+) -> None:
+    realm.realm.addprinc("cifs/elsewhere2")
+    realm.realm.extract_keytab("cifs/elsewhere2", str(realm.keytab))
+    account = dataclasses.replace(elsewhere.account, spn="cifs/elsewhere2")
+
+    found = learn_live(dataclasses.replace(elsewhere, account=account))
+
+    assert found.facts.principal == "cifs/elsewhere2"
+    (warning,) = found.facts.warnings
+    assert warning == (
+        "The suite asks for tickets for cifs/elsewhere2, but the server names the principal "
+        "cifs/SWNCLUSTER (inq_princ_name). spn in [account] says which one to use."
+    )
+
+
+def test_server_that_names_no_principal(elsewhere: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Acceptor, "principal", "")
+
+    trouble = learn_live(elsewhere).trouble
+
+    assert trouble.startswith("There is no Kerberos ticket for cifs/elsewhere.")
+
+
+@pytest.mark.parametrize(
+    ("principal", "named", "another"),
+    [
+        ("cifs/CLUSTER", "CLUSTER$@SWN.TEST", False),
+        ("cifs/cluster.swn.test", "cifs/CLUSTER@SWN.TEST", False),
+        ("cifs/CLUSTER", "NODE1$@SWN.TEST", True),
+        ("cifs/CLUSTER", "", False),
+        ("", "NODE1$@SWN.TEST", False),
+    ],
+)
+def test_names_of_one_host(principal: str, named: str, *, another: bool) -> None:
+    assert names_another(principal, named) is another

@@ -108,6 +108,7 @@ def test_doctor(served: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok           Kerberos ticket: cifs/SWNCLUSTER, for witness@SWN.TEST" in done.stdout
     assert "NODE1: KERBEROS: served at PKT_INTEGRITY" in done.stdout
+    assert "ok           NODE1: principal: it names cifs/SWNCLUSTER (inq_princ_name); " in done.stdout
     assert "BROKEN" not in done.stdout
 
 
@@ -119,6 +120,19 @@ def test_doctor_names_the_ticket_as_the_first_broken_link(served: Path) -> None:
     assert done.returncode == 3
     assert "BROKEN       Kerberos ticket: Kerberos: no ticket for witness@SWN.TEST" in done.stdout
     assert "check the password" in done.stdout
+
+
+def test_doctor_says_which_principal_is_used_instead(served: Path) -> None:
+    text = served.read_text(encoding="utf-8")
+    served.write_text(text.replace("net_name", 'spn_host = "elsewhere"\nnet_name', 1), encoding="utf-8")
+
+    done = swn_torture("doctor", "--target", str(served))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "note         Kerberos ticket: cifs/SWNCLUSTER, for witness@SWN.TEST. The KDC does not" in done.stdout
+    )
+    assert 'write spn = "cifs/SWNCLUSTER" in [account]' in done.stdout
 
 
 def test_run_without_a_ticket_ends_with_exit_code_3(profile: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from swn_torture.account import Account
 from swn_torture.dcerpc.errors import AuthenticationError
+from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.security.context import Credentials, Tickets
-from swn_torture.dcerpc.security.tickets import NoTicket, fetch_ticket, name_of, ticket_cache
-from tests.kerberos.realm import NAME, NET_NAME, USERS
+from swn_torture.dcerpc.security.tickets import NoTicket, fetch_ticket, name_of, principals_of, ticket_cache
+from tests.kerberos.realm import HOSTS, NAME, NET_NAME, USERS
 
 if TYPE_CHECKING:
     from tests.kerberos.realm import Realm
@@ -113,6 +114,24 @@ def test_kdc_is_not_asked_again_for_every_bind_after_a_failure(realm: Realm) -> 
         ticket_cache(credentials)
 
     assert second.value is first.value
+
+
+def test_principals_of_a_keytab(realm: Realm) -> None:
+    found = principals_of(str(realm.keytab))
+    assert found[: len(HOSTS)] == [f"cifs/{host}@{NAME}" for host in HOSTS]
+    with pytest.raises(NoTicket, match="no principal in /nowhere"):
+        principals_of("/nowhere")
+
+
+def test_principal_of_a_server_is_the_first_of_its_keytab_for_cifs(realm: Realm, tmp_path: Path) -> None:
+    assert Acceptor({}).principal == ""
+    assert Acceptor({}, keytab=str(realm.keytab)).principal == f"cifs/{NET_NAME}"
+    keytab = tmp_path / "machine.keytab"
+    realm.realm.run_kadminl("addprinc -randkey CLUSTER$")
+    realm.realm.run_kadminl(f"ktadd -k {keytab} CLUSTER$")
+    assert Acceptor({}, keytab=str(keytab)).principal == "CLUSTER$"
+    realm.realm.run_kadminl(f"ktadd -k {keytab} cifs/{HOSTS[1]}")
+    assert Acceptor({}, keytab=str(keytab)).principal == f"cifs/{HOSTS[1]}"
 
 
 def test_tickets_are_removed_when_the_process_ends(realm: Realm) -> None:

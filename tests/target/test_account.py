@@ -94,6 +94,7 @@ def test_service_principal_name() -> None:
     assert profile.principal == "cifs/c.example"
     keys = {"username": "u", "password": "p", "realm": "R", "spn": "host/other@R2"}
     assert parse_profile({**DATA, "account": keys}).principal == "host/other@R2"
+    assert parse_profile({**DATA, "account": {**keys, "spn": "C$@R"}}).principal == "C$@R"
 
 
 def test_second_account_asks_for_the_same_service() -> None:
@@ -130,7 +131,10 @@ def test_files_are_beside_the_profile(tmp_path: Path) -> None:
         ({"password": "p", "kdc": "h"}, "has a kdc and no realm"),
         ({"password": "p", "realm": "R", "kdc": "a b"}, r'kdc in .* must be "HOST" or "HOST:PORT", not '),
         ({"password": "p", "realm": "R", "kdc": "h:88:9x"}, "kdc in"),
-        ({"password": "p", "realm": "R", "spn": "cifs"}, r'spn in .* must be "SERVICE/HOST", not'),
+        (
+            {"password": "p", "realm": "R", "spn": "cifs"},
+            r'spn in .* must be "SERVICE/HOST" or "MACHINE\$", not',
+        ),
         ({"password": "p", "realm": 5}, r"realm in \[account\] must be a string, not 5"),
         ({"auth": "kerberos"}, r"\[account\] has no password"),
         ({"password": "p", "ticket": "k"}, "unknown key ticket"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.errors import AuthenticationError
@@ -66,6 +67,19 @@ class Acceptor:
             AuthType.KERBEROS: bool(self.keytab),
         }
         return frozenset(kind for kind, accepted in served.items() if accepted)
+
+    @cached_property
+    def principal(self) -> str:
+        """The principal of the server, without realm: the first of its keytab for ``cifs``, else the first.
+
+        A Samba server in a domain names ``cifs/`` and its name. Empty without a keytab.
+        """
+        if not self.keytab:
+            return ""
+        from swn_torture.dcerpc.security.tickets import principals_of
+
+        names = [name.rpartition("@")[0] for name in principals_of(self.keytab)]
+        return next((name for name in names if name.startswith("cifs/")), names[0])
 
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
         """Return a new acceptor.

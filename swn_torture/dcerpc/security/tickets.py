@@ -256,10 +256,34 @@ def _fill(path: Path, credentials: Credentials, tickets: Tickets) -> float:
 def _first_of(context: Any, keytab: Any, path: str) -> Any:
     import krb5
 
+    return krb5.parse_name_flags(context, _names_in(keytab, path)[0])
+
+
+def _names_in(keytab: Any, path: str) -> list[bytes]:
     names = [entry.principal.name for entry in keytab or ()]
     if not names:
         raise NoTicket(f"Kerberos: the keytab {path} has no keys; make a new one")
-    return krb5.parse_name_flags(context, names[0])
+    return names
+
+
+def principals_of(keytab: str) -> list[str]:
+    """The names of the principals in a keytab, in its order; each once.
+
+    Args:
+        keytab: its path.
+
+    Raises:
+        NoTicket: it cannot be read, or has no keys.
+        AuthenticationError: Kerberos is not installed.
+    """
+    require_kerberos()
+    import krb5
+
+    try:
+        held = krb5.kt_resolve(krb5.init_context(), f"FILE:{keytab.removeprefix('FILE:')}".encode())
+        return list(dict.fromkeys(name.decode() for name in _names_in(held, keytab)))
+    except krb5.Krb5Error as problem:
+        raise _explained(problem, f"no principal in {keytab}") from problem
 
 
 def _copy(path: Path, source: str) -> float:

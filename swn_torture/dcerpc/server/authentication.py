@@ -47,6 +47,10 @@ class SecurityProvider(Protocol):
     def auth_types(self) -> Container[int]:
         """The supported authentication types."""
 
+    @property
+    def principal(self) -> str:
+        """The principal of the server, for the management interface; empty for none."""
+
     def new(self, auth_type: int, level: int | None = None) -> SecurityContext:
         """Return a new acceptor for a supported type."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.mgmt import (
+    MAX_PRINCIPAL,
     MGMT,
     STATUS_INSUFFICIENT_BUFFER,
     STATUS_UNKNOWN_AUTHN_SERVICE,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.server.interface import ServerCall
 
 _MAX_STATISTICS = 50
-_MAX_PRINCIPAL = 4096
 
 
 class Management(ServerInterface):
@@ -94,7 +94,7 @@ class Management(ServerInterface):
 
     def _inq_princ_name(self, reader: Reader, writer: Writer) -> None:
         auth_type = reader.u32("authn_proto")
-        size = reader.u32("princ_name_size", maximum=_MAX_PRINCIPAL)
+        size = reader.u32("princ_name_size", maximum=MAX_PRINCIPAL)
         if not size:
             raise DecodeError("princ_name_size", reader.offset - 4, "0, which leaves no place for the zero")
         name = self._principal_name(auth_type)

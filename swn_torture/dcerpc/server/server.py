@@ -11,6 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
+from swn_torture.dcerpc.security.levels import AuthType
 from swn_torture.dcerpc.server.connection import ServerConnection
 from swn_torture.dcerpc.server.events import CallCancelled, CallReceived, ProtocolViolation, ServerEvent
 from swn_torture.dcerpc.server.interface import (
@@ -124,10 +125,12 @@ class RpcServer:
     def principal_name(self, auth_type: int) -> str | None:
         """Return the principal that the management interface reports for an authentication type.
 
-        The servers here register none, so the name is empty, as that of a Samba server without a realm.
-        ``None`` for a type that the server does not have.
+        It is the one of the keytab for Kerberos and SPNEGO. Without a keytab, and for NTLM, it is empty, as
+        that of a Samba server without a realm. ``None`` for a type that the server does not have.
         """
-        return "" if self.acceptor is not None and auth_type in self.acceptor.auth_types else None
+        if self.acceptor is None or auth_type not in self.acceptor.auth_types:
+            return None
+        return "" if auth_type == AuthType.NTLM else self.acceptor.principal
 
     @property
     def links(self) -> tuple[ServerLink, ...]:

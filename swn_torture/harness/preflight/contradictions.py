@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.casekit.facts import SERVICE_NAMES, SERVICES
 from swn_torture.harness.preflight.shares import CLUSTER_BITS, STYPE_CLUSTER_SOFS
+from swn_torture.harness.preflight.tickets import names_another
 from swn_torture.witness.constants import ProtocolVersion
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def contradictions(profile: Profile, facts: TargetFacts, shares: ShareFacts | No
     yield from _versions(profile, facts)
     yield from _endpoints(profile, facts)
     yield from _services(facts)
+    yield from _principal(facts)
     if shares is not None:
         for share in profile.expect.shares:
             yield from _share(profile, share, shares)
@@ -89,6 +91,14 @@ def _services(facts: TargetFacts) -> Iterator[str]:
                 f"{_subject(offered[True], 'offers', 'offer')} {SERVICE_NAMES[service]}, but "
                 f"{_subject(offered[False], 'does', 'do')} not. The run does not test this service."
             )
+
+
+def _principal(facts: TargetFacts) -> Iterator[str]:
+    if names_another(facts.principal, facts.named_principal):
+        yield (
+            f"The suite asks for tickets for {facts.principal}, but the server names the principal "
+            f"{facts.named_principal} (inq_princ_name). spn in [account] says which one to use."
+        )
 
 
 def _share(profile: Profile, share: ExpectedShare, shares: ShareFacts) -> Iterator[str]:

@@ -31,7 +31,7 @@ from swn_torture.harness.preflight.methods import (
 from swn_torture.harness.preflight.nodes import Examined, Unanswered, examine
 from swn_torture.harness.preflight.registering import ENOUGH, Registered, register_at, usable_address
 from swn_torture.harness.preflight.shares import ask_shares
-from swn_torture.harness.preflight.tickets import no_ticket, stops, without_tickets
+from swn_torture.harness.preflight.tickets import find_ticket, named_principal, stops
 from swn_torture.harness.preflight.tickets import trouble as trouble_of_ticket
 from swn_torture.witness.constants import ProtocolVersion
 
@@ -89,15 +89,14 @@ async def learn(
         ask_for_shares: ask the first node for its shares, too.
         show: is told what is known as soon as a node serves a call: the rungs below GetInterfaceList.
     """
-    ticket = await asyncio.to_thread(no_ticket, profile) if profile.account.has_tickets else ""
-    if ticket and stops(profile):
-        return Preflight(TargetFacts(), trouble_of_ticket(profile, ticket))
+    ticket = await find_ticket(profile, patience)
+    if ticket.problem and stops(profile):
+        return Preflight(TargetFacts(), trouble_of_ticket(profile, ticket.problem))
     unused = unused_services(profile)
-    warned: tuple[str, ...] = ()
-    if ticket:
-        unused[AuthType.KERBEROS.name] = ticket
-        warned = (f"The suite does not use Kerberos. {ticket.removesuffix('.')}.",)
-        profile = without_tickets(profile)
+    warned = ticket.warnings
+    if ticket.problem:
+        unused[AuthType.KERBEROS.name] = ticket.problem
+    profile = ticket.profile
     found, left_out = await _examine_all(profile, patience)
     examined = [found[node.name] for node in profile.nodes if node.name in found]
     nodes = tuple(each.facts for each in examined)
@@ -142,6 +141,7 @@ async def learn(
         framing=framing_of(framed),
         unused=unused,
         principal=profile.principal if profile.account.has_tickets else "",
+        named_principal=await _named_principal(profile, serving[0], patience),
         no_security=_no_security(profile, findings) if plain else "",
     )
     rejections = {name: each.rejected for name, each in registered.items() if each.rejected}
@@ -213,6 +213,14 @@ async def _probe_framing(
     probe = FramingProbe(node, port, opener(profile, node, port, auth, patience), patience)
     register = None if address is None else register_of(profile.net_name, address)
     return await probe.run(register, multiplexing=bool(facts.multiplexing))
+
+
+async def _named_principal(profile: Profile, facts: NodeFacts, patience: Patience) -> str:
+    """The principal that a node names; empty if it names none, or if no ticket is used."""
+    if not profile.account.has_tickets or patience.over:
+        return ""
+    node = _node(profile, facts.name)
+    return await named_principal(node, node.port or facts.mapped_port, patience)
 
 
 def _no_security(profile: Profile, findings: Iterable[PreflightFinding]) -> str:
