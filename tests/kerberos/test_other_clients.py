@@ -1,8 +1,9 @@
-"""Other clients log on by Kerberos: Samba's Python client; impacket with a ticket of the suite."""
+"""Other clients log on by Kerberos: Samba's Python client, smbtorture, impacket with tickets of the suite."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,16 @@ from impacket.krb5 import kerberosv5
 from impacket.spnego import SPNEGO_NegTokenInit
 from impacket.uuid import uuidtup_to_bin
 
-from swn_torture.harness.preflight.shares import ticket_for_impacket
+from swn_torture.harness.live_target import embedded_cluster, profile_of
+from swn_torture.harness.preflight.shares import ask_shares, ticket_for_impacket
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
+from swn_torture.server.state.options import Options
 from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import decode_response, encode
 from swn_torture.witness.constants import INTERFACE_UUID
 from swn_torture.witness.messages import GetInterfaceListRequest, GetInterfaceListResponse
+from tests.instruments.test_smbtorture import SCALE, SUBTESTS
 from tests.kerberos.profiles import profile_in
 from tests.kerberos.realm import NAME, NET_NAME, USERS
 
@@ -67,6 +71,41 @@ def test_samba_with_every_binding(realm: Realm, tree: SambaTree, tmp_path: Path)
     ]
 
 
+@pytest.mark.lab
+@pytest.mark.parametrize("binding", ["krb5,sign", "krb5,seal", "spnego,sign"])
+def test_smbtorture(realm: Realm, tree: SambaTree, tmp_path: Path, binding: str) -> None:
+    """smbtorture uses Kerberos for witness, ClusAPI, SMB and the server service on its pipe.
+
+    It asks for a ticket for another service of the same host for each, as Samba's IDL says. In Active
+    Directory, ``host/`` includes ``cifs/``; here the keytab has them all.
+    """
+    keytab = tmp_path / "cluster.keytab"
+    shutil.copy(realm.keytab, keytab)
+    for service in ("host", "MSServerClusterMgmtAPI"):
+        for host in (HOST, HOST.upper()):
+            realm.realm.run_kadminl(f"addprinc -randkey {service}/{host}")
+            realm.realm.run_kadminl(f"ktadd -k {keytab} {service}/{host}")
+    (tmp_path / "krb5.conf").write_text(CONFIGURATION.format(realm=NAME, kdc=realm.kdc), encoding="utf-8")
+    options = Options(time_scale=SCALE, unused_timeout=60 * SCALE)
+    config = ClusterConfig(keytab=str(keytab), ntlm=False, clusapi=True, smb_port=0, options=options)
+    with EmbeddedCluster(config) as cluster:
+        node = cluster.nodes[0]
+        named = f"echo {node.address} {HOST} >>/etc/hosts; exec env KRB5_CONFIG=/mnt/krb5.conf"
+        arguments = [
+            f"ncacn_ip_tcp:{HOST}[{node.port},{binding}]",
+            f"--user=witness@{NAME}%{USERS['witness']}",
+            "--use-kerberos=required",
+            f"--realm={NAME}",
+            f"--option=torture:net_name={config.net_name}",
+            f"--option=smb ports={node.smb_port}",
+            "rpc.witness",
+        ]
+        done = tree.run("sh", "-c", f'{named} smbtorture "$@"', "sh", *arguments, directory=tmp_path)
+
+    passed = re.findall(r"^success: witness\.(\w+)", done.stdout, re.MULTILINE)
+    assert passed == SUBTESTS, f"{done.stdout}\n{done.stderr}"
+
+
 @pytest.mark.parametrize("source", ["password", "keytab", "ccache"])
 def test_impacket_with_a_ticket_of_the_account(
     realm: Realm, source: str, monkeypatch: pytest.MonkeyPatch
@@ -109,3 +148,21 @@ def test_impacket_calls_a_method(realm: Realm, level: int) -> None:
 
     assert isinstance(response, GetInterfaceListResponse)
     assert len(response.interfaces) == 3
+
+
+@pytest.mark.parametrize("wrong", ["", "no-key", "no-ntlm"])
+def test_impacket_logs_on_to_the_shares(realm: Realm, wrong: str) -> None:
+    """SMB by Kerberos with the ticket of the suite; the shares by the server service on its pipe."""
+    if wrong == "no-key":
+        realm.realm.run_kadminl("addprinc -randkey cifs/nobody")
+    spn = {"spn": "cifs/nobody"} if wrong == "no-key" else {}
+    auth = "ntlm" if wrong == "no-ntlm" else "kerberos"
+    account = realm.account("password", auth=auth, **spn)
+    if auth == "ntlm":
+        account = {key: account[key] for key in ("username", "password", "domain", "auth")}
+    profile = profile_in(realm, account, ntlm=False, smb_port=0)
+    with embedded_cluster(profile) as cluster:
+        running = profile_of(cluster, profile)
+        found = ask_shares(running, running.nodes[0])
+
+    assert bool(found.types) is not bool(wrong), found

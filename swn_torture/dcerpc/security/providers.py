@@ -246,8 +246,16 @@ def _without_header(token: bytes) -> bytes:
     return token[at + len(_KERBEROS_OID + _AP_REQ_ID) :] if 0 < at <= _LONGEST_DER_LENGTH else token
 
 
-def kerberos_acceptor(keytab: str) -> ContextProxy:
-    """Return the server's end, for every principal of the keytab at this path."""
+def kerberos_acceptor(keytab: str, *, dce_style: bool = True) -> ContextProxy:
+    """Return the server's end, for every principal of a keytab.
+
+    Args:
+        keytab: its path.
+        dce_style: as in DCE/RPC: three legs, tokens without a GSS-API header. Else two legs, as in SMB.
+
+    Raises:
+        AuthenticationError: the keytab cannot be read, or Kerberos is not installed.
+    """
     require_kerberos()
     import gssapi
     from spnego._gss import GSSAPIProxy
@@ -261,7 +269,8 @@ def kerberos_acceptor(keytab: str) -> ContextProxy:
         """Takes the first token also in a GSS-API header, as impacket sends it."""
 
         def step(self, in_token: bytes | None = None, **more: Any) -> bytes | None:
-            return super().step(_without_header(in_token or b""), **more)
+            token = in_token or b""
+            return super().step(_without_header(token) if dce_style else token, **more)
 
     # pyspnego itself takes the keytab only from KRB5_KTNAME, which is the same for the whole process.
     try:
@@ -269,7 +278,9 @@ def kerberos_acceptor(keytab: str) -> ContextProxy:
         proxy = _Acceptor(
             usage="accept",
             protocol="kerberos",
-            context_req=BASE_REQUEST | ContextReq.confidentiality | ContextReq.mutual_auth,
+            context_req=BASE_REQUEST | ContextReq.confidentiality | ContextReq.mutual_auth
+            if dce_style
+            else ContextReq.mutual_auth | ContextReq.integrity,
             _gssapi_credential=credential,
         )
         proxy._context = _AtOnce(creds=credential, usage="accept")  # noqa: SLF001 - as `tickets` does

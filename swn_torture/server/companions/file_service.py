@@ -53,7 +53,13 @@ class FileService:
         if self._pipe is None:
             config = self._config
             acceptor = Acceptor(
-                config.users, config.domain, self._node, allow_anonymous=config.allow_anonymous
+                config.users,
+                config.domain,
+                self._node,
+                allow_anonymous=config.allow_anonymous,
+                keytab=config.keytab,
+                ntlm=config.ntlm,
+                spnego=config.spnego,
             )
             endpoint = SrvsvcEndpoint(
                 self._shares, (NDR64, NDR32) if config.ndr64 else (NDR32,), config.rpc.reply_byte_order
@@ -78,6 +84,8 @@ class FileService:
             root=self._root,
             pipes={"srvsvc": (_LOOPBACK, self._pipe_port)},
             allow_anonymous=self._config.allow_anonymous,
+            keytab=self._config.keytab or "",
+            ntlm=self._config.ntlm,
         )
 
     async def withdraw(self, address: str) -> None:

@@ -7,6 +7,7 @@ This module adds to impacket's server:
 
 - Pipes lead to our RPC server, so that signing and sealing work on them.
 - A client can continue only after a successful logon.
+- With a keytab clients can log on by Kerberos.
 - Files are closed with their connection.
 - The server can stop.
 """
@@ -27,10 +28,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from impacket import nmb, smb, smb3structs
-from impacket.nt_errors import STATUS_ACCESS_DENIED, STATUS_SUCCESS
+from impacket.nt_errors import STATUS_ACCESS_DENIED, STATUS_LOGON_FAILURE, STATUS_SUCCESS
 from impacket.ntlm import compute_nthash
 from impacket.smbserver import PIPE_FILE_DESCRIPTOR, SMBSERVER, SMB2Commands
 
+from swn_torture.dcerpc.errors import AuthenticationError
+from swn_torture.server.companions.smb_tickets import accept, offer, prefers_kerberos
 from swn_torture.server.state.shares import EnumerationError, ShareType
 
 if TYPE_CHECKING:
@@ -67,6 +70,8 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
             upper case.
         pipes: the (host, port) of the RPC server of each named pipe.
         allow_anonymous: whether to accept logons without a user name.
+        keytab: path of a keytab, to accept Kerberos; empty for none.
+        ntlm: whether to accept NTLM.
 
     Raises:
         OSError: the host does not have the address, or the port is in use.
@@ -90,10 +95,13 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         root: Path,
         pipes: Mapping[str, tuple[str, int]],
         allow_anonymous: bool = False,
+        keytab: str = "",
+        ntlm: bool = True,
     ) -> None:
+        self._keytab = keytab
         self._shares = shares
         self._root = root
-        self._base_settings = _settings(name, domain)
+        self._base_settings = _settings(name, domain, ntlm=ntlm)
         self._allow_anonymous = allow_anonymous
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._frozen = False
@@ -111,6 +119,8 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
             self.registerNamedPipe(str(root / _PIPES / pipe), end)
         self._disable_smb1()
         self.hookSmb2Command(smb3structs.SMB2_SESSION_SETUP, self._session_setup)
+        if keytab:
+            self.hookSmb2Command(smb3structs.SMB2_NEGOTIATE, self._negotiate)
         self._thread = threading.Thread(
             target=self.serve_forever, args=(_POLL,), name=f"SMB of {name} at {address}", daemon=True
         )
@@ -202,8 +212,24 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
             if command != smb.SMB.SMB_COM_NEGOTIATE:
                 self.unregisterSmbCommand(command)
 
+    def _negotiate(self, connection: str, server: Any, packet: Any, *smb1: Any) -> tuple[Any, Any, int]:
+        """Process NEGOTIATE by impacket, and offer Kerberos, too."""
+        responses, packets, code = SMB2Commands.smb2Negotiate(connection, server, packet, *smb1)
+        for each in packets:
+            answer = each["Data"]
+            answer["Buffer"] = offer(ntlm=self.getNTLMSupport())
+            answer["SecurityBufferLength"] = len(answer["Buffer"])
+        return responses, packets, code
+
     def _session_setup(self, connection: str, server: Any, packet: Any) -> tuple[Any, Any, int]:
-        """Process SESSION_SETUP by impacket, but let only successfully authenticated clients continue."""
+        """Process SESSION_SETUP, and let only successfully authenticated clients continue.
+
+        impacket does it, except for clients that log on by Kerberos.
+        """
+        data = self.getConnectionData(connection, checkStatus=False)
+        token = smb3structs.SMB2SessionSetup(packet["Data"])["Buffer"]
+        if self._keytab and prefers_kerberos(token):
+            return self._by_ticket(data, token)
         responses, packets, code = SMB2Commands.smb2SessionSetup(connection, server, packet)
         data = self.getConnectionData(connection, checkStatus=False)
         authenticated = data["SignatureEnabled"] or self._allow_anonymous
@@ -211,6 +237,23 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
             responses, code = [smb3structs.SMB2Error()], STATUS_ACCESS_DENIED
         data["Authenticated"] = code == STATUS_SUCCESS
         return responses, packets, code
+
+    def _by_ticket(self, data: dict[str, Any], token: bytes) -> tuple[Any, Any, int]:
+        """Let a client log on by Kerberos; what impacket keeps of a client is in ``data``."""
+        try:
+            accepted = accept(self._keytab, token)
+        except AuthenticationError as problem:
+            _LOG.debug("%s", problem)
+            return [smb3structs.SMB2Error()], None, STATUS_LOGON_FAILURE
+        data["Uid"] = secrets.randbelow(0xFFFFFFFE) + 1
+        data["Authenticated"] = True
+        data["SignatureEnabled"], data["SigningSessionKey"] = True, accepted.key
+        data["SignSequenceNumber"] = 1
+        data["user_name"], _, data["user_domain_name"] = accepted.principal.partition("@")
+        answer = smb3structs.SMB2SessionSetup_Response()
+        answer["SecurityBufferOffset"], answer["SecurityBufferLength"] = 0x48, len(accepted.token)
+        answer["Buffer"] = accepted.token
+        return [answer], None, STATUS_SUCCESS
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -251,7 +294,7 @@ def _directory(share: str) -> str:
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
-def _settings(name: str, domain: str) -> configparser.ConfigParser:
+def _settings(name: str, domain: str, *, ntlm: bool) -> configparser.ConfigParser:
     settings = _sections()
     settings.read_dict(
         {
@@ -263,6 +306,7 @@ def _settings(name: str, domain: str) -> configparser.ConfigParser:
                 "credentials_file": "",
                 "challenge": secrets.token_hex(8),
                 "SMB2Support": "True",
+                "NTLMSupport": str(ntlm),
             }
         }
     )
