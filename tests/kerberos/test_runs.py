@@ -67,6 +67,23 @@ def test_suite_has_a_verdict_by_kerberos_alone(profile: Path, tmp_path: Path) ->
     assert {f"{last_leg}[ntlm]", f"{last_leg}[spnego]"} <= {case["id"] for case in outcomes["not-tested"]}
 
 
+def test_large_ticket(realm: Realm, tmp_path: Path) -> None:
+    """A long name in ticket and authenticator has the effect of many groups; an MIT KDC has no groups."""
+    name = "w" * 2000
+    realm.realm.run_kadminl(f"addprinc -pw Passw0rd! {name}")
+    account = realm.account("password")
+    second = {**account, "username": name}
+    profile, results = tmp_path / "large.toml", tmp_path / "results.json"
+    profile.write_text(profile_text(realm, account, second), encoding="utf-8")
+    words = ["--target", str(profile), "-k", "test_large_ticket", "-n", "0", "--json", str(results)]
+
+    done = swn_torture("run", *words)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = json.loads(results.read_text(encoding="utf-8"))["cases"]
+    assert [case["outcome"] for case in cases] == ["passed"] * 3, cases
+
+
 @pytest.fixture
 def served(realm: Realm, profile: Path, tmp_path: Path) -> Iterator[Path]:
     """The profile of such a cluster that runs."""

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 IN_DOMAIN = lab.LabConfig(in_domain=True, ntlm=False)
 
 #: A call, an encoding, the transport, the second cluster of the lab.
-SELECTION = "test_interface_list_layout or test_wrong_version or test_signatures or renamed"
+SELECTION = (
+    "test_interface_list_layout or test_wrong_version or test_signatures or test_large_ticket or renamed"
+)
 
 
 def test_domain_and_other_settings_exclude_each_other(tmp_path: Path) -> None:
@@ -110,6 +112,8 @@ def test_suite_runs_by_kerberos_where_ntlm_is_refused(in_domain: lab.Lab, tmp_pa
     share = ["smbclient", "//node1.swn.test/data", "--user=witness@SWN.TEST%Passw0rd!", "-c", "ls"]
     assert "blocks available" in on(in_domain, "node2", *share, "--use-kerberos=required")
     assert "NT_STATUS_NTLM_BLOCKED" in on(in_domain, "node2", *share, "--use-kerberos=off")
+
+    assert on(in_domain, "dc", "samba-tool", "group", "list").count("witness2-group") == 800
 
     profile = in_domain.directory / "profile.toml"
     text = profile.read_text(encoding="utf-8")

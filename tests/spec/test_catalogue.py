@@ -24,7 +24,7 @@ def data() -> dict[str, Any]:
 def test_shipped_catalogue_loads_completely() -> None:
     catalogue = load_catalogue()
     assert len(catalogue.requirements) == 575
-    assert len(catalogue.ambiguities) == 44
+    assert len(catalogue.ambiguities) == 46
     assert catalogue.revision == "14.0"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from swn_torture.casekit import CLOSED, Outcome, also_needs, case, faults, outcome_of
+from swn_torture.casekit import CLOSED, SUCCESS, Outcome, also_needs, case, faults, outcome_of
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
-from swn_torture.casekit.protocol import GetInterfaceListRequest, WitnessClient
+from swn_torture.casekit.protocol import WITNESS, GetInterfaceListRequest, WitnessClient
 from swn_torture.casekit.steps.ap_requests import WRONG, ap_request
 from swn_torture.casekit.steps.callers import NOT_SERVED, served
 from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
@@ -118,3 +118,48 @@ async def _before_last_leg(witness: Witness, service: AuthType) -> _Unfinished:
     except RpcError as error:
         raise NotTestable(f"the server does not accept the first leg: {error}") from error
     return _Unfinished(witness, WitnessClient(rpc, witness.syntax), entry, token)
+
+
+#: Octets of the largest fragment that Windows and Samba negotiate over TCP.
+_LONG: Final = 5840
+
+
+@case("RPC-AUTH-three-leg", needs=("second-account",))
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("bind", marks=also_needs("kerberos")),
+        pytest.param("alter-context", marks=also_needs("kerberos")),
+        "bind-spnego",
+    ],
+)
+async def test_large_ticket(witness: Witness, spec: Spec, way: str) -> None:
+    """A user of some hundreds of groups logs on, with a bind or alter_context longer than any fragment."""
+    service = AuthType.SPNEGO if way == "bind-spnego" else AuthType.KERBEROS
+    witness.require(service)
+    logon = witness.logon(credentials=witness.second_credentials, auth_type=service)
+    context = initiator(service, logon["credentials"], host=witness.profile.host, level=witness.level)
+    octets = len(context.step(b""))
+    if octets <= _LONG:
+        raise NotTestable(
+            f"the first token of the second account has no more than {_LONG} octets; in some hundreds of "
+            "groups it has"
+        )
+    rpc = await witness.rpc()
+    allowed = [SUCCESS]
+    try:
+        if way == "alter-context":
+            await rpc.bind(WITNESS, transfer=(witness.syntax,))
+            await rpc.alter_context(**logon)
+        else:
+            await rpc.bind(WITNESS, transfer=(witness.syntax,), **logon)
+    except RpcError as error:
+        answer = outcome_of_error(error)
+        allowed += [refuses_bind(), faults(), CLOSED]
+    else:
+        call = WitnessClient(rpc, witness.syntax).start(GetInterfaceListRequest())
+        answer = await outcome_of(call, witness.expect.reply_deadline)
+
+    spec("RPC-AUTH-three-leg").allows(answer, *allowed, note=f"{way}, a token of {octets} octets")
+    spec.choice("AMB-46", f"{way}: {'served' if answer == SUCCESS else 'rejected'}")
+    await witness.check_still_serving(spec)
