@@ -115,7 +115,7 @@ class Recorder:
             self._run,
             duration_s=time.time() - self._began,
             complete=not interrupted and not stopped,
-            stopped=_why_stopped(session) if interrupted else stopped,
+            stopped=_sentence(_why_stopped(session) if interrupted else stopped),
             unfinished=unfinished,
         )
         # With plain pytest the target shows itself to the first case only.
@@ -191,7 +191,12 @@ class Recorder:
 def _why_stopped(session: pytest.Session) -> str:
     # The reason of a worker of pytest-xdist arrives at that plugin only.
     of_worker = getattr(session.config.pluginmanager.getplugin("dsession"), "shouldstop", False)
-    return str(session.shouldstop or session.shouldfail or of_worker or "interrupted")
+    return str(session.shouldstop or session.shouldfail or of_worker or "it was interrupted")
+
+
+def _sentence(text: str) -> str:
+    """The reason of pytest or of a case as a sentence; empty stays empty."""
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def _paths(config: pytest.Config) -> ReportPaths:

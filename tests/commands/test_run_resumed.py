@@ -133,7 +133,7 @@ def test_a_lost_target_leaves_a_report_that_is_not_complete(tmp_path: Path) -> N
             assert process.wait(120) == 3
     found = results(report)
     assert found["run"]["complete"] is False
-    assert found["run"]["stopped"].startswith(LOST)
+    assert found["run"]["stopped"].lower().startswith(LOST)
     assert found["summary"]["verdict"] == "undecided"
     content = read_content(report / "journal.jsonl")
     kept = kept_of(report / "journal.jsonl", content.target, content.run.selection)
