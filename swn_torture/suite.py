@@ -20,11 +20,12 @@ def suite_arguments() -> list[str]:
     """The arguments for pytest to run the suite, and nothing else.
 
     The pytest set-up of the user must not change a verdict: there is no ini file, no cache and no other
-    plugin. Run pytest inside `without_other_plugins`, too.
+    plugin. There is no ``conftest.py``, either: pytest would load those in the directories ``test*`` where
+    the user is. Run pytest inside `without_other_plugins`, too.
     """
     plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
     load = [word for plugin in plugins for word in ("-p", plugin)]
-    isolate = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}"]
+    isolate = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}", "--noconftest"]
     return ["--pyargs", *SUITES, *load, *isolate, "--maxschedchunk=1"]
 
 

@@ -200,6 +200,15 @@ def test_report_that_cannot_be_written_stops_no_other(
     assert json.loads(results.read_text(encoding="utf-8"))["run"]["complete"] is True
 
 
+def test_tests_of_the_directory_of_the_user_are_not_loaded(profile: Path, tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text("raise ImportError\n", encoding="utf-8")
+    for words in (("run", "--target", str(profile), "-n", "0", "--case", CASE), ("explain", CASE)):
+        command = [sys.executable, "-m", "swn_torture", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def wait_for_case(process: subprocess.Popen[str]) -> None:
     """Wait until the first case has passed. Lines about the target come before it."""
     assert process.stderr is not None
