@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: Seconds after the budget until the process is killed: enough for the current case and its tear-down.
 _GRACE_S = 150.0
 
+#: Needs of cases that have tickets.
+_TICKETS = frozenset({"kerberos", "second-tickets"})
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -250,7 +253,7 @@ class _Recorder:
         """Put the cases first that name a requirement of the job; keep all others, or one per function."""
         marks = {item: mark_of(item) for item in items}
         # The servers of a trial have no keytab, so these cases say nothing; tests/kerberos runs them.
-        items[:] = [i for i in items if (mark := marks[i]) is None or "kerberos" not in mark.needs]
+        items[:] = [i for i in items if (mark := marks[i]) is None or not _TICKETS & {*mark.needs}]
         first = [i for i in items if (mark := marks[i]) and self._job.first & set(mark.requirements)]
         rest = [item for item in items if item not in set(first)]
         if self._job.one_per_function:

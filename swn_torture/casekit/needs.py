@@ -40,6 +40,10 @@ _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
     "two-nodes": (lambda p: _nodes(p) >= 2, "the target has fewer than two nodes"),
     "three-nodes": (lambda p: _nodes(p) >= 3, "the target has fewer than three nodes"),
     "second-account": (lambda p: p.second_account is not None, "the profile has no [second_account]"),
+    "second-tickets": (
+        lambda p: p.second_account is not None and p.second_account.has_tickets,
+        "the profile has no realm, keytab or ccache in [second_account], for Kerberos tickets",
+    ),
     "scale-out-share": (
         lambda p: any(share.scale_out for share in p.expect.shares),
         "the profile lists no scale-out share (expect.shares)",

@@ -53,6 +53,7 @@ ROOMS = {
             "calls",
             "cancels",
             "security",
+            "spnego",
             "mapper",
         ),
         "first_answers",

@@ -62,6 +62,12 @@ class Able(NoController):
         ("three-nodes", profile(3), profile(2), "fewer than three nodes"),
         ("second-account", profile(second_account=Account("v", "p")), profile(), r"no \[second_account\]"),
         (
+            "second-tickets",
+            profile(second_account=Account("v", "p", realm="R")),
+            profile(second_account=Account("v", "p")),
+            r"no realm, keytab or ccache in \[second_account\]",
+        ),
+        (
             "scale-out-share",
             profile(expect=Expectations(shares=(PLAIN, SCALE_OUT))),
             profile(expect=Expectations(shares=(PLAIN,))),

@@ -17,4 +17,5 @@ Calls:
 Security:
 
 * `security`: authentication, verifiers, verification trailers.
+* `spnego`: the mechanism that SPNEGO chooses, the mechListMIC.
 """

@@ -124,7 +124,7 @@ async def _before_last_leg(witness: Witness, service: AuthType) -> _Unfinished:
 _LONG: Final = 5840
 
 
-@case("RPC-AUTH-three-leg", needs=("second-account",))
+@case("RPC-AUTH-three-leg", needs=("second-tickets",))
 @pytest.mark.parametrize(
     "way",
     [
