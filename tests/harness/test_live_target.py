@@ -130,7 +130,7 @@ def test_cluster_that_hosts_nothing_is_to_be_restored_first(
     found = PreflightFinding("SWN-3.1.4.1-wait-available", "no response", "a list", "GetInterfaceList")
     shown = Preflight(TargetFacts(nodes=(node,)), findings=(found,))
 
-    async def learn(*_: object) -> Preflight:
+    async def learn(*_: object, **__: object) -> Preflight:
         await asyncio.sleep(0)
         return shown
 

@@ -151,7 +151,7 @@ def test_nothing_is_excused_without_a_missing_response() -> None:
         ),
         ("unregister-no-return-value", {Opnum.UNREGISTER: "SWN-1.8-win32-codes"}),
         ("notify-no-pointer", {Opnum.ASYNC_NOTIFY: "SWN-2.2.2.4-layout"}),
-        ("list-no-padding", {Opnum.REGISTER: "SWN-3.1.4.2-returns-success"}),
+        ("list-no-padding", {Opnum.GET_INTERFACE_LIST: "SWN-2.2.2.5-ipv4-if-flag"}),
     ],
 )
 def test_a_method_that_answers_wrongly_is_one_finding(name: str, broken: dict[Opnum, str]) -> None:

@@ -13,6 +13,7 @@ The cluster:
 
 - ``host_nodes``: which node hosts which interface; destinations of moves; make interfaces UNAVAILABLE.
 - ``interface_list``: wait for a state of the interface list; compare it with what the nodes host.
+- ``network_names``: the network names of the profile, and which listed addresses belong to each.
 - ``effects``: wait until an event has taken effect; see what else happened in the cluster meanwhile.
 - ``local_addresses``: the addresses of this machine, to connect from another one.
 
@@ -20,6 +21,7 @@ Requests and PDUs that no ordinary client sends:
 
 - ``callers``: ``EveryMethod``: call every method as some user at some authentication level.
 - ``ap_requests``: Kerberos tickets that a server must reject.
+- ``fallback``: SPNEGO that offers Kerberos first, and falls back to NTLM.
 - ``strings``: unusual and hostile strings for parameters.
 - ``stubs``: ``StubSender``: send any octets as stub data of a call.
 - ``octets``: send octets on a connection, and read whatever PDU comes back.

@@ -6,7 +6,7 @@ cluster it is the name that the client asks for; the profile lists the names and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from swn_torture.dcerpc.errors import ConnectionLost
 from swn_torture.witness.constants import InterfaceFlags, InterfaceState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable
 
     from swn_torture.casekit.witness import Witness
     from swn_torture.target import NetworkName
@@ -33,10 +33,20 @@ class Named:
     Attributes:
         known: the name, its aliases and its addresses, from the profile.
         listed: the addresses; those of the node that was called come first.
+        called: the address that was called; empty before.
+        connected: the connection to it.
     """
 
     known: NetworkName
     listed: tuple[str, ...]
+    called: str = ""
+    connected: WitnessClient | None = None
+
+    @property
+    def client(self) -> WitnessClient:
+        """The connection to `called`."""
+        assert self.connected is not None, "made by names_with_addresses()"
+        return self.connected
 
     @property
     def name(self) -> str:
@@ -66,32 +76,37 @@ def known_names(witness: Witness) -> tuple[Named, ...]:
     return usable
 
 
-async def names_with_addresses(witness: Witness) -> tuple[Named, ...]:
-    """The network names of a cluster with those of their addresses that are listed as AVAILABLE.
+async def names_with_addresses(witness: Witness, first: Collection[str] = ()) -> tuple[Named, ...]:
+    """The network names of a cluster, each with a connection to one of its addresses and the list from there.
 
-    A server lists interfaces in its own manner: perhaps those of the name whose address is called, or of
-    other nodes. So the list of the first node is read, and one at an address of each name.
+    A server lists interfaces in its own manner, perhaps those of other nodes only, and knows only these as
+    IpAddress. So a case registers on the connection on which it read the list.
+
+    Args:
+        witness: the target.
+        first: addresses to call first, of a node that the case does not take down.
 
     Raises:
-        NotTestable: fewer than two names have an AVAILABLE address.
-        CaseStopped: GetInterfaceList fails, which is recorded as a violation.
+        NotTestable: fewer than two names have an AVAILABLE address in their list.
+        RpcError: GetInterfaceList fails.
     """
-    usual = await witness.interfaces()
     found = []
     for name in known_names(witness):
-        client, _ = await connection_to(witness, name)
+        ordered = tuple(sorted(name.listed, key=lambda address: address not in first))
+        client, called = await connection_to(witness, replace(name, listed=ordered))
         response = (await client.get_interface_list()).interface_list
-        await client.rpc.close()
-        interfaces = [*((response.interfaces or ()) if response else ()), *usual]
-        interfaces.sort(key=lambda interface: bool(interface.flags & InterfaceFlags.WITNESS))
+        interfaces = sorted(
+            (response.interfaces or ()) if response else (),
+            key=lambda interface: bool(interface.flags & InterfaceFlags.WITNESS),
+        )
         own = canonical(name.known.addresses)
         available = (i for i in interfaces if i.state == InterfaceState.AVAILABLE)
         listed = [text for i in available for text in map(str, addresses_of(i)) if text in own]
-        found.append(Named(name.known, tuple(dict.fromkeys(listed))))
+        found.append(Named(name.known, tuple(dict.fromkeys(listed)), called, client))
     usable = tuple(each for each in found if each.listed)
     if len(usable) < 2:
-        listed_names = ", ".join(each.name for each in usable) or "none"
-        raise NotTestable(f"AVAILABLE addresses of fewer than two network names are listed: {listed_names}")
+        names = ", ".join(each.name for each in usable) or "none"
+        raise NotTestable(f"AVAILABLE addresses of fewer than two network names are listed: {names}")
     return usable
 
 

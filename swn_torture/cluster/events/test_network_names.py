@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit import SUCCESS, case, outcome_of
+from swn_torture.casekit.cluster import NodeState
 from swn_torture.casekit.protocol import ChangeType, MessageType
 from swn_torture.casekit.rules.negatives import check_not_notified
 from swn_torture.casekit.rules.notification_rules import name_source, show_as
 from swn_torture.casekit.steps.effects import ClusterWatch, wait_until_events_arrive
-from swn_torture.casekit.steps.host_nodes import (
-    HostNode,
-    interface_event,
-    make_unavailable,
-    other_nodes,
-)
+from swn_torture.casekit.steps.host_nodes import interface_event, make_unavailable
 from swn_torture.casekit.steps.listeners import (
     Listener,
     drain_notifications,
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from swn_torture.casekit import Spec
-    from swn_torture.casekit.cluster import Controller
+    from swn_torture.casekit.cluster import Controller, NodeStatus
     from swn_torture.casekit.witness import Witness
 
 
@@ -50,9 +46,11 @@ async def test_change(
     named = await several_names(witness, variant)
     cluster = named.cluster or cluster
     host, names = await _host_of_two(named, cluster)
-    listeners = [await listen(named, net_name=name.name, ip_address=_on(host, name)[0]) for name in names]
+    listeners = [
+        await listen(named, name.client, net_name=name.name, ip_address=_on(host, name)[0]) for name in names
+    ]
     elsewhere = [
-        await listen(named, net_name=name.name, ip_address=address)
+        await listen(named, name.client, net_name=name.name, ip_address=address)
         for name in names
         for address in _not_on(host, name)[:1]
     ]
@@ -60,7 +58,7 @@ async def test_change(
 
     groups = {interface.group_name for interface in await named.interfaces()}
     async with ClusterWatch(cluster) as watch:
-        await make_unavailable(cluster, host.node)
+        await make_unavailable(cluster, host.name)
         await wait_for_notifications(*listeners)
         await wait_until_events_arrive(named, cluster)
         await drain_notifications(*listeners, *elsewhere, *crossed)
@@ -76,7 +74,7 @@ async def test_change(
                 listener,
                 notified=bool(listener.states_notified),
                 expected="no RESOURCE_CHANGE",
-                note=f"{_said(listener)}; {host.node} went out of service",
+                note=f"{_said(listener)}; {host.name} went out of service",
             )
     sent = interface_event(cluster).how
     for listener in crossed:
@@ -126,10 +124,9 @@ async def test_client_move(
     cluster = named.cluster or cluster
     host, names = await _host_of_two(named, cluster)
     for name in names:
-        listener = await listen(
-            named, net_name=name.name, ip_address=(_not_on(host, name) or _on(host, name))[0]
-        )
-        await cluster.move_client(listener.name, host.node)
+        address = (_not_on(host, name) or _on(host, name))[0]
+        listener = await listen(named, name.client, net_name=name.name, ip_address=address)
+        await cluster.move_client(listener.name, host.name)
         outcome = await wait_past(listener, MessageType.RESOURCE_CHANGE)
         spec("SWN-3.1.6.2-match-client").allows(outcome, SUCCESS, note=_said(listener))
         if outcome != SUCCESS:
@@ -145,7 +142,7 @@ async def test_client_move(
         own = set(_on(host, name))
         spec("SWN-3.1.4.4-move-info-copied").holds(
             own <= moved,
-            expected=f"the addresses of {name.name} on {host.node}: {', '.join(sorted(own))}",
+            expected=f"the addresses of {name.name} on {host.name}: {', '.join(sorted(own))}",
             observed=notification,
             note=_said(listener),
         )
@@ -153,27 +150,31 @@ async def test_client_move(
         spec.choice("AMB-45", f"CLIENT_MOVE lists the addresses of {told} on the destination")
 
 
-async def _host_of_two(witness: Witness, cluster: Controller) -> tuple[HostNode, tuple[Named, ...]]:
+async def _host_of_two(witness: Witness, cluster: Controller) -> tuple[NodeStatus, tuple[Named, ...]]:
     """A node that the case does not call and that has AVAILABLE addresses of two network names, with these.
 
     Raises:
         NotTestable: there is none.
     """
-    names = await names_with_addresses(witness)
-    for host in await other_nodes(witness, cluster):
-        hosted = tuple(name for name in names if _on(host, name))
-        if len(hosted) >= 2:
-            return host, hosted[:2]
+    nodes = [node for node in await cluster.nodes() if node.state is NodeState.OK]
+    usual = witness.nodes[0].name.casefold()
+    first = [address for node in nodes if node.name.casefold() == usual for address in node.addresses]
+    names = await names_with_addresses(witness, canonical(first))
+    for node in reversed(nodes):
+        called = {name.called for name in names} & canonical(node.addresses)
+        hosted = tuple(name for name in names if _on(node, name))
+        if node.name.casefold() != usual and not called and len(hosted) >= 2:
+            return node, hosted[:2]
     raise NotTestable("no other node has AVAILABLE addresses of two network names")
 
 
-def _on(host: HostNode, name: Named) -> list[str]:
+def _on(host: NodeStatus, name: Named) -> list[str]:
     """The addresses of a name that a node hosts."""
-    return [address for address in name.listed if address in host.addresses]
+    return [address for address in name.listed if address in canonical(host.addresses)]
 
 
-def _not_on(host: HostNode, name: Named) -> list[str]:
-    return [address for address in name.listed if address not in host.addresses]
+def _not_on(host: NodeStatus, name: Named) -> list[str]:
+    return [address for address in name.listed if address not in canonical(host.addresses)]
 
 
 def _said(listener: Listener) -> str:
@@ -181,18 +182,18 @@ def _said(listener: Listener) -> str:
 
 
 async def _listen_crossed(
-    witness: Witness, spec: Spec, host: HostNode, names: tuple[Named, ...]
+    witness: Witness, spec: Spec, host: NodeStatus, names: tuple[Named, ...]
 ) -> list[Listener]:
     """Registrations for an address of the other name, as far as the server accepts them."""
     first, second = names
     fields = [
-        {"net_name": name.name, "ip_address": _on(host, other)[0]}
+        (name.client, {"net_name": name.name, "ip_address": _on(host, other)[0]})
         for name, other in ((first, second), (second, first))
     ]
     found = []
-    for names_only in fields:
+    for connected, names_only in fields:
         each = {**names_only, "client_computer_name": witness.client_name()}
-        client = await witness.connect()
+        client = await witness.idle_connection(connected)
         outcome = await outcome_of(client.start(witness.registration(**each)), witness.expect.reply_deadline)
         if outcome != SUCCESS:
             said = f"no registration as {each['net_name']} for {each['ip_address']}: {outcome}"

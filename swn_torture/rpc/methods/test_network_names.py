@@ -72,7 +72,7 @@ async def test_each_name(
     """Register or RegisterEx with each network name and an address of it returns ERROR_SUCCESS."""
     named = await several_names(witness, variant)
     for name in await names_with_addresses(named):
-        client, called = await connection_to(named, name)
+        client, called = name.client, name.called
         for address in name.listed[:2]:
             reply = await method.reply(named, client, net_name=name.name, ip_address=address)
             spec(method.rule("returns-success")).holds(
@@ -95,7 +95,7 @@ async def test_foreign_names(
     ours = {said.casefold() for known in named.profile.network_names for said in (known.name, *known.aliases)}
     joined = "".join(each.name for each in found[:2])
     for name in found:
-        client, called = await connection_to(named, name)
+        client, called = name.client, name.called
         for foreign in (f"{name.name}X", name.name[:-1], f"X{name.name}", joined):
             if foreign.casefold() in ours:
                 continue
@@ -114,7 +114,7 @@ async def test_alias_or_other_address(
     named = await several_names(witness, variant)
     first, second, *_ = await names_with_addresses(named)
     for name, other in ((first, second), (second, first)):
-        client, called = await connection_to(named, name)
+        client, called = name.client, name.called
         for alias in name.known.aliases:
             reply = await method.reply(named, client, net_name=alias, ip_address=name.listed[0])
             spec(method.rule("netname-mismatch")).record(f"the alias {quoted(alias)} of {name.name}: {reply}")
