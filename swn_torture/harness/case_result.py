@@ -117,6 +117,7 @@ def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun |
         duration_s=time.monotonic() - run.started if run else 0.0,
         repro=f"swn-torture run --target {target} --case '{case_id}'",
         transcript=_evidence(item, run) if run and keep_octets else (),
+        events=tuple(run.events) if run and keep_octets else (),
         node_id=item.nodeid,
         because=run.because if run else "",
         attempts=item.stash.get(ATTEMPTS, ()),

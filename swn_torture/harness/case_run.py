@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -26,6 +27,7 @@ from swn_torture.casekit.shown import shown
 from swn_torture.casekit.steps.effects import wait_until_events_arrive
 from swn_torture.casekit.witness import Witness
 from swn_torture.control.base import ControllerError, EffectNotSeen, NotRegistered, NotSupported
+from swn_torture.control.noted import note_calls
 from swn_torture.dcerpc.errors import (
     AuthenticationError,
     BindRefused,
@@ -103,6 +105,7 @@ class CaseRun:
         witness: its connections to the witness service.
         target: the target, or the variant of it that keeps the case apart (``CaseMark.apart``).
         started: ``time.monotonic()`` when it got the target.
+        events: what its controllers did to the cluster: ``time`` (seconds since the epoch) and ``text``.
         because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
         spoiled: what happened beside the case, so that its result says nothing; else "".
     """
@@ -137,6 +140,7 @@ class CaseRun:
         self._witnesses = [self.witness]
         self._cluster: Controller | None = None
         self._controllers: list[tuple[Controller, LiveTarget]] = []
+        self.events: list[dict[str, Any]] = []
         self._completed = False
         self._time_limit: asyncio.Timeout | None = None
         self._runner = asyncio.Runner()
@@ -214,15 +218,23 @@ class CaseRun:
 
     async def _open_controller(self, target: LiveTarget) -> Controller:
         controller = target.controller()
+        note_calls(controller, self._note)
         await controller.open()
         self._controllers.append((controller, target))
         return controller
 
     @property
     def transcript(self) -> list[Octets]:
-        """All octet records of the case in order of time."""
-        records = [record for witness in self._witnesses for record in witness.transcript.entries]
+        """All octet records of the case in order of time, with a number for each connection."""
+        records: list[Octets] = []
+        for witness in self._witnesses:
+            # A variant of the target numbers its connections from 1, too.
+            before = max((record.connection for record in records), default=0)
+            records += [replace(r, connection=r.connection + before) for r in witness.transcript.entries]
         return sorted(records, key=lambda record: record.time)
+
+    def _note(self, text: str) -> None:
+        self.events.append({"time": time.time(), "text": text})
 
     def perform(self, case: Coroutine[Any, Any, None]) -> None:
         """Run the case to its end.

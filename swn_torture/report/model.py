@@ -144,6 +144,8 @@ class CaseResult(Plain):
         duration_s: seconds, set-up included.
         repro: the command that runs this case again.
         transcript: octet records of the exchange, as :mod:`swn_torture.report.exchange.records` reads them.
+        events: what the controller did to the cluster, each as ``time`` (seconds since the epoch) and
+            ``text``; kept with the transcript.
         capture: path of its packet capture, relative to the report that names it; None when there is none.
         node_id: pytest's node id.
     """
@@ -162,6 +164,7 @@ class CaseResult(Plain):
     duration_s: float = 0.0
     repro: str = ""
     transcript: tuple[Json, ...] = field(default=(), repr=False)
+    events: tuple[Json, ...] = ()
     capture: str | None = None
     node_id: str = ""
     because: str = ""

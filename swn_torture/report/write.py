@@ -146,7 +146,7 @@ def _with_captures(results: Results, captures: Mapping[int, Path], parent: Path)
 def _write_capture(path: Path, case: CaseResult) -> None:
     from swn_torture.report.exchange.captures import write_capture
 
-    _replace(path, lambda temporary: write_capture(temporary, case.transcript))
+    _replace(path, lambda temporary: write_capture(temporary, case.transcript, case.events))
 
 
 def write_file(path: Path, octets: bytes) -> None:

@@ -97,6 +97,48 @@ def test_empty_transcript_gives_an_empty_capture(tmp_path: Path) -> None:
     assert read_back(tmp_path / "c.pcapng") == []
 
 
+EVENTS = [
+    {"time": 1.5, "text": "disable NODE2"},
+    {"time": 1.75, "text": "disable NODE2: its effect was seen"},
+    {"time": 9.0, "text": "enable NODE2"},
+]
+
+
+def test_events_are_comments_of_the_packets_after_them(tmp_path: Path) -> None:
+    transcript = [
+        record("open", time=1.0),
+        record("sent", b"\x05" * 20, time=2.0),
+        record("open", time=3.0, connection=2),
+        record("reset", time=4.0, connection=2),
+    ]
+    write_capture(tmp_path / "c.pcapng", transcript, EVENTS)
+    packets = read_back(tmp_path / "c.pcapng")
+    assert [float(packet.time) for packet in packets] == sorted(float(packet.time) for packet in packets)
+    told = {float(packet.time): [text.decode() for text in packet.comments or ()] for packet in packets}
+    first = next(packet for packet in packets if float(packet.time) > 1.5)
+    assert [text.decode() for text in first.comments] == [
+        "the controller, 0.500 s after the first packet: disable NODE2",
+        "the controller, 0.750 s after the first packet: disable NODE2: its effect was seen",
+    ]
+    assert told[4.0] == ["the controller, 8.000 s after the first packet: enable NODE2"]
+    assert sum(len(packet.comments or ()) for packet in packets) == 3
+    write_capture(tmp_path / "empty.pcapng", [], EVENTS)
+    assert read_back(tmp_path / "empty.pcapng") == []
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_tshark_shows_the_events(many: Results, tmp_path: Path) -> None:
+    case = next(case for case in many.cases if len(case.transcript) > 10)
+    events = [{"time": case.transcript[3]["time"], "text": "disable NODE2"}]
+    write_capture(tmp_path / "c.pcapng", case.transcript, events)
+    fields = ["-T", "fields", "-e", "frame.comment", "-Y", "frame.comment"]
+    done = subprocess.run(
+        ["tshark", "-r", str(tmp_path / "c.pcapng"), *fields],
+        capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.strip().endswith("first packet: disable NODE2")
+
+
 def test_mixed_address_families_are_rejected(tmp_path: Path) -> None:
     wrong = record("open", time=1.0) | {"local": ["::1", 1]}
     with pytest.raises(ValueError, match="two address families"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swn_torture.report.exchange.pdu_fields import pdu_length
 from swn_torture.report.exchange.records import Record, read_records
+from swn_torture.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,8 +30,10 @@ LINKTYPE_RAW = 101
 _WINDOW = 65535
 
 
-def write_capture(path: Path, transcript: Iterable[Mapping[str, Any]]) -> None:
-    """Write the exchange of a case as pcapng.
+def write_capture(
+    path: Path, transcript: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str, Any]] = ()
+) -> None:
+    """Write the exchange of a case with all nodes as one pcapng file.
 
     Wireshark and tshark recognise DCE/RPC on any port heuristically. For malformed PDUs name the protocol:
     ``tshark -d tcp.port==PORT,dcerpc``.
@@ -38,20 +41,26 @@ def write_capture(path: Path, transcript: Iterable[Mapping[str, Any]]) -> None:
     Args:
         path: the file to write.
         transcript: octet records as :mod:`swn_torture.report.exchange.records` reads them.
+        events: what the controller did, each with ``time`` (seconds since the epoch) and ``text``. It is the
+            comment of the first packet afterwards, or of the last packet.
 
     Raises:
         OSError: the file cannot be written.
         KeyError, ValueError: a record is malformed.
     """
+    from scapy.packet import Raw
     from scapy.utils import PcapNgWriter
 
-    packets = list(synthesise(read_records(transcript)))
+    # A connection opened later may have segments that were held back from an earlier time.
+    packets = with_events(sorted(synthesise(read_records(transcript)), key=lambda p: p.time), events)
     writer = PcapNgWriter(str(path))
     try:
         writer.linktype = LINKTYPE_RAW
         writer.write_header(None)
         for packet in packets:
-            writer.write_packet(packet.octets, sec=packet.time)
+            shown = Raw(packet.octets)
+            shown.comments = [visible(text).encode() for text in packet.comments] or None
+            writer.write_packet(shown, sec=packet.time)
     finally:
         writer.close()
 
@@ -68,6 +77,18 @@ class Packet(NamedTuple):
     time: float
     octets: bytes
     comments: tuple[str, ...] = ()
+
+
+def with_events(packets: Sequence[Packet], events: Iterable[Mapping[str, Any]]) -> list[Packet]:
+    """Packets in order of time, with each event as a comment of the first packet that is not before it."""
+    found = list(packets)
+    for event in events if found else ():
+        at, text = float(event["time"]), str(event["text"])
+        index = next((n for n, packet in enumerate(found) if packet.time >= at), len(found) - 1)
+        seconds = at - found[0].time
+        comment = f"the controller, {seconds:.3f} s after the first packet: {text}"
+        found[index] = found[index]._replace(comments=(*found[index].comments, comment))
+    return found
 
 
 def synthesise(records: Sequence[Record]) -> Iterator[Packet]:
