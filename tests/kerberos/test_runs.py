@@ -62,7 +62,8 @@ def test_suite_has_a_verdict_by_kerberos_alone(profile: Path, tmp_path: Path) ->
     assert len(outcomes["passed"]) >= 50
     assert len(outcomes["passed"]) + len(outcomes["not-tested"]) == len(cases)
     for case in outcomes["not-tested"]:
-        assert "the target does not offer" in case["reason"], case
+        reason = "hundreds of groups" if "large-ticket" in case["id"] else "the target does not offer"
+        assert reason in case["reason"] or "the target does not offer" in case["reason"], case
     last_leg = "rpc.authentication.last-leg"
     assert {f"{last_leg}[ntlm]", f"{last_leg}[spnego]"} <= {case["id"] for case in outcomes["not-tested"]}
 
