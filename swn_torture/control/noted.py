@@ -56,6 +56,6 @@ def _shown(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> str:
         words += [
             f"{key.replace('_', '-')}={value}"
             for key, value in named.items()
-            if value not in {None, ""} and key in {"up", "how", "client", "net_name", "ip_address"}
+            if key in {"up", "how", "client", "net_name", "ip_address"} and value not in {None, ""}
         ]
     return " ".join(words)

@@ -22,7 +22,7 @@ def test_calls_are_noted_with_their_effect_or_problem() -> None:
             await controller.disable("NODE2")
             await controller.set_interface("NODE3", up=False)
             await controller.fail("NODE1", how=Failure.CRASH)
-            await controller.move_client("C1", "NODE2", ip_address="192.0.2.1", not_for=("key",))
+            await controller.move_client("C1", "NODE2", ip_address="192.0.2.1", not_for=["key"])
             with pytest.raises(ControllerError):
                 await controller.disable("NODE9")
             await controller.restore(timeout=60)

@@ -11,7 +11,7 @@ import pytest
 from swn_torture.target import load_profile, make_controller
 
 TEMPLATE = Path(__file__).parents[2] / "fixtures" / "profiles" / "TEMPLATE.toml"
-_EXAMPLE = re.compile(r"# (\[[\w.-]+\]|\w+ = .*)$")
+_EXAMPLE = re.compile(r"# (\[{1,2}[\w.-]+\]{1,2}|\w+ = .*)$")
 _ACTIVE_PASSWORD = re.compile(r"^password_env = .*\n", re.MULTILINE)
 _ACTIVE_CONTROLLER = '[controller]\nkind = "none"\n'
 
