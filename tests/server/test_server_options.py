@@ -15,6 +15,7 @@ from swn_torture.stubdata.win32 import Win32
 ELSEWHERE = {
     "AMB-23": "the RPC server's options",
     "AMB-25": "the codec",
+    "AMB-46": "the transport: a bind that is longer than any fragment is served",
     **{f"AMB-{number}": "the RPC server, and unusual servers" for number in range(38, 45)},
 }
 
