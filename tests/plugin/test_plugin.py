@@ -198,7 +198,8 @@ def allure(own: Directory, ended: Run) -> dict[str, dict[str, Any]]:
     """Allure's result of each test, by title."""
     assert ended.reports
     results = [json.loads(path.read_text("utf-8")) for path in (own.path / "allure").glob("*-result.json")]
-    return {each["name"]: each for each in results}
+    # The name of a case with parameters ends with them, in brackets.
+    return {each["name"].partition(" [")[0]: each for each in results}
 
 
 LABELS = {
