@@ -108,7 +108,7 @@ def needs_of(case: CaseInfo, ids: Iterable[str]) -> set[str]:
 def counted(names: Iterable[str]) -> set[str]:
     """Those of these requirements that the verdict on a target counts."""
     known = load_catalogue().requirements
-    return {name for name in names if name in known and not known[name].apart}
+    return {name for name in names if name not in known or not known[name].apart}
 
 
 def rows(cases: Mapping[str, CaseInfo]) -> list[Row]:
