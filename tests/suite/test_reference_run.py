@@ -64,9 +64,10 @@ def collected() -> set[str]:
 def by_kerberos(collected: set[str]) -> set[str]:
     """The ids of the cases that need Kerberos."""
     cases = (".rejected-ticket[", ".large-ticket[")
-    return {
-        each for each in collected if "kerberos" in each.partition("[")[2] or any(c in each for c in cases)
+    named = {
+        each for each in collected if "kerberos" in each.partition("[")[2] and ".falls-back[" not in each
     }
+    return named | {each for each in collected if any(case in each for case in cases)}
 
 
 @pytest.fixture(scope="module")
