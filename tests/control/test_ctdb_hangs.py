@@ -39,10 +39,11 @@ def test_node_that_is_off_has_none(cluster: SimulatedCtdb) -> None:
     perform(cluster, steps)
 
 
-def unanswered(tmp_path: Path, state: str, answer: str) -> str:
-    """What the script prints for one process in a state, whose answer is this."""
+def unanswered(tmp_path: Path, state: str, answer: str, waits_in: str = "unix_stream_read_generic") -> str:
+    """What the script prints for one process in a state, which waits there in the kernel and answers this."""
     programs = {"pgrep": "echo $$ >pid; cat pid", "smbcontrol": f'echo "{answer}"', "grep": ""}
     programs["grep"] = f'case "$2" in ^State*) [ {state} = T ];; *) exec /usr/bin/grep "$@";; esac'
+    programs["cat"] = f'case "$1" in */wchan) echo {waits_in};; *) exec /bin/cat "$@";; esac'
     for name, text in programs.items():
         file = tmp_path / name
         file.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
@@ -63,6 +64,10 @@ def test_only_silence_counts(tmp_path: Path) -> None:
     assert unanswered(tmp_path, "S", "No replies received").strip().isdigit()
     assert unanswered(tmp_path, "S", "PONG from pid 7") == ""
     assert unanswered(tmp_path, "S", "Could not init messaging context") == ""
+
+
+def test_process_that_waits_for_events_is_not_asked(tmp_path: Path) -> None:
+    assert unanswered(tmp_path, "S", "No replies received", "do_epoll_wait") == ""
 
 
 def test_process_that_the_suite_stopped_is_not_asked(tmp_path: Path) -> None:
