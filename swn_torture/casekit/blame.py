@@ -166,14 +166,18 @@ def _of_response(error: MalformedResponse) -> Blame:
 
 
 def _corrected(answered: Answered, *, wide: int) -> Iterator[tuple[Blame, bytes]]:
-    """The stub data of a notification with one field corrected, and what they violate without that."""
+    """The stub data of a notification with one field corrected, and what they violate without that.
+
+    Length comes first. With a max_count more, a Length that is one too large can decode as well: the octets that
+    are left over count as the gap before the return value.
+    """
     stub, at = answered.stub, wide + 4
     head = 5 * wide if wide == 4 else 4 * wide  # pResp, three integers, a gap in NDR64, MessageBuffer
-    length = int.from_bytes(stub[at : at + 4], answered.byte_order)
-    yield NO_MAX_COUNT, stub[:head] + length.to_bytes(wide, answered.byte_order) + stub[head:]
     max_count = stub[head : head + wide]
     low = max_count[:4] if answered.byte_order == "little" else max_count[-4:]
     yield _LENGTH, stub[:at] + low + stub[at + 4 :]
+    length = int.from_bytes(stub[at : at + 4], answered.byte_order)
+    yield NO_MAX_COUNT, stub[:head] + length.to_bytes(wide, answered.byte_order) + stub[head:]
 
 
 def _wrong_padding(answered: Answered, opnum: int, error: MalformedResponse) -> bool:

@@ -44,6 +44,7 @@ from swn_torture.witness.messages import (
     RespAsyncNotify,
     UnRegisterResponse,
 )
+from swn_torture.witness.notifications import encode_buffer
 from tests.casekit.samples import CHANGES, interface
 
 if TYPE_CHECKING:
@@ -218,8 +219,9 @@ def test_a_notification_that_does_not_decode_violates_its_layout() -> None:
     [
         ({"MessageBuffer.max_count": b""}, "SWN-2.2.2.4-layout", "max_count of MessageBuffer"),
         ({"Length": 0}, "SWN-2.2.2.4-length", "in Length"),
+        ({"Length": len(encode_buffer(CHANGES)) + 1}, "SWN-2.2.2.4-length", "in Length"),
     ],
-    ids=["no-max-count", "length"],
+    ids=["no-max-count", "length", "length-one-more"],
 )
 def test_one_wrong_field_of_a_notification_explains_that_it_does_not_decode(
     wrong: dict[str, int | bytes], requirement: str, expected: str, syntax: SyntaxId, byte_order: ByteOrder

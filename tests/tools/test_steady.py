@@ -28,9 +28,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     return results
 
 
-def result(*, complete: bool = True, **outcomes: str) -> dict[str, object]:
+def result(*, complete: bool = True, broken: Sequence[str] = (), **outcomes: str) -> dict[str, object]:
     run = {"complete": complete, "stopped": "the cluster could not be restored"}
-    return {"run": run, "cases": [{"id": case, "outcome": outcome} for case, outcome in outcomes.items()]}
+    checks = [{"requirement": requirement, "passed": False} for requirement in broken]
+    cases = [{"id": case, "outcome": outcome, "checks": checks} for case, outcome in outcomes.items()]
+    return {"run": run, "cases": cases}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,11 @@ def result(*, complete: bool = True, **outcomes: str) -> dict[str, object]:
         ([result(a="passed"), result(a="passed")], 0, "2 runs: every case has the same verdict"),
         ([result(a="passed"), result(a="failed")], 1, "2 runs: 1 cases differ"),
         ([result(a="passed"), result(b="passed")], 1, "2 runs: 2 cases differ"),
+        (
+            [result(a="failed", broken=["X"]), result(a="failed", broken=["X", "Y"])],
+            1,
+            "2 runs: 1 cases differ",
+        ),
         ([result(a="passed")], 3, "run 2 has no results"),
         (
             [result(a="passed"), result(a="passed", complete=False)],
@@ -46,7 +53,7 @@ def result(*, complete: bool = True, **outcomes: str) -> dict[str, object]:
             "run 2 is not complete: the cluster could not be restored",
         ),
     ],
-    ids=["same", "different", "missing", "no-results", "incomplete"],
+    ids=["same", "different", "missing", "other-requirement", "no-results", "incomplete"],
 )
 def test_exit_code_says_whether_the_runs_agree(
     runs: list[dict[str, object]],
@@ -58,3 +65,11 @@ def test_exit_code_says_whether_the_runs_agree(
     runs += results
     assert steady.main(["2", "--target", "reference"]) == code
     assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_the_results_of_every_run_stay_where_asked(runs: list[dict[str, object]], tmp_path: Path) -> None:
+    runs += [result(a="passed"), result(a="failed")]
+    kept = tmp_path / "kept"
+    assert steady.main(["2", "--keep", str(kept), "--target", "reference"]) == 1
+    outcomes = [json.loads((kept / f"{n}.json").read_text())["cases"][0]["outcome"] for n in (1, 2)]
+    assert outcomes == ["passed", "failed"]
