@@ -4,9 +4,9 @@
     python tools/steady.py 20 --target reference --load
     python tools/steady.py 3 --target samba-lab --keep reports/steady
 
-All other arguments are those of ``swn-torture run``. A verdict is the outcome of a case and the requirements
-that it found broken. The exit code is 0 if all runs have the same verdicts, 1 if a case has different ones, and
-3 if a run has no results or is not complete.
+All other arguments are those of ``swn-torture run``. A verdict is the outcome of a case and the
+requirements that it found broken. The exit code is 0 if all runs have the same verdicts, 1 if a case has
+different ones, and 3 if a run has no results or is not complete.
 """
 
 from __future__ import annotations

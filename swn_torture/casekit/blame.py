@@ -168,8 +168,8 @@ def _of_response(error: MalformedResponse) -> Blame:
 def _corrected(answered: Answered, *, wide: int) -> Iterator[tuple[Blame, bytes]]:
     """The stub data of a notification with one field corrected, and what they violate without that.
 
-    Length comes first. With a max_count more, a Length that is one too large can decode as well: the octets that
-    are left over count as the gap before the return value.
+    Length comes first. With a max_count more, a Length that is one too large can decode as well: the octets
+    that are left over count as the gap before the return value.
     """
     stub, at = answered.stub, wide + 4
     head = 5 * wide if wide == 4 else 4 * wide  # pResp, three integers, a gap in NDR64, MessageBuffer
