@@ -79,8 +79,8 @@ class SimulatedCtdb:
         self._effects: list[tuple[int, Callable[[], None]]] = []
         self.reallocate()
 
-    def controller(self) -> CtdbController:
-        """A controller of this cluster."""
+    def controller(self, **settings: object) -> CtdbController:
+        """A controller of this cluster, with these settings beside its own."""
         return CtdbController.from_settings(
             {
                 "nodes": {name: node.address for name, node in self.nodes.items()},
@@ -91,6 +91,7 @@ class SimulatedCtdb:
                 "heal": "heal {node}",
                 "link_down": "link_down {node}",
                 "link_up": "link_up {node}",
+                **settings,
             }
         )
 
@@ -319,11 +320,13 @@ class SimulatedCtdb:
         )
 
 
-def perform(cluster: SimulatedCtdb, steps: Callable[[CtdbController], Awaitable[None]]) -> None:
-    """Open a controller of the cluster, and run the steps."""
+def perform(
+    cluster: SimulatedCtdb, steps: Callable[[CtdbController], Awaitable[None]], **settings: object
+) -> None:
+    """Open a controller of the cluster with these settings, and run the steps."""
 
     async def with_controller() -> None:
-        async with cluster.controller() as controller:
+        async with cluster.controller(**settings) as controller:
             await steps(controller)
 
     asyncio.run(with_controller())

@@ -124,14 +124,7 @@ def test_node_that_stays_disabled_is_not_healthy(cluster: SimulatedCtdb) -> None
         with pytest.raises(NotHealthy, match=r"node1 is in service: .*permission denied; node1 disabled"):
             await controller.enable("node1")
 
-    controller = cluster.controller
-    cluster.controller = lambda: _impatient(controller())  # type: ignore[method-assign]
-    perform(cluster, steps)
-
-
-def _impatient(controller: CtdbController) -> CtdbController:
-    object.__setattr__(controller._settings, "healthy_timeout", 0.05)
-    return controller
+    perform(cluster, steps, healthy_timeout=0.05)
 
 
 @pytest.mark.parametrize("failing", ["power_on", "heal", "exec ctdbd", "smbd"])

@@ -29,6 +29,17 @@ def test_processes_that_hang_are_named_and_ended(cluster: SimulatedCtdb) -> None
     assert [command for command in cluster.commands if "kill -KILL" in command] == ["node2 kill -KILL 12 13"]
 
 
+def test_processes_are_only_named_where_the_profile_forbids_more(cluster: SimulatedCtdb) -> None:
+    cluster.nodes["node2"].hung = {"12", "13"}
+
+    async def steps(controller: CtdbController) -> None:
+        assert await controller.end_hung() == ()
+        assert await controller.hung() == (TOLD,)
+
+    perform(cluster, steps, end_hung_workers=False)
+    assert not [command for command in cluster.commands if "kill" in command]
+
+
 def test_node_that_is_off_has_none(cluster: SimulatedCtdb) -> None:
 
     async def steps(controller: CtdbController) -> None:

@@ -40,6 +40,7 @@ def test_command_is_a_string_or_an_array_of_words() -> None:
         ({"nodes": _NODES, "witness_service": ["x"]}, "witness_service must be the name"),
         ({"nodes": _NODES, "power_off": "off"}, "power_off and power_on must be set together"),
         ({"nodes": _NODES, "socket": 5}, "socket must be a path"),
+        ({"nodes": _NODES, "end_hung_workers": "no"}, "end_hung_workers must be true or false"),
         ({"nodes": _NODES, "link_down": "down"}, "link_down and link_up must be set together"),
         ({"nodes": _NODES, "heal": "heal"}, "partition and heal must be set together"),
     ],

@@ -58,11 +58,13 @@ class CtdbHangs:
         return tuple(re.findall(r"^\d+$", asked.text, re.MULTILINE))
 
     async def end(self) -> tuple[str, ...]:
-        """Kill the processes that hang. Samba starts others when it needs them.
+        """Kill the processes that hang, unless the profile forbids it; Samba starts others at need.
 
         Returns:
             What was ended, each as text.
         """
+        if not self._cluster.settings.end_hung_workers:
+            return ()
         found = await self.found()
         for node, pids in found.items():
             await self._cluster.run_on(node, "kill", "-KILL", *pids, check=False)

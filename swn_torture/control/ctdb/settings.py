@@ -65,6 +65,8 @@ class CtdbSettings:
     """Undoes `hang` and `hang_service` on a node."""
     witness_worker: str = "rpcd_witness"
     """Name of the program whose processes serve witness clients."""
+    end_hung_workers: bool = True
+    """Whether to kill a process of `witness_worker` that answers nothing, before a case is run again."""
     hang_service: Command = ("sh", "-c", "exec pkill -STOP --ns $$ --nslist net -x rpcd_witness")
     """Stops the processes that serve witness clients on a node, without ending them."""
     kill_worker: Command = ("sh", "-c", "exec pkill -KILL --ns $$ --nslist net -o -x rpcd_witness")
@@ -125,6 +127,10 @@ def _read(key: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise ValueError(f"{key} must be a positive number of seconds, not {value!r}")
         return float(value)
+    if key == "end_hung_workers":
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} must be true or false, not {value!r}")
+        return value
     if key in {"witness_service", "witness_worker", "socket"}:
         if not isinstance(value, str):
             what = "a path" if key == "socket" else "the name of a program"
