@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
@@ -16,8 +16,8 @@ _AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 SUITES = ("swn_torture.ndr", "swn_torture.rpc", "swn_torture.cluster")
 
 
-def suite_arguments() -> list[str]:
-    """The arguments for pytest to run the suite, and nothing else.
+def suite_arguments(parts: Sequence[str] = SUITES) -> list[str]:
+    """The arguments for pytest to run the suite, or these packages and modules of it, and nothing else.
 
     The pytest set-up of the user must not change a verdict: there is no ini file, no cache and no other
     plugin. There is no ``conftest.py``, either: pytest would load those in the directories ``test*`` where
@@ -26,7 +26,7 @@ def suite_arguments() -> list[str]:
     plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
     load = [word for plugin in plugins for word in ("-p", plugin)]
     isolate = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}", "--noconftest"]
-    return ["--pyargs", *SUITES, *load, *isolate, "--maxschedchunk=1"]
+    return ["--pyargs", *parts, *load, *isolate, "--maxschedchunk=1"]
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ trial does the same as ``swn-torture run -n 0``, except that it writes no report
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from typing_extensions import override
 
-from swn_torture.casekit.case import mark_of, slug_of
+from swn_torture.casekit.case import MARK, mark_of, slug_of
 from swn_torture.report.model import CaseResult
 from swn_torture.report.roots import without_repeated_invariants
 from swn_torture.spec import load_catalogue
@@ -35,6 +36,18 @@ if TYPE_CHECKING:
 #: Seconds after the budget until the process is killed: enough for the current case and its tear-down.
 _GRACE_S = 150.0
 
+#: By name, because some of these import the rooms that use this module.
+_LOADED_BY_THE_FIRST_CASE = (
+    "swn_torture.control.reference",
+    "swn_torture.control.undoing.journaled",
+    "swn_torture.harness.case_run",
+    "swn_torture.harness.description",
+    "swn_torture.harness.recorder",
+    "swn_torture.harness.sharing",
+    "swn_torture.lab.variants",
+    "swn_torture.server.nodes.embedded",
+)
+
 #: Needs of cases that have tickets.
 _TICKETS = frozenset({"kerberos", "second-tickets"})
 
@@ -45,11 +58,13 @@ class Job:
 
     Attributes:
         name: name of the trial: the fault, or the unusual server. ``""`` is the reference itself.
-        arguments: options of the pytest plugin: which server, which cases.
+        arguments: options of the pytest plugin: which server.
         budget: seconds after which the trial is cut short: if a server answers nothing, every case waits for
             its deadline.
+        requirements: only cases that name one of these run; all if there are none.
         first: requirements whose cases run first, and with all parameters.
         one_per_function: of all other cases, run one for each test function.
+        slow: whether it takes long: then it is started early, so that it is not the last to end.
         part: run only each case number ``part``, ``part + parts``, ... of them.
         parts: how many jobs share the cases of this trial.
     """
@@ -57,8 +72,10 @@ class Job:
     name: str
     arguments: tuple[str, ...]
     budget: float
+    requirements: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
     one_per_function: bool = False
+    slow: bool = False
     part: int = 0
     parts: int = 1
 
@@ -122,7 +139,7 @@ def run_jobs(
     """Run the suite once for each job.
 
     Args:
-        jobs: in the order in which they are started.
+        jobs: in the order in which they are started, the slow ones first.
         processes: how many trials run at the same time. Cases mostly wait, so several fit on one processor.
         directory: where the result of each trial is kept. A job that has a result there is not run again.
         preload: loads what the servers of these jobs need, before the first process is forked.
@@ -134,7 +151,7 @@ def run_jobs(
     context = multiprocessing.get_context("fork")
     files = {job.key: directory / f"{_file_name(job.key)}.json" for job in jobs}
     trials = {key: read_trial(path) for key, path in files.items() if path.is_file()}
-    waiting = [job for job in jobs if job.key not in trials]
+    waiting = sorted((job for job in jobs if job.key not in trials), key=lambda job: not job.slow)
     if waiting:
         _preload(preload)
     running: dict[int, tuple[ForkProcess, Job, float]] = {}
@@ -169,12 +186,33 @@ def _preload(preload: Callable[[], object]) -> None:
 
     preload()
     load_catalogue()
+    for module in (*_LOADED_BY_THE_FIRST_CASE, *_modules()):
+        importlib.import_module(module)
+    pytest.main([*suite_arguments(), "-n", "0", "--collect-only"])  # loads the rest of pytest
+    # pytest collects garbage at the end of each trial: it need not look at what is here for all.
+    gc.freeze()
+
+
+def _modules() -> Iterator[str]:
+    """The names of the modules with cases."""
     for package in SUITES:
         directory = Path(importlib.import_module(package).__path__[0])
         for path in sorted(directory.rglob("test_*.py")):
-            module = ".".join(path.relative_to(directory).with_suffix("").parts)
-            importlib.import_module(f"{package}.{module}")
-    pytest.main([*suite_arguments(), "-n", "0", "--collect-only"])  # loads the rest of pytest
+            yield ".".join((package, *path.relative_to(directory).with_suffix("").parts))
+
+
+def _modules_about(requirements: frozenset[str]) -> tuple[str, ...]:
+    """The names of the modules with cases that name one of these: to collect all is half of a short trial."""
+    return tuple(
+        name
+        for name in _modules()
+        if any(
+            not requirements.isdisjoint(mark.args[0].requirements)
+            for function in vars(importlib.import_module(name)).values()
+            for mark in getattr(function, "pytestmark", ())
+            if mark.name == MARK
+        )
+    )
 
 
 def read_trial(path: Path) -> Trial:
@@ -190,7 +228,9 @@ def read_trial(path: Path) -> Trial:
 
 def _run_trial(job: Job, path: Path) -> None:
     """Run pytest and write the result to a file; nothing is printed."""
-    arguments = [*suite_arguments(), "-n", "0", *job.arguments]
+    selection = [f"--swn-requirement={name}" for name in sorted(job.requirements)]
+    suite = suite_arguments(_modules_about(job.requirements) or SUITES)
+    arguments = [*suite, "-n", "0", *selection, *job.arguments]
     recorder = _Recorder(job)
     began = time.monotonic()
     log = path.with_suffix(".log")

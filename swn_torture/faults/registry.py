@@ -67,6 +67,7 @@ class Fault:
         kind: whether a real server could have this defect, or it is restricted to one condition.
         seen_in: the real server that was seen to have it (``Samba 4.22``); empty if none was.
         near: ids of other requirements in whose cases it may show.
+        slow: whether its trial takes more than 30 s: then the fault matrix starts it early.
         parts: the classes that replace parts of the server.
         config_change: what it changes in the configuration; None if it changes classes only.
     """
@@ -78,6 +79,7 @@ class Fault:
     kind: Kind = "realistic"
     seen_in: str = ""
     near: tuple[str, ...] = ()
+    slow: bool = False
     parts: tuple[type, ...] = ()
     config_change: ConfigChange | None = None
 
@@ -147,7 +149,7 @@ FAULTS = Registry()
 
 
 def violates(
-    *requirements: str, near: tuple[str, ...] = (), seen_in: str = ""
+    *requirements: str, near: tuple[str, ...] = (), seen_in: str = "", slow: bool = False
 ) -> Callable[[Deviation], Deviation]:
     """Declare a class or a function as a fault that violates these requirements.
 
@@ -155,6 +157,7 @@ def violates(
         requirements: ids.
         near: ids of others in whose cases it may show, where these belong to another section.
         seen_in: the real server that was seen to have this fault.
+        slow: whether its trial takes more than 30 s.
     """
 
     def declare(deviation: Deviation) -> Deviation:
@@ -170,6 +173,7 @@ def violates(
                 kind="narrowed" if room == "narrowed" else "realistic",
                 seen_in=seen_in,
                 near=near,
+                slow=slow,
                 parts=(deviation,) if isinstance(deviation, type) else (),
                 config_change=None if is_part else deviation,
             )

@@ -204,6 +204,26 @@ def test_trial_that_has_a_result_is_not_run_again(tmp_path: Path) -> None:
     assert trial.named == {"x": ("RPC-ONE",)}
 
 
+def test_slow_trials_start_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_trial(job: Job, path: Path) -> None:
+        empty: dict[str, object] = {"named": {}, "judged": {}, "broken": {}}
+        path.write_text(
+            json.dumps({"name": job.name, "outcomes": {}, "crashes": [], **empty}), encoding="utf-8"
+        )
+
+    monkeypatch.setattr("swn_torture.trials._run_trial", run_trial)
+    started: list[str] = []
+    trials = run_jobs(
+        [Job("a", (), 1.0), Job("b", (), 1.0, slow=True)],
+        processes=1,
+        directory=tmp_path,
+        preload=lambda: None,
+        on_trial=lambda trial: started.append(trial.name),
+    )
+    assert started == ["b", "a"]
+    assert [trial.name for trial in trials] == ["a", "b"]
+
+
 def test_parts_of_a_trial_are_joined() -> None:
     one = Trial("slow", {"a": "passed"}, {"a": ("X",)}, crashes=("late",), duration_s=3.0)
     two = Trial("slow", {"b": "failed"}, {"b": ("Y",)}, crashes=("late",), cut_short="time", duration_s=5.0)

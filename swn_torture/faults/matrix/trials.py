@@ -51,7 +51,7 @@ def run_trials(
     """Run the suite against the reference and against each fault.
 
     Args:
-        faults: in the order in which they are started.
+        faults: in the order in which they are started, the slow ones first.
         scope: which cases run on each fault. On the reference they run with all parameters; if all faults are
             tried, the whole suite runs on it.
         processes: how many trials run at the same time. Cases mostly wait, so several fit on one processor.
@@ -65,15 +65,17 @@ def run_trials(
     selected = [_requirements(fault, scope) for fault in faults]
     part = scope.limited and len(faults) < len(load_faults())
     # The reference runs the cases of all faults, with all parameters.
-    jobs = [Job("", _selection(frozenset().union(*selected) if part else frozenset()), 20 * budget)]
+    jobs = [Job("", (), 20 * budget, frozenset().union(*selected) if part else frozenset())]
     for fault, requirements in zip(faults, selected, strict=True):
         jobs.append(
             Job(
                 fault.name,
-                (f"--swn-fault={fault.name}", *_selection(requirements)),
+                (f"--swn-fault={fault.name}",),
                 budget,
+                requirements,
                 first=frozenset(fault.violates),
                 one_per_function=scope is not Scope.ALL,
+                slow=fault.slow,
             )
         )
     return run_jobs(jobs, processes=processes, directory=directory, preload=load_faults, on_trial=on_trial)
@@ -85,7 +87,3 @@ def _requirements(fault: Fault, scope: Scope) -> frozenset[str]:
         return frozenset()
     own = (*fault.violates, *fault.near)
     return frozenset(own) if scope is Scope.OWN else same_section(own)
-
-
-def _selection(requirements: frozenset[str]) -> tuple[str, ...]:
-    return tuple(f"--swn-requirement={name}" for name in sorted(requirements))

@@ -370,7 +370,7 @@ class SharedRegistrationsOutliveClients(WitnessService):
             super().rundown(association)
 
 
-@violates("RPC-CONNECTION-close-mid-call")
+@violates("RPC-CONNECTION-close-mid-call", slow=True)
 class ClosingMidCallLeavesRegistration(WitnessEndpoint):
     """The server keeps a registration that was made right before its connection closed."""
 
@@ -405,7 +405,7 @@ _MADE_SINCE_START: WeakKeyDictionary[ShareTable, dict[str, dict[ContextHandle, R
 """The registrations that each node made since its start, for each cluster (its share table is the key)."""
 
 
-@violates("SWN-3.1.3-registrations-empty")
+@violates("SWN-3.1.3-registrations-empty", slow=True)
 class HandlesSurviveRestart(WitnessService):
     """A handle from before a restart of the node finds its registration again."""
 

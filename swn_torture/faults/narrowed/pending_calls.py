@@ -97,7 +97,9 @@ class OneConnectionWoken(WitnessService):
 
 # Cases of the requirements in `near` also call GetInterfaceList while a call is pending.
 @violates(
-    "RPC-MPX-parallel-calls", near=("RPC-AUTH-level-of-response-to-pending", "SWN-3.1.6.5-silent-death")
+    "RPC-MPX-parallel-calls",
+    near=("RPC-AUTH-level-of-response-to-pending", "SWN-3.1.6.5-silent-death"),
+    slow=True,
 )
 class ListBehindWaitingCalls(OneCallAtATime):
     """GetInterfaceList waits until all earlier calls of its connection are answered."""

@@ -49,15 +49,16 @@ def run_trials(
     Returns:
         The trial of the reference, then those of the servers in their order.
     """
-    selection = tuple(f"--swn-requirement={name}" for name in requirements)
-    jobs = [Job("", selection, budget, one_per_function=one_per_function)]
+    wanted_requirements = frozenset(requirements)
+    jobs = [Job("", (), budget, wanted_requirements, one_per_function=one_per_function)]
     for server in sorted(servers, key=lambda server: not server.slow):
         parts = 1 if one_per_function or not server.slow else _PARTS
         jobs += [
             Job(
                 server.name,
-                (f"--swn-unusual={server.name}", *selection),
+                (f"--swn-unusual={server.name}",),
                 budget,
+                wanted_requirements,
                 first=frozenset(server.breaks),
                 one_per_function=one_per_function,
                 part=part,
