@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
 
 def verdict(case: dict[str, Any]) -> str:
     """The outcome of a case, and the requirements that it found broken."""
-    broken = sorted({check["requirement"] for check in case.get("checks", ()) if not check["passed"]})
+    broken = sorted({check["requirement"] for check in case.get("checks", ()) if check["passed"] is False})
     return f"{case['outcome']} ({', '.join(broken)})" if broken else str(case["outcome"])
 
 
