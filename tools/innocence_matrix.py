@@ -6,6 +6,7 @@
     python tools/innocence_matrix.py --area limits -j 4      some servers; no page is written
     python tools/innocence_matrix.py --only two-nodes --verbose
     python tools/innocence_matrix.py --requirement SWN-3.1.4.1-count
+    python tools/innocence_matrix.py --case 'rpc.spnego.*'   some cases on every server
     python tools/innocence_matrix.py --sample 4              a sample, as CI runs it
 
 The servers of a sample follow from the commit, so that the same commit has the same sample; --seed chooses
@@ -69,7 +70,7 @@ def main() -> int:
             print(f"    {line}", flush=True)
 
     functions = options.scope == "functions"
-    complete = not (functions or options.requirement) and len(servers) == len(load_unusual())
+    complete = not (functions or options.requirement or options.case) and len(servers) == len(load_unusual())
     for server in [server for server in servers if not server.can_run]:
         print(f"left out: {server.name} needs the address {server.address}, which this machine does not have")
         servers.remove(server)
@@ -84,6 +85,7 @@ def main() -> int:
             directory=kept,
             one_per_function=functions,
             requirements=options.requirement,
+            cases=options.case,
             budget=options.budget,
             on_trial=on_trial,
         )
@@ -140,6 +142,13 @@ def _options() -> argparse.Namespace:
         default=[],
         metavar="ID",
         help="only cases that check this requirement",
+    )
+    parser.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this case, or those that match a pattern",
     )
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("-j", dest="processes", type=int, default=6 * cores, help="trials at the same time")

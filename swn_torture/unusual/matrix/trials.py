@@ -31,6 +31,7 @@ def run_trials(
     directory: Path,
     one_per_function: bool = False,
     requirements: Sequence[str] = (),
+    cases: Sequence[str] = (),
     budget: float = BUDGET_S,
     on_trial: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
@@ -43,22 +44,24 @@ def run_trials(
         one_per_function: run one case of each test function, and all cases that name a requirement which the
             server does not follow.
         requirements: run only cases that check one of these; empty for all cases.
+        cases: run only these cases, each an id or a pattern of ids; empty for all cases.
         budget: seconds after which a trial is cut short.
         on_trial: called with each trial when it has ended.
 
     Returns:
         The trial of the reference, then those of the servers in their order.
     """
-    wanted_requirements = frozenset(requirements)
-    jobs = [Job("", (), budget, wanted_requirements, one_per_function=one_per_function)]
+    about = frozenset(requirements)
+    selection = tuple(f"--swn-case={case}" for case in cases)
+    jobs = [Job("", selection, budget, about, one_per_function=one_per_function)]
     for server in sorted(servers, key=lambda server: not server.slow):
         parts = 1 if one_per_function or not server.slow else _PARTS
         jobs += [
             Job(
                 server.name,
-                (f"--swn-unusual={server.name}",),
+                (f"--swn-unusual={server.name}", *selection),
                 budget,
-                wanted_requirements,
+                about,
                 first=frozenset(server.breaks),
                 one_per_function=one_per_function,
                 part=part,
