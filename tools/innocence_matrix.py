@@ -6,7 +6,7 @@
     python tools/innocence_matrix.py --area limits -j 4      some servers; no page is written
     python tools/innocence_matrix.py --only two-nodes --verbose
     python tools/innocence_matrix.py --requirement SWN-3.1.4.1-count
-    python tools/innocence_matrix.py --case 'rpc.spnego.*'   some cases on every server
+    python tools/innocence_matrix.py --case rpc.bind.secondary-address
     python tools/innocence_matrix.py --sample 4              a sample, as CI runs it
 
 The servers of a sample follow from the commit, so that the same commit has the same sample; --seed chooses
@@ -148,7 +148,7 @@ def _options() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="ID",
-        help="only this case, or those that match a pattern",
+        help="only this case, with all its parameters if none is named",
     )
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("-j", dest="processes", type=int, default=6 * cores, help="trials at the same time")

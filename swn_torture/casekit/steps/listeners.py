@@ -248,14 +248,16 @@ async def listen(
 
     Raises:
         CaseStopped: registering fails, which is recorded as a violation.
-        NotTestable: the server can hold no more registrations.
+        NotTestable: the server can hold no more registrations, or it implements version 1 only.
     """
+    version = version or witness.expect.version
+    if version > witness.expect.version:
+        raise NotTestable("the target implements witness protocol version 1 only")
     has_connection = client is None
     client = await witness.idle_connection(client) if client else await witness.connect()
     fields = {"client_computer_name": witness.client_name(), "net_name": witness.net_name, **fields}
     if "ip_address" not in fields:
         fields["ip_address"] = await witness.address_for(client)
-    version = version or witness.expect.version
     register = witness.register if version == 1 else witness.register_ex
     began = time.monotonic()
     listener = Listener(witness, client, await register(client, **fields), fields)

@@ -44,7 +44,7 @@ def run_trials(
         one_per_function: run one case of each test function, and all cases that name a requirement which the
             server does not follow.
         requirements: run only cases that check one of these; empty for all cases.
-        cases: run only these cases, each an id or a pattern of ids; empty for all cases.
+        cases: run only these cases, by id, with all parameters where none is named; empty for all cases.
         budget: seconds after which a trial is cut short.
         on_trial: called with each trial when it has ended.
 
