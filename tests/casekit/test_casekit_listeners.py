@@ -18,6 +18,7 @@ from swn_torture.casekit.steps.listeners import (
     Listener,
     answered_when_called_again,
     drain_notifications,
+    listen,
     versions,
     wait_or_move_client,
     wait_past,
@@ -259,6 +260,12 @@ def test_only_an_old_registration_has_expired(age: float, code: int, expired: bo
 @pytest.mark.parametrize(("version", "expected"), [(1, (1,)), (2, (1, 2))])
 def test_versions_up_to_that_of_the_target(version: int, expected: tuple[int, ...]) -> None:
     assert versions(fake_witness(expect=Expectations(version=version))) == expected
+
+
+def test_server_of_version_1_gets_no_register_ex() -> None:
+    witness = fake_witness(expect=dataclasses.replace(QUICK, version=1))
+    with pytest.raises(NotTestable, match="implements witness protocol version 1 only"):
+        asyncio.run(listen(witness, version=2))
 
 
 def test_draining_ends_with_a_pending_call() -> None:
