@@ -81,6 +81,7 @@ class NodeFacts:
         mapped_port: TCP port of its witness endpoint by its endpoint mapper; None when that was not asked, or
             gave no port.
         mapper: why the endpoint mapper gave no port; empty when it did.
+        mapper_answers: whether the endpoint mapper answers at all.
         tries: how many times it was called until it answered.
         waited: seconds until it answered.
         silence: what it did not answer, when it was called more than once.
@@ -97,6 +98,7 @@ class NodeFacts:
     address: str
     mapped_port: int | None = None
     mapper: str = ""
+    mapper_answers: bool = False
     tries: int = 1
     waited: float = 0.0
     silence: str = ""

@@ -65,6 +65,7 @@ def test_port_of_the_endpoint_map() -> None:
         NodeAddress("right", "192.0.2.1", port=49152),
         NodeAddress("other", "192.0.2.2", port=49152),
         NodeAddress("none", "192.0.2.3", port=49152),
+        NodeAddress("silent", "192.0.2.4", port=49152),
     )
     profile = dataclasses.replace(reference(), nodes=nodes)
 
@@ -73,13 +74,14 @@ def test_port_of_the_endpoint_map() -> None:
         None,
         NodeFacts("right", "192.0.2.1", mapped_port=49152),
         NodeFacts("other", "192.0.2.2", mapped_port=49153),
-        NodeFacts("none", "192.0.2.3", mapper="silence"),
+        NodeFacts("none", "192.0.2.3", mapper="none", mapper_answers=True),
+        NodeFacts("silent", "192.0.2.4", mapper="Connection refused"),
     )
 
     says = "The profile reference.toml says port = 49152 for"
     assert found == [
         f"{says} other, but its endpoint mapper says 49153. The run uses port 49152.",
-        f"{says} none, but its endpoint mapper gives no witness endpoint: silence. The run uses port 49152.",
+        f"{says} none, but its endpoint mapper gives no witness endpoint: none. The run uses port 49152.",
     ]
 
 

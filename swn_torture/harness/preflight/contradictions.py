@@ -65,6 +65,8 @@ def _endpoints(profile: Profile, facts: TargetFacts) -> Iterator[str]:
         port = ports.get(node.name)
         if port is None:
             continue
+        if node.mapped_port is None and not node.mapper_answers:
+            continue  # the profile gives the port because there is no endpoint mapper
         if node.mapped_port is None:
             yield (
                 f"{_the_profile(profile)} says port = {port} for {node.name}, but its endpoint "

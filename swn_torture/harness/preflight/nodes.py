@@ -116,6 +116,7 @@ async def examine(
         address=node.address,
         mapped_port=mapped.port,
         mapper=mapped.problem,
+        mapper_answers=mapped.answers,
         services=services,
         interfaces=interfaces,
     )
@@ -158,6 +159,7 @@ async def _examine_plain(
         address=node.address,
         mapped_port=mapped.port,
         mapper=mapped.problem,
+        mapper_answers=mapped.answers,
         services=services,
         interfaces=None if plain.listed is None else interfaces_of(plain.listed),
     )
@@ -176,6 +178,7 @@ def _stopped(node: NodeAddress, mapped: Mapped, finding: PreflightFinding, defec
         address=node.address,
         mapped_port=mapped.port,
         mapper=mapped.problem,
+        mapper_answers=mapped.answers,
         violates=finding.requirement,
         defect=defect,
     )
