@@ -26,9 +26,9 @@ from swn_torture.commands.terminal import echo
 def command(target: str, *, disturb: bool, as_json: bool) -> None:
     """Check every link between this machine and a run, and say how to mend the first broken one.
 
-    One line for each: names, addresses, endpoint mappers, ports, binds in each transfer syntax,
-    authentication services, interface lists, methods, whether the nodes agree, shares, clocks, the
-    controller, programs.
+    One line for each as soon as it was checked: names, addresses, endpoint mappers, ports, binds in each
+    transfer syntax, authentication services, interface lists, methods, whether the nodes agree, shares,
+    clocks, the controller, programs.
 
     \b
     swn-torture doctor                            # check the embedded reference cluster
@@ -43,16 +43,14 @@ def command(target: str, *, disturb: bool, as_json: bool) -> None:
 
     try:
         profile = load_profile(target)
-        links = examine_target(profile, disturb=disturb)
+        tell = None if as_json else lambda link: echo(link.line())
+        links = examine_target(profile, disturb=disturb, tell=tell)
     except (ProfileError, ConfigError) as problem:
         raise CommandError(problem, USAGE) from problem
     except LabError as problem:
         raise CommandError(problem, TARGET_UNUSABLE) from problem
     if as_json:
         click.echo(json.dumps(links.to_json(), indent=2))
-    else:
-        for link in links:
-            echo(link.line())
     broken = links.first_broken
     if broken is None:
         if not as_json:

@@ -14,18 +14,24 @@ from swn_torture.harness.live_target import embedded_cluster, profile_of
 from swn_torture.harness.preflight.patience import Patience
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swn_torture.doctor.links import Link
     from swn_torture.target import NodeAddress, Profile
 
 #: Links of a node, in order; those after a broken one are not checked.
 _OF_NODE = ("reachable", "endpoint mapper", "witness endpoint", "bind", "authentication", "interface list")
 
 
-def examine_target(profile: Profile, *, disturb: bool = False) -> Links:
+def examine_target(
+    profile: Profile, *, disturb: bool = False, tell: Callable[[Link], None] | None = None
+) -> Links:
     """Check every link. An embedded cluster is started, and stopped again.
 
     Args:
         profile: the profile of the target.
         disturb: whether a node may be taken out of service.
+        tell: called with each link as soon as it was checked.
 
     Raises:
         ConfigError: the [embedded] table is wrong.
@@ -33,16 +39,15 @@ def examine_target(profile: Profile, *, disturb: bool = False) -> Links:
     """
     if profile.embedded is not None:
         with embedded_cluster(profile) as cluster:
-            return asyncio.run(_examine(profile_of(cluster, profile), disturb=disturb))
+            return asyncio.run(_examine(profile_of(cluster, profile), Links(tell=tell), disturb=disturb))
     if profile.network_namespace:
         from swn_torture.lab.namespaces import enter_network
 
         enter_network(profile.network_namespace)
-    return asyncio.run(_examine(profile, disturb=disturb))
+    return asyncio.run(_examine(profile, Links(tell=tell), disturb=disturb))
 
 
-async def _examine(profile: Profile, *, disturb: bool) -> Links:
-    links = Links()
+async def _examine(profile: Profile, links: Links, *, disturb: bool) -> Links:
     patience = Patience(step=min(5.0, max(1.0, profile.expect.reply_deadline)), budget=120.0)
     if profile.account.has_tickets:
         profile = await check_ticket(profile, patience, links)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 State = Literal["ok", "broken", "not-checked", "note"]
 
@@ -44,28 +44,39 @@ class Link:
 
 @dataclass(slots=True)
 class Links:
-    """All links so far, in order."""
+    """All links so far, in order.
+
+    Attributes:
+        found: the links.
+        tell: called with each link as soon as it was checked.
+    """
 
     found: list[Link] = field(default_factory=list)
+    tell: Callable[[Link], None] | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Link]:
         return iter(self.found)
 
+    def _add(self, link: Link) -> None:
+        self.found.append(link)
+        if self.tell is not None:
+            self.tell(link)
+
     def ok(self, name: str, text: str, where: str = "") -> None:
         """A link that holds."""
-        self.found.append(Link(name, where, "ok", text))
+        self._add(Link(name, where, "ok", text))
 
     def broken(self, name: str, text: str, mend: str, where: str = "") -> None:
         """A link that does not hold."""
-        self.found.append(Link(name, where, "broken", text, mend))
+        self._add(Link(name, where, "broken", text, mend))
 
     def note(self, name: str, text: str, mend: str = "", where: str = "") -> None:
         """Something that does not hold, and that no run needs."""
-        self.found.append(Link(name, where, "note", text, mend))
+        self._add(Link(name, where, "note", text, mend))
 
     def not_checked(self, name: str, because: str, where: str = "") -> None:
         """A link that was not checked."""
-        self.found.append(Link(name, where, "not-checked", because))
+        self._add(Link(name, where, "not-checked", because))
 
     @property
     def first_broken(self) -> Link | None:

@@ -14,6 +14,7 @@ from swn_torture.dcerpc.epm.endpoint_mapper import EndpointMapper
 from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.server.authentication import Authenticator
 from swn_torture.doctor.examine import examine_target
+from swn_torture.doctor.links import Links
 from swn_torture.halfmade.library import find_half_made
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.server.state.service import WitnessService
@@ -23,7 +24,6 @@ from tests.harness.targets import reference, serving
 if TYPE_CHECKING:
     from swn_torture.dcerpc.epm.messages import LookupEntry
     from swn_torture.dcerpc.server.interface import ServerCall
-    from swn_torture.doctor.links import Links
     from swn_torture.target import Profile
 
 
@@ -172,6 +172,20 @@ def test_nothing_of_the_reference_is_broken() -> None:
     assert {"NDR32", "NDR64"} <= {link.name.removeprefix("bind with ") for link in links}
     assert "nodes agree" in {link.name for link in links if link.state == "ok"}
     assert [link.name for link in links if link.state == "not-checked"] == ["events"]
+
+
+def test_every_link_is_told_as_soon_as_it_is_there() -> None:
+    told: list[tuple[str, int]] = []
+    with serving(reference()) as profile:
+        collected = Links(tell=lambda link: told.append((link.line(), len(collected.found))))
+        collected.ok("first", "holds")
+        collected.note("second", "does not")
+        examined: list[str] = []
+        unknown = first_node(quick(profile), address="node1.invalid")
+        links = examine_target(unknown, tell=lambda link: examined.append(link.line()))
+    assert told == [("ok           first: holds", 1), ("note         second: does not", 2)]
+    assert examined == lines(links)
+    assert examined
 
 
 def test_disturbing_takes_a_node_out_of_service_and_returns_it() -> None:
