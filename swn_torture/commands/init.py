@@ -90,8 +90,11 @@ def command(
     try:
         asked = asyncio.run(ask_server(node, account, net_name))
     except NotAsked as problem:
-        hint = " Without -U the server is called without authentication."
-        hint = " -U gives what [account] is in a profile." if user else hint
+        hint = (
+            " -U gives what [account] is in a profile."
+            if user
+            else " Without -U the server is called without authentication: add -U 'DOMAIN\\user%secret'."
+        )
         raise CommandError(
             f"The server at {address} cannot be asked. {problem}{hint}", TARGET_UNUSABLE
         ) from None
@@ -107,7 +110,9 @@ def command(
         click.echo(f"Note: {note}", err=True)
     if str(path) == "-":
         return
-    click.echo(f"Wrote {path}: {count(len(asked.profile.nodes), 'node')}, NetName {asked.profile.net_name}.")
+    known = "" if asked.confirmed else " (not confirmed)"
+    nodes = count(len(asked.profile.nodes), "node")
+    click.echo(f"Wrote {path}: {nodes}, NetName {asked.profile.net_name}{known}.")
     if not asked.profile.account.anonymous and not store_password and password_file is None:
         click.echo(f"The profile takes the password from the environment: export {_VARIABLE}=...")
     click.echo(f"Next: swn-torture doctor --target {path}, then swn-torture run --target {path}")

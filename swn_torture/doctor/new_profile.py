@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,9 @@ from swn_torture.doctor.clocks import DNS_COMPUTER, NB_COMPUTER, text_field
 from swn_torture.doctor.links import Links
 from swn_torture.doctor.network import check_mapper, check_name, check_port, check_reachable, knock
 from swn_torture.doctor.service import check_service, names_in_challenge
+from swn_torture.harness.preflight.logon import log_on
 from swn_torture.harness.preflight.mapping import mapped_port
+from swn_torture.harness.preflight.nodes import interfaces_of
 from swn_torture.harness.preflight.patience import Patience
 from swn_torture.harness.preflight.shares import STYPE_CLUSTER_SOFS, ask_shares
 from swn_torture.stubdata.win32 import Win32, describe
@@ -28,6 +29,9 @@ from swn_torture.witness.constants import ProtocolVersion
 from swn_torture.witness.messages import RegisterRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from swn_torture.casekit.facts import InterfaceFacts
     from swn_torture.doctor.service import Service
 
 #: Seconds for each step.
@@ -48,10 +52,12 @@ class NotAsked(Exception):  # noqa: N818 - named for what it reports
     """The server cannot be asked; the text is the first broken link, and how to mend it."""
 
 
-_ONE_GROUP = (
-    "Several interfaces have the same group name: the list does not say which addresses belong to one node. "
-    "Leave one [[node]] table for each node."
-)
+def _one_group(nodes: Sequence[NodeAddress]) -> str:
+    names = ", ".join(node.name for node in nodes)
+    return (
+        f"Interfaces of several nodes have the same group name, so that {names} are no names of the cluster. "
+        "A controller needs those."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Asked:
     Attributes:
         profile: the profile, as `swn_torture.target.load_profile` would read it.
         notes: what the user must know: a name that is not confirmed, nodes that do not answer.
-        unreachable: interfaces whose nodes do not answer, by group name with an address.
+        unreachable: interfaces whose nodes do not answer: group name and an address.
         register: how Register ended for the NetName of the profile.
     """
 
@@ -70,6 +76,11 @@ class Asked:
     unreachable: tuple[tuple[str, str], ...] = ()
     register: str = ""
     links: Links = field(default_factory=Links, repr=False)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether Register accepted the NetName of the profile."""
+        return self.register == describe(Win32.ERROR_SUCCESS)
 
 
 async def ask_server(node: NodeAddress, account: Account, net_name: str = "") -> Asked:
@@ -95,7 +106,7 @@ async def ask_server(node: NodeAddress, account: Account, net_name: str = "") ->
             return replace(asked, notes=(note, *asked.notes))
         if service is None or not service.unserved:
             raise NotAsked(_first(links))
-    nodes, unreachable = await _nodes(service, node, patience)
+    nodes, unreachable = await _nodes(profile, service, node, patience)
     names = [net_name] if net_name else _names(service, node)
     name, register = await _net_name(service, profile, names, patience)
     versions = {each.version for each in service.interfaces or ()}
@@ -111,7 +122,7 @@ async def ask_server(node: NodeAddress, account: Account, net_name: str = "") ->
     )
     notes = _notes(profile, service, register, unreachable, given=bool(net_name))
     if len({each.group for each in service.interfaces or ()}) < len(nodes):
-        notes = [*notes, _ONE_GROUP]
+        notes = [*notes, _one_group(nodes)]
     return Asked(profile, tuple(notes), unreachable, register, links)
 
 
@@ -153,37 +164,72 @@ def _first(links: Links) -> str:
 
 
 async def _nodes(
-    service: Service, first: NodeAddress, patience: Patience
+    profile: Profile, service: Service, first: NodeAddress, patience: Patience
 ) -> tuple[tuple[NodeAddress, ...], tuple[tuple[str, str], ...]]:
-    """The nodes by the interface list: the one that was asked, and one for each other interface that answers.
+    """The nodes by the interface list: the one that was asked, and those of the other interfaces.
 
-    The name of a node is the group name of its interface, unless several interfaces have the same one.
+    The interfaces without INTERFACE_WITNESS are those of the node that lists them (MS-SWN 3.1.4.1), so that
+    each node says which other addresses are its own. The name of a node is the group name of its interfaces,
+    unless other nodes have the same one.
     """
     listed = service.interfaces or ()
-    groups = Counter(each.group for each in listed)
-    own = [each for each in listed if each.own or first.address in each.addresses]
-    nodes, unreachable = [], {}
-    for number, each in enumerate([None, *(each for each in listed if each not in own)], 1):
-        interface = each or (own[0] if own else None)
-        unique = interface is not None and groups[interface.group] == 1
-        name = interface.group if interface is not None and unique else f"node{number}"
-        if each is None:
-            nodes.append(replace(first, name=name))
+    of_node = [{first.address, *_own_addresses(listed)}]
+    nodes, silent = [first], []
+    family = ":" in first.address
+    for interface in sorted(listed, key=lambda each: _other_family(each, family=family)):
+        if any(known.intersection(interface.addresses) for known in of_node):
             continue
-        for address in each.addresses:
-            other = replace(first, name=name, address=address)
-            if await _answers(other, patience):
+        for address in sorted(interface.addresses, key=lambda each: (":" in each) != family):
+            other = replace(first, address=address)
+            port = await _port_of(other, patience)
+            if port is not None:
+                of_node.append({*interface.addresses, *await _own(profile, service, other, port, patience)})
                 nodes.append(other)
                 break
         else:
-            unreachable[name] = each.addresses[0] if each.addresses else "no address"
-    return tuple(nodes), tuple(unreachable.items())
+            silent.append(interface)
+    named = tuple(
+        replace(node, name=_node_name(listed, own) or f"node{number}")
+        for number, (node, own) in enumerate(zip(nodes, of_node, strict=True), 1)
+    )
+    unreachable = tuple(
+        (each.group, each.addresses[0] if each.addresses else "no address")
+        for each in silent
+        if not any(known.intersection(each.addresses) for known in of_node)
+    )
+    return named, unreachable
 
 
-async def _answers(node: NodeAddress, patience: Patience) -> bool:
+def _other_family(interface: InterfaceFacts, *, family: bool) -> bool:
+    return all((":" in address) != family for address in interface.addresses)
+
+
+def _own_addresses(listed: Iterable[InterfaceFacts]) -> set[str]:
+    return {address for each in listed if each.own for address in each.addresses}
+
+
+async def _own(
+    profile: Profile, service: Service, node: NodeAddress, port: int, patience: Patience
+) -> set[str]:
+    """The addresses that a node lists as its own; empty if it does not list its interfaces."""
+    if service.logon is None:
+        return set()
+    attempt = await log_on(profile, node, port, *service.logon, patience.timeout)
+    return set() if attempt.listed is None else _own_addresses(interfaces_of(attempt.listed) or ())
+
+
+def _node_name(listed: Sequence[InterfaceFacts], own: set[str]) -> str:
+    """The group name that the interfaces with these addresses have and no others; empty if there is none."""
+    groups = {each.group for each in listed if own.intersection(each.addresses)}
+    others = {each.group for each in listed if not own.intersection(each.addresses)}
+    return groups.pop() if len(groups) == 1 and not groups & others else ""
+
+
+async def _port_of(node: NodeAddress, patience: Patience) -> int | None:
+    """The TCP port of the witness endpoint of a node that answers."""
     if node.port is not None:
-        return not await knock(node.address, node.port)
-    return (await mapped_port(node, patience)).port is not None
+        return None if await knock(node.address, node.port) else node.port
+    return (await mapped_port(node, patience)).port
 
 
 def _names(service: Service, node: NodeAddress) -> list[str]:
@@ -272,7 +318,7 @@ def profile_text(asked: Asked, password_line: str = "") -> str:
         f"title = {_string(profile.title or profile.name)}",
         "",
         "# The name that clients use for the cluster: the NetName of registrations (ServerGlobalName).",
-        *([] if asked.register == describe(Win32.ERROR_SUCCESS) else [f"# Not confirmed: {asked.register}"]),
+        *([] if asked.confirmed else [f"# Not confirmed: {asked.register}"]),
         f"net_name = {_string(profile.net_name)}",
         "",
         *_account_lines(profile.account, password_line),

@@ -49,10 +49,28 @@ def test_profile_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [node.name for node in read.nodes] == [node.name for node in profile.nodes]
 
 
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [("node", ["NODE1", "NODE2", "NODE3"]), ("cluster", ["node1", "node2", "node3"])],
+)
+def test_interfaces_of_one_node_are_one_node(groups: str, names: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    with serving(reference(interfaces=2, single_family=True, group_names=groups)) as profile:
+        made = init(profile, path, "-U", USER, "--net-name", profile.net_name, "--store-password")
+        assert made.exit_code == 0, made.output
+        read = load_profile(str(path))
+        links = examine_target(read)
+    assert links.first_broken is None
+    assert [node.name for node in read.nodes] == names
+    assert [node.address for node in read.nodes] == [node.address for node in profile.nodes]
+    assert ("have the same group name" in made.output) == (groups == "cluster")
+
+
 def test_wrong_net_name_is_a_note(tmp_path: Path) -> None:
     with serving(reference()) as profile:
         made = init(profile, tmp_path / "new.toml", "-U", USER)
     assert made.exit_code == 0
+    assert "NetName NODE1 (not confirmed)." in made.output
     assert "is not confirmed. Register ended so: NODE1: ERROR_INVALID_PARAMETER (0x57)" in made.output
     assert "# Not confirmed: " in (tmp_path / "new.toml").read_text(encoding="utf-8")
 
@@ -107,7 +125,7 @@ def test_password_file(tmp_path: Path) -> None:
     ("options", "code", "text"),
     [
         (("-U", "SWNTEST\\witness%wrong"), 3, "correct username, password and domain of SWNTEST\\witness"),
-        ((), 3, "Without -U the server is called without authentication."),
+        ((), 3, "Without -U the server is called without authentication: add -U"),
         (("-U", "SWNTEST\\witness"), 2, "There is no password for SWNTEST\\witness"),
         (("-U", "witness", "--password-file", "/no/such/file"), 2, "The password file /no/such/file"),
     ],
