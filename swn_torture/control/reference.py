@@ -26,6 +26,7 @@ from swn_torture.control.base import (
 from swn_torture.control.shared import check_known_keys, describe
 from swn_torture.control.step import Step, failure_of
 from swn_torture.control.stimulus import Stimulus
+from swn_torture.dcerpc.sockets import reason_of
 from swn_torture.server.nodes.admin_token import read_token
 
 if TYPE_CHECKING:
@@ -474,5 +475,5 @@ class ReferenceController(Controller):
 
 
 def _reason(problem: OSError) -> str:
-    """The text of the exception, or "no response in time" where it has none, as a time-out."""
-    return str(problem) or "no response in time"
+    """Why there is no answer, or "no response in time" where the exception has no text, as a time-out."""
+    return reason_of(problem) or "no response in time"

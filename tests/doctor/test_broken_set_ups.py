@@ -146,7 +146,7 @@ SET_UPS: dict[str, tuple[tuple[type, ...], dict[str, Any], Any, str, str, str]] 
         (), {}, lambda p: dataclasses.replace(
             first_node(p), controller={"kind": "reference", "address": "127.0.0.1", "port": closed_port()}
         ),
-        "controller", "reference", "correct [controller] in the profile",
+        "controller", "is not reachable: Connection refused", "correct [controller] in the profile",
     ),
 }  # fmt: skip
 

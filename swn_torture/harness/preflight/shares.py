@@ -12,6 +12,8 @@ import socket
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.dcerpc.sockets import reason_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -212,4 +214,6 @@ def _check_reachable(address: str, port: int) -> None:
 
 
 def _text(problem: Exception) -> str:
-    return str(problem) or type(problem).__name__
+    if isinstance(problem, OSError):
+        return reason_of(problem)
+    return str(problem).strip() or type(problem).__name__
