@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import select
 import threading
@@ -50,7 +51,7 @@ from scapy.layers.spnego import SPNEGOSSP
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 NET_NAME = "EXAMPLE"
 NODE = "NODE1"
@@ -62,8 +63,6 @@ SUCCESS, INVALID_PARAMETER, NOT_FOUND, REVISION_MISMATCH, TIMEOUT = 0, 0x57, 0x4
 
 
 # The messages -----------------------------------------------------------------------------------------------
-
-
 class InterfaceInfo(NDRPacket):
     """WITNESS_INTERFACE_INFO (MS-SWN 2.2.1.3)."""
 
@@ -129,9 +128,7 @@ class RegisterRequest(NDRPacket):
 
     fields_desc: ClassVar = [
         NDRIntField("Version", 0),
-        text("NetName"),
-        text("IpAddress"),
-        text("ClientComputerName"),
+        *map(text, ("NetName", "IpAddress", "ClientComputerName")),
     ]
 
 
@@ -140,10 +137,7 @@ class RegisterExRequest(NDRPacket):
 
     fields_desc: ClassVar = [
         NDRIntField("Version", 0),
-        text("NetName"),
-        text("ShareName"),
-        text("IpAddress"),
-        text("ClientComputerName"),
+        *map(text, ("NetName", "ShareName", "IpAddress", "ClientComputerName")),
         NDRIntField("Flags", 0),
         NDRIntField("KeepAliveTimeout", 0),
     ]
@@ -199,8 +193,6 @@ register_dcerpc_interface(
 
 
 # Step 1 -----------------------------------------------------------------------------------------------------
-
-
 class Bind(DCERPC_Server):
     """Step `bind`: the server of scapy. It knows the interface, and no method of it."""
 
@@ -213,8 +205,6 @@ class Bind(DCERPC_Server):
 
 
 # Step 2 -----------------------------------------------------------------------------------------------------
-
-
 def one_interface(version: int, **how: Any) -> Any:
     """A list of one interface, AVAILABLE, with an IPv4 address, of this very node."""
     info = InterfaceInfo(
@@ -238,8 +228,6 @@ class FirstList(Bind):
 
 
 # Step 3 -----------------------------------------------------------------------------------------------------
-
-
 class InterfaceListed(FirstList):
     """Step `list`: the Version of MS-SWN 1.7, and the transfer syntax that was negotiated."""
 
@@ -250,8 +238,6 @@ class InterfaceListed(FirstList):
 
 
 # Step 4 -----------------------------------------------------------------------------------------------------
-
-
 NTLM = NTLMSSP(IDENTITIES={user: MD4le(word) for user, word in USERS.items()})
 SPNEGO = SPNEGOSSP([NTLM])
 
@@ -266,8 +252,6 @@ class Secured(InterfaceListed):
 
 
 # Step 5 -----------------------------------------------------------------------------------------------------
-
-
 class Session(DceRpcSession):
     """A session with the two things that scapy leaves out: the client's sizes, and its choice of a service.
 
@@ -338,17 +322,15 @@ def frag_length(header: bytes) -> int:
 
 
 # Step 6 -----------------------------------------------------------------------------------------------------
-
-
 class Registration:
-    """A registration: its handle, the keep-alive time in seconds or None, and the AsyncNotify that waits."""
+    """A registration: its handle, its connection, the keep-alive time in seconds or None, its last use."""
 
     def __init__(self, owner: Registering, keep_alive: int | None) -> None:
         self.handle = os.urandom(16)
         self.owner = owner
         self.keep_alive = keep_alive
-        self.pending: Any = None
-        self.deadline = 0.0
+        self.last_used = time.monotonic()
+        self.ended = False
 
 
 class Registering(Framed):
@@ -362,9 +344,17 @@ class Registering(Framed):
         try:
             super().loop(connection)
         finally:
-            with self.LOCK:
-                for each in [each for each in self.REGISTRATIONS.values() if each.owner is self]:
-                    del self.REGISTRATIONS[each.handle]
+            self.end(lambda each: each.owner is self)
+
+    def end(self, which: Callable[[Registration], bool]) -> list[Registration]:
+        """End the registrations that match, and return them."""
+        with self.LOCK:
+            found = [
+                self.REGISTRATIONS.pop(each.handle) for each in [*self.REGISTRATIONS.values()] if which(each)
+            ]
+        for each in found:
+            each.ended = True
+        return found
 
     @DCERPC_Server.answer(RegisterRequest)
     def register(self, request: Any) -> Any:
@@ -381,15 +371,8 @@ class Registering(Framed):
     def unregister(self, request: Any) -> Any:
         """MS-SWN 3.1.4.3."""
         handle = request[UnRegisterRequest].valueof("pContext").uuid
-        with self.LOCK:
-            found = self.REGISTRATIONS.pop(handle, None)
-        if found is None:
-            return UnRegisterResponse(status=INVALID_PARAMETER, ndr64=self.ndr64)
-        self.removed(found)
-        return UnRegisterResponse(ndr64=self.ndr64)
-
-    def removed(self, registration: Registration) -> None:
-        """The next step completes its AsyncNotify."""
+        found = self.end(lambda each: each.handle == handle)
+        return UnRegisterResponse(status=SUCCESS if found else INVALID_PARAMETER, ndr64=self.ndr64)
 
     def new(self, request: Any, version: int, keep_alive: int | None) -> Any:
         """Check the parameters in the order of the text, and register."""
@@ -410,8 +393,6 @@ class Registering(Framed):
 
 
 # Step 7 -----------------------------------------------------------------------------------------------------
-
-
 class Waiting(Exception):  # noqa: N818 - it is no error: the call waits
     """An AsyncNotify gets its response later."""
 
@@ -419,27 +400,35 @@ class Waiting(Exception):  # noqa: N818 - it is no error: the call waits
 class Notifying(Registering):
     """Step `notify`: AsyncNotify waits, and other calls of the connection go on meanwhile."""
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.waiting: list[tuple[float, Registration, Any]] = []
+
     @DCERPC_Server.answer(AsyncNotifyRequest)
     def async_notify(self, request: Any) -> Any:
-        """MS-SWN 3.1.4.4. Nothing changes here, so that the call ends by its time-out or by UnRegister."""
+        """MS-SWN 3.1.4.4. Nothing changes here: the call ends by its time-out or with its registration."""
         handle = request[AsyncNotifyRequest].valueof("pContext").uuid
         with self.LOCK:
             found = self.REGISTRATIONS.get(handle)
         if found is None:
             return AsyncNotifyResponse(pResp=None, status=NOT_FOUND, ndr64=self.ndr64)
-        found.pending = request
-        if found.keep_alive is not None:
-            found.deadline = time.monotonic() + found.keep_alive
+        seconds = math.inf if found.keep_alive is None else found.keep_alive
+        found.last_used = math.inf
+        self.waiting.append((time.monotonic() + seconds, found, request))
         raise Waiting
 
-    def removed(self, registration: Registration) -> None:
-        """UnRegister completes the AsyncNotify that waits."""
-        if registration.pending is not None:
-            registration.owner.complete(registration, NOT_FOUND)
+    def complete(self) -> None:
+        """Queue the responses of calls that need not wait any longer, each on its connection."""
+        now = time.monotonic()
+        for each in [*self.waiting]:
+            deadline, registration, request = each
+            if registration.ended or deadline <= now:
+                self.waiting.remove(each)
+                registration.last_used = now
+                self.respond(request, NOT_FOUND if registration.ended else TIMEOUT)
 
-    def complete(self, registration: Registration, status: int) -> None:
-        """Queue the response of a call that waits."""
-        request, registration.pending = registration.pending, None
+    def respond(self, request: Any, status: int) -> None:
+        """Queue the response of a call that waited."""
         response = AsyncNotifyResponse(pResp=None, status=status, ndr64=self.ndr64)
         header = DceRpc5(endian=request.endian, encoding=request.encoding, call_id=request.call_id)
         body = DceRpc5Response(alloc_hint=len(response), cont_id=request[DceRpc5Request].cont_id)
@@ -451,16 +440,25 @@ class Notifying(Registering):
             super().recv(data)
 
     def next_octets(self, connection: socket.socket) -> bytes:
-        """Wait for the client, or for the next time-out, whatever comes first."""
-        while not select.select([connection], [], [], 0.1)[0]:
-            now = time.monotonic()
-            with self.LOCK:
-                mine = [each for each in self.REGISTRATIONS.values() if each.owner is self and each.pending]
-            for each in mine:
-                if each.keep_alive is not None and each.deadline <= now:
-                    self.complete(each, TIMEOUT)
+        """Wait for the client, and see meanwhile which calls end."""
+        ready = False
+        while not ready:
+            ready = bool(select.select([connection], [], [], 0.1)[0])
+            self.complete()
             self.flush(connection)
         return super().next_octets(connection)
+
+
+# Step 8 -----------------------------------------------------------------------------------------------------
+class Ageing(Notifying):
+    """Step `timers`: a registration that nobody uses ends (MS-SWN 3.1.5.1)."""
+
+    UNUSED_S = 30.0
+
+    def recv(self, data: Any) -> None:
+        """Look for such registrations before each PDU: nobody sees them in between."""
+        self.end(lambda each: time.monotonic() - each.last_used > self.UNUSED_S)
+        super().recv(data)
 
 
 # The program ------------------------------------------------------------------------------------------------
@@ -473,6 +471,7 @@ STEPS: dict[str, type[Bind]] = {
     "transport": Framed,
     "register": Registering,
     "notify": Notifying,
+    "timers": Ageing,
 }
 
 
