@@ -3,7 +3,7 @@
 A finding says what was expected. For an author it is easier to see the octets: this module finds the request
 that the finding is about, and makes a conforming answer to it with the values of this target (its nodes, the
 presentation context, the call_id). It answers GetInterfaceList, Register, RegisterEx, UnRegister,
-UnRegisterEx, AsyncNotify and bind.
+UnRegisterEx, AsyncNotify and bind, and writes the fault that another PDU deserves.
 
 It never guesses. All requests whose answer is what the finding observed (or, if there is none, whose answer
 does not decode) must be of one method, and the expectation must name a return value or a fault. A rule about
@@ -28,6 +28,7 @@ from swn_torture.dcerpc.status import describe_status
 from swn_torture.report.exchange.pdu_fields import WITNESS_OPNUMS, Association, Field, describe_pdu
 from swn_torture.report.exchange.records import Frame, frames, read_records
 from swn_torture.report.exchange.right_bind import right_bind_answer, the_unusual
+from swn_torture.report.exchange.right_fault import Faulty, faulty_pdu
 from swn_torture.stubdata.fields import DecodeError
 from swn_torture.stubdata.syntax import NDR64
 from swn_torture.stubdata.win32 import Win32
@@ -93,6 +94,10 @@ _CODE = re.compile(r"^(?:a response|any return value|ERROR_\w+ \(0x([0-9A-F]+)\)
 _METHOD = re.compile(r"^a response of (Witnessr\w+)")
 _FAULT = re.compile(r"^fault \w+ \(0x([0-9A-F]{8})\)")
 _VALUE = re.compile(r"\b(?:ERROR_\w+|unknown code) \(0x([0-9A-F]+)\)")
+#: Several requests that deserve the same fault: ``fault NAME (0x000006F7), 3 times``.
+_TIMES = re.compile(r", \d+ times$")
+#: What a finding says of the first of them: ``1 of 118 octets: connection closed``.
+_PART = re.compile(r"^\d+ of \d+ octets: ")
 _SEEN_FAULT = re.compile(r"\bfault (?:\w+ )?\(?0x([0-9A-F]+)\)?")
 
 
@@ -156,19 +161,22 @@ def right_answer(case: CaseResult, target: TargetInfo) -> RightAnswer | None:
     if case.because or not case.expected:
         return None
     try:
-        calls = _calls(frames(read_records(case.transcript)))
+        exchange = [*frames(read_records(case.transcript))]
+        calls = _calls(exchange)
     except (KeyError, ValueError):
         return None  # a damaged record; write.py reports it
     named = _METHOD.match(case.expected[0])
     if named and named[1] in WITNESS_OPNUMS:
         opnum = WITNESS_OPNUMS.index(named[1])
         calls = [c for c in calls if isinstance(c.request, Request) and c.request.opnum == opnum]
-    return _to_its_request(case, calls, target) or _by_its_rule(case, calls, target)
+    found = _to_its_request(case, calls, target) or _by_its_rule(case, calls, target)
+    return found or _to_its_pdu(case, exchange)
 
 
 def _to_its_request(case: CaseResult, calls: Sequence[_Call], target: TargetInfo) -> RightAnswer | None:
     """The right answer to the request whose answer is what was observed."""
-    fits = [call for call in calls if _fits(call, case.observed)]
+    observed = _PART.sub("", case.observed)
+    fits = [call for call in calls if _fits(call, observed)]
     undecodable = [] if fits or "bind" in case.observed else [c for c in calls if _decodes(c) is False]
     about = _one_method(fits or undecodable)
     if about is None:
@@ -191,14 +199,21 @@ def _answer(
     found: RightAnswer | None = None
     for expected in case.expected:
         fault, code = _FAULT.match(expected), _CODE.match(expected)
-        if fault and len(fits) == 1:
-            found = _right_fault(about.request, int(fault[1], 16))
+        deserves = about if _TIMES.search(expected) else _the_faulty(fits)
+        if fault and deserves is not None and isinstance(deserves.request, Request):
+            found = _right_fault(deserves.request, int(fault[1], 16))
         elif code:
             value = int(code[1], 16) if code[1] else _ordinary(about, about.request)
             found = _right_response(about, about.request, value, target, kind)
         if found is not None:
             break
     return found
+
+
+def _the_faulty(fits: Sequence[_Call]) -> _Call | None:
+    """The only call, or of several the only one whose presentation context was not negotiated."""
+    unknown = [call for call in fits if call.syntax is None]
+    return next((found[0] for found in (fits, unknown) if len(found) == 1), None)
 
 
 def _by_its_rule(case: CaseResult, calls: Sequence[_Call], target: TargetInfo) -> RightAnswer | None:
@@ -333,7 +348,16 @@ def _fits(call: _Call, observed: str) -> bool:
 # The answer
 
 
-def _right_fault(request: Request, status: int) -> RightAnswer:
+def _to_its_pdu(case: CaseResult, exchange: Sequence[Frame]) -> RightAnswer | None:
+    """The expected fault to a PDU that is neither a whole request nor a bind."""
+    fault = _FAULT.match(case.expected[0])
+    about = None if fault is None else faulty_pdu(exchange, case.observed)
+    if fault is None or about is None:
+        return None
+    return replace(_right_fault(about, int(fault[1], 16)), instead=about.instead)
+
+
+def _right_fault(request: Request | Faulty, status: int) -> RightAnswer:
     pdu = FaultPdu(call_id=request.call_id, status=status, context_id=request.context_id)
     title = f"fault, call {request.call_id}: {describe_status(status)}"
     return RightAnswer(title, pdu.pack(), describe_pdu(pdu.pack(), Association())[1])

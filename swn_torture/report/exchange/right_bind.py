@@ -34,7 +34,8 @@ def right_bind_answer(bind: Bind, expected: Sequence[str]) -> Pdu | None:
         expected: what the finding says is allowed, one entry each.
     """
     if isinstance(bind, AlterContext) or not expected:
-        return None
+        reasons = [reason for each in expected if (reason := _REASON.match(each))]
+        return BindNak(call_id=bind.call_id, reason=int(reasons[0][1])) if reasons else None
     if _ACCEPTS.match(expected[0]):
         group = _GROUP.search(expected[0])
         return _bind_ack(bind, int(group[1], 16) if group else bind.assoc_group or 0x53F0)
@@ -51,11 +52,14 @@ def right_bind_answer(bind: Bind, expected: Sequence[str]) -> Pdu | None:
 def the_unusual(binds: Sequence[Bind]) -> Bind | None:
     """The one bind that differs from an ordinary one: a finding about a bind is about that; else None.
 
+    Of several binds that join the same association it is the last.
+
     Args:
         binds: all binds whose answer is what the finding observed.
     """
     unusual = [bind for bind in binds if not _is_ordinary(bind)]
-    return unusual[0] if len(unusual) == 1 else None
+    joins = {bind.assoc_group if _is_ordinary(replace(bind, assoc_group=0)) else 0 for bind in unusual}
+    return unusual[-1] if len(unusual) == 1 or (len(joins) == 1 and 0 not in joins) else None
 
 
 def _is_ordinary(bind: Bind) -> bool:
