@@ -19,6 +19,7 @@ Looking things up
 Shared by them
     errors         how a command ends with an explanation and an exit code
     options        the options that name reports, made from the table of formats
+    client_shares  what ``client shares`` shows
     watching       what ``client watch`` and ``cluster list --watch`` show
     progress       what ``run`` shows while it runs
 """

@@ -9,6 +9,7 @@ from swn_torture.doctor.cluster import check_controller, check_shares, check_thi
 from swn_torture.doctor.links import Links
 from swn_torture.doctor.network import check_mapper, check_name, check_port, check_reachable
 from swn_torture.doctor.service import Service, check_agreement, check_methods, check_service
+from swn_torture.doctor.shares import check_capabilities
 from swn_torture.doctor.tickets import check_principal, check_ticket
 from swn_torture.harness.live_target import embedded_cluster, profile_of
 from swn_torture.harness.preflight.patience import Patience
@@ -61,6 +62,7 @@ async def _examine(profile: Profile, links: Links, *, disturb: bool) -> Links:
     else:
         await check_methods(serving, profile, patience, links)
     await check_shares(profile, links)
+    await check_capabilities(profile, patience, links)
     await check_controller(profile, links, disturb=disturb)
     check_this_machine(links)
     return links

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -213,7 +214,11 @@ def is_watch(example: str) -> bool:
 
 
 def is_call(example: str) -> bool:
-    return kind(example) == "client" and not is_watch(example)
+    return kind(example) == "client" and not is_watch(example) and not is_shares(example)
+
+
+def is_shares(example: str) -> bool:
+    return example.startswith("swn-torture client shares ")
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
@@ -300,6 +305,24 @@ def test_example_calls_the_server(world: World, example: str) -> None:
     done = world.run(example, *(world.port if "--server" in example else []))
     assert done.returncode == 0, done.stderr
     assert re.search("AVAILABLE|^unregistered: ERROR_SUCCESS", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", [line for line in EXAMPLES if is_shares(line)])
+def test_example_shows_the_shares(world: World, tmp_path: Path, example: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = f"swn-torture serve --smb-port {port} --write-profile ref.toml"
+    with World(tmp_path, world.values).running(serve, until="Ctrl-C"):
+        first = load_profile(str(tmp_path / "ref.toml")).nodes[0]
+        served = World(tmp_path, {**world.values, "198.51.100.100": first.address, "data": "SHARE"})
+        done = served.run(example, *(["--smb-port", str(port)] if "--server" in example else []))
+    assert done.returncode == 0, done.stdout + done.stderr
+    if "--json" in example:
+        answers = {each["dialect"]: each for each in json.loads(done.stdout)["tree_connects"]}
+        assert answers["2.0.2"]["capabilities"] == {"SHARE": []}
+    else:
+        assert re.search(r"^SHARE +NODE1 NODE2 NODE3 +2.0.2 +none$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if is_watch(line)])

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit.facts import InterfaceFacts, NodeFacts, TargetFacts
+from swn_torture.harness.preflight import learning
 from swn_torture.harness.preflight.contradictions import contradictions
 from swn_torture.harness.preflight.learning import learn
 from swn_torture.harness.preflight.patience import Patience
 from swn_torture.harness.preflight.shares import ShareFacts, ask_shares
+from swn_torture.harness.preflight.tree_connect import CLUSTER, TreeConnects
 from swn_torture.target import Expectations, ExpectedShare, NodeAddress
 from tests.harness.targets import learn_about, reference, serving
 
@@ -158,6 +160,21 @@ def test_shares_are_asked_by_smb() -> None:
     assert facts.shares == "SHARE (type 0x00000000), IPC$ (type 0x80000003)"
     (warning,) = facts.warnings
     assert "lists the share PLAIN, but the target has no such share" in warning
+
+
+def test_capabilities_of_the_shares_are_asked_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connected(_: Profile, node: NodeAddress, shares: list[str]) -> TreeConnects:
+        return TreeConnects(node.name, 0x0311, dict.fromkeys(shares, CLUSTER if node.name == "NODE2" else 0))
+
+    monkeypatch.setattr(learning, "connect_trees", connected)
+    with serving(
+        reference(smb_port=0, shares=[{"name": "SHARE", "scale_out": True}, {"name": "PLAIN"}])
+    ) as served:
+        facts = asyncio.run(learn(served, Patience())).facts
+
+    assert [warning.partition(":")[0] for warning in facts.warnings] == [
+        f"The nodes announce the share {share} with different capabilities" for share in ("SHARE", "PLAIN")
+    ]
 
 
 def test_shares_that_cannot_be_asked() -> None:

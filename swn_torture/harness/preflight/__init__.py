@@ -13,6 +13,8 @@ It also warms up the target: it calls every node, one connection after the other
     framing         requests in several fragments and TCP segments
     registering     the first registrations: the NetName, and a limit of registrations
     shares          the shares, by SMB or the server service
+    tree_connect    the capabilities of the shares by SMB dialect
+    share_warnings  whether SMB, server service and witness service say the same about the shares
     contradictions  warnings: the profile says one thing, and the target shows another
     trouble         why a run cannot begin
     learning        all of it, for a target that runs

@@ -1,4 +1,4 @@
-"""Contradictions between the profile of a target and what the target shows: warnings that name both."""
+"""Contradictions between the profile and what the target shows, or within that: warnings that name both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swn_torture.casekit.facts import SERVICE_NAMES, SERVICES
+from swn_torture.harness.preflight.share_warnings import WitnessOffer, share_warnings
 from swn_torture.harness.preflight.shares import CLUSTER_BITS, STYPE_CLUSTER_SOFS
 from swn_torture.harness.preflight.tickets import names_another
 from swn_torture.witness.constants import ProtocolVersion
@@ -15,18 +16,25 @@ if TYPE_CHECKING:
 
     from swn_torture.casekit.facts import NodeFacts, TargetFacts
     from swn_torture.harness.preflight.shares import ShareFacts
+    from swn_torture.harness.preflight.tree_connect import TreeConnects
     from swn_torture.target import ExpectedShare, Profile
 
 _VERSIONS = {ProtocolVersion.V1: 1, ProtocolVersion.V2: 2}
 
 
-def contradictions(profile: Profile, facts: TargetFacts, shares: ShareFacts | None) -> Iterator[str]:
+def contradictions(
+    profile: Profile,
+    facts: TargetFacts,
+    shares: ShareFacts | None,
+    connects: Sequence[TreeConnects] = (),
+) -> Iterator[str]:
     """One sentence or two for each contradiction.
 
     Args:
         profile: the profile.
         facts: what the nodes have shown.
         shares: what the target says about its shares; None when it was not asked.
+        connects: what its nodes answer to TREE_CONNECT.
     """
     yield from _versions(profile, facts)
     yield from _endpoints(profile, facts)
@@ -35,6 +43,8 @@ def contradictions(profile: Profile, facts: TargetFacts, shares: ShareFacts | No
     if shares is not None:
         for share in profile.expect.shares:
             yield from _share(profile, share, shares)
+    offers = [WitnessOffer.of(node) for node in facts.nodes]
+    yield from share_warnings(connects, shares.types if shares else None, offers)
 
 
 def _versions(profile: Profile, facts: TargetFacts) -> Iterator[str]:

@@ -33,12 +33,14 @@ from swn_torture.harness.preflight.registering import ENOUGH, Registered, regist
 from swn_torture.harness.preflight.shares import ask_shares
 from swn_torture.harness.preflight.tickets import find_ticket, named_principal, stops
 from swn_torture.harness.preflight.tickets import trouble as trouble_of_ticket
+from swn_torture.harness.preflight.tree_connect import connect_trees
 from swn_torture.witness.constants import ProtocolVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from swn_torture.harness.preflight.patience import Patience
+    from swn_torture.harness.preflight.tree_connect import TreeConnects
     from swn_torture.target import NodeAddress, Profile
 
 
@@ -86,7 +88,7 @@ async def learn(
     Args:
         profile: its profile, with the addresses of its nodes.
         patience: how long to wait.
-        ask_for_shares: ask the first node for its shares, too.
+        ask_for_shares: ask the first node for its shares, and every node for their capabilities, too.
         show: is told what is known as soon as a node serves a call: the rungs below GetInterfaceList.
     """
     ticket = await find_ticket(profile, patience)
@@ -118,9 +120,10 @@ async def learn(
         return Preflight(facts, problem, stopped_at="security")
     auth = (AuthType.NTLM, AuthLevel.NONE) if plain else _choose(serving, profile.account.services)
     show(Preflight(dataclasses.replace(facts, auth_type=auth[0], level=auth[1]), findings=findings))
-    asked = None
+    asked, connected = None, None
     if ask_for_shares:
         asked = asyncio.create_task(asyncio.to_thread(ask_shares, profile, _node(profile, serving[0].name)))
+        connected = asyncio.gather(*_tree_connects(profile, nodes))
     framed, tried = await _probe_calls(profile, serving[0], auth, patience)
     first_node = _node(profile, serving[0].name)
     findings += (*findings_of(tried, first_node), *findings_of_framing(framed, first_node))
@@ -128,6 +131,7 @@ async def learn(
     if asked:
         patience.begin(f"the shares of {serving[0].name}")
     shares = await asked if asked else None
+    connects = await connected if connected else ()
     first = registered[serving[0].name]
     facts = dataclasses.replace(
         facts,
@@ -149,13 +153,20 @@ async def learn(
     if problem and any(each.tried and not each.rejected for each in registered.values()):
         findings += tuple(_not_available(examined))
     about = _about_nodes(facts, rejections, profile)
-    warnings = (*warned, *about, *contradictions(profile, facts, shares))
+    warnings = (*warned, *about, *contradictions(profile, facts, shares, connects))
     if not problem and len(rejections) == len(serving):
         problem, stopped_at = trouble.net_name_rejected(rejections, profile), "register"
     if problem and findings:
         warnings, problem = (*warnings, problem), None
     facts = dataclasses.replace(facts, warnings=warnings)
     return Preflight(facts, problem or "", findings, stopped_at if problem else "")
+
+
+def _tree_connects(profile: Profile, nodes: Iterable[NodeFacts]) -> Iterable[Awaitable[TreeConnects]]:
+    """TREE_CONNECT to the shares of the profile on each node, in the newest dialect that it has."""
+    names = [share.name for share in profile.expect.shares]
+    for facts in nodes if names else ():
+        yield asyncio.to_thread(connect_trees, profile, _node(profile, facts.name), names)
 
 
 def unused_services(profile: Profile) -> dict[str, str]:
