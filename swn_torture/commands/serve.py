@@ -14,7 +14,7 @@ from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from swn_torture.server.activity.capture import Capture
     from swn_torture.server.activity.log import ActivityLog
@@ -98,6 +98,12 @@ LEVELS = ("debug", "info", "warning", "error", "off")
     help="Serve the shares by SMB, too, on this port of every node.",
 )
 @click.option(
+    "--smbd",
+    metavar="PROGRAM",
+    help="Serve the shares by Samba's smbd (4.20 or later, as root): SMB 3.1.1, with the capabilities by "
+    "which a client asks for witness. Without it the dialect is 2.0.2.",
+)
+@click.option(
     "--share-root",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
     help="Directory with the contents of the shares: one subdirectory for each, named in capitals "
@@ -145,6 +151,7 @@ def command(
     half_made: str | None,
     time_scale: float | None,
     smb_port: int | None,
+    smbd: str | None,
     share_root: Path | None,
     clusapi: bool,
     log_level: str,
@@ -187,10 +194,10 @@ def command(
     if list_options:
         _list_options()
         return
-    _check_combinations(share_root, smb_port, fault, unusual or half_made)
+    _check_combinations({"--share-root": share_root, "--smbd": smbd}, smb_port, fault, unusual or half_made)
     settings: dict[str, Any] = {"nodes": nodes, "net_name": net_name}
     given = {"network": network, "epm_port": epm_port, "admin_port": admin_port, "time_scale": time_scale}
-    given |= {"smb_port": smb_port, "clusapi": clusapi or None}
+    given |= {"smb_port": smb_port, "smbd": smbd, "clusapi": clusapi or None}
     given["share_root"] = None if share_root is None else str(share_root.resolve())
     settings["other_names"] = [_other_name(each) for each in other_names]
     settings |= {name: value for name, value in given.items() if value is not None}
@@ -262,10 +269,11 @@ def _capture(path: Path, logger: logging.Logger) -> Capture:
 
 
 def _check_combinations(
-    share_root: Path | None, smb_port: int | None, fault: str | None, unusual: str | None
+    of_shares: Mapping[str, object], smb_port: int | None, fault: str | None, unusual: str | None
 ) -> None:
-    if share_root is not None and smb_port is None:
-        raise click.UsageError("--share-root needs --smb-port, which serves the shares.")
+    for option, value in of_shares.items():
+        if value is not None and smb_port is None:
+            raise click.UsageError(f"{option} needs --smb-port, which serves the shares.")
     if fault is not None and unusual is not None:
         raise click.UsageError("A cluster has only one of --fault, --unusual and --half-made.")
 

@@ -112,6 +112,8 @@ class ClusterConfig:
         admin_address: loopback address of the administration.
         clusapi: whether the witness ports also serve a part of ClusAPI (MS-CMRP).
         smb_port: TCP port of SMB on every address of the nodes. 0: a free port for each node. None: no SMB.
+        smbd: name or path of Samba's smbd, which then serves the shares. None: the built-in SMB server, which
+            has dialect 2.0.2 only.
         share_root: directory with the contents of the shares. None: a temporary directory.
         detection_delay: seconds of the protocol's clock until the other nodes detect the failure of a node.
         event_delay: seconds of the protocol's clock from an event until the witness servers process it. The
@@ -142,6 +144,7 @@ class ClusterConfig:
     admin_address: str = "127.0.0.1"
     clusapi: bool = False
     smb_port: int | None = None
+    smbd: str | None = None
     share_root: str | None = None
     detection_delay: float = 0.0
     event_delay: float = 0.0
@@ -157,6 +160,10 @@ class ClusterConfig:
             raise ConfigError("a cluster needs at least one node")
         if not self.ntlm and not self.keytab:
             raise ConfigError("without NTLM a cluster needs a keytab, or nobody can log on")
+        if self.smbd is not None and self.smb_port is None:
+            raise ConfigError("smbd needs smb_port, the port at which it serves the shares")
+        if self.smbd is not None and not self.ntlm:
+            raise ConfigError("smbd takes the users of the cluster by NTLM only, and ntlm is off")
         others = [name for each in self.other_names for name in (each.name, *each.aliases)]
         netbios = [each.name for each in self.other_names] + [each.name for each in self.nodes]
         for name in (self.net_name, *netbios):
@@ -276,6 +283,7 @@ class ClusterConfig:
             "admin_address": str,
             "clusapi": bool,
             "smb_port": int,
+            "smbd": str,
             "share_root": str,
             "detection_delay": float,
             "event_delay": float,

@@ -6,5 +6,6 @@
 - `clusapi`: a part of ClusAPI (MS-CMRP): the network name of the cluster as a resource.
 - `srvsvc`: a part of the server service (MS-SRVS): the shares.
 - `smb`: `SmbServer`, the shares over SMB 2 on one address, based on impacket.
+- `samba`: `SambaServer`, the same by Samba's smbd; `smbd_keeper` starts and ends its processes.
 - `file_service`: `FileService`, SMB on all addresses of a node, with the server service on its srvsvc pipe.
 """

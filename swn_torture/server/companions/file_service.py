@@ -1,4 +1,7 @@
-"""The shares of a node: SMB on its addresses, with the server service on the srvsvc pipe."""
+"""The shares of a node: SMB on its addresses, with the server service on the srvsvc pipe.
+
+The SMB server is impacket's (`smb`), or Samba's smbd (`samba`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.server.server import RpcServer
+from swn_torture.server.companions.samba import SambaServer, Smbd, check_smbd
 from swn_torture.server.companions.smb import SmbServer
 from swn_torture.server.companions.srvsvc.endpoint import SrvsvcEndpoint
 from swn_torture.stubdata.syntax import NDR32, NDR64
@@ -40,7 +44,8 @@ class FileService:
         self._config = config
         self._shares = shares
         self._root = root
-        self._servers: dict[str, SmbServer] = {}
+        self._servers: dict[str, SmbServer | SambaServer] = {}
+        self._smbd: Smbd | None = None
         self._pipe: RpcServer | None = None
         self._pipe_port = 0
 
@@ -50,7 +55,10 @@ class FileService:
         Raises:
             OSError: the port is in use, or this process must not bind it.
         """
-        if self._pipe is None:
+        if self._config.smbd is not None:
+            if self._smbd is None:
+                self._smbd = await asyncio.to_thread(self._start_smbd, self._config.smbd)
+        elif self._pipe is None:
             config = self._config
             acceptor = Acceptor(
                 config.users,
@@ -73,7 +81,19 @@ class FileService:
             raise OSError(problem.errno, f"{where}: {problem.strerror}") from problem
         self.port = self._servers[address].port
 
-    def _serve(self, address: str) -> SmbServer:
+    def _start_smbd(self, program: str) -> Smbd:
+        return Smbd(
+            check_smbd(program),
+            name=self._node,
+            domain=self._config.domain,
+            users=self._config.users,
+            shares=self._shares,
+            root=self._root,
+        )
+
+    def _serve(self, address: str) -> SmbServer | SambaServer:
+        if self._smbd is not None:
+            return SambaServer(address, self.port, self._smbd)
         return SmbServer(
             address,
             self.port,
@@ -113,6 +133,9 @@ class FileService:
         servers, self._servers = self._servers, {}
         for server in servers.values():
             await asyncio.to_thread(server.stop, reset=reset)
+        if self._smbd is not None:
+            await asyncio.to_thread(self._smbd.close)
+            self._smbd = None
         if self._pipe is not None:
             await self._pipe.stop(reset=True)
             self._pipe = None

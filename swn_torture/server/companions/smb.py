@@ -53,7 +53,8 @@ _POLL: Final = 0.05
 _CONNECTION_STOP_TIMEOUT: Final = 5.0
 """Seconds to wait for the thread of a connection. The thread first completes its current request."""
 
-_HASHES: Final = re.compile(r"[0-9A-Fa-f]{32}:([0-9A-Fa-f]{32})")
+HASHES: Final = re.compile(r"[0-9A-Fa-f]{32}:([0-9A-Fa-f]{32})")
+"""A password as LM and NT hash."""
 
 
 class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
@@ -111,7 +112,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         self.port: int = self.socket.getsockname()[1]
         self.processConfigFile()
         for account, password in users.items():
-            hashes = _HASHES.fullmatch(password)
+            hashes = HASHES.fullmatch(password)
             nt = bytes.fromhex(hashes.group(1)) if hashes else compute_nthash(password)
             self.addCredential(account.rpartition("\\")[2], 0, b"", nt)
         (root / _PIPES).mkdir(exist_ok=True)
@@ -179,7 +180,7 @@ class SmbServer(SMBSERVER):  # type: ignore[misc]  # impacket has no types
         except EnumerationError:
             shares = ()  # without an enumeration, clients cannot connect to shares either
         for share in shares:
-            path = self._root / _directory(share.name)
+            path = self._root / directory_of(share.name)
             path.mkdir(exist_ok=True)
             _add_share(settings, share.name.upper(), share.type, path)
         return settings
@@ -288,7 +289,7 @@ def _sections() -> configparser.ConfigParser:
     return configparser.ConfigParser(interpolation=None, default_section="")
 
 
-def _directory(share: str) -> str:
+def directory_of(share: str) -> str:
     """Return the directory name of a share: upper case, because case is ignored; always below the root."""
     name = quote(share.upper(), safe="")
     return f"%2E{name[1:]}" if name.startswith(".") else name

@@ -89,12 +89,13 @@ def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | 
 def _shares_by_smb(cluster: ReferenceCluster) -> list[str]:
     config, node = cluster.config, next(iter(cluster.nodes.values()))
     ports = ", ".join(dict.fromkeys(str(node.smb_port) for node in cluster.nodes.values()))
+    by = "dialect 2.0.2" if config.smbd is None else f"by {config.smbd}, dialects 2.0.2 to 3.1.1"
     user, password = next(iter(config.users.items()))
     example = (
         f"smbclient //{node.address}/{config.shares[0].name} -p {node.smb_port}" if config.shares else ""
     )
     return [
-        f"  SMB      port {ports} of every node, dialect 2.0.2"
+        f"  SMB      port {ports} of every node, {by}"
         + (f", for example\n           {example} -U '{config.domain}\\{user}%{password}'" if example else "")
     ]
 
