@@ -139,6 +139,8 @@ UNKNOWN = Bind(
     call_id=1,
     contexts=(PresentationContext(0, OTHER, (NDR32,)), PresentationContext(1, WITNESS, (NDR32,))),
 )
+#: A minor version below that of the interface is served.
+LOWER = Bind(call_id=1, contexts=(PresentationContext(0, dataclasses.replace(WITNESS, minor=0), (NDR32,)),))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,7 @@ UNKNOWN = Bind(
          "bind_ack (acceptance (0))", "bind_nak, call 1, reason 8"),
         (proposal(assoc_group=7), "bind_ack with assoc_group_id 0x00000007",
          "bind_ack with assoc_group_id 0x00000009", "bind_ack, call 1, NDR32 accepted"),
+        (LOWER, "acceptance (0), reason 0", "bind_nak reason 0", "bind_ack, call 1, NDR32 accepted"),
         (proposal(), "bind_nak", "bind_ack (acceptance (0))", ""),
         (proposal(), "an end of the connection", "bind_ack (acceptance (0))", ""),
     ],

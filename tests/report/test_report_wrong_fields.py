@@ -6,12 +6,14 @@ import struct
 
 import pytest
 
+from swn_torture.dcerpc.pdu.bind import BindAck, ContextResult
 from swn_torture.report.exchange.pdu_fields import Association, Field, describe_pdu
 from swn_torture.report.exchange.records import Frame
 from swn_torture.report.exchange.right_answer import RightAnswer
 from swn_torture.report.exchange.stub_fields import AFTER_STRUCTURES, _notifications, _parts, _until
 from swn_torture.report.exchange.wrong_fields import wrong_fields
 from swn_torture.stubdata.fields import DecodeError
+from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.constants import MessageType
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, encode_buffer
@@ -56,6 +58,28 @@ def test_answer_of_the_finding(frame: Frame, expected: tuple[str, ...], wrong: s
 def test_other_pdus_of_the_case_have_no_wrong_fields() -> None:
     assert not wrong_fields(response(0), right(response(1)), (MISMATCH,))
     assert not wrong_fields(response(0), None, (MISMATCH,))
+
+
+def bound(*results: tuple[int, int]) -> Frame:
+    octets = BindAck(call_id=1, results=tuple(ContextResult(*each, NDR32) for each in results)).pack()
+    return Frame(0.0, 1, "received", "bind_ack", octets, tuple(describe_pdu(octets, Association())[1]))
+
+
+def test_result_of_a_bind_with_one_context() -> None:
+    refused, accepted = bound((2, 1)), bound((0, 0))
+    right = RightAnswer("right", accepted.octets, accepted.fields, instead=refused.octets)
+    expected = ("acceptance (0), reason 0",)
+    assert wrong_fields(refused, right, expected) == {
+        "result provider rejection (abstract syntax not supported)"
+    }
+    assert not wrong_fields(refused, right, (*expected, "bind_nak"))
+    assert not wrong_fields(refused, right, ("bind_ack with assoc_group_id 0x00000007",))
+
+
+def test_which_of_several_results_is_wrong_is_not_said() -> None:
+    refused, accepted = bound((2, 1), (2, 1)), bound((0, 0), (2, 1))
+    right = RightAnswer("right", accepted.octets, accepted.fields, instead=refused.octets)
+    assert not wrong_fields(refused, right, ("acceptance (0), reason 0",))
 
 
 def test_what_does_not_decode_is_wrong_in_what_came_only() -> None:

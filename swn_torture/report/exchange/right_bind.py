@@ -84,7 +84,7 @@ def _bind_ack(bind: Bind, group: int) -> BindAck:
     preferred = NDR64 if NDR64 in offered and NDR32 not in offered else NDR32
     results = []
     for context in bind.contexts:
-        if context.abstract != WITNESS:
+        if not WITNESS.serves(context.abstract):
             results.append(ContextResult(*unknown, nothing))
         elif preferred in context.transfers:
             results.append(ContextResult(0, 0, preferred))

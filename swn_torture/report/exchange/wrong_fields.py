@@ -1,7 +1,8 @@
 """Which octets of a PDU that came are wrong: the fields that a page marks.
 
 Only what is sure is marked: stub data that do not decode, octets after their end, and in the answer that a
-finding is about what none of the allowed answers has: its PDU type, its return value, the status of a fault.
+finding is about what none of the allowed answers has: its PDU type, its return value, the status of a fault,
+the result of a bind with one context.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from swn_torture.dcerpc.pdu.bind import BindAck
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Response
 from swn_torture.report.exchange.stub_fields import AFTER_PARAMETERS, AFTER_STRUCTURES, UNDECODED
 
@@ -22,6 +24,7 @@ _ALWAYS = (UNDECODED, AFTER_PARAMETERS, AFTER_STRUCTURES)
 
 _CODE = re.compile(r"^\w+ \(0x([0-9A-F]+)\)$")
 _FAULT = re.compile(r"^fault \w+ \(0x([0-9A-F]{8})\)$")
+_RESULT = re.compile(r"^(?:acceptance|user_rejection|provider_rejection) \(\d\)")
 
 
 def wrong_fields(frame: Frame, right: RightAnswer | None, expected: Sequence[str]) -> frozenset[str]:
@@ -36,7 +39,7 @@ def wrong_fields(frame: Frame, right: RightAnswer | None, expected: Sequence[str
         return frozenset()
     found = {field.label for field in frame.fields if field.label.startswith(_ALWAYS)}
     if right is not None and frame.octets and frame.octets == right.instead:
-        found |= set(_of_answer(frame, expected))
+        found |= set(_of_answer(frame, expected)) | set(_of_bind_ack(frame, right, expected))
     return frozenset(found)
 
 
@@ -56,3 +59,14 @@ def _of_answer(frame: Frame, expected: Sequence[str]) -> Iterator[str]:
             yield "ReturnValue"
     if kind == FaultPdu.ptype:
         yield from (label for label in octets if label.startswith("status "))
+
+
+def _of_bind_ack(frame: Frame, right: RightAnswer, expected: Sequence[str]) -> Iterator[str]:
+    if len(expected) != 1 or not _RESULT.match(expected[0]):
+        return
+    if not frame.octets[2] == right.octets[2] == BindAck.ptype:
+        return
+    came, allowed = ([each.label for each in fields if each.label.startswith("result ")]
+                     for fields in (frame.fields, right.fields))  # fmt: skip
+    if len(came) == len(allowed) == 1 and came != allowed:
+        yield from came

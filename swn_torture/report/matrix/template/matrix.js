@@ -282,13 +282,17 @@
       if (!parts.length && says(reason)) parts.push(h("p", {}, says(reason)));
       if (because && foundBy >= 0) parts.push(h("p", {}, "Found by ", ...caseLinks([foundBy], column)));
       const rest = found[1].map((index) => data.checks[index]).filter((check) => check[1] === "p" || check[1] === "r");
+      const others = [];
       if (rest.length) {
-        parts.push(h("h3", {}, parts.length ? "Other checks" : "Checks"), h("ul", { class: "list" }, rest.map((check) => h("li", {}, `${texts[check[3]] || "nothing observed"}${texts[check[4]] ? ` (${texts[check[4]]})` : ""}`, check[1] === "r" ? h("small", {}, " recorded ") : [h("small", {}, " allowed: "), h("small", {}, check[2].map((index) => texts[index]).join(" or ") || "not recorded")], " ", requirementLink(check[0], column)))));
-        if (omitted) parts.push(h("p", { class: "quiet" }, `${plural(omitted, "more check")} in the results.`));
+        others.push(h("h3", {}, parts.length ? "Other checks" : "Checks"), h("ul", { class: "list" }, rest.map((check) => h("li", {}, `${texts[check[3]] || "nothing observed"}${texts[check[4]] ? ` (${texts[check[4]]})` : ""}`, check[1] === "r" ? h("small", {}, " recorded ") : [h("small", {}, " allowed: "), h("small", {}, check[2].map((index) => texts[index]).join(" or ") || "not recorded")], " ", requirementLink(check[0], column)))));
+        if (omitted) others.push(h("p", { class: "quiet" }, `${plural(omitted, "more check")} in the results.`));
       }
+      const wrong = parts.length > 0; // then what came is read first
+      if (!wrong) parts.push(...others);
       if (exchange >= 0) parts.push(...frames(data.exchanges[exchange]));
       else if (like >= 0) parts.push(h("p", {}, "A like finding with its PDUs: "), ...caseLinks([like], column));
       if (command >= 0) parts.push(h("h3", {}, "Run again"), h("code", { class: "command" }, texts[command].split("%").join(row.id)));
+      if (wrong) parts.push(...others);
       if (row.needs.length) parts.push(h("h3", {}, "Requirements"), h("p", {}, row.needs.flatMap((index, n) => [n ? ", " : "", requirementLink(index, column)])));
       return parts;
     },
