@@ -301,7 +301,8 @@ def _exchange(case: CaseResult, known: dict[bytes, str], right: RightAnswer | No
     exchange = _abridged(with_stub_fields(frames(records)))
     for frame, room in zip(exchange, _room(exchange), strict=True):
         at, shown = _moment(frame.time), frame.octets[:room]
-        key, wrong = _without_call_id(frame.octets), wrong_fields(frame, right, case.expected)
+        key = _without_call_id(frame.octets)
+        wrong = wrong_fields(frame, right, case.expected, case.observed)
         if not wrong and len(shown) > SHORT_PDU and key in known:
             views.append(FrameView(frame, at, (), 0, known[key]))
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 
 import pytest
@@ -53,6 +54,26 @@ def right(frame: Frame) -> RightAnswer:
 def test_answer_of_the_finding(frame: Frame, expected: tuple[str, ...], wrong: set[str]) -> None:
     found = wrong_fields(frame, right(frame), expected)
     assert {"status" if label.startswith("status ") else label for label in found} == wrong
+
+
+@pytest.mark.parametrize(
+    ("observed", "wrong"),
+    [
+        (
+            "response from 127.0.0.1:1, call_id 2: packed_drep 10 00 00 01",
+            {"data representation: little-endian"},
+        ),
+        ("packed_drep 00 00 00 00, then 10 00 00 01 (and 2 more)", {"data representation: little-endian"}),
+        ("packed_drep 10 00 00 00", set()),
+        ("packed_drep", set()),
+    ],
+)
+def test_data_representation_that_the_finding_names(observed: str, wrong: set[str]) -> None:
+    good = response(0)
+    octets = good.octets[:7] + b"\1" + good.octets[8:]
+    frame = dataclasses.replace(good, octets=octets)
+    assert wrong_fields(frame, None, ("a data representation that C706 defines",), observed) == wrong
+    assert not wrong_fields(dataclasses.replace(frame, direction="sent"), None, (), observed)
 
 
 def test_other_pdus_of_the_case_have_no_wrong_fields() -> None:

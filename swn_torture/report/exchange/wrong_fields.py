@@ -2,7 +2,7 @@
 
 Only what is sure is marked: stub data that do not decode, octets after their end, and in the answer that a
 finding is about what none of the allowed answers has: its PDU type, its return value, the status of a fault,
-the result of a bind with one context.
+the result of a bind with one context. And the data representation that a finding names.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from swn_torture.report.exchange.records import Frame
     from swn_torture.report.exchange.right_answer import RightAnswer
 
+#: A finding about the data representation (packed_drep, C706 14.1) names its four octets.
+_DREP = re.compile(r"\bpacked_drep (?:.*, then )?((?:[0-9a-f]{2} ){3}[0-9a-f]{2})\b")
+
 _ALWAYS = (UNDECODED, AFTER_PARAMETERS, AFTER_STRUCTURES)
 
 _CODE = re.compile(r"^\w+ \(0x([0-9A-F]+)\)$")
@@ -27,17 +30,23 @@ _FAULT = re.compile(r"^fault \w+ \(0x([0-9A-F]{8})\)$")
 _RESULT = re.compile(r"^(?:acceptance|user_rejection|provider_rejection) \(\d\)")
 
 
-def wrong_fields(frame: Frame, right: RightAnswer | None, expected: Sequence[str]) -> frozenset[str]:
+def wrong_fields(
+    frame: Frame, right: RightAnswer | None, expected: Sequence[str], observed: str = ""
+) -> frozenset[str]:
     """The labels of the fields that are wrong.
 
     Args:
         frame: a PDU of the case of a finding.
         right: a right answer to the request that the finding is about; None where that is not sure.
         expected: what the finding allows.
+        observed: what it observed.
     """
     if frame.direction != "received":
         return frozenset()
     found = {field.label for field in frame.fields if field.label.startswith(_ALWAYS)}
+    named = _DREP.search(observed)
+    if named and frame.octets[4:8] == bytes.fromhex(named[1]):
+        found |= {field.label for field in frame.fields if field.offset == 4}
     if right is not None and frame.octets and frame.octets == right.instead:
         found |= set(_of_answer(frame, expected)) | set(_of_bind_ack(frame, right, expected))
     return frozenset(found)
