@@ -108,6 +108,9 @@ async def check_capabilities(profile: Profile, patience: Patience, links: Links)
         links.not_checked("share capabilities", "the profile lists no shares in [expect]")
         return
     found = await find_shares(profile, patience)
+    if not any(each.capabilities for each in found.connects):
+        links.not_checked("share capabilities", f"no node shows them by SMB: {_why_none(found.connects)}")
+        return
     for node in profile.nodes:
         answers = [each for each in found.connects if each.node == node.name]
         served = [each for each in answers if each.capabilities]

@@ -14,6 +14,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from swn_torture.dcerpc.sockets import reason_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -106,7 +108,7 @@ def connect_trees_in_each_dialect(
     try:
         socket.create_connection((node.address, node.smb_port), _CONNECTION_S).close()
     except OSError as unreachable:
-        return [TreeConnects(node.name, 0, problem=_text(unreachable))]
+        return [TreeConnects(node.name, 0, problem=reason_of(unreachable))]
     return [connect_trees(profile, node, names, dialect) for dialect in DIALECTS]
 
 
