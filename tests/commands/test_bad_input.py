@@ -36,6 +36,24 @@ def ends_with(code: int, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
+        ([], USAGE, "Name a server: --server ADDRESS, or --target with a profile that has nodes."),
+        (["--target", "reference"], USAGE, "or --target with a profile that has nodes."),
+        (["--target", "unknown"], USAGE, "Unknown target profile 'unknown'."),
+        (["--server", "127.0.0.1"], USAGE, "Name an account"),
+        (
+            ["--server", "127.0.0.1", "--smb-port", "1", "-U", "D\\u%p", "--share", "S"],
+            TARGET_UNUSABLE,
+            "127.0.0.1: [Errno 111] Connection refused",
+        ),
+    ],
+)
+def test_shares(arguments: list[str], code: int, text: str) -> None:
+    assert text in ends_with(code, "client", "shares", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
         (["--node", "7"], USAGE, "Unknown node 7; known: 0 (NODE1)."),
         (["--node", "-1"], USAGE, "-1 is not in the range x>=0"),
         (["--port", "0"], USAGE, "0 is not in the range 1<=x<=65535"),

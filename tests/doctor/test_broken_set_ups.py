@@ -189,6 +189,17 @@ def test_every_link_is_told_as_soon_as_it_is_there() -> None:
     assert examined
 
 
+def test_capabilities_of_the_shares_of_each_node() -> None:
+    with serving(reference(smb_port=0, shares=[{"name": "SHARE"}, {"name": "PLAIN"}])) as profile:
+        closed = dataclasses.replace(profile.nodes[1], smb_port=closed_port(profile.nodes[1].address))
+        links = examine_target(dataclasses.replace(quick(profile), nodes=(profile.nodes[0], closed)))
+    found = {link.where: (link.state, link.text) for link in links if link.name == "share capabilities"}
+    assert found == {
+        "NODE1": ("ok", "SHARE none, PLAIN none (SMB 2.0.2)"),
+        "NODE2": ("not-checked", "by SMB: Connection refused"),
+    }
+
+
 def test_disturbing_takes_a_node_out_of_service_and_returns_it() -> None:
     links = examine_target(reference(), disturb=True)
     names = [link.name for link in links if link.state == "ok"]
