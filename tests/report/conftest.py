@@ -1,4 +1,4 @@
-"""A sample run of several hundred cases that resembles a real one."""
+"""A sample run of several hundred cases that resembles a real one, and a browser."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import base64
 import dataclasses
 import itertools
 import json
+import os
 import random
+import shutil
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +20,11 @@ from swn_torture.report.model import CaseOutcome, CaseResult, Check, Choice, Run
 from swn_torture.report.results import Results
 from swn_torture.report.verdict import decide_outcome, strictest
 from swn_torture.spec import Catalogue, Requirement, load_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 WITNESS = UUID("ccd8c074-d0e5-4a40-92b4-d074faa6ba28").bytes_le + struct.pack("<HH", 1, 1)
 NDR32 = UUID("8a885d04-1ceb-11c9-9fe8-08002b104860").bytes_le + struct.pack("<HH", 2, 0)
@@ -207,3 +214,21 @@ def many() -> Results:
 def few() -> Results:
     """60 cases with every outcome, for tests that need no large run."""
     return sample(60)
+
+
+# Not longer than for a module: Playwright's event loop counts as running until it is closed, and meanwhile no
+# other test could run one.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium of the system, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        if os.environ.get("SWN_TORTURE_REQUIRE_BROWSER"):
+            pytest.fail("SWN_TORTURE_REQUIRE_BROWSER is set, but no Chromium is installed")
+        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

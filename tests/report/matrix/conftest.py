@@ -1,10 +1,8 @@
-"""Results of two targets that differ in one case, one requirement and one choice, and a browser."""
+"""Results of two targets that differ in one case, one requirement and one choice."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +13,7 @@ from swn_torture.report.results import Results
 from swn_torture.spec import load_catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from playwright.sync_api import Browser
+    from collections.abc import Callable
 
 #: The rule that the target "bad" violates, and one that both follow.
 VIOLATED = "SWN-3.1.4.2-null-netname"
@@ -67,24 +63,6 @@ def explained(bad: Results) -> Results:
     cause = CauseView("null-name", "A null name is taken", "known", "It is listed.", cases=(CASES[0],))
     found = Explained(CASES[0], VIOLATED, "ERROR_SUCCESS (0x0)", "null-name")
     return bad.compared(Comparison("base", "as-expected", causes=(cause,), explained=(found,)))
-
-
-# Not longer than for a module: Playwright's event loop counts as running until it is closed, and meanwhile no
-# other test could run one.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system, without a window."""
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        if os.environ.get("SWN_TORTURE_REQUIRE_BROWSER"):
-            pytest.fail("SWN_TORTURE_REQUIRE_BROWSER is set, but no Chromium is installed")
-        pytest.skip("no Chromium is installed (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""The page of a run in Chromium, as a reader uses it: findings, filters, widths, paper, accessibility."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from swn_torture.report.html import render_html
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+    from swn_torture.report.results import Results
+
+#: Unfolds everything inside findings.
+UNFOLD = "document.querySelectorAll('.finding details').forEach((each) => { each.open = true; })"
+
+
+@pytest.fixture
+def address(tmp_path: Path, few: Results) -> str:
+    path = tmp_path / "page.html"
+    path.write_text(render_html(few), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test if its script fails, or if it asks for anything but itself."""
+    context = browser.new_context()
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    page.on(
+        "request", lambda asked: problems.append(asked.url) if not asked.url.startswith("file:") else None
+    )
+    yield page
+    context.close()
+    assert problems == []
+
+
+def shown(page: Page) -> int:
+    """The number of cases that are not filtered out."""
+    return page.locator(".case:not([hidden])").count()
+
+
+def test_address_holds_the_filter(page: Page, address: str, browser: Browser, few: Results) -> None:
+    failed = [case for case in few.cases if case.outcome == "failed"]
+    page.goto(address)
+    page.get_by_label("Outcome").select_option("failed")
+    page.get_by_label("Search").fill(failed[0].id)
+    page.wait_for_function("location.hash.includes('q=')")
+    assert parse_qs(urlsplit(page.url).fragment) == {"q": [failed[0].id], "outcome": ["failed"]}
+    count = shown(page)
+    assert 0 < count < len(few.cases)
+    again = browser.new_page()
+    again.goto(page.url)
+    assert shown(again) == count
+    again.close()
+
+
+def test_keys_unfold_the_exchange_of_a_finding(page: Page, address: str) -> None:
+    page.goto(address)
+    exchange = page.locator(".finding details.exchange").first
+    exchange.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert exchange.locator(".frames").is_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert exchange.locator(".hex").first.is_visible()
+
+
+def test_link_to_a_folded_case_unfolds_it(page: Page, address: str, few: Results) -> None:
+    page.goto(address)
+    anchor = page.locator("details.case.passed").first.get_attribute("id")
+    page.goto(f"{address}#{anchor}")
+    page.reload()
+    assert page.locator(f"#{anchor} ul").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 820, 1440, 1920])
+def test_page_is_not_wider_than_the_window(browser: Browser, address: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    page.evaluate(UNFOLD)
+    over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert over <= 0, f"{over} pixels too wide"
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_each_pdu_has_an_arrow_between_the_two_sides(browser: Browser, address: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    page.evaluate(UNFOLD)
+    frames = page.locator(".frames").first
+    frames.scroll_into_view_if_needed()
+    inside = frames.evaluate(
+        """(list) => {
+          const box = list.getBoundingClientRect();
+          return [...list.querySelectorAll(".way")].map((way) => {
+            const arrow = way.getBoundingClientRect();
+            return arrow.width >= 20 && arrow.left >= box.left && arrow.right <= box.right;
+          });
+        }"""
+    )
+    assert inside
+    assert all(inside)
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+def test_axe_finds_nothing(browser: Browser, address: str, width: int, scheme: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(address)
+    for unfolded in (False, True):
+        if unfolded:
+            page.evaluate(UNFOLD)
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in found] == []
+    context.close()
+
+
+def test_paper_shows_the_findings_without_the_filter(page: Page, address: str) -> None:
+    page.goto(address)
+    page.emulate_media(media="print")
+    assert not page.locator(".filter").is_visible()
+    assert page.locator(".finding").first.is_visible()
+    assert not page.locator(".repro button").first.is_visible()
