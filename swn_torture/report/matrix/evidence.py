@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swn_torture.report.exchange.records import frames, read_records
+from swn_torture.report.exchange.right_answer import right_answer
 from swn_torture.report.exchange.stub_fields import with_stub_fields
+from swn_torture.report.exchange.wrong_fields import wrong_fields
 from swn_torture.report.finding import case_findings
 from swn_torture.report.verdict import failed_as
 
@@ -27,6 +29,9 @@ SHOWN_OCTETS = 192
 #: Checks of one case that are not findings. A case that makes hundreds says the same in each.
 SHOWN_CHECKS = 12
 
+#: Begins the label of a field whose octets are wrong.
+WRONG = "wrong: "
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -36,7 +41,7 @@ class Exchange:
         lines: for each PDU or event ``sent``, ``received`` or an empty text, its time in milliseconds since
             the first, and its title.
         octets: for the last PDU in each direction its index in ``lines``, and its octets by field: a label,
-            the offset and the octets in hexadecimal.
+            the offset and the octets in hexadecimal. The labels of wrong octets begin with ``WRONG``.
         omitted: number of PDUs and events that are left out between the two halves of ``lines``.
     """
 
@@ -74,7 +79,7 @@ def evidence_of(results: Results) -> dict[str, Evidence]:
             heading = (case.outcome, findings[0].requirement if findings else case.reason)
             like = shown.get(heading, "")
             if not like:
-                exchange = _exchange(case)
+                exchange = _exchange(case, results)
             if exchange:
                 shown[heading] = case.id
         checks, omitted = _checks(case, results.catalogue)
@@ -100,18 +105,19 @@ def _letter(check: Check, catalogue: Catalogue) -> str:
     return "p" if check.passed else "r"
 
 
-def _exchange(case: CaseResult) -> Exchange | None:
+def _exchange(case: CaseResult, results: Results) -> Exchange | None:
     try:
         exchange = with_stub_fields(frames(read_records(case.transcript)))
     except (KeyError, ValueError):
         return None  # the page of the run names the damaged record
+    right = right_answer(case, results.target)
     half = SHOWN_FRAMES // 2
     omitted = max(0, len(exchange) - SHOWN_FRAMES)
     kept = [*exchange[:half], *exchange[-half:]] if omitted else exchange
     return Exchange(
         tuple((frame.direction, round(frame.time * 1000, 1), frame.title) for frame in kept),
         tuple(
-            (number, _fields(kept[number]))
+            (number, _fields(kept[number], wrong_fields(kept[number], right, case.expected, case.observed)))
             for number in sorted(_last(kept, direction) for direction in ("sent", "received"))
             if number >= 0
         ),
@@ -125,10 +131,11 @@ def _last(exchange: Sequence[Frame], direction: str) -> int:
     return found[-1] if found else -1
 
 
-def _fields(frame: Frame) -> tuple[tuple[str, int, str], ...]:
+def _fields(frame: Frame, wrong: frozenset[str]) -> tuple[tuple[str, int, str], ...]:
     parts = []
     for item in frame.fields:
         end = min(item.offset + item.length, SHOWN_OCTETS)
         if end > item.offset:
-            parts.append((item.label, item.offset, frame.octets[item.offset : end].hex()))
+            label = f"{WRONG}{item.label}" if item.label in wrong else item.label
+            parts.append((label, item.offset, frame.octets[item.offset : end].hex()))
     return tuple(parts)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from swn_torture.report.exchange.stub_fields import AFTER_STRUCTURES
 from swn_torture.report.json_report import load_results, render_json
 from swn_torture.report.matrix import Matrix, render_matrix
 from swn_torture.report.matrix.causes import cause_rows
-from swn_torture.report.matrix.evidence import SHOWN_CHECKS, evidence_of
+from swn_torture.report.matrix.evidence import SHOWN_CHECKS, WRONG, evidence_of
 from swn_torture.report.matrix.pack import packed, to_script
 from swn_torture.report.model import Check
 from swn_torture.report.results import ResultsError
 from swn_torture.spec import load_catalogue
+from tests.docs.documents import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,6 +152,16 @@ def test_like_findings_share_one_exchange(many: Results) -> None:
     assert like <= shown
     octets = [each.exchange.octets for each in found.values() if each.exchange]
     assert all(fields for each in octets for _, fields in each)
+
+
+def test_wrong_octets_of_a_published_finding_are_marked() -> None:
+    """Octets follow the last structure of a notification; few fields are marked."""
+    found = load_results(ROOT / "reports" / "published" / "samba-4.22.json.gz", load_catalogue())
+    exchanges = [each.exchange for each in evidence_of(found).values() if each.exchange]
+    labels = {label for each in exchanges for _, fields in each.octets for label, _, _ in fields}
+    wrong = {label for label in labels if label.startswith(WRONG)}
+    assert f"{WRONG}{AFTER_STRUCTURES}" in wrong
+    assert len(wrong) < len(labels) / 10
 
 
 def test_packed_texts_are_there_once_and_have_no_effect(good: Results) -> None:

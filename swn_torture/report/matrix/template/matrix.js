@@ -322,7 +322,7 @@
     const dumps = new Map(octets);
     const way = { ">": ["→", "sent: "], "<": ["←", "received: "], ".": ["·", ""] };
     const items = lines.map(([direction, at, title], index) => h("li", {}, h("span", { "aria-hidden": "true" }, `${way[direction][0]} `), h("span", { class: "hidden" }, way[direction][1]), h("span", { class: "time" }, `+${at} ms `), texts[title],
-      dumps.has(index) ? h("details", { open: direction === "<" }, h("summary", {}, "octets"), h("div", { class: "octets", tabindex: 0, role: "region", "aria-label": "Octets" }, dumps.get(index).map(([label, offset, hex]) => h("div", {}, h("pre", {}, dump(hex, offset)), h("b", {}, texts[label]))))) : ""));
+      dumps.has(index) ? h("details", { open: direction === "<" }, h("summary", {}, "octets"), h("div", { class: "octets", tabindex: 0, role: "region", "aria-label": "Octets" }, dumps.get(index).map(([label, offset, hex]) => h("div", texts[label].startsWith("wrong: ") ? { class: "wrong" } : {}, h("pre", {}, dump(hex, offset)), h("b", {}, texts[label]))))) : ""));
     if (omitted) items.splice(lines.length / 2, 0, h("li", { class: "quiet" }, `${omitted} PDUs and events are left out`));
     return [h("h3", {}, "Exchange"), h("ol", { class: "frames" }, items)];
   }
