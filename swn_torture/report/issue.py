@@ -63,8 +63,9 @@ def issue_text(results: Results, name: str) -> str:
     if cause and cause.bug:
         lines += [f"Reported before: {cause.bug}", ""]
     lines += [
-        f"**Sent:** {case.title}",
+        f"**Case:** {case.title}",
         "",
+        *([f"**How it is tested:** {finding.row.how}", ""] if finding.row and finding.row.how else []),
         f"**Allowed:** {' or '.join(finding.expected) or 'not recorded'}",
         "",
         f"**Observed:** {finding.observed or 'nothing'}{f' ({finding.note})' if finding.note else ''}",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from swn_torture.report.finding import case_findings
 from swn_torture.report.html import FINDING_OCTETS, SHOWN_FRAMES, anchor, render_html
 from swn_torture.report.model import CaseResult, Check, Choice
 from swn_torture.spec import load_catalogue
@@ -152,6 +153,14 @@ def test_every_requirement_and_choice_is_shown(page: Page, many: Results) -> Non
     assert set(many.catalogue.ambiguities) <= ids
     for choice in many.choices:
         assert choice.observed in page.text
+
+
+def test_how_a_violated_requirement_is_tested_is_said_once(page: Page, many: Results) -> None:
+    case = next(case for case in many.cases if case.outcome == "failed")
+    row = case_findings(case, many.catalogue)[0].row
+    assert row is not None
+    assert row.how
+    assert page.text.count(f"How it is tested: {squeeze(row.how)}") == 1
 
 
 def test_cases_not_tested_are_grouped_by_reason(page: Page, many: Results) -> None:

@@ -38,6 +38,7 @@ def test_text_has_what_a_reader_needs(few: Results) -> None:
     for part in (
         row.text, row.cite, row.level, case.title, "Samba 4.22.11 with CTDB", "MS-SWN 14.0", "2026-11-22",
         "**Allowed:** ERROR_INVALID_STATE (0x139F) or ERROR_INVALID_PARAMETER (0x57)",
+        f"**How it is tested:** {row.how}",
         "**Observed:** ERROR_SUCCESS (0x0)", "-> bind, call 1", "0000  05 00", f"--case '{case.id}'",
     ):  # fmt: skip
         assert part in text
