@@ -43,7 +43,7 @@ def ends_with(code: int, *arguments: str) -> str:
         (
             ["--server", "127.0.0.1", "--smb-port", "1", "-U", "D\\u%p", "--share", "S"],
             TARGET_UNUSABLE,
-            "127.0.0.1: [Errno 111] Connection refused",
+            "127.0.0.1: Connection refused",
         ),
     ],
 )
