@@ -75,7 +75,7 @@ class SharesFound:
                     "dialect": each.dialect_name if each.dialect else None,
                     "problem": each.problem,
                     "capabilities": {share: names_of(bits) for share, bits in each.capabilities.items()},
-                    "octets": {share: f"0x{bits:08X}" for share, bits in each.capabilities.items()},
+                    "values": {share: f"0x{bits:08X}" for share, bits in each.capabilities.items()},
                     "problems": dict(each.problems),
                 }
                 for each in self.connects

@@ -24,6 +24,7 @@ import pytest
 from impacket.nmb import NetBIOSError, NetBIOSTimeout
 from impacket.smbconnection import SMBConnection
 
+from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.doctor.shares import find_shares
 from swn_torture.harness.live_target import embedded_cluster, profile_of
 from swn_torture.harness.preflight.learning import learn
@@ -33,6 +34,7 @@ from swn_torture.server.companions.samba import Smbd, check_smbd
 from swn_torture.server.config import ConfigError
 from swn_torture.server.state.shares import ShareTable
 from swn_torture.target import load_profile
+from swn_torture.witness.constants import WITNESS
 from tests.harness.targets import reference
 
 if TYPE_CHECKING:
@@ -191,6 +193,25 @@ def test_preflight_finds_no_contradiction(smbd: str) -> None:
 
     assert not facts.warnings
     assert facts.shares == "SHARE (type 0x00000000), PLAIN (type 0x00000000), IPC$ (type 0x80000003)"
+
+
+def test_smbtorture_passes(smbd: str, tree: SambaTree, tmp_path: Path) -> None:
+    """Samba's own test looks at the capabilities of a share before it registers."""
+    with served(smbd, clusapi=True, time_scale=100, unused_timeout=3000) as profile:
+        node = profile.nodes[0]
+        (tower, *_) = asyncio.run(ept_map(node.address, WITNESS, port=node.endpoint_mapper_port))
+        arguments = [
+            f"ncacn_ip_tcp:{node.address}[{tower.port},sign]",
+            "-U",
+            "SWNTEST\\witness%Passw0rd!",
+            f"--option=torture:net_name={profile.net_name}",
+            f"--option=smb ports={node.smb_port}",
+            "rpc.witness",
+        ]
+        done = tree.run("smbtorture", *arguments, directory=tmp_path)
+
+    passed = re.findall(r"^success: witness\.(\w+)", done.stdout, re.MULTILINE)
+    assert len(passed) == 6, f"{done.stdout}\n{done.stderr}"
 
 
 def test_doctor_shows_a_node_without_witness(smbd: str) -> None:
