@@ -160,7 +160,7 @@ def test_how_a_violated_requirement_is_tested_is_said_once(page: Page, many: Res
     row = case_findings(case, many.catalogue)[0].row
     assert row is not None
     assert row.how
-    assert page.text.count(f"How it is tested: {squeeze(row.how)}") == 1
+    assert page.text.count(squeeze(row.how)) == 1
 
 
 def test_cases_not_tested_are_grouped_by_reason(page: Page, many: Results) -> None:
