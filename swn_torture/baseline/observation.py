@@ -4,7 +4,7 @@ A baseline and a run are compared by text: what was observed, and the note of th
 report shows them. `normal` replaces what a second run of the same target shows in another way:
 
 ================================  ================================================================
-``{client}``                      a ClientComputerName that the suite made: ``SWN6F463E1A309``
+``{client}``                      a ClientComputerName that the suite made: ``SWN6F463E00309``
 ``{address 1}``, ``{address 2}``  IPv4 and IPv6 addresses, numbered by their first place in the text, so
                                   that "the same address" and "another address" stay different
 ``:{port}``                       the port after an address

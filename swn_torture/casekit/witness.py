@@ -38,7 +38,7 @@ __all__ = ["NO_RESOURCES", "NotTestable", "Witness", "address_text", "credential
 
 _numbers = itertools.count(1)
 #: First part of the ClientComputerNames of this process; it differs from that of every other process.
-_PREFIX = f"SWN{os.getpid():X}{secrets.token_hex(2).upper()}"
+_PREFIX = f"SWN{os.getpid() & 0xFFFF:04X}{secrets.token_hex(1).upper()}"
 
 #: How a server rejects a registration when it can hold no more of them: how many it holds is its own choice.
 NO_RESOURCES = tuple(
@@ -68,8 +68,11 @@ class Witness(Connections):
         self._addresses: dict[int, str] = {}
 
     def client_name(self) -> str:
-        """A new ClientComputerName that no other client uses."""
-        return f"{_PREFIX}{next(_numbers)}"
+        """A new ClientComputerName that no other client uses, of 14 characters.
+
+        Its length is the same in each run: stub data have the same size, so observations can be compared.
+        """
+        return f"{_PREFIX}{next(_numbers):05d}"
 
     async def check_still_serving(self, spec: Spec, *ids: str) -> None:
         """Check that the server still serves other connections: GetInterfaceList on a new one.
