@@ -90,14 +90,7 @@ def command(
     try:
         asked = asyncio.run(ask_server(node, account, net_name))
     except NotAsked as problem:
-        hint = (
-            " -U gives what [account] is in a profile."
-            if user
-            else " Without -U the server is called without authentication: add -U 'DOMAIN\\user%secret'."
-        )
-        raise CommandError(
-            f"The server at {address} cannot be asked. {problem}{hint}", TARGET_UNUSABLE
-        ) from None
+        raise CommandError(f"The server at {address} cannot be asked. {problem}", TARGET_UNUSABLE) from None
     line = f'password_env = "{_VARIABLE}"'
     if store_password:
         line = f"password = {_toml(account.password)}"

@@ -52,6 +52,16 @@ class NotAsked(Exception):  # noqa: N818 - named for what it reports
     """The server cannot be asked; the text is the first broken link, and how to mend it."""
 
 
+#: How to mend a link where `doctor` names keys of the profile.
+_MEND = {
+    "name resolution": "give an IP address, or add the name to DNS or /etc/hosts",
+    "reachable": "check the address, the route to it, and the firewalls on the way",
+    "endpoint mapper": "start the endpoint mapper and the witness service, or give --endpoint-mapper-port; "
+    "if the port of the witness endpoint is fixed, give it with --port",
+    "witness endpoint": "start the witness service; if --port names its port, correct or leave out --port",
+}
+
+
 def _one_group(nodes: Sequence[NodeAddress]) -> str:
     names = ", ".join(node.name for node in nodes)
     return (
@@ -105,7 +115,7 @@ async def ask_server(node: NodeAddress, account: Account, net_name: str = "") ->
             note = 'The server knows no authentication service: the profile says auth = "none".'
             return replace(asked, notes=(note, *asked.notes))
         if service is None or not service.unserved:
-            raise NotAsked(_first(links))
+            raise NotAsked(_first(links, account))
     nodes, unreachable = await _nodes(profile, service, node, patience)
     names = [net_name] if net_name else _names(service, node)
     name, register = await _net_name(service, profile, names, patience)
@@ -157,10 +167,18 @@ def _knows_no_service(links: Links) -> bool:
     return any('auth = "none"' in link.mend for link in links if link.name == "authentication")
 
 
-def _first(links: Links) -> str:
+def _first(links: Links, account: Account) -> str:
+    """The first broken link, and how to mend it on the command line: there is no profile yet."""
     broken = links.first_broken
     assert broken is not None
-    return f"{broken.name}: {broken.text}. To mend it: {broken.mend}."
+    mend = broken.mend
+    if broken.name in _MEND:
+        mend = _MEND[broken.name]
+    elif "[account]" in mend and account.anonymous:
+        mend = "the server was called without authentication: add -U 'DOMAIN\\user%secret'"
+    elif "[account]" in mend:
+        mend = "correct domain, user and password of -U, or allow this account to use the cluster"
+    return f"{broken.name}: {broken.text}. To mend it: {mend}."
 
 
 async def _nodes(

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from swn_torture.commands.init import command
 from swn_torture.doctor.examine import examine_target
 from swn_torture.target import load_profile
-from tests.doctor.test_broken_set_ups import NoAuthentication
+from tests.doctor.test_broken_set_ups import NoAuthentication, closed_port
 from tests.harness.targets import reference, serving
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def test_password_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
-        (("-U", "SWNTEST\\witness%wrong"), 3, "correct username, password and domain of SWNTEST\\witness"),
-        ((), 3, "Without -U the server is called without authentication: add -U"),
+        (("-U", "SWNTEST\\witness%wrong"), 3, "To mend it: correct domain, user and password of -U"),
+        ((), 3, "To mend it: the server was called without authentication: add -U"),
         (("-U", "SWNTEST\\witness"), 2, "There is no password for SWNTEST\\witness"),
         (("-U", "witness", "--password-file", "/no/such/file"), 2, "The password file /no/such/file"),
     ],
@@ -139,3 +139,21 @@ def test_what_is_wrong_is_named(
     assert made.exit_code == code
     assert text in " ".join(made.output.split())
     assert not (tmp_path / "new.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "mend"),
+    [
+        (("node1.invalid",), "give an IP address"),
+        (("255.255.255.255",), "check the address"),
+        (("127.0.0.1", "--endpoint-mapper-port", "{closed}"), "give it with --port"),
+        (("127.0.0.1", "--port", "{closed}"), "correct or leave out --port"),
+    ],
+)
+def test_mending_needs_no_profile(asked: tuple[str, ...], mend: str, tmp_path: Path) -> None:
+    words = [word.format(closed=closed_port()) for word in asked]
+    made = CliRunner().invoke(command, [*words, "-o", str(tmp_path / "new.toml")])
+    assert made.exit_code == 3
+    assert mend in " ".join(made.output.split())
+    assert "[[node]]" not in made.output
+    assert "[account]" not in made.output
