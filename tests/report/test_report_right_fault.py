@@ -6,10 +6,13 @@ import pytest
 
 from swn_torture.dcerpc.pdu.bind import AlterContext, Bind, BindAck, PresentationContext
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, unpack
+from swn_torture.dcerpc.pdu.verification_trailer import SIGNATURE
 from swn_torture.report.exchange.right_answer import RightAnswer, right_answer
 from swn_torture.report.model import CaseResult, Check, TargetInfo
-from swn_torture.stubdata.syntax import NDR32
+from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.witness.codec import encode
 from swn_torture.witness.constants import WITNESS
+from swn_torture.witness.messages import NULL_HANDLE, RegisterRequest, RegisterResponse
 from tests.report.conftest import Wire, bind, bind_ack, pdu, request, response
 
 PROTOCOL_ERROR = "fault nca_s_proto_error (0x1C01000B)"
@@ -121,3 +124,29 @@ def test_last_of_several_binds_that_join_one_association() -> None:
     assert isinstance(ack, BindAck)
     assert (ack.call_id, ack.assoc_group) == (3, 7)
     assert joined(7, 8) is None
+
+
+REGISTER = encode(RegisterRequest(0x10001, "SWNCLUSTER", "192.0.2.11", "CLIENT"), NDR64)
+CUT = REGISTER[:20]
+TRAILER = REGISTER + SIGNATURE + bytes(8)
+DONE = encode(RegisterResponse(NULL_HANDLE, 0), NDR64)
+
+
+@pytest.mark.parametrize(
+    ("stubs", "call_id"),
+    [
+        ((REGISTER, CUT, CUT), 3),
+        ((REGISTER, TRAILER, REGISTER), 3),
+        ((REGISTER, TRAILER, TRAILER), None),
+        ((REGISTER, REGISTER), None),
+    ],
+    ids=["first that does not decode", "only one with a trailer", "two with a trailer", "none"],
+)
+def test_request_that_deserves_a_fault_is_told_from_others(
+    stubs: tuple[bytes, ...], call_id: int | None
+) -> None:
+    exchange = []
+    for number, stub in enumerate(stubs, 2):
+        exchange += [("sent", request(number, 1, stub)), ("received", response(number, DONE))]
+    answer = answer_to(BAD_STUB, "ERROR_SUCCESS (0x0)", *exchange)
+    assert (None if answer is None else unpack(answer.octets).call_id) == call_id

@@ -28,7 +28,7 @@ from swn_torture.dcerpc.status import describe_status
 from swn_torture.report.exchange.pdu_fields import WITNESS_OPNUMS, Association, Field, describe_pdu
 from swn_torture.report.exchange.records import Frame, frames, read_records
 from swn_torture.report.exchange.right_bind import right_bind_answer, the_unusual
-from swn_torture.report.exchange.right_fault import Faulty, faulty_pdu
+from swn_torture.report.exchange.right_fault import Faulty, faulty_pdu, the_wrong
 from swn_torture.stubdata.fields import DecodeError
 from swn_torture.stubdata.syntax import NDR64
 from swn_torture.stubdata.win32 import Win32
@@ -177,6 +177,10 @@ def _to_its_request(case: CaseResult, calls: Sequence[_Call], target: TargetInfo
     """The right answer to the request whose answer is what was observed."""
     observed = _PART.sub("", case.observed)
     fits = [call for call in calls if _fits(call, observed)]
+    if _FAULT.match(case.expected[0]) and observed.startswith("ERROR_SUCCESS"):
+        requests = [call.request for call in fits if isinstance(call.request, Request)]
+        wrong = the_wrong(requests, [call.syntax for call in fits if isinstance(call.request, Request)])
+        fits = [call for call in fits if call.request is wrong] or fits
     undecodable = [] if fits or "bind" in case.observed else [c for c in calls if _decodes(c) is False]
     about = _one_method(fits or undecodable)
     if about is None:

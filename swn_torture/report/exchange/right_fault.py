@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from swn_torture.dcerpc.pdu.bind import AlterContext, Bind
 from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.pdu.pdus import Request, Response
+from swn_torture.dcerpc.pdu.verification_trailer import SIGNATURE
+from swn_torture.stubdata.fields import DecodeError
+from swn_torture.witness.codec import decode_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from swn_torture.report.exchange.records import Frame
+    from swn_torture.stubdata.syntax import SyntaxId
 
 #: PDU types that get no answer: auth3 (16), co_cancel (18), orphaned (19) (C706 12.6.4.1, MS-RPCE 2.2.2.10).
 _UNANSWERED = {16, 18, 19}
@@ -42,6 +46,30 @@ def faulty_pdu(exchange: Iterable[Frame], observed: str) -> Faulty | None:
     else:
         found = []
     return found[0] if len(found) == 1 else None
+
+
+def the_wrong(requests: Sequence[Request], syntaxes: Sequence[SyntaxId | None]) -> Request | None:
+    """Of several requests with a response, the one that deserves a fault; None where that is not sure.
+
+    It is the first one whose stub data do not decode, or the only one with a verification trailer (MS-RPCE
+    2.2.2.13). A finding is about the first check that failed, and the checks are in the order of the calls.
+    """
+    for request, syntax in zip(requests, syntaxes, strict=True):
+        if syntax is not None and not _decodes(request, syntax):
+            return request
+    trailers = [request for request in requests if SIGNATURE in request.stub]
+    return trailers[0] if len(trailers) == 1 else None
+
+
+def _decodes(request: Request, syntax: SyntaxId) -> bool:
+    order = request.byte_order
+    try:
+        decode_request(request.opnum, request.stub, syntax, byte_order=order, allow_trailing=True)
+    except DecodeError:
+        return False
+    except LookupError:
+        return True  # no method that is known
+    return True
 
 
 def _unanswered(frames: list[Frame]) -> list[Faulty]:
