@@ -1,7 +1,8 @@
 """How far a server has come: a verdict on each rung of the ladder, and the finding to mend next.
 
 The rungs are those of `swn_torture.spec.rungs`. A finding counts on the rung of the violated requirement,
-whatever case made it; a case that was not tested counts on its own rung.
+whatever case made it; one on a requirement for every method, on the lowest rung of the cases that made it. A
+case that was not tested counts on its own rung.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from swn_torture.report.model import OUTCOMES, Plain
 from swn_torture.report.roots import PREFLIGHT
 from swn_torture.report.verdict import failed_as
-from swn_torture.spec.rungs import BY_ID, RUNGS, height, rung_of_case, rung_of_requirement
+from swn_torture.spec.rungs import (
+    BY_ID,
+    RUNGS,
+    height,
+    holds_for_every_method,
+    rung_of_case,
+    rung_of_requirement,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -158,6 +166,8 @@ def _findings(
 
 
 def _rung_of_finding(requirement: str, cases: Sequence[CaseResult]) -> str:
+    if holds_for_every_method(requirement):
+        return min((rung_of(case).id for case in cases), key=height)
     rung = rung_of_requirement(requirement)
     return rung.id if rung is not None else rung_of(cases[0]).id
 

@@ -237,6 +237,15 @@ def rung_of_requirement(requirement: str) -> Rung | None:
     return next((BY_ID[rung] for pattern, rung in _REQUIREMENTS if re.match(pattern, requirement)), None)
 
 
+def holds_for_every_method(requirement: str) -> bool:
+    """Whether a requirement is on the return value of every method: then it is violated where that is seen.
+
+    Args:
+        requirement: catalogue id.
+    """
+    return requirement.startswith("SWN-1.8-")
+
+
 def requirements_of(case_id: str, requirements: Iterable[str]) -> tuple[str, ...]:
     """The requirements that a case with these parameters is about: an opnum selects those with that opnum.
 

@@ -113,6 +113,13 @@ def test_finding_counts_on_the_rung_of_its_requirement() -> None:
     assert ladder["moves"].verdict == "conforms"  # the case was judged, and nothing of this rung is violated
 
 
+def test_finding_on_every_method_counts_on_the_lowest_rung_that_has_it() -> None:
+    code = "SWN-1.8-win32-codes"
+    ladder = of(LISTED, bad("cluster.client-move.answer[ndr32]", code), bad(NULL.id, code))
+    assert ladder["register"].violated == (code,)
+    assert ladder["interface-list"].verdict == "conforms"
+
+
 def test_order_of_cases_does_not_matter() -> None:
     cases = [LISTED, NO_REGISTER, NULL, *WAITS]
     shuffled = random.Random(1).sample(cases, len(cases))

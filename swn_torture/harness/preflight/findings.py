@@ -13,7 +13,7 @@ from swn_torture.report.model import CaseResult, Check
 from swn_torture.report.roots import PREFLIGHT
 from swn_torture.report.verdict import decide_outcome
 from swn_torture.spec import load_catalogue
-from swn_torture.spec.rungs import rung_of_requirement
+from swn_torture.spec.rungs import BY_ID, height, holds_for_every_method, rung_of_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +31,7 @@ class PreflightFinding:
         observed: what the node did.
         note: which node, and what was sent.
         octets: records of the exchange, as ``dcerpc.transcript`` writes them.
+        rung: id of the rung of the method that was called; empty before the first call.
     """
 
     requirement: str
@@ -38,6 +39,7 @@ class PreflightFinding:
     observed: str
     note: str
     octets: tuple[Mapping[str, Any], ...] = ()
+    rung: str = ""
 
     @classmethod
     def of(
@@ -74,6 +76,9 @@ def _result(requirement: str, findings: Sequence[PreflightFinding], target: str)
     catalogue = load_catalogue()
     row = catalogue.requirements[requirement]
     rung = rung_of_requirement(requirement)
+    called = sorted((each.rung for each in findings if each.rung), key=height)
+    if called and holds_for_every_method(requirement):
+        rung = BY_ID[called[0]]
     checks = tuple(_checks(findings))
     outcome, reason = decide_outcome(checks, catalogue)
     return CaseResult(

@@ -21,6 +21,7 @@ from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.dcerpc.transcript import Transcript
 from swn_torture.harness.preflight.findings import PreflightFinding
 from swn_torture.harness.preflight.logon import DENIALS
+from swn_torture.harness.rung_gate import rung_of_method
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.client import WitnessClient, connect
@@ -441,12 +442,15 @@ def broken_methods(tried: tuple[Tried, ...]) -> tuple[BrokenMethod, ...]:
 def findings_of(tried: tuple[Tried, ...], node: NodeAddress) -> tuple[PreflightFinding, ...]:
     """What the broken methods violate."""
     return tuple(
-        PreflightFinding.of(
-            each.requirement,
-            _expected(each),
-            each.observed,
-            f"{_which(each)} (opnum {each.opnum.value}) at node {node.name}{_why_silent(each)}",
-            each.octets,
+        replace(
+            PreflightFinding.of(
+                each.requirement,
+                _expected(each),
+                each.observed,
+                f"{_which(each)} (opnum {each.opnum.value}) at node {node.name}{_why_silent(each)}",
+                each.octets,
+            ),
+            rung=rung_of_method(each.opnum).id,
         )
         for each in tried
         if each.broken
