@@ -247,9 +247,15 @@ class CaseRun:
             self._runner.run(self._limited(case))
         except CaseStopped:
             pass
+        except CaseError:  # the time of the case is up
+            self.spoiled = self._runner.run(self._hung())
+            raise
         except (EffectNotSeen, NotRegistered, NotSupported, NotTestable) as reason:
+            if isinstance(reason, EffectNotSeen):
+                self.spoiled = self._runner.run(self._hung())
             self._skip(str(reason), because=reason.requirement if isinstance(reason, Blocked) else "")
         except ControllerError as problem:
+            self.spoiled = self._runner.run(self._hung())
             raise CaseError(f"the controller failed: {problem}") from problem
         except NoTicket as reason:
             self._skip(f"there is no ticket to log on with. {reason}")

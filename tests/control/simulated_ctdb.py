@@ -164,6 +164,8 @@ class SimulatedCtdb:
                 self._go_on(name)
             case [name, "sh", "-c", script, *_]:
                 return self._shell(name, script, words)
+            case [name, "probe"] if not self.nodes[name].hung:
+                pass
             case [name, "kill", "-KILL", *pids]:
                 self.nodes[name].hung -= {*pids}
             case [name, "ip", *_] if "show" in words:

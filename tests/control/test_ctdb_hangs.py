@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
+from swn_torture.control.base import NotHealthy
 from swn_torture.control.ctdb.hangs import _UNANSWERED
 from tests.control.simulated_ctdb import perform
 
@@ -38,6 +41,32 @@ def test_processes_are_only_named_where_the_profile_forbids_more(cluster: Simula
 
     perform(cluster, steps, end_hung_workers=False)
     assert not [command for command in cluster.commands if "kill" in command]
+
+
+@pytest.mark.parametrize("change", ["enable", "restore"])
+def test_process_that_keeps_a_node_from_serving_is_ended_and_told_once(
+    cluster: SimulatedCtdb, change: str
+) -> None:
+    async def steps(controller: CtdbController) -> None:
+        await controller.disable("node2")
+        cluster.nodes["node2"].hung = {"12", "13"}
+        await (controller.restore() if change == "restore" else controller.enable("node2"))
+        assert await controller.hung() == (TOLD,)
+        assert await controller.hung() == ()
+
+    perform(cluster, steps, ready=["probe"])
+    assert [command for command in cluster.commands if "kill -KILL" in command] == ["node2 kill -KILL 12 13"]
+
+
+def test_process_stays_where_the_profile_forbids_to_end_it(cluster: SimulatedCtdb) -> None:
+    cluster.nodes["node2"].hung = {"12", "13"}
+
+    async def steps(controller: CtdbController) -> None:
+        with pytest.raises(NotHealthy):
+            await controller.wait_healthy(0.05)
+
+    perform(cluster, steps, ready=["probe"], end_hung_workers=False)
+    assert cluster.nodes["node2"].hung == {"12", "13"}
 
 
 def test_node_that_is_off_has_none(cluster: SimulatedCtdb) -> None:

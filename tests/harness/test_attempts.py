@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CASES = '''
 from swn_torture.casekit import case, returns
-from swn_torture.control.base import ControllerError
+from swn_torture.control.base import ControllerError, EffectNotSeen
 from swn_torture.control.reference import ReferenceController
 from swn_torture.dcerpc.client.client import RpcClient
 from swn_torture.dcerpc.errors import DeadlineExceeded
@@ -72,6 +72,26 @@ async def test_hang(witness, spec, monkeypatch):
     spec(RULE).allows(returns(returned), returns(0x57))
 
 @case(RULE)
+async def test_effect(witness, spec, monkeypatch):
+    """Miss the effect of an event while a process of the server hangs."""
+    ended.clear()
+    monkeypatch.setattr(ReferenceController, "hung", hung)
+    monkeypatch.setattr(ReferenceController, "end_hung", end_hung)
+    if attempt(spec) == 1:
+        raise EffectNotSeen("node1 is not in service")
+    spec(RULE).allows(returns(0x57), returns(0x57))
+
+@case(RULE)
+async def test_controller(witness, spec, monkeypatch):
+    """The controller fails while a process of the server hangs."""
+    ended.clear()
+    monkeypatch.setattr(ReferenceController, "hung", hung)
+    monkeypatch.setattr(ReferenceController, "end_hung", end_hung)
+    if attempt(spec) == 1:
+        raise ControllerError("node1 does not answer")
+    spec(RULE).allows(returns(0x57), returns(0x57))
+
+@case(RULE)
 async def test_violation(witness, spec):
     """Find a violation; no process hangs."""
     assert attempt(spec) == 1
@@ -107,6 +127,8 @@ LOST = "NODE1 did not complete a bind (bind 1: no answer in 10 s), but completed
         ("once", "passed", [LOST]),
         ("always", "not-tested", [LOST, LOST]),
         ("hang", "passed", ["rpcd_witness of node1 hangs (process 7): it answers no message of Samba"]),
+        ("effect", "passed", ["rpcd_witness of node1 hangs (process 7): it answers no message of Samba"]),
+        ("controller", "passed", ["rpcd_witness of node1 hangs (process 7): it answers no message of Samba"]),
         ("violation", "failed", []),
     ],
 )
@@ -124,6 +146,6 @@ def test_target_that_cannot_be_restored_ends_the_attempts(ended: Run) -> None:
 def test_report_warns(ended: Run) -> None:
     cases = [CaseResult.from_json(result) for result in ended.results.values()]
     (warning,) = warnings_of(cases)
-    assert warning.startswith("3 cases were run again (own.again.")
+    assert warning.startswith("5 cases were run again (own.again.")
     assert "left a client without an answer. First: " in warning
     assert warnings_of([case for case in cases if not case.attempts]) == ()

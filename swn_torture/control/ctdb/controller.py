@@ -93,11 +93,11 @@ class CtdbController(Controller):
     def __init__(self, settings: CtdbSettings, cluster: CtdbCluster | None = None) -> None:
         self._settings = settings
         self._cluster = cluster or CtdbCluster(settings)
-        self._changes = CtdbChanges(self._cluster)
+        self._hangs = CtdbHangs(self._cluster)
+        self._changes = CtdbChanges(self._cluster, self._hangs)
         self._failures = CtdbFailures(self._cluster, self._changes)
         self._own_addresses = CtdbAddresses(self._cluster, self._changes)
         self._moves = CtdbMoves(self._cluster)
-        self._hangs = CtdbHangs(self._cluster)
 
     @classmethod
     @override
@@ -252,7 +252,7 @@ class CtdbController(Controller):
         async def serves() -> bool:
             for command in self._settings.start_services:
                 await self._cluster.start(node, command)
-            return await self._cluster.ready(node)
+            return await self._hangs.serves(node)
 
         await self._cluster.wait_until(stopped, deadline)
         await self._cluster.wait_until(serves, deadline)
@@ -399,8 +399,11 @@ class CtdbController(Controller):
 
     @override
     async def hung(self) -> tuple[str, ...]:
-        """Ask every process of the witness service by `smbcontrol PID ping`."""
-        return self._hangs.told(await self._hangs.found())
+        """Ask every process of the witness service by `smbcontrol PID ping`.
+
+        Those that hung while this controller waited for their node, and were ended then, are named, too.
+        """
+        return self._hangs.told_with_ended(await self._hangs.found())
 
     @override
     async def end_hung(self) -> tuple[str, ...]:

@@ -42,6 +42,33 @@ class CtdbHangs:
 
     def __init__(self, cluster: CtdbCluster) -> None:
         self._cluster = cluster
+        self._ended: dict[str, tuple[str, ...]] = {}
+        """Node -> what `serves` has ended, until `told_with_ended` tells it."""
+
+    async def serves(self, node: str) -> bool:
+        """Whether the witness service of a node answers.
+
+        A process that hangs is ended then: Samba would give every try to it.
+
+        Raises:
+            ControllerError: the node does not answer, or the try did not end in time.
+        """
+        try:
+            ready = await self._cluster.ready(node)
+        except ControllerError:
+            await self._end_on(node)
+            raise
+        if not ready:
+            await self._end_on(node)
+        return ready
+
+    async def _end_on(self, node: str) -> None:
+        if not self._cluster.settings.end_hung_workers:
+            return
+        pids = await self._on(node)
+        if pids:
+            await self._cluster.run_on(node, "kill", "-KILL", *pids, check=False)
+            self._ended[node] = (*self._ended.get(node, ()), *pids)
 
     async def found(self) -> dict[str, tuple[str, ...]]:
         """Return the ids of the processes that hang, by the name of their node; other nodes are left out."""
@@ -69,6 +96,12 @@ class CtdbHangs:
         for node, pids in found.items():
             await self._cluster.run_on(node, "kill", "-KILL", *pids, check=False)
         return self.told(found)
+
+    def told_with_ended(self, found: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """Return as text what hangs, and what `serves` has ended since the last call."""
+        ended, self._ended = self._ended, {}
+        nodes = {**found, **ended}
+        return self.told({node: (*ended.get(node, ()), *found.get(node, ())) for node in nodes})
 
     def told(self, found: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Return what hangs as text, one for each node."""

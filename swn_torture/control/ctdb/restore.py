@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from swn_torture.control.ctdb.cluster import CtdbCluster, CtdbView
+    from swn_torture.control.ctdb.hangs import CtdbHangs
     from swn_torture.control.step import Step
 
 _ATTEMPT_SECONDS: Final = 45.0
@@ -41,6 +42,7 @@ class CtdbChanges:
 
     Args:
         cluster: the nodes.
+        hangs: finds and ends the processes that keep a node from serving again.
 
     Attributes:
         initial_hosts: public address -> PNN of its host at `open`.
@@ -49,12 +51,13 @@ class CtdbChanges:
         takeover_off: whether NoIPTakeover is set, so that CTDB moves no address.
     """
 
-    def __init__(self, cluster: CtdbCluster) -> None:
+    def __init__(self, cluster: CtdbCluster, hangs: CtdbHangs) -> None:
         self.initial_hosts: Mapping[str, int | None] = {}
         self.used = False
         self.changed_at: float | None = None
         self.takeover_off = False
         self._cluster = cluster
+        self._hangs = hangs
         self._tunables: Mapping[str, int] = _DEFAULTS
         self._held = False
         self._added: dict[str, set[str]] = defaultdict(set)
@@ -296,7 +299,7 @@ class CtdbChanges:
             NotHealthy: it is not at the deadline.
         """
         await self._cluster.wait_until(lambda: self.in_service(node), deadline)
-        await self._cluster.wait_until(lambda: self._cluster.ready(node), deadline)
+        await self._cluster.wait_until(lambda: self._hangs.serves(node), deadline)
 
     async def in_service(self, node: str) -> bool:
         """Whether a node is OK as seen by itself and by the others, and hosts addresses again."""
