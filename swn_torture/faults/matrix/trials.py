@@ -65,7 +65,7 @@ def run_trials(
     selected = [_requirements(fault, scope) for fault in faults]
     part = scope.limited and len(faults) < len(load_faults())
     # The reference runs the cases of all faults, with all parameters.
-    jobs = [Job("", (), 20 * budget, frozenset().union(*selected) if part else frozenset())]
+    jobs = [Job("", (), 20 * budget, frozenset().union(*selected) if part else frozenset(), slow=True)]
     for fault, requirements in zip(faults, selected, strict=True):
         jobs.append(
             Job(
