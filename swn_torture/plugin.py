@@ -174,7 +174,7 @@ def swn_live_target(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveTarget]:
     """The running target of this test process."""
-    from swn_torture.harness.case_run import CaseError
+    from swn_torture.harness.case_ends import CaseError
     from swn_torture.harness.interrupts import interrupt_at_sigterm
     from swn_torture.harness.live_target import LiveTarget
     from swn_torture.harness.persons import begin

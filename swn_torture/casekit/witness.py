@@ -74,6 +74,15 @@ class Witness(Connections):
         """
         return f"{_PREFIX}{next(_numbers):05d}"
 
+    def require_version(self, version: int) -> None:
+        """End the case if the target does not implement a version of the witness protocol.
+
+        Raises:
+            NotTestable: it implements version 1 only.
+        """
+        if version > self.expect.version:
+            raise NotTestable("the target implements witness protocol version 1 only")
+
     async def check_still_serving(self, spec: Spec, *ids: str) -> None:
         """Check that the server still serves other connections: GetInterfaceList on a new one.
 

@@ -96,9 +96,11 @@ async def find_shares(profile: Profile, patience: Patience, shares: Sequence[str
     listed = await asyncio.to_thread(ask_shares, profile, profile.nodes[0])
     disks = [name for name, kind in (listed.types or {}).items() if not kind & _TYPE and name[-1:] != "$"]
     names = list(shares) or [share.name for share in profile.expect.shares] or disks
-    offers = [await _offer(profile, node, patience) for node in profile.nodes]
     asked = [asyncio.to_thread(connect_trees_in_each_dialect, profile, node, names) for node in profile.nodes]
-    connects = [each for of_node in await asyncio.gather(*asked) for each in of_node]
+    offers, answers = await asyncio.gather(
+        asyncio.gather(*(_offer(profile, node, patience) for node in profile.nodes)), asyncio.gather(*asked)
+    )
+    connects = [each for of_node in answers for each in of_node]
     return SharesFound(tuple(names), listed.types, tuple(connects), tuple(offers), listed.problem)
 
 

@@ -64,7 +64,7 @@ def attach_result(
 
 
 def _outcome(call: pytest.CallInfo[Any], run: CaseRun | None) -> tuple[CaseOutcome, str]:
-    from swn_torture.harness.case_run import CaseError, Violation
+    from swn_torture.harness.case_ends import CaseError, Violation
 
     ended_with = call.excinfo.value if call.excinfo else None
     skip_reason = error = None

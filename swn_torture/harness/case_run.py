@@ -13,12 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from _pytest.outcomes import Skipped
 
 from swn_torture.casekit.blame import UNANSWERED_BIND, blame_of, blame_of_bind
 from swn_torture.casekit.case import mark_of, slug_of
 from swn_torture.casekit.checks import CaseStopped, Spec
-from swn_torture.casekit.facts import PROFILE_SAYS_NONE
 from swn_torture.casekit.invariants.judging import judge_wire
 from swn_torture.casekit.known import Blocked, NotTestable
 from swn_torture.casekit.needs import registrations_needed, unmet
@@ -38,7 +36,8 @@ from swn_torture.dcerpc.errors import (
     RpcError,
 )
 from swn_torture.dcerpc.security.tickets import NoTicket
-from swn_torture.harness.hangs import end_hung_processes, hung_processes
+from swn_torture.harness.case_ends import CaseError, NotRun, Violation
+from swn_torture.harness.hangs import end_hung_processes, hung_in
 from swn_torture.harness.rung_gate import blocked_by
 from swn_torture.report.finding import findings
 from swn_torture.report.model import LOST
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from swn_torture.casekit.blame import Blame
-    from swn_torture.casekit.facts import BrokenMethod
     from swn_torture.casekit.known import FailedBind
     from swn_torture.control.base import Controller
     from swn_torture.dcerpc.transcript import Octets
@@ -72,28 +70,6 @@ _PROBE_S = 10.0
 
 #: How many times each node of a live variant is called until it answers, and seconds between two attempts.
 _VARIANT_TRIES, _PAUSE_S = 5, 0.5
-
-
-class Violation(AssertionError):  # noqa: N818 - a finding, not an error
-    """A case found at least one violation; the text is the findings."""
-
-
-class NotRun(Skipped):
-    """A case is not run because a method that it depends on serves no client.
-
-    Attributes:
-        because: the requirement that the method violates.
-    """
-
-    def __init__(self, broken: BrokenMethod) -> None:
-        self.because = "" if broken.requirement == PROFILE_SAYS_NONE else broken.requirement
-        said = f"not tested because of {broken.requirement}: {broken.observed}"
-        none = 'needs authentication; the profile says auth = "none" in [account]'
-        super().__init__(said if self.because else none)
-
-
-class CaseError(Exception):
-    """The harness or the target could not be used. This says nothing about conformance."""
 
 
 class CaseRun:
@@ -248,14 +224,15 @@ class CaseRun:
         except CaseStopped:
             pass
         except CaseError:  # the time of the case is up
-            self.spoiled = self._runner.run(self._hung())
+            self._look_for_hangs()
             raise
-        except (EffectNotSeen, NotRegistered, NotSupported, NotTestable) as reason:
-            if isinstance(reason, EffectNotSeen):
-                self.spoiled = self._runner.run(self._hung())
+        except EffectNotSeen as reason:
+            self._look_for_hangs()
+            self._skip(str(reason))
+        except (NotRegistered, NotSupported, NotTestable) as reason:
             self._skip(str(reason), because=reason.requirement if isinstance(reason, Blocked) else "")
         except ControllerError as problem:
-            self.spoiled = self._runner.run(self._hung())
+            self._look_for_hangs()
             raise CaseError(f"the controller failed: {problem}") from problem
         except NoTicket as reason:
             self._skip(f"there is no ticket to log on with. {reason}")
@@ -270,7 +247,7 @@ class CaseRun:
         judge_wire(self.spec, [witness.transcript for witness in self._witnesses])
         if self.spec.violations:
             self._require_live_target()
-            self.spoiled = self._runner.run(self._hung())
+            self._look_for_hangs()
             found = findings(self.spec.checks, load_catalogue(), case=self.spec.case)
             raise Violation("\n".join(line for finding in found for line in finding.lines()))
         if not self.spec.checks:
@@ -340,7 +317,7 @@ class CaseRun:
             self._lose_target(trouble)
             raise CaseError(f"{problem}; after that the target no longer answered: {trouble}") from problem
         if isinstance(problem, DeadlineExceeded):
-            self.spoiled = self._runner.run(self._hung())
+            self._look_for_hangs()
         broken = self.target.facts.unreliable
         if broken is not None and broken.requirement not in self.spec.requirements:
             reason = f"not tested because of {broken.requirement}: {broken.observed}"
@@ -389,12 +366,11 @@ class CaseRun:
             return error
         return None
 
-    async def _hung(self) -> str:
-        """The processes of the target, and of the variants that the case uses, that hang, in words."""
+    def _look_for_hangs(self) -> None:
+        """Say in ``spoiled`` which processes of the target, and of the variants that the case uses, hang."""
         opened = {id(target): (target, controller) for controller, target in self._controllers}
         looked_at = {id(self.target): (self.target, None), **opened}
-        found = [await hung_processes(target, controller) for target, controller in looked_at.values()]
-        return "; ".join(filter(None, found))
+        self.spoiled = self._runner.run(hung_in(looked_at.values()))
 
     def _found(self, blame: Blame, problem: Exception, note: str) -> None:
         self.spec.precondition_failed(blame.requirement, expected=blame.expected, observed=problem, note=note)

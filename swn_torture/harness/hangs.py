@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING
 from swn_torture.control.base import ControllerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from swn_torture.control.base import Controller
     from swn_torture.harness.live_target import LiveTarget
 
 
-async def hung_processes(target: LiveTarget, controller: Controller | None = None) -> str:
+async def hung_in(targets: Iterable[tuple[LiveTarget, Controller | None]]) -> str:
     """Which processes of the server answer nothing any more, in words; empty if there are none.
 
     A client of such a process waits in vain, whatever the case is about.
 
     Args:
-        target: the target.
-        controller: its open controller, if there is one.
+        targets: the target and the variants that a case uses, each with its open controller, if there is one.
     """
-    try:
-        async with _looking(target, controller) as looking:
-            return "; ".join(await looking.hung()) if looking else ""
-    except ControllerError:
-        return ""  # the case itself, or what restores the cluster, tells what the controller cannot do
+    found: list[str] = []
+    for target, controller in targets:
+        # The case itself, or what restores the cluster, tells what the controller cannot do.
+        with contextlib.suppress(ControllerError):
+            async with _looking(target, controller) as looking:
+                found += await looking.hung() if looking else ()
+    return "; ".join(found)
 
 
 async def end_hung_processes(target: LiveTarget) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ from typing_extensions import override
 from swn_torture.casekit.checks import Spec
 from swn_torture.casekit.outcome import Outcome
 from swn_torture.casekit.steps.host_nodes import addresses_of
+from swn_torture.casekit.witness import Witness
 from swn_torture.control.base import Capability, NodeState, NodeStatus
 from swn_torture.control.none import NoController
 from swn_torture.dcerpc.errors import DeadlineExceeded
@@ -21,7 +23,6 @@ from swn_torture.target import Expectations
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from swn_torture.casekit.witness import Witness
     from swn_torture.control.base import RegistrationView
     from swn_torture.witness.client import PendingCall
     from swn_torture.witness.messages import InterfaceInfo
@@ -173,6 +174,7 @@ def fake_witness(
         syntax=NDR32,
         expect=expect,
     )
+    witness.require_version = partial(Witness.require_version, cast("Witness", witness))
     return cast("Witness", witness)
 
 

@@ -251,8 +251,7 @@ async def listen(
         NotTestable: the server can hold no more registrations, or it implements version 1 only.
     """
     version = version or witness.expect.version
-    if version > witness.expect.version:
-        raise NotTestable("the target implements witness protocol version 1 only")
+    witness.require_version(version)
     has_connection = client is None
     client = await witness.idle_connection(client) if client else await witness.connect()
     fields = {"client_computer_name": witness.client_name(), "net_name": witness.net_name, **fields}

@@ -76,7 +76,7 @@ class Method:
         Raises:
             NotTestable: this is RegisterEx, and the target implements version 1 only.
         """
-        self._check(witness)
+        witness.require_version(self.version)
         return witness.registration(**fields) if self.version == 1 else witness.registration_ex(**fields)
 
     async def reply(self, witness: Witness, client: WitnessClient, **fields: Any) -> Outcome:
@@ -108,13 +108,9 @@ class Method:
             NotTestable: this is RegisterEx, and the target implements version 1 only; or the server can hold
                 no more registrations.
         """
-        self._check(witness)
+        witness.require_version(self.version)
         register = witness.register if self.version == 1 else witness.register_ex
         return await register(client, **fields)
-
-    def _check(self, witness: Witness) -> None:
-        if self.version > witness.expect.version:
-            raise NotTestable("the target implements witness protocol version 1 only")
 
 
 REGISTER = Method("register", "3.1.4.2", 1)

@@ -17,6 +17,8 @@ from swn_torture.control.base import ControllerError
 from swn_torture.control.ctdb.cluster import COMM_LENGTH
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from swn_torture.control.ctdb.cluster import CtdbCluster
 
 # Every process of Samba answers this message, unless it hangs. Prints the id of each that does not in 5 s.
@@ -54,26 +56,33 @@ class CtdbHangs:
             ControllerError: the node does not answer, or the try did not end in time.
         """
         try:
-            ready = await self._cluster.ready(node)
+            if await self._cluster.ready(node):
+                return True
         except ControllerError:
-            await self._end_on(node)
+            await self._end_and_keep(node)
             raise
-        if not ready:
-            await self._end_on(node)
-        return ready
+        await self._end_and_keep(node)
+        return False
 
-    async def _end_on(self, node: str) -> None:
-        if not self._cluster.settings.end_hung_workers:
-            return
-        pids = await self._on(node)
+    async def _end_and_keep(self, node: str) -> None:
+        self._ended[node] = (*self._ended.get(node, ()), *await self._end_on(node))
+
+    async def _end_on(self, node: str) -> tuple[str, ...]:
+        """Kill the processes of a node that hang, unless the profile forbids it; return their ids."""
+        pids = await self._on(node) if self._cluster.settings.end_hung_workers else ()
         if pids:
             await self._cluster.run_on(node, "kill", "-KILL", *pids, check=False)
-            self._ended[node] = (*self._ended.get(node, ()), *pids)
+        return pids
 
     async def found(self) -> dict[str, tuple[str, ...]]:
         """Return the ids of the processes that hang, by the name of their node; other nodes are left out."""
+        return await self._of_each_node(self._on)
+
+    async def _of_each_node(
+        self, ask: Callable[[str], Awaitable[tuple[str, ...]]]
+    ) -> dict[str, tuple[str, ...]]:
         names = self._cluster.names
-        found = await asyncio.gather(*(self._on(name) for name in names))
+        found = await asyncio.gather(*map(ask, names))
         return {name: pids for name, pids in zip(names, found, strict=True) if pids}
 
     async def _on(self, node: str) -> tuple[str, ...]:
@@ -90,18 +99,13 @@ class CtdbHangs:
         Returns:
             What was ended, each as text.
         """
-        if not self._cluster.settings.end_hung_workers:
-            return ()
-        found = await self.found()
-        for node, pids in found.items():
-            await self._cluster.run_on(node, "kill", "-KILL", *pids, check=False)
-        return self.told(found)
+        return self.told(await self._of_each_node(self._end_on))
 
     def told_with_ended(self, found: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Return as text what hangs, and what `serves` has ended since the last call."""
         ended, self._ended = self._ended, {}
-        nodes = {**found, **ended}
-        return self.told({node: (*ended.get(node, ()), *found.get(node, ())) for node in nodes})
+        every = {node: (*ended.get(node, ()), *found.get(node, ())) for node in {**found, **ended}}
+        return self.told({node: pids for node, pids in every.items() if pids})
 
     def told(self, found: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Return what hangs as text, one for each node."""
