@@ -66,7 +66,10 @@ class CtdbSettings:
     witness_worker: str = "rpcd_witness"
     """Name of the program whose processes serve witness clients."""
     end_hung_workers: bool = True
-    """Whether to kill a process of `witness_worker` that answers nothing, before a case is run again."""
+    """Whether to kill a process of `witness_worker` that answers nothing.
+
+    It is killed where it keeps a node from serving again, and before a case that met it is run again.
+    """
     hang_service: Command = ("sh", "-c", "exec pkill -STOP --ns $$ --nslist net -x rpcd_witness")
     """Stops the processes that serve witness clients on a node, without ending them."""
     kill_worker: Command = ("sh", "-c", "exec pkill -KILL --ns $$ --nslist net -o -x rpcd_witness")
