@@ -17,6 +17,8 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Images of containers set it; then each process compiles the suite anew, which is a third of a short run.
+unexport PYTHONDONTWRITEBYTECODE
 # Most tests wait most of the time, so two fit on one processor.
 PROCESSES := $(shell echo $$((2 * $$(nproc))))
 

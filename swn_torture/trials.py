@@ -15,7 +15,8 @@ import logging
 import multiprocessing
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, zip_longest
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,8 @@ from swn_torture.suite import SUITES, suite_arguments, without_other_plugins
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.context import ForkProcess
+
+    from swn_torture.report.model import Check
 
 #: Seconds after the budget until the process is killed: enough for the current case and its tear-down.
 _GRACE_S = 150.0
@@ -64,6 +67,8 @@ class Job:
         requirements: only cases that name one of these run; all if there are none.
         first: requirements whose cases run first, and with all parameters.
         one_per_function: of all other cases, run one for each test function.
+        until_broken: whether a case is left out if those before it found each requirement of `first` broken
+            that it names, or all of them if it names none.
         slow: whether it takes long: then it is started early, so that it is not the last to end.
         part: run only each case number ``part``, ``part + parts``, ... of them.
         parts: how many jobs share the cases of this trial.
@@ -75,9 +80,14 @@ class Job:
     requirements: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
     one_per_function: bool = False
+    until_broken: bool = False
     slow: bool = False
     part: int = 0
     parts: int = 1
+
+    def in_parts(self, parts: int) -> list[Job]:
+        """This trial as several jobs, which share its cases."""
+        return [replace(self, part=part, parts=parts) for part in range(parts)]
 
     @property
     def key(self) -> str:
@@ -136,17 +146,17 @@ def run_jobs(
     preload: Callable[[], object],
     on_trial: Callable[[Trial], None] = lambda _: None,
 ) -> list[Trial]:
-    """Run the suite once for each job.
+    """Run the suite once for each trial.
 
     Args:
-        jobs: in the order in which they are started, the slow ones first.
+        jobs: the trials, or the parts of them, in the order in which they are started, the slow ones first.
         processes: how many trials run at the same time. Cases mostly wait, so several fit on one processor.
         directory: where the result of each trial is kept. A job that has a result there is not run again.
         preload: loads what the servers of these jobs need, before the first process is forked.
         on_trial: called with each trial when it has ended.
 
     Returns:
-        The trials, in the order of the jobs.
+        The trials, in the order of the jobs, each in one.
     """
     context = multiprocessing.get_context("fork")
     files = {job.key: directory / f"{_file_name(job.key)}.json" for job in jobs}
@@ -155,6 +165,13 @@ def run_jobs(
     if waiting:
         _preload(preload)
     running: dict[int, tuple[ForkProcess, Job, float]] = {}
+    parts: dict[str, list[Job]] = {}
+    for job in jobs:
+        parts.setdefault(job.name, []).append(job)
+
+    def joined(name: str) -> Trial:
+        return Trial.joined([trials[job.key] for job in parts[name]])
+
     while waiting or running:
         while waiting and len(running) < processes:
             job = waiting.pop(0)
@@ -167,11 +184,12 @@ def run_jobs(
             process.join()
             no_result = Trial(job.name, cut_short=f"the process ended with exit code {process.exitcode}")
             trials[job.key] = read_trial(files[job.key]) if files[job.key].is_file() else no_result
-            on_trial(trials[job.key])
+            if all(part.key in trials for part in parts[job.name]):
+                on_trial(joined(job.name))
         for sentinel, (process, _, deadline) in list(running.items()):
             if time.monotonic() > deadline and sentinel in running:
                 process.kill()
-    return [trials[job.key] for job in jobs]
+    return [joined(name) for name in parts]
 
 
 def _file_name(trial: str) -> str:
@@ -273,8 +291,29 @@ def _judged(case: CaseResult) -> list[str]:
     return sorted({check.requirement for check in case.checks if check.passed is not None})
 
 
+def _each_in_turn(items: Sequence[pytest.Item], requirements: frozenset[str]) -> list[pytest.Item]:
+    """Sort cases: one about each of the requirements, a second one about each, ...; the short ones first."""
+    about: dict[str, list[pytest.Item]] = {name: [] for name in sorted(requirements)}
+    for item in sorted(items, key=lambda item: mark.lasts if (mark := mark_of(item)) else 0.0):
+        mark = mark_of(item)
+        for name in requirements.intersection(mark.requirements) if mark else ():
+            about[name].append(item)
+    turns = chain.from_iterable(zip_longest(*about.values()))
+    return [item for item in dict.fromkeys(turns) if item]
+
+
+def _counts(case: CaseResult, check: Check) -> bool:
+    """Whether what a check found broken counts at the end, too.
+
+    It does not in a case that ended with an error. A rule of the wire, which fails in other cases as well,
+    counts in the cases about it.
+    """
+    about = not check.invariant or check.requirement in case.requirements
+    return check.passed is False and about and case.outcome in {"failed", "deviation"}
+
+
 class _Recorder:
-    """A pytest plugin that records outcomes, runs the likeliest cases first, and stops when time is up."""
+    """A pytest plugin that records outcomes, runs the likeliest cases first, and says which are left out."""
 
     def __init__(self, job: Job) -> None:
         self.outcomes: dict[str, str] = {}
@@ -285,6 +324,7 @@ class _Recorder:
         self.crashes: list[str] = []
         self.cut_short = ""
         self._cases: dict[str, CaseResult] = {}
+        self._not_broken = set(job.first)
         self._job = job
         self._deadline = time.monotonic() + job.budget
 
@@ -298,6 +338,8 @@ class _Recorder:
         rest = [item for item in items if item not in set(first)]
         if self._job.one_per_function:
             rest = list({slug_of(item).partition("[")[0]: item for item in reversed(rest)}.values())[::-1]
+        if self._job.until_broken:
+            first = _each_in_turn(first, self._job.first)
         items[:] = (first + rest)[self._job.part :: self._job.parts]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -311,7 +353,8 @@ class _Recorder:
         if result is None:
             return
         # A second result of the same case (its tear-down failed) replaces the first.
-        self._cases[result["id"]] = CaseResult.from_json(result)
+        case = self._cases[result["id"]] = CaseResult.from_json(result)
+        self._not_broken.difference_update(c.requirement for c in case.checks if _counts(case, c))
 
     def finish(self) -> None:
         """Fill the tables when all cases have ended.
@@ -327,11 +370,21 @@ class _Recorder:
                 observed = f" Observed: {case.observed}" if case.observed else ""
                 self.reasons[case.id] = f"{case.reason}{observed}"
 
-    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Stop when time is up."""
+    def leaves_out(self, item: pytest.Item) -> bool:
+        """Whether a case need not run: time is up, or it can find nothing new and the job says so."""
         if time.monotonic() > self._deadline and not self.cut_short:
             self.cut_short = f"the time for one trial is up ({self._job.budget:g} s)"
             item.session.shouldstop = self.cut_short
+        if self.cut_short or not self._job.until_broken:
+            return bool(self.cut_short)
+        mark = mark_of(item)
+        own = self._job.first.intersection(mark.requirements) if mark else frozenset[str]()
+        # A case about a related requirement comes last, and may find what the others did not.
+        return self._not_broken.isdisjoint(own) if own else not self._not_broken
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Come before the plugin of the suite, whose hook runs a case: the last one registered is first."""
+        config.pluginmanager.register(_Gate(self))
 
     @contextlib.contextmanager
     def record_crashes(self) -> Iterator[None]:
@@ -343,6 +396,17 @@ class _Recorder:
             yield
         finally:
             logger.removeHandler(handler)
+
+
+class _Gate:
+    """A pytest plugin that leaves out cases."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        self._recorder = recorder
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        return True if self._recorder.leaves_out(item) else None
 
 
 class _CrashHandler(logging.Handler):

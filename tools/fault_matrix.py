@@ -2,6 +2,7 @@
 
     python tools/fault_matrix.py                        the cases near each fault: a quarter of an hour
     python tools/fault_matrix.py --scope own            the cases for its requirements only: five minutes
+    python tools/fault_matrix.py --scope first          these, until each is found broken: three minutes
     python tools/fault_matrix.py --scope functions      and one case of each other function: half an hour
     python tools/fault_matrix.py --scope all            every case on every fault: hours
     python tools/fault_matrix.py --resume               the rest of a run that was interrupted
@@ -96,7 +97,8 @@ def _options() -> argparse.Namespace:
         type=Scope,
         choices=list(Scope),
         default=Scope.NEAR,
-        help="the cases for each fault: those for its requirements (own), also those for their sections\n"
+        help="the cases for each fault: those for its requirements (own), only the first that find each of\n"
+        "them broken (first), those of own and those for their sections\n"
         "(near, the default), also one of each other function (functions), or all (all)",
     )
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="only this fault")

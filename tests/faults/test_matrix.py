@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from swn_torture.faults.matrix.trials import Scope, Trial
 from tests.faults.small_matrix import FAULT, NAMED, REFERENCE, matrix_of
 
@@ -87,11 +89,12 @@ def test_figures_are_given_for_each_kind_and_both() -> None:
     }
 
 
-def test_case_that_no_fault_fails_is_no_gap_where_only_the_own_cases_ran() -> None:
+@pytest.mark.parametrize("scope", [Scope.FIRST, Scope.OWN])
+def test_case_that_no_fault_fails_is_no_gap_where_only_the_own_cases_ran(scope: Scope) -> None:
     """A fault of another requirement may fail it."""
     named = dict.fromkeys(("a", "b"), FAULT.violates)
     near = matrix_of({"a": FAULT.violates}, reference=replace(REFERENCE, named=named, judged=named))
-    own = replace(near, scope=Scope.OWN)
+    own = replace(near, scope=scope)
 
     assert near.cases_without_fault() == own.cases_without_fault() == ["b"]
     assert near.has_gaps

@@ -187,10 +187,11 @@ class Matrix:
     def has_gaps(self) -> bool:
         """Whether a case has no fault that fails it, or a MUST no fault that violates it.
 
-        This is meaningful only if all faults were tried. With `Scope.OWN` only the MUSTs count: some cases
-        are failed by a fault of another requirement of their section only, on which they do not run.
+        This is meaningful only if all faults were tried. With `Scope.FIRST` and `Scope.OWN` only the MUSTs
+        count: some cases are failed by a fault of another requirement of their section only, on which they
+        do not run.
         """
-        cases = [] if self.scope is Scope.OWN else self.cases_without_fault()
+        cases = [] if self.scope in {Scope.FIRST, Scope.OWN} else self.cases_without_fault()
         return bool(cases or self.requirements_without_fault() or self.requirements_without_specific_fault())
 
     def cases_without_fault(self) -> list[str]:

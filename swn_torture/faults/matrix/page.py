@@ -77,6 +77,7 @@ def _head(matrix: Matrix) -> list[str]:
         Scope.NEAR: "On each fault ran all cases that name these,\nand one of each test function that names "
         "another requirement of the same section.",
         Scope.OWN: "On each fault ran all cases that name these.",
+        Scope.FIRST: "On each fault ran the cases that name these,\nuntil each was found broken.",
     }[matrix.scope]
     options = "" if matrix.scope is Scope.NEAR else f" FAULT_MATRIX='--scope {matrix.scope}'"
     return [

@@ -20,10 +20,15 @@ __all__ = ["BUDGET_S", "Scope", "Trial", "run_trials"]
 #: Seconds after which a trial is cut short: if a server answers nothing, every case waits for its deadline.
 BUDGET_S = 240.0
 
+#: The whole suite on the reference would otherwise be the last to end.
+_PARTS = 4
+
 
 class Scope(StrEnum):
     """Which cases run on a fault: all that name a requirement that it violates, and those said here."""
 
+    #: The cases of `OWN`, but only until one found each requirement broken that the fault violates.
+    FIRST = "first"
     #: Of the cases that name a requirement in `Fault.near`, one for each test function.
     OWN = "own"
     #: Of the cases that name another requirement of the same section, one for each test function.
@@ -36,7 +41,7 @@ class Scope(StrEnum):
     @property
     def limited(self) -> bool:
         """Whether cases about something else than the fault do not run."""
-        return self in {Scope.OWN, Scope.NEAR}
+        return self in {Scope.FIRST, Scope.OWN, Scope.NEAR}
 
 
 def run_trials(
@@ -65,7 +70,8 @@ def run_trials(
     selected = [_requirements(fault, scope) for fault in faults]
     part = scope.limited and len(faults) < len(load_faults())
     # The reference runs the cases of all faults, with all parameters.
-    jobs = [Job("", (), 20 * budget, frozenset().union(*selected) if part else frozenset(), slow=True)]
+    about = frozenset().union(*selected) if part else frozenset[str]()
+    jobs = Job("", (), 20 * budget, about, slow=True).in_parts(1 if part else _PARTS)
     for fault, requirements in zip(faults, selected, strict=True):
         jobs.append(
             Job(
@@ -76,6 +82,7 @@ def run_trials(
                 first=frozenset(fault.violates),
                 one_per_function=scope is not Scope.ALL,
                 slow=fault.slow,
+                until_broken=scope is Scope.FIRST,
             )
         )
     return run_jobs(jobs, processes=processes, directory=directory, preload=load_faults, on_trial=on_trial)
@@ -86,4 +93,4 @@ def _requirements(fault: Fault, scope: Scope) -> frozenset[str]:
     if not scope.limited:
         return frozenset()
     own = (*fault.violates, *fault.near)
-    return frozenset(own) if scope is Scope.OWN else same_section(own)
+    return same_section(own) if scope is Scope.NEAR else frozenset(own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from swn_torture.trials import Job, Trial, run_jobs
@@ -53,35 +52,24 @@ def run_trials(
     """
     about = frozenset(requirements)
     selection = tuple(f"--swn-case={case}" for case in cases)
-    jobs = [Job("", selection, budget, about, one_per_function=one_per_function)]
+    jobs = [Job("", selection, budget, about, one_per_function=one_per_function, slow=True)]
     for server in sorted(servers, key=lambda server: not server.slow):
         parts = 1 if one_per_function or not server.slow else _PARTS
-        jobs += [
-            Job(
-                server.name,
-                (f"--swn-unusual={server.name}", *selection),
-                budget,
-                about,
-                first=frozenset(server.breaks),
-                one_per_function=one_per_function,
-                part=part,
-                parts=parts,
-            )
-            for part in range(parts)
-        ]
-    ended: dict[str, list[Trial]] = {job.name: [] for job in jobs}
-    wanted = Counter(job.name for job in jobs)
-
-    def on_part(part: Trial) -> None:
-        ended[part.name].append(part)
-        if len(ended[part.name]) == wanted[part.name]:
-            on_trial(Trial.joined(ended[part.name]))
-
-    trials = run_jobs(jobs, processes=processes, directory=directory, preload=load_unusual, on_trial=on_part)
-    return [
-        Trial.joined([trial for trial in trials if trial.name == name])
-        for name in ("", *(server.name for server in servers))
-    ]
+        job = Job(
+            server.name,
+            (f"--swn-unusual={server.name}", *selection),
+            budget,
+            about,
+            first=frozenset(server.breaks),
+            one_per_function=one_per_function,
+            slow=server.slow,
+        )
+        jobs += job.in_parts(parts)
+    reference, *trials = run_jobs(
+        jobs, processes=processes, directory=directory, preload=load_unusual, on_trial=on_trial
+    )
+    of = {trial.name: trial for trial in trials}
+    return [reference, *(of[server.name] for server in servers)]
 
 
 def choose_sample(
