@@ -182,14 +182,23 @@ def run_jobs(
             assert isinstance(sentinel, int)
             process, job, _ = running.pop(sentinel)
             process.join()
-            no_result = Trial(job.name, cut_short=f"the process ended with exit code {process.exitcode}")
-            trials[job.key] = read_trial(files[job.key]) if files[job.key].is_file() else no_result
+            path = files[job.key]
+            trials[job.key] = (
+                read_trial(path) if path.is_file() else _without_result(job, process.exitcode, path)
+            )
             if all(part.key in trials for part in parts[job.name]):
                 on_trial(joined(job.name))
         for sentinel, (process, _, deadline) in list(running.items()):
             if time.monotonic() > deadline and sentinel in running:
                 process.kill()
     return [joined(name) for name in parts]
+
+
+def _without_result(job: Job, exit_code: int | None, path: Path) -> Trial:
+    """A trial whose process ended before it wrote a result, with the last lines that it printed."""
+    log = path.with_suffix(".log")
+    printed = log.read_text(encoding="utf-8", errors="replace")[-500:] if log.is_file() else ""
+    return Trial(job.name, cut_short=f"the process ended with exit code {exit_code} {printed}".rstrip())
 
 
 def _file_name(trial: str) -> str:
