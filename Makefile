@@ -100,7 +100,8 @@ lock:
 	    -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	printf 'build\ncyclonedx-bom\nhatchling\npip-licenses\n' | uv pip compile -q --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-header - -o requirements/release.txt
-	echo 'atheris>=3.0,<4' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	# Later versions of atheris have no package for Python 3.11.
+	echo 'atheris>=3.0,<3.1' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/fuzz.txt
 	echo 'mkdocs-material>=9.7' | uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header -c requirements/dev.txt - -o requirements/site.txt
