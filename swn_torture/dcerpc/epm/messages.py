@@ -225,7 +225,7 @@ class MapResponse:
             count = _read_counts(reader, "num_towers", "towers")
             present = [reader.pointer(f"towers[{index}]") for index in range(count)]
             towers = tuple(_read_tower(reader, f"towers[{i}]") for i in range(count) if present[i])
-            return cls(towers, reader.u32("status"), handle, max(count, 1))
+            return cls(towers, reader.u32("status"), handle, max(len(towers), 1))
 
 
 @dataclass(frozen=True, slots=True)
