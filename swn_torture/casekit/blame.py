@@ -25,6 +25,7 @@ from swn_torture.dcerpc.errors import (
 from swn_torture.dcerpc.pdu.bind import ProviderReason
 from swn_torture.dcerpc.pdu.header import PduType, PfcFlags
 from swn_torture.stubdata.syntax import NDR32, NDR64
+from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.client import MalformedResponse
 from swn_torture.witness.codec import DecodeError, decode_response
 from swn_torture.witness.constants import Opnum
@@ -109,6 +110,11 @@ _STUB_FIELDS = (
 NO_MAX_COUNT = Blame("SWN-2.2.2.4-layout", "max_count of MessageBuffer, and its octets after that")
 _LENGTH = Blame("SWN-2.2.2.4-length", "the number of octets of MessageBuffer in Length")
 
+#: A UUID without the attributes before it: its octets and the return value are as long as a handle alone.
+_HANDLE_OF_16 = Blame(
+    "SWN-2.2.1-handle-20-bytes", "a context handle of 20 octets, not 16, before the return value"
+)
+
 _RETURN_VALUE = Blame("SWN-1.8-win32-codes", "a return value of 4 octets at the end of the stub data")
 _RETURN_ALIGNED = Blame("RPC-NDR-return-align", "a return value at a multiple of 4 octets, then nothing")
 
@@ -154,6 +160,8 @@ def _of_response(error: MalformedResponse) -> Blame:
     answered = error.call.call.response_meta
     assert answered is not None
     opnum, syntax = error.call.request.opnum, error.call.syntax
+    if opnum in {Opnum.REGISTER, Opnum.REGISTER_EX} and _has_handle_of_16(answered):
+        return _HANDLE_OF_16
     if _wrong_padding(answered, opnum, error):
         return _PADDING
     if syntax == NDR64 and _decodes(opnum, answered.stub, answered, NDR32):
@@ -163,6 +171,20 @@ def _of_response(error: MalformedResponse) -> Blame:
             if _decodes(opnum, octets, answered, syntax):
                 return blame
     return _of_stub(error, opnum)
+
+
+def _has_handle_of_16(answered: Answered) -> bool:
+    """Whether 20 octets are a handle of 16 octets and a return value, not a handle without a return value.
+
+    A handle begins with its attributes, which are 0 in known servers, and ends with a UUID. Another beginning
+    and 0 at the end are a UUID and ERROR_SUCCESS (0x0). Zeros, then the value of a known error code are a
+    null UUID and that code.
+    """
+    stub = answered.stub
+    if len(stub) != 20:
+        return False
+    code = int.from_bytes(stub[16:], answered.byte_order)
+    return any(stub[:4]) if code == 0 else not any(stub[:16]) and code in {*Win32}
 
 
 def _corrected(answered: Answered, *, wide: int) -> Iterator[tuple[Blame, bytes]]:

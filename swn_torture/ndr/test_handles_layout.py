@@ -48,6 +48,8 @@ async def test_handle_in_a_reply(witness: Witness, spec: Spec, method: Method) -
         expected="24 octets: a handle of 20, then ERROR_SUCCESS",
         observed=f"{len(response.stub)} octets: {response.stub.hex(' ')}; {reply}",
     )
+    if len(response.stub) < RESPONSE_SIZE:
+        return  # these octets are no whole handle: nothing follows from what UnRegister says about them
     # The server accepts these octets only if they are the handle, with no referent before it.
     octets = response.stub[:HANDLE_SIZE]
     unregister = client.rpc.call(Opnum.UNREGISTER, octets, byte_order=response.byte_order)

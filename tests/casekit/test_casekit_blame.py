@@ -243,6 +243,43 @@ def test_a_wrong_auth_pad_length_is_not_a_wrong_layout(declared: int, more: int)
     assert requirement_of(error) == "RPC-AUTH-padding"
 
 
+UUID_OCTETS = bytes(range(1, 17))
+
+
+@pytest.mark.parametrize("byte_order", ["little", "big"])
+@pytest.mark.parametrize("syntax", [NDR32, NDR64], ids=["ndr32", "ndr64"])
+@pytest.mark.parametrize("opnum", [Opnum.REGISTER, Opnum.REGISTER_EX])
+@pytest.mark.parametrize(
+    ("handle", "code", "is_short"),
+    [
+        (UUID_OCTETS, 0, True),
+        (bytes(16), 0x57, True),
+        (bytes(4) + UUID_OCTETS, None, False),
+        (bytes(16), 0x57000000, False),
+        (bytes(20), None, False),
+    ],
+    ids=["success", "error", "no-result", "no-result-small-number", "null-no-result"],
+)
+def test_a_handle_of_16_octets_is_not_a_missing_return_value(
+    handle: bytes, code: int | None, is_short: bool, opnum: Opnum, syntax: SyntaxId, byte_order: ByteOrder
+) -> None:
+    stub = handle + (b"" if code is None else code.to_bytes(4, byte_order))
+    found = requirement_of(malformed(stub, opnum, syntax, byte_order=byte_order))
+    assert found == ("SWN-2.2.1-handle-20-bytes" if is_short else "SWN-1.8-win32-codes")
+
+
+def test_a_handle_of_16_octets_is_not_wrong_padding() -> None:
+    """With 4 octets of the padding, the stub data would decode."""
+    error = malformed(UUID_OCTETS + bytes(4), Opnum.REGISTER, pad_length=12, padding=bytes(12), alloc_hint=0)
+    assert requirement_of(error) == "SWN-2.2.1-handle-20-bytes"
+
+
+def test_a_cut_response_of_register_is_not_a_handle_of_16_octets() -> None:
+    whole = bytes(4) + UUID_OCTETS + bytes(4)
+    error = malformed(whole[:20], Opnum.REGISTER, pad_length=12, padding=whole[20:] + bytes(8), alloc_hint=0)
+    assert requirement_of(error) == "RPC-AUTH-padding"
+
+
 def test_stub_data_of_the_announced_length_are_not_padding() -> None:
     longer = encode(REGISTERED, NDR32) + bytes(4)
     error = malformed(longer, Opnum.REGISTER, pad_length=8, padding=bytes(8), alloc_hint=len(longer))
