@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import secrets
@@ -459,7 +460,8 @@ class ServerLink(asyncio.Protocol):
         """Send FIN, but keep the socket for a while: unread octets would turn a close into RST."""
         self._leave()
         self._mark("fin")
-        self._transport.write_eof()
+        with contextlib.suppress(OSError):  # the client has reset the connection
+            self._transport.write_eof()
         loop = asyncio.get_running_loop()
         self._lingering = loop.call_later(self._server.options.linger, self._transport.abort)
 
