@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from swn_torture.report.elsewhere import known_elsewhere
 from swn_torture.report.exchange.hexdump import dump
 from swn_torture.report.exchange.records import Frame, frames, read_records
-from swn_torture.report.exchange.right_answer import right_answer
+from swn_torture.report.exchange.right_answer import right_answer, why_none
 from swn_torture.report.exchange.stub_fields import with_stub_fields
 from swn_torture.report.exchange.wrong_fields import wrong_fields
 from swn_torture.report.finding import case_findings
@@ -96,6 +96,7 @@ class CaseView:
         duration: how long it ran, as text.
         like: id of the case under the same heading whose PDUs are shown instead.
         right: a right answer to the request of the finding; only where the PDUs are shown.
+        no_right: why there is none; empty where there is one, and where no PDUs are shown.
     """
 
     case: CaseResult
@@ -106,6 +107,7 @@ class CaseView:
     duration: str
     like: str = ""
     right: FrameView | None = None
+    no_right: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,7 @@ def _views(results: Results) -> dict[CaseOutcome, list[CaseView]]:
                 duration=seconds(case.duration_s),
                 like=like if case.transcript else "",
                 right=_right(right) if exchange and right else None,
+                no_right=why_none(case) if exchange and findings and right is None else "",
             )
         )
     return views

@@ -10,7 +10,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
-from swn_torture.report.exchange.right_answer import right_answer
+from swn_torture.report.exchange.right_answer import right_answer, why_none
 from swn_torture.report.exchange.trace import exchange_of, trace_lines
 from swn_torture.report.finding import case_findings
 from swn_torture.report.text import count
@@ -174,7 +174,12 @@ def _exchange(results: Results, case: CaseResult, finding: Finding) -> Iterator[
         yield ""
         yield _plain(f"the last answer: {answer.title}")
         yield from map(_plain, _octets(answer))
-    right = right_answer(case, results.target) if _is_first(results, case, finding) else None
+    first = _is_first(results, case, finding)
+    right = right_answer(case, results.target) if first else None
+    why = why_none(case) if first and right is None else ""
+    if why:
+        yield ""
+        yield f"no right answer is shown: {why}"
     if right is not None:
         yield ""
         yield _plain(f"a right answer would have been: {right.title}")

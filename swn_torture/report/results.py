@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture import __version__
 from swn_torture.report.comparison import Comparison
-from swn_torture.report.exchange.right_answer import right_answer
+from swn_torture.report.exchange.right_answer import right_answer, why_none
 from swn_torture.report.ladder import climb
 from swn_torture.report.model import CaseResult, Choice, Run, TargetInfo
 from swn_torture.report.roots import blocked_cases, without_knock_on
@@ -130,9 +130,14 @@ class Results:
         }
 
     def _case_json(self, case: CaseResult) -> Json:
-        """A case, with a right answer to the request of its finding where there is one."""
-        answer = right_answer(case, self.target) if case.outcome in {"failed", "deviation"} else None
-        return case.to_json() | ({} if answer is None else {"right_answer": answer.to_json()})
+        """A case, with a right answer to the request of its finding, or why there is none."""
+        if case.outcome not in {"failed", "deviation"}:
+            return case.to_json()
+        answer = right_answer(case, self.target)
+        if answer is not None:
+            return case.to_json() | {"right_answer": answer.to_json()}
+        why = why_none(case)
+        return case.to_json() | ({"no_right_answer": why} if why else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], catalogue: Catalogue) -> Results:

@@ -78,7 +78,7 @@ def test_expected_fault_to_the_pdu_that_deserves_it(
 @pytest.mark.parametrize(
     ("exchange", "second"),
     [
-        ([("sent", UNKNOWN_TYPE)], UNKNOWN_TYPE),
+        ([("sent", UNKNOWN_TYPE)], pdu(77, 10, bytes(8))),
         ([("sent", UNKNOWN_TYPE)], bind()),
         ([("sent", UNKNOWN_TYPE), ("received", response(9, bytes(4)))], b""),
         ([], AUTH3),

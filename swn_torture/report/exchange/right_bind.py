@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from swn_torture.dcerpc.pdu.bind import AlterContext, BindAck, BindNak, BindNakReason, ContextResult
+from swn_torture.dcerpc.pdu.bind import (
+    AlterContext,
+    AlterContextResp,
+    BindAck,
+    BindNak,
+    BindNakReason,
+    ContextResult,
+)
 from swn_torture.dcerpc.security.levels import AuthType
 from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from swn_torture.witness.constants import WITNESS
@@ -33,20 +40,22 @@ def right_bind_answer(bind: Bind, expected: Sequence[str]) -> Pdu | None:
         bind: the bind.
         expected: what the finding says is allowed, one entry each.
     """
-    if isinstance(bind, AlterContext) or not expected:
+    first = expected[0] if expected else ""
+    if _ACCEPTS.match(first):
+        group = _GROUP.search(first)
+        return _bind_ack(bind, int(group[1], 16) if group else bind.assoc_group or 0x53F0)
+    if isinstance(bind, AlterContext):
         reasons = [reason for each in expected if (reason := _REASON.match(each))]
         return BindNak(call_id=bind.call_id, reason=int(reasons[0][1])) if reasons else None
-    if _ACCEPTS.match(expected[0]):
-        group = _GROUP.search(expected[0])
-        return _bind_ack(bind, int(group[1], 16) if group else bind.assoc_group or 0x53F0)
-    if not expected[0].startswith("bind_nak"):
+    if not first.startswith("bind_nak"):
         return None
-    reason = _REASON.match(expected[0])
-    if reason:
-        return BindNak(call_id=bind.call_id, reason=int(reason[1]))
-    if bind.version != _VERSION:
-        return BindNak(call_id=bind.call_id, reason=BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED)
-    return None
+    named = _REASON.match(first)
+    if named is None and bind.version == _VERSION and not bind.assoc_group:
+        return None
+    # No reason says that a client must not join an association (C706 12.6.3.1).
+    unknown = BindNakReason.NOT_SPECIFIED
+    unnamed = unknown if bind.version == _VERSION else BindNakReason.PROTOCOL_VERSION_NOT_SUPPORTED
+    return BindNak(call_id=bind.call_id, reason=int(named[1]) if named else unnamed)
 
 
 def the_unusual(binds: Sequence[Bind]) -> Bind | None:
@@ -57,12 +66,30 @@ def the_unusual(binds: Sequence[Bind]) -> Bind | None:
     Args:
         binds: all binds whose answer is what the finding observed.
     """
-    unusual = [bind for bind in binds if not _is_ordinary(bind)]
-    joins = {bind.assoc_group if _is_ordinary(replace(bind, assoc_group=0)) else 0 for bind in unusual}
+    unusual = [bind for bind in binds if not is_ordinary(bind)]
+    joins = {bind.assoc_group if is_ordinary(replace(bind, assoc_group=0)) else 0 for bind in unusual}
     return unusual[-1] if len(unusual) == 1 or (len(joins) == 1 and 0 not in joins) else None
 
 
-def _is_ordinary(bind: Bind) -> bool:
+def alike(binds: Sequence[Bind]) -> bool:
+    """Whether binds differ in call_id and token only."""
+    first = binds[0]
+    return all(
+        (type(bind), bind.contexts, bind.version, bind.assoc_group, bind.max_recv, bind.trailer is None)
+        == (
+            type(first),
+            first.contexts,
+            first.version,
+            first.assoc_group,
+            first.max_recv,
+            first.trailer is None,
+        )
+        for bind in binds
+    )
+
+
+def is_ordinary(bind: Bind) -> bool:
+    """Whether a bind proposes what every client proposes, so that a server accepts it."""
     return (
         bind.version == _VERSION
         and not bind.assoc_group
@@ -99,4 +126,12 @@ def _bind_ack(bind: Bind, group: int) -> BindAck:
         max_recv=min(5840, bind.max_xmit),
         assoc_group=group,
     )
+    if isinstance(bind, AlterContext):
+        return AlterContextResp(
+            call_id=ack.call_id,
+            results=ack.results,
+            max_xmit=ack.max_xmit,
+            max_recv=ack.max_recv,
+            assoc_group=ack.assoc_group,
+        )
     return replace(ack, secondary_address=b"49152\0")
