@@ -1,4 +1,4 @@
-"""docs/bug-report-scapy.md: each claim, by octets, against scapy's server with one method and nothing else.
+"""docs/bug-report-scapy.md: each claim, by octets, against scapy's server with two methods and nothing else.
 
 The page shows what is sent and received; ``..`` there is an octet that differs from run to run.
 """
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
+import spnego
+from scapy.layers import dcerpc
 
 from tests.docs.documents import DOCS, blocks
 from tests.docs.test_server_from_scratch import free_port
@@ -61,10 +63,37 @@ def bind(
     return pdu(11, 1, body, order=order)
 
 
-def request(stub: bytes, *, context: int = 0, flags: int = 3, order: str = "<") -> bytes:
-    """A request of opnum 7 (C706 12.6.4.9)."""
-    return pdu(0, 2, struct.pack(f"{order}IHH", len(stub), context, 7) + stub, flags=flags, order=order)
+def request(
+    stub: bytes, *, context: int = 0, opnum: int = 7, call_id: int = 2, flags: int = 3, order: str = "<"
+) -> bytes:
+    """A request (C706 12.6.4.9)."""
+    body = struct.pack(f"{order}IHH", len(stub), context, opnum) + stub
+    return pdu(0, call_id, body, flags=flags, order=order)
 
+
+def altered(octets: bytes, **at: bytes) -> bytes:
+    """A PDU with other octets in some places: ``at_4=b"..."``."""
+    for place, new in at.items():
+        first = int(place.removeprefix("at_"))
+        octets = octets[:first] + new + octets[first + len(new) :]
+    return octets
+
+
+def bind_of_syntaxes(*transfers: tuple[UUID, int]) -> bytes:
+    """A bind with one context that has several transfer syntaxes."""
+    body = struct.pack("<HHIBxHHBx", 5840, 5840, 0, 1, 0, 0, len(transfers)) + syntax(KNOWN, "<")
+    return pdu(11, 1, body + b"".join(syntax(each, "<") for each in transfers))
+
+
+def authenticated(octets: bytes, token: bytes, auth_type: int = 10, context: int = 1) -> bytes:
+    """A PDU with a sec_trailer at level connect, and a token (MS-RPCE 2.2.2.11)."""
+    padding = -len(octets) % 4
+    whole = octets + bytes(padding) + struct.pack("<BBBBI", auth_type, 2, padding, 0, context) + token
+    return altered(whole, at_8=struct.pack("<HH", len(whole), len(token)))
+
+
+#: An unknown command, END, MUST_PROCESS (MS-RPCE 2.2.2.13).
+TRAILER = bytes.fromhex("8ae3137102f43671") + struct.pack("<HH", 0xC009, 0)
 
 FIVE, BIG_FIVE = struct.pack("<I", 5), struct.pack(">I", 5)
 
@@ -84,23 +113,41 @@ SENT: dict[str, Sequence[bytes]] = {
     "11": (request(FIVE),),
     "12a": (bind(), bind()),
     "12b": (bind(), pdu(99, 2, bytes(8)), request(FIVE)),
+    "13": (bind(), altered(bind((UNKNOWN, NDR32)), at_2=b"\x0e")),
+    "14": (bind_of_syntaxes(UNKNOWN, NDR32),),
+    "15": (authenticated(bind(), b"abcd", auth_type=99), request(FIVE)),
+    "16": (bind(),),
+    "19": (bind(), request(b"", opnum=9)),
+    "20": (bind(), request(FIVE + TRAILER)),
+    "21a": (bind(), request(FIVE, flags=2)),
+    "21b": (bind(), request(FIVE, flags=0)),
+    "22": (bind(), altered(request(FIVE), at_10=b"\xff\x7f")),
+    "23": (bind(), request(struct.pack("<III", 2, 0, 4) + "abc\0".encode("utf-16-le"), opnum=8)),
+    "24a": (bind(), altered(request(FIVE), at_0=b"\4\0")),
+    "24b": (altered(bind(), at_0=b"\5\1"),),
+    "25": (bind(), request(FIVE, call_id=9), request(FIVE, call_id=3)),
+    "26": (bind(), altered(request(FIVE), at_4=b"\x1f\x0f\xff\xff")),
 }
+
+#: The claims about a server with authentication.
+SECURED = {"16"}
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """The server, in a process of its own."""
-    number = free_port()
-    command = [sys.executable, str(SERVER), str(number)]
+def ports() -> Iterator[tuple[int, int]]:
+    """The ports of the server, without authentication and with NTLM, in a process of its own."""
+    numbers = free_port(), free_port()
+    command = [sys.executable, str(SERVER), *map(str, numbers)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", number)).close()
-                break
-            assert process.poll() is None, "the server has ended"
-            assert time.monotonic() < deadline, "the server does not listen"
-        yield number
+        for number in numbers:
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", number)).close()
+                    break
+                assert process.poll() is None, "the server has ended"
+                assert time.monotonic() < deadline, "the server does not listen"
+        yield numbers
         process.terminate()
 
 
@@ -134,8 +181,8 @@ def shown() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("claim", SENT)
-def test_server_does_what_the_page_says(claim: str, port: int) -> None:
-    answers = exchange(port, SENT[claim])
+def test_server_does_what_the_page_says(claim: str, ports: tuple[int, int]) -> None:
+    answers = exchange(ports[claim in SECURED], SENT[claim])
     expected = shown()[claim]
     if claim == "1":  # the first piece alone closes the connection
         assert answers[0] == "FIN"
@@ -147,8 +194,9 @@ def test_server_does_what_the_page_says(claim: str, port: int) -> None:
         )
 
 
-def test_association_group_is_not_joined(port: int) -> None:
+def test_association_group_is_not_joined(ports: tuple[int, int]) -> None:
     """Claim 7: the second connection names the group of the first one, which is open."""
+    port = ports[0]
     with socket.create_connection(("127.0.0.1", port), timeout=30) as first:
         first.sendall(bind())
         group = struct.unpack_from("<I", first.recv(65536), 20)[0]
@@ -157,10 +205,30 @@ def test_association_group_is_not_joined(port: int) -> None:
     assert answer[4:6] == "0c"  # bind_ack
 
 
+def test_leg_of_another_security_context_counts(ports: tuple[int, int]) -> None:
+    """Claim 17: the auth3 names a security context that does not exist."""
+    client = spnego.client("witness", "Passw0rd!", protocol="ntlm")
+    with socket.create_connection(("127.0.0.1", ports[1]), timeout=30) as connection:
+        connection.sendall(authenticated(bind(), client.step() or b""))
+        answer = connection.recv(65536)
+        token = client.step(answer[-struct.unpack_from("<H", answer, 10)[0] :]) or b""
+        # In one read: the server takes what is left after the auth3 for the next PDU.
+        leg = authenticated(pdu(16, 1, bytes(4)), token, context=0x4D)
+        connection.sendall(leg + request(FIVE))
+        assert [connection.recv(65536).hex()] == shown()["17"]
+
+
+def test_context_id_of_a_big_endian_pdu_is_little_endian() -> None:
+    """Claim 18."""
+    verifier = dcerpc.CommonAuthVerifier(auth_type=10, auth_level=5, auth_context_id=1, auth_value=b"abcd")
+    header = dcerpc.DceRpc5(endian="big", call_id=2, auth_verifier=verifier)
+    assert [bytes(header / dcerpc.DceRpc5Response()).hex()] == shown()["18"]
+
+
 def test_page_has_every_claim_and_the_version() -> None:
     text = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \|.*\|(.*)\|.*\|$", text, re.MULTILINE)
     assert [number for number, _ in rows] == [str(number) for number in range(1, len(rows) + 1)]
-    assert {re.sub(r"\D", "", claim) for claim in SENT} | {"7"} == {number for number, _ in rows}
+    assert {re.sub(r"\D", "", claim) for claim in SENT} | {"7", "17", "18"} == {number for number, _ in rows}
     assert all(re.search(r"(C706|MS-RPCE) \d", texts) for _, texts in rows)
     assert f"scapy {version('scapy')}" in text
