@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from swn_torture.lab.addresses import with_prefix
 from swn_torture.lab.config import namespace
 from swn_torture.lab.samba.places import DEBIAN
+from swn_torture.lab.settings import LOCK
 
 if TYPE_CHECKING:
     from swn_torture.lab.config import LabConfig
@@ -26,7 +27,9 @@ exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \\
 # power-off: the link goes down first, so that the end of the processes sends nothing. power-on: the link goes
 # up when the kernel has dropped the data that their sockets still had to send. partition: the nodes have a
 # wrong hardware address for each other, while clients still reach all of them. link-down: all goes on but
-# the network.
+# the network. A node that is cut off also loses the cluster lock: a cluster file system takes its locks away,
+# but the one of the lab is a directory, which no network failure reaches. Otherwise a leader that is cut off
+# keeps the lock, and the others elect no new one.
 _MACHINE = """\
 #!/bin/sh
 # Makes a node of this lab fail, or undoes it: machine NODE ACTION
@@ -38,6 +41,12 @@ fixed() {{ case $node in {fixed}; esac; }}
 own=$(address "$node")
 [ -n "$own" ] || {{ echo "unknown node $node; known: $nodes" >&2; exit 2; }}
 on() {{ to=$1; shift; "$lab/exec" "$to" "$@"; }}
+lock='{lock}'
+lose_lock() {{
+  on "$node" sh -c "mountpoint -q '$lock' || mount --bind '$lock' '$lock'; mount -o remount,bind,ro '$lock'"
+  on "$node" pkill -KILL -f "^[^ ]*ctdb_mutex_fcntl_helper $lock" || true
+}}
+get_lock() {{ on "$node" sh -c "! mountpoint -q '$lock' || umount '$lock'"; }}
 orphans() {{ on "$node" ss -Htan state fin-wait-1 state last-ack state closing; }}
 
 case $2 in
@@ -60,16 +69,23 @@ partition)
     on "$node" ip neighbour replace "${{each#*=}}" lladdr 02:00:00:00:00:01 dev eth0 nud permanent
     on "${{each%=*}}" ip neighbour replace "$own" lladdr 02:00:00:00:00:01 dev eth0 nud permanent
   done
+  lose_lock
   ;;
 heal)
+  get_lock
   for each in $nodes; do
     [ "${{each%=*}}" != "$node" ] || continue
     on "$node" ip neighbour flush to "${{each#*=}}" dev eth0 nud permanent
     on "${{each%=*}}" ip neighbour flush to "$own" dev eth0 nud permanent
   done
   ;;
-link-down|link-up)
-  ip -n {switch} link set "{port}$node" "${{2#link-}}"
+link-down)
+  ip -n {switch} link set "{port}$node" down
+  lose_lock
+  ;;
+link-up)
+  get_lock
+  ip -n {switch} link set "{port}$node" up
   ;;
 *)
   echo "unknown action $2; known: power-off power-on partition heal link-down link-up" >&2; exit 2 ;;
@@ -88,6 +104,7 @@ def machine_script(config: LabConfig) -> str:
         nodes=" ".join(f"{node.name}={node.address}" for node in config.node_configs),
         switch=namespace(config.network_lab, "switch"),
         port=config.port(""),
+        lock=LOCK,
         fixed="; ".join(
             f"{node.name}) echo {' '.join(map(with_prefix, node.fixed_addresses))}"
             for node in config.node_configs

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHARED: Final = "/clusterfs"
 """The path, on every node, of the file system that all nodes share."""
 
+LOCK: Final = f"{SHARED}/.reclock"
+"""The cluster lock of CTDB. Its leader holds it."""
+
 SHARES: Final = {"data": True, "moving": True, "plain": False}
 """The shares, and whether each is scale-out, as usual with CTDB. `moving` is asymmetric: clients follow its
 owner. `plain` is an ordinary share that one server serves."""
@@ -139,7 +142,7 @@ _CTDB_CONF: Final = f"""\
   location = file:/var/log/ctdb.log
   log level = NOTICE
 [cluster]
-  recovery lock = {SHARED}/.reclock
+  recovery lock = {LOCK}
   leader timeout = 2
 [legacy]
   realtime scheduling = false
