@@ -177,7 +177,6 @@ def swn_live_target(
     from swn_torture.harness.case_ends import CaseError
     from swn_torture.harness.interrupts import interrupt_at_sigterm
     from swn_torture.harness.live_target import LiveTarget
-    from swn_torture.harness.persons import begin
     from swn_torture.harness.session import target_profile
     from swn_torture.harness.sharing import learned_target
     from swn_torture.harness.variants import variants_to_start
@@ -191,7 +190,10 @@ def swn_live_target(
         raise CaseError(learned.trouble)
     with LiveTarget(profile, learned) as target:
         target.start_variants(variants_to_start(pytestconfig, request.session.items))
-        begin(target, request.session.items)
+        if profile.controller.get("kind") == "manual":
+            from swn_torture.harness.persons.begin import begin
+
+            begin(target, request.session.items)
         yield target
 
 
@@ -206,10 +208,17 @@ def swn_run(request: pytest.FixtureRequest, swn_live_target: LiveTarget) -> Iter
     """The running case: its event loop, its connections, its lock on the target, its checks."""
     from swn_torture.harness.attempts import ATTEMPTS
     from swn_torture.harness.case_run import CaseRun
+    from swn_torture.harness.persons import GROUP
 
     callspec = getattr(request.node, "callspec", None)
     syntax = callspec.params.get("syntax", "ndr32") if callspec else "ndr32"
     again = bool(request.node.stash.get(ATTEMPTS, ()))
+    group = None if again else request.node.stash.get(GROUP, None)
+    if group is not None:
+        with group.member(request.node) as member:
+            request.node.stash[_RUN] = member.run
+            yield member.run
+        return
     with CaseRun(request.node, swn_live_target, syntax, is_repeated=again) as run:
         request.node.stash[_RUN] = run
         yield run
@@ -257,6 +266,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object | None:
     if run is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
+    if run.ended:  # in a group, before its turn
+        if run.ended_by is not None:
+            raise run.ended_by
+        return True
     run.perform(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
 

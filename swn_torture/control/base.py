@@ -168,17 +168,6 @@ class Controller(ABC):
         """
         return
 
-    async def begin_run(self, actions: Mapping[str, int]) -> None:
-        """Tell a person who makes the changes what a run will ask for. Called before its first case.
-
-        Args:
-            actions: need of a case -> the least number of actions of the run for it.
-
-        Raises:
-            ControllerError: the person is not reachable.
-        """
-        return
-
     async def close(self) -> None:
         """Release everything that `open` acquired."""
         return

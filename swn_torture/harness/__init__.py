@@ -10,6 +10,7 @@ One session
     recorder       takes the results as they arrive and writes the reports at the end
     resume         what is kept of a run that stopped, when another goes on from its journal
     interrupts     SIGTERM: the cluster is restored and the reports are written
+    persons        a run in which a person changes the cluster: one action serves many cases
     allure_results what Allure's page shows of each case, rewritten when the run has ended
     allure_config  what Allure reads beside the results: the target, the groups of findings
 

@@ -114,7 +114,7 @@ def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun |
         observed=first.observed if first else "",
         checks=checks,
         choices=tuple(run.spec.choices) if run else (),
-        duration_s=time.monotonic() - run.started if run else 0.0,
+        duration_s=(run.ended or time.monotonic()) - run.started if run else 0.0,
         repro=f"swn-torture run --target {target} --case '{case_id}'",
         transcript=_evidence(item, run) if run and keep_octets else (),
         events=tuple(run.events) if run and keep_octets else (),

@@ -81,13 +81,21 @@ class CaseRun:
         witness: its connections to the witness service.
         target: the target, or the variant of it that keeps the case apart (``CaseMark.apart``).
         started: ``time.monotonic()`` when it got the target.
+        ended: the same for its end, if it ran in a group before its turn; else 0.
+        ended_by: what ended it then; None for the end of its function.
         events: what its controllers did to the cluster: ``time`` (seconds since the epoch) and ``text``.
         because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
         spoiled: what happened beside the case, so that its result says nothing; else "".
     """
 
     def __init__(
-        self, item: pytest.Item, target: LiveTarget, syntax: str, *, is_repeated: bool = False
+        self,
+        item: pytest.Item,
+        target: LiveTarget,
+        syntax: str,
+        *,
+        is_repeated: bool = False,
+        controller: Controller | None = None,
     ) -> None:
         """Prepare a case.
 
@@ -96,6 +104,7 @@ class CaseRun:
             target: the target.
             syntax: its transfer syntax, ``ndr32`` or ``ndr64``.
             is_repeated: whether the first attempt was spoiled. Then the case has the target to itself.
+            controller: what it changes the target by, if it runs together with others, who hold the target.
         """
         mark = mark_of(item)
         if mark is None:
@@ -106,10 +115,12 @@ class CaseRun:
         target = self.target
         self._session = item.session
         self.spec = Spec(slug_of(item), mark.requirements)
-        self.started = time.monotonic()
+        self.started, self.ended = time.monotonic(), 0.0
+        self.ended_by: BaseException | None = None
         self.because = ""
         self.spoiled = ""
         self._is_repeated = is_repeated
+        self._given = controller
         self.witness = Witness(
             target.profile, self.spec, NDR64 if syntax == "ndr64" else NDR32, target.facts, target.known
         )
@@ -132,14 +143,8 @@ class CaseRun:
         if broken is not None:
             raise NotRun(broken)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(
-                self.target.use(
-                    alone=self.mark.disturbs
-                    or self._is_repeated
-                    or self.target.facts.one_connection is not None,
-                    registrations=registrations_needed(self.mark.needs),
-                )
-            )
+            if self._given is None:
+                stack.enter_context(self._turn())
             # The case that had the target until now may have left it in a state in which no case can run.
             if self.target.lost:
                 pytest.skip(self.target.lost)
@@ -157,6 +162,11 @@ class CaseRun:
     ) -> None:
         with self._stack:
             self._runner.run(self._clean_up())
+
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        """The turn of the case on the target."""
+        alone = self.mark.disturbs or self._is_repeated or self.target.facts.one_connection is not None
+        return self.target.use(alone=alone, registrations=registrations_needed(self.mark.needs))
 
     @property
     def cluster(self) -> Controller:
@@ -193,7 +203,8 @@ class CaseRun:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _open_controller(self, target: LiveTarget) -> Controller:
-        controller = target.controller()
+        given = self._given if target is self.target else None
+        controller = given or target.controller()
         note_calls(controller, self._note)
         await controller.open()
         self._controllers.append((controller, target))

@@ -9,7 +9,7 @@ import pytest
 
 from swn_torture.casekit.case import mark_of, slug_of
 from swn_torture.harness.case_map import select_ids, unknown, unknown_case, unknown_rung
-from swn_torture.harness.persons import grouped
+from swn_torture.harness.persons.plan import in_groups
 from swn_torture.harness.resume import kept_ids
 from swn_torture.harness.session import chosen_baseline, target_profile
 from swn_torture.spec import load_catalogue
@@ -57,7 +57,7 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
         config.hook.pytest_deselected(items=[item for item in cases if item not in set(kept)])
     chosen = set(cases)
     by_person = profile.controller.get("kind") == "manual"
-    ordered = grouped(kept, marks) if by_person else in_order(kept, marks, rungs)
+    ordered = in_groups(kept, marks) if by_person else in_order(kept, marks, rungs)
     items[:] = [item for item in items if item not in chosen] + ordered
 
 

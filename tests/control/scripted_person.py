@@ -50,6 +50,7 @@ class ScriptedPerson:
         self.text = ""
         self.begin = ""
         """The answer to the question before the first case."""
+        self._answers: list[str | None] = []
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
@@ -76,16 +77,22 @@ class ScriptedPerson:
                     return
                 if text.startswith("Which of them cannot be done here?"):
                     self._enter(self.begin)
-                self._answer(text)
+                if text.startswith("Please: "):
+                    self._answers.append(self._answer(text))
+                if text.startswith("[Enter] done"):
+                    *_, answer = self._answers
+                    self._answers.clear()
+                    if answer is not None:
+                        self._enter(answer)
 
-    def _answer(self, text: str) -> None:
+    def _answer(self, text: str) -> str | None:
+        """Do what one line asks for, and return the line to enter."""
         for verb, pattern in _PATTERNS.items():
             if match := pattern.fullmatch(text):
                 values = match.groupdict()
                 values |= {name: found[1] for name, each in _ONLY.items() if (found := each.search(text))}
-                answer = self._act(verb, values)
-                if answer is not None:
-                    self._enter(answer)
+                return self._act(verb, values)
+        raise AssertionError(f"an action that nobody knows: {text}")
 
     def _enter(self, answer: str) -> None:
         os.write(self._master, answer.encode() + b"\n")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit.case import CaseMark
 from swn_torture.control import (
     Capability,
     ControllerError,
@@ -15,13 +15,15 @@ from swn_torture.control import (
     Failure,
     NodeState,
     NotSupported,
+    witness_lists,
 )
 from swn_torture.control.kinds import controller_from
 from swn_torture.control.manual import memory
+from swn_torture.control.manual.call import Call
+from swn_torture.control.manual.controller import ManualController
 from swn_torture.control.reference import ReferenceController
 from swn_torture.control.witness_lists import WitnessLists, WitnessNode
 from swn_torture.dcerpc.security.context import Credentials
-from swn_torture.harness.persons import count
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from tests.control.scripted_person import ScriptedPerson
 
@@ -86,7 +88,10 @@ def perform(
     return person.text
 
 
-def test_call_is_done_when_the_interface_lists_show_it(cluster: EmbeddedCluster) -> None:
+def test_call_is_done_when_the_interface_lists_show_it(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness_lists, "_CALL_SECONDS", 0.5)  # of a node that does not answer
     nodes = {node.name: [node.address] for node in cluster.nodes}
     asked: list[str] = []
 
@@ -173,34 +178,46 @@ def test_case_is_not_judged_if_the_person_is_too_slow(cluster: EmbeddedCluster) 
 
 
 def test_person_learns_before_the_run_what_it_asks_for(cluster: EmbeddedCluster) -> None:
-    marks = [
-        CaseMark(("R",), needs=("disable-node", "two-nodes", "move-client")),
-        CaseMark(("R",), needs=("disable-node", "list-nodes")),
-        CaseMark(("R",), needs=("interface-event",)),
-        CaseMark(("R",)),
-    ]
-    able = frozenset({Capability.DISABLE_NODE, Capability.MOVE_CLIENT})
-    assert count(marks, able) == {"disable-node": 2, "move-client": 1, "interface-event": 2}
-    assert count(marks, able | {Capability.LIST_NODES})["disable-node"] == 4
-
     async def steps(controller: Controller) -> None:
-        await controller.begin_run(count(marks, able))
+        assert isinstance(controller, ManualController)
+        await controller.ask_what_cannot_be_done()
         assert not controller.can(Capability.MOVE_SHARE)
         assert controller.can(Capability.MOVE_CLIENT)
+        await controller.show_plan(["=== this run asks for 2 actions ==="], 2)
+        controller.cases = ("a", "b", "c", "d")
+        await controller.restart("NODE1")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptedPerson, "_enter", _answers(iter(["move-share x", "move-share fail-crash"])))
-        text = perform(cluster, steps, lambda _verb, _values: None)
-    assert "=== swn-torture: this run asks for at least 5 actions ===\n" in text
-    assert "2 x disable-node\n" in text
+        text = perform(cluster, steps, lambda _verb, _values: "")
     assert "Unknown: x. Known: change-address" in text
+    assert "=== this run asks for 2 actions ===\n" in text
+    assert "=== swn-torture, action 1 of 2: restart ===\nFor 4 cases: a, b, c and 1 more\nPlease: " in text
+
+
+def test_moves_of_several_clients_are_one_question(cluster: EmbeddedCluster) -> None:
+    moved: list[str] = []
+
+    async def steps(controller: Controller) -> None:
+        assert isinstance(controller, ManualController)
+        calls = [Call.of("move_client", name, "NODE3", ip_address="192.0.2.1") for name in ("C1", "C2", "C1")]
+        sent = await controller.move_all(calls)
+        assert not sent.reaches("key")
+
+    def act(_verb: str, values: dict[str, str]) -> str:
+        moved.append(f"{values['client']} {values['destination']} {values['ip_address']}")
+        return ""
+
+    text = perform(cluster, steps, act)
+    assert moved == ["C1 NODE3 192.0.2.1", "C2 NODE3 192.0.2.1"]
+    assert text.count("=== swn-torture, action") == 1
 
 
 def _answers(lines: Iterator[str]) -> Callable[[ScriptedPerson, str], None]:
-    import os
+    """Enters these lines first, and later the given answers."""
 
     def enter(person: ScriptedPerson, answer: str) -> None:
-        for line in lines:
+        for line in [*lines] or [answer]:
             os.write(person._master, line.encode() + b"\n")
 
     return enter

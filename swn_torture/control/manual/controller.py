@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import time
+from dataclasses import replace
 from ipaddress import ip_address as parse_ip
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -36,8 +37,9 @@ from swn_torture.control.undoing.changes import Changes, host_of, undo_all
 from swn_torture.control.witness_lists import views
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from swn_torture.control.manual.call import Call
     from swn_torture.control.manual.texts import Question
     from swn_torture.control.witness_lists import WitnessLists
 
@@ -47,6 +49,19 @@ _DEFAULT: Final = (
 )
 _POLL_SECONDS: Final = 0.5
 _UNDOES: Final = frozenset({"enable", "recover", "interface-up"})
+
+#: Verb -> the values of its question, from a call.
+_VALUES: Final[Mapping[str, Callable[[Call], dict[str, str]]]] = {
+    "move-client": lambda call: {
+        **dict(zip(("client", "destination"), call.arguments, strict=True)),
+        **dict(call.named),
+    },
+    "move-share": lambda call: {
+        **dict(zip(("share", "destination"), call.arguments, strict=True)),
+        **dict(call.named),
+    },
+    "force-unregister": lambda call: {"key": call.arguments[0]},
+}
 
 
 class ManualController(Controller):
@@ -60,6 +75,10 @@ class ManualController(Controller):
         within: seconds that the person may take for one action of a case. Clients wait 120 s.
         timeout: seconds after which a question ends without an answer.
         server_selects: as in the kind command.
+
+    Attributes:
+        within: as the argument.
+        cases: the cases that the next question is for; empty for the one that runs.
     """
 
     kind = "manual"
@@ -80,9 +99,10 @@ class ManualController(Controller):
         self._nodes = nodes
         self._how = how
         self._terminal = terminal
-        self._within = within
+        self.within = within
         self._timeout = timeout
         self._server_selects = server_selects
+        self.cases: tuple[str, ...] = ()
         self._lists: WitnessLists | None = None
         self._changes = Changes()
         self._states = dict.fromkeys(nodes, NodeState.OK)
@@ -125,27 +145,44 @@ class ManualController(Controller):
     def recall(self, state: Mapping[str, Any], undo: Sequence[Step]) -> None:
         self._changes.pending = list(undo)
 
-    @override
-    async def begin_run(self, actions: Mapping[str, int]) -> None:
-        """Show how many actions the run will ask for; ask once which of them cannot be done here."""
+    # A run
+
+    def undoes(self, call: Call) -> bool:
+        """Whether a call only undoes another one. Clients do not wait for it, so that it may take long."""
+        return call.verb in _UNDOES
+
+    async def ask_what_cannot_be_done(self) -> None:
+        """Ask once, before the first case, which actions cannot be done here.
+
+        Raises:
+            ControllerError: there is no terminal.
+        """
         async with Terminal(self._terminal) as terminal:
-            terminal.show(
-                "", f"=== swn-torture: this run asks for at least {sum(actions.values())} actions ==="
-            )
-            terminal.show(*(f"{number:5} x {need}" for need, number in sorted(actions.items())))
-            terminal.show(
-                f"Answer each within {self._within:g} s: clients do not wait longer. Cases that need the "
-                "same actions follow each other."
-            )
             names = [capability.value for capability in sorted(self._can)]
-            terminal.show(
-                "Which of them cannot be done here? [Enter] for none, or some of: " + " ".join(names)
-            )
+            terminal.show("", "=== swn-torture: this run asks you to change the cluster ===")
+            terminal.show("The actions: " + " ".join(names))
+            terminal.show("Which of them cannot be done here? [Enter] for none, or their names")
             answer = await terminal.line(self._timeout)
             while answer is not None and (wrong := set(answer.split()) - set(names)):
                 terminal.show(f"Unknown: {' '.join(sorted(wrong))}. Known: {' '.join(names)}")
                 answer = await terminal.line(self._timeout)
             self._memory.refused |= set(map(Capability, (answer or "").split()))
+            terminal.show("Counting the actions; this takes less than a minute.")
+
+    async def show_plan(self, lines: Sequence[str], actions: int) -> None:
+        """Show what the run will ask for.
+
+        Args:
+            lines: the text.
+            actions: how many actions.
+
+        Raises:
+            ControllerError: there is no terminal.
+        """
+        self._memory.expected = actions
+        async with Terminal(self._terminal) as terminal:
+            terminal.show("", *lines)
+            terminal.show(f"Answer each within {self.within:g} s: clients do not wait longer.")
 
     @override
     async def close(self) -> None:
@@ -174,10 +211,11 @@ class ManualController(Controller):
         """
         self._memory.asked += 1
         case = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+        cases = self.cases or ((case,) if case else ())
         began = time.monotonic()
         visible = step is not None and self._lists is not None
         async with Terminal(self._terminal) as terminal:
-            terminal.show(*asked.lines(self._memory.asked, case))
+            terminal.show(*asked.lines(self._memory.asked, self._memory.expected, cases))
             own = "; goes on by itself when the interface lists show it" if visible else ""
             terminal.show(f"[Enter] done   [n] cannot be done here{own}")
             while not (step is not None and visible and await self._seen(step)):
@@ -196,10 +234,10 @@ class ManualController(Controller):
                     raise EffectNotSeen(f"no answer to {asked.verb} within {self._timeout:g} s")
             took = time.monotonic() - began
             terminal.show(f"Thank you ({took:.0f} s).")
-        if took > self._within and asked.verb not in _UNDOES:
+        if took > self.within and asked.verb not in _UNDOES:
             raise EffectNotSeen(
                 f"the person needed {took:.0f} s for {asked.verb}; clients wait no longer than "
-                f"{self._within:g} s (within in [controller])"
+                f"{self.within:g} s (within in [controller])"
             )
 
     async def _seen(self, step: Step) -> bool:
@@ -305,6 +343,23 @@ class ManualController(Controller):
         self.require(capability)
         verb = capability.value
         await self._ask(capability, question(verb, values, self._how.get(verb, "")), None)
+        return self.stimulus(capability)
+
+    async def move_all(self, calls: Sequence[Call]) -> Stimulus:
+        """Ask for moves of several clients at once.
+
+        Args:
+            calls: with the same verb; `Call.of_a_client` is true for each.
+
+        Raises:
+            ControllerError: as for one move.
+        """
+        capability = calls[0].capability
+        self.require(capability)
+        verb, how = calls[0].verb, self._how.get(calls[0].verb, "")
+        questions = [question(verb, _VALUES[verb](call), how) for call in calls]
+        what = tuple(dict.fromkeys(each for asked in questions for each in asked.what))
+        await self._ask(capability, replace(questions[0], what=what), None)
         return self.stimulus(capability)
 
     @override

@@ -15,10 +15,12 @@ class Memory:
 
     Attributes:
         asked: the number of questions.
+        expected: the number of questions that the run was said to have; 0 outside a run.
         refused: what cannot be done here.
     """
 
     asked: int = 0
+    expected: int = 0
     refused: set[Capability] = field(default_factory=set)
 
 

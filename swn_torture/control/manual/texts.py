@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Final
 from swn_torture.control.values import Capability, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+#: How many of the cases that need an action are named.
+_CASES_SHOWN: Final = 3
 
 #: Verb -> what the person does, and why.
 ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -114,24 +117,31 @@ VERBS: Final[Mapping[Capability, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing that a person is asked to do."""
+    """One action that a person is asked for."""
 
     verb: str
-    what: str
+    what: tuple[str, ...]
+    """What to do; several moves of clients are one action."""
     why: str
     how: str = ""
     """How it is done in this cluster, from the profile."""
 
-    def lines(self, number: int, case: str) -> list[str]:
+    def lines(self, number: int, expected: int, cases: Sequence[str]) -> list[str]:
         """The text on the terminal.
 
         Args:
             number: of the question in this run, from 1.
-            case: the case that needs it; empty outside a run.
+            expected: how many questions the run has; 0 if it is not known.
+            cases: the cases that need it; none outside a run.
         """
-        lines = ["", f"=== swn-torture, action {number}: {self.verb} ==="]
-        lines += [f"Case:   {case}"] if case else []
-        lines += [f"Please: {self.what}", f"Why:    {self.why}"]
+        of_all = f" of {expected}" if number <= expected else ""
+        lines = ["", f"=== swn-torture, action {number}{of_all}: {self.verb} ==="]
+        if cases:
+            more = f" and {len(cases) - _CASES_SHOWN} more" if len(cases) > _CASES_SHOWN else ""
+            label = "Case:  " if len(cases) == 1 else f"For {len(cases)} cases:"
+            lines.append(f"{label} {', '.join(cases[:_CASES_SHOWN])}{more}")
+        lines += [f"Please: {each}" for each in self.what]
+        lines += [f"Why:    {self.why}"]
         lines += [f"How:    {self.how}"] if self.how else []
         return lines
 
@@ -150,4 +160,4 @@ def question(verb: str, values: Mapping[str, str | None], how: str = "") -> Ques
         del limits["client"]
     only = [f"{words} {values[name]}" for name, words in limits.items() if values.get(name)]
     text = f" (only registrations {' and '.join(only)})" if only else ""
-    return Question(verb, what.format(**{**values, "only": text}), why, how)
+    return Question(verb, (what.format(**{**values, "only": text}),), why, how)

@@ -97,10 +97,6 @@ class JournaledController(Controller):
         await self.inner.open()
 
     @override
-    async def begin_run(self, actions: Mapping[str, int]) -> None:
-        await self.inner.begin_run(actions)
-
-    @override
     async def close(self) -> None:
         await self.inner.close()
 
