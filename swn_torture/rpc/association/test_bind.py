@@ -66,10 +66,12 @@ async def test_witness_interface_on_every_node(witness: Witness, spec: Spec) -> 
 async def test_any_user_may_bind(witness: Witness, spec: Spec) -> None:
     """An ordinary user can bind; record the answer to a bind without authentication.
 
-    The bind uses SPNEGO, if the server offers it, because the server answers its last leg. It does not answer
-    an auth3 of NTLM: a rejected logon shows only at the first call, and looks like a rejected caller there.
+    The bind uses SPNEGO or Kerberos, if the server offers one of them, because the server answers the last
+    leg. It does not answer an auth3 of NTLM: a rejected logon shows only at the first call, and looks like a
+    rejected caller there.
     """
-    service = witness.auth_type if witness.facts.offers(AuthType.SPNEGO) is False else AuthType.SPNEGO
+    answered = (each for each in (AuthType.SPNEGO, AuthType.KERBEROS) if not witness.facts.not_offered(each))
+    service = next(answered, witness.auth_type)
     users = [witness.credentials]
     if witness.profile.second_account is not None:
         users.append(witness.second_credentials)

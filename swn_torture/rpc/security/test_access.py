@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from swn_torture.casekit import SUCCESS, case, faults, outcome_of, returns
+from swn_torture.casekit import SUCCESS, also_needs, case, faults, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import UnRegisterRequest, Win32
 from swn_torture.casekit.steps.callers import NOT_SERVED, EveryMethod, served
@@ -32,10 +32,25 @@ NOT_AUTHENTICATED = (returns(Win32.ERROR_NOT_AUTHENTICATED), faults(FaultStatus.
 HANDLE_REJECTED = (NOT_FOUND, CONTEXT_MISMATCH, returns(Win32.ERROR_INVALID_PARAMETER))
 METHODS_WITH_HANDLE = ("AsyncNotify", "UnRegister", "UnRegisterEx")
 
-SERVICES = (AuthType.NTLM, AuthType.SPNEGO)
-LEVELS_BELOW_INTEGRITY = [
-    (service, level) for service in SERVICES for level in (AuthLevel.CONNECT, AuthLevel.CALL, AuthLevel.PKT)
-]
+SERVICES = (AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS)
+LEVELS_BELOW_INTEGRITY = (AuthLevel.CONNECT, AuthLevel.CALL, AuthLevel.PKT)
+
+
+def _each(levels: tuple[AuthLevel, ...]) -> pytest.MarkDecorator:
+    """Run a case with each service at each of these levels."""
+    return pytest.mark.parametrize(
+        ("service", "level"),
+        [
+            pytest.param(
+                service,
+                level,
+                marks=also_needs("kerberos") if service == AuthType.KERBEROS else (),
+                id=f"{service.name}-{level.name}".lower(),
+            )
+            for service in SERVICES
+            for level in levels
+        ],
+    )
 
 
 def _implemented(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
@@ -152,11 +167,7 @@ async def test_account_without_access(spec: Spec, variant: Callable[[str], Await
 
 
 @case("SWN-B3-low-auth-level", "RPC-AUTH-low-level-refused")
-@pytest.mark.parametrize(
-    ("service", "level"),
-    LEVELS_BELOW_INTEGRITY,
-    ids=[f"{service.name}-{level.name}".lower() for service, level in LEVELS_BELOW_INTEGRITY],
-)
+@_each(LEVELS_BELOW_INTEGRITY)
 async def test_levels_below_integrity(
     witness: Witness, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
@@ -172,10 +183,7 @@ async def test_levels_below_integrity(
 
 
 @case("SWN-B3-low-auth-level", "SWN-B3-accepted-services", "RPC-AUTH-bind-levels")
-@pytest.mark.parametrize(
-    "level", [AuthLevel.INTEGRITY, AuthLevel.PRIVACY], ids=lambda value: value.name.lower()
-)
-@pytest.mark.parametrize("service", SERVICES, ids=lambda value: value.name.lower())
+@_each((AuthLevel.INTEGRITY, AuthLevel.PRIVACY))
 async def test_protected_levels(witness: Witness, spec: Spec, service: AuthType, level: AuthLevel) -> None:
     """At PKT_INTEGRITY and PKT_PRIVACY every method can be called."""
     methods = await EveryMethod.prepare(witness)
@@ -190,7 +198,7 @@ async def test_protected_levels(witness: Witness, spec: Spec, service: AuthType,
 
 
 @case("RPC-AUTH-low-level-refused")
-@pytest.mark.parametrize("service", SERVICES, ids=lambda value: value.name.lower())
+@pytest.mark.parametrize("service", [AuthType.NTLM, AuthType.SPNEGO], ids=lambda value: value.name.lower())
 async def test_anonymous_logon(witness: Witness, spec: Spec, service: AuthType) -> None:
     """Log on anonymously and call every method; record the results."""
     methods = await EveryMethod.prepare(witness)

@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from swn_torture.casekit.witness import Witness
 
 
+@case("RPC-AUTH-spn-cifs", needs=("kerberos",))
+async def test_ticket_for_cifs(witness: Witness, spec: Spec) -> None:
+    """Log on by Kerberos with a ticket for cifs/<cluster name>, and call; record the result."""
+    principal = witness.profile.principal
+    if not principal.casefold().startswith("cifs/"):
+        raise NotTestable(f"the suite asks for tickets for {principal}: spn in [account]")
+    try:
+        client = await witness.connect(auth_type=AuthType.KERBEROS)
+        call = client.start(GetInterfaceListRequest())
+        answer = await outcome_of(call, witness.expect.reply_deadline)
+    except AuthenticationError as error:
+        answer = Outcome("pdu", detail=f"no security context: {error}")
+    except RpcError as error:
+        answer = outcome_of_error(error)
+    spec("RPC-AUTH-spn-cifs").record(answer, principal)
+
+
 @case("RPC-AUTH-wrong-password", needs=("kerberos",))
 @pytest.mark.parametrize("alter", [False, True], ids=["bind", "alter-context"])
 @pytest.mark.parametrize("wrong", WRONG)
