@@ -31,7 +31,7 @@ class CaseMark:
             alone on a live target, and the controller restores the cluster after it.
         lasts: seconds it is expected to take on a live target. The longest cases start first.
         apart: the variant that it runs on if the profile has it, else on the target itself: for a case that
-            waits so long that others would wait for it.
+            waits so long that others would wait for it. There it disturbs no other case.
     """
 
     requirements: tuple[str, ...]

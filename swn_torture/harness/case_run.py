@@ -487,6 +487,6 @@ class CaseRun:
             await controller.restore()
         except ControllerError as problem:
             target.lost = f"{self.spec.case} changed the cluster and could not restore it: {problem}"
-            if target is self.target and not target.embedded:
+            if target is self.target and not self._is_apart and not target.embedded:
                 self._session.shouldstop = target.lost
             raise

@@ -16,7 +16,7 @@ from swn_torture.spec import load_catalogue
 from swn_torture.spec.rungs import BY_ID, RUNGS, height, is_up_to, rung_of_case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from swn_torture.casekit.case import CaseMark
     from swn_torture.target import Profile
@@ -57,7 +57,7 @@ def select(config: pytest.Config, items: list[pytest.Item], cases: list[pytest.I
         config.hook.pytest_deselected(items=[item for item in cases if item not in set(kept)])
     chosen = set(cases)
     by_person = profile.controller.get("kind") == "manual"
-    ordered = in_groups(kept, marks) if by_person else in_order(kept, marks, rungs)
+    ordered = in_groups(kept, marks) if by_person else in_order(kept, marks, rungs, profile.variants)
     items[:] = [item for item in items if item not in chosen] + ordered
 
 
@@ -93,20 +93,25 @@ def _selected_ids(asked: list[str], known: list[str]) -> set[str] | None:
 
 
 def in_order(
-    cases: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark], rungs: Mapping[pytest.Item, str]
+    cases: list[pytest.Item],
+    marks: Mapping[pytest.Item, CaseMark],
+    rungs: Mapping[pytest.Item, str],
+    variants: Container[str] = (),
 ) -> list[pytest.Item]:
     """The cases in the order in which they start.
 
     Short cases start in the order of their rungs, so that the verdicts on the lower rungs come first. Long
     cases start before them, so that they wait while the others run. A short case follows each long one: a
     worker of pytest-xdist always holds its next case, and a long case there would wait for the long one
-    before it. Cases that need the target alone come last, so that they do not delay the others.
+    before it. Cases that need the target alone come last, so that they do not delay the others, unless one of
+    the variants keeps them apart.
     """
-    shared = [item for item in cases if not marks[item].disturbs]
+    shared = [item for item in cases if not marks[item].disturbs or marks[item].apart in variants]
     long = sorted((item for item in shared if marks[item].lasts >= LONG_S), key=lambda i: -marks[i].lasts)
     short = sorted((item for item in shared if marks[item].lasts < LONG_S), key=lambda i: height(rungs[i]))
     mixed = [item for pair in zip_longest(long, short[: len(long)]) for item in pair if item is not None]
-    alone = sorted((item for item in cases if marks[item].disturbs), key=lambda i: -marks[i].lasts)
+    others = set(shared)
+    alone = sorted((item for item in cases if item not in others), key=lambda i: -marks[i].lasts)
     return mixed + short[len(long) :] + alone
 
 

@@ -21,9 +21,6 @@ _INSTANCES: Final = IPv4Address("203.0.113.0")
 _NETWORK_6: Final = IPv6Address("fd53:574e::")
 _PREFIX_LENGTHS: Final = {4: 24, 6: 48}
 
-SPARE_ADDRESSES: Final = (str(_NETWORK + 240), "fd53:574e::240")
-"""One unused address of each family, for cases that add an address to the cluster."""
-
 
 def with_prefix(address: str) -> str:
     """Return an address of a lab with its prefix length: `198.51.100.10/24`."""
@@ -66,6 +63,12 @@ def public_addresses(block: int, index: int, *, ipv6: bool) -> tuple[str, ...]:
     if ipv6:
         addresses += [str(_block_6(block) + row - index) for row in (0x200, 0x180)]
     return tuple(addresses)
+
+
+def spare_addresses(block: int) -> tuple[str, ...]:
+    """Return one unused address of each family, for cases that add an address to the cluster."""
+    unused = _NETWORK + 240 if block == 0 else _INSTANCES + 16 * block + 6
+    return str(unused), str(_block_6(block) + 0x240)
 
 
 def _block_6(block: int) -> IPv6Address:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from swn_torture.lab.addresses import SPARE_ADDRESSES
+from swn_torture.lab.addresses import spare_addresses
 from swn_torture.lab.config import namespace, run_directory
 from swn_torture.lab.domain.names import REALM, kdc
 from swn_torture.lab.samba.places import DEBIAN
@@ -101,7 +101,7 @@ def profile_of(
         "unused_timeout": _UNUSED_TIMEOUT,
         "scan_interval": 5.0,
         "event_deadline": 30.0,
-        "spare_addresses": [] if config.network else list(SPARE_ADDRESSES),
+        "spare_addresses": list(spare_addresses(config.block)),
         "shares": [{"name": name, "scale_out": scale_out} for name, scale_out in shares_of(config).items()],
     }
     if not config.network:

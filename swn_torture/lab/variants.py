@@ -31,6 +31,8 @@ INSTANCES: Final[Mapping[str, Instance]] = {
     "noservice": Instance(2, {"nodes": 1, "net_name": "SWNNOSHARES", "share_service": False}),
     # As the lab. Nothing happens to it while a case waits there.
     "undisturbed": Instance(3, {"nodes": 1, "net_name": "SWNQUIET"}),
+    # As the lab, too. What happens to it does not happen to the cases in the lab.
+    "changing": Instance(4, {"nodes": 3, "net_name": "SWNCHANGING"}),
 }
 """The instances by name; a name is up to 12 lower-case letters."""
 
@@ -42,6 +44,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "ipv6-management": {"lab": "second", "ipv6": True},
     "no-share-service": {"lab": "noservice"},
     "undisturbed": {"lab": "undisturbed"},
+    "changing": {"lab": "changing"},
 }
 """The tables ``[variants.NAME]`` of the profile of a lab: ``lab`` is the instance; with ``ipv6``, clients
 call its nodes at their IPv6 addresses."""

@@ -12,11 +12,13 @@ import pytest
 from swn_torture.casekit.case import CaseMark
 from swn_torture.casekit.facts import NodeFacts, TargetFacts
 from swn_torture.casekit.known import NotTestable
+from swn_torture.control.base import ControllerError
 from swn_torture.harness import variants
 from swn_torture.harness.case_run import CaseRun
 from swn_torture.harness.live_target import LiveTarget
 from swn_torture.harness.locks import LockTimeout, use_of
 from swn_torture.harness.preflight.learning import Preflight
+from swn_torture.harness.selection import in_order
 from swn_torture.lab import Lab, LabConfig, LabError
 from swn_torture.lab.instances import use
 from swn_torture.target import NodeAddress, Profile
@@ -179,6 +181,34 @@ def test_case_uses_the_variant_that_keeps_it_apart(apart: str, net_name: str) ->
         client = run._runner.run(run.witness.connect())
         run._runner.run(run.witness.register_ex(client))
         assert (run.witness.net_name, run.spec.failed) == (net_name, [])
+
+
+@pytest.mark.parametrize(("known", "expected"), [(("changing",), "cba"), ((), "bca")])
+def test_case_that_a_variant_keeps_apart_does_not_start_last(known: tuple[str, ...], expected: str) -> None:
+    marks = {
+        "a": CaseMark(("X",), disturbs=True, lasts=20),
+        "b": CaseMark(("X",)),
+        "c": CaseMark(("X",), disturbs=True, lasts=60, apart="changing"),
+    }
+    cases, rungs = cast("Any", list(marks)), cast("Any", dict.fromkeys(marks, "bind"))
+    assert "".join(cast("Any", in_order(cases, cast("Any", marks), rungs, known))) == expected
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+def test_run_goes_on_without_a_variant_that_cannot_be_restored(*, is_apart: bool) -> None:
+    class Left:
+        async def restore(self) -> None:
+            raise ControllerError("node2 is stopped")
+
+    target = cast("Any", SimpleNamespace(embedded=False, lost=None))
+    session = SimpleNamespace(shouldstop=False)
+    case = SimpleNamespace(
+        target=target, _is_apart=is_apart, _session=session, spec=SimpleNamespace(case="cluster.x.y")
+    )
+    with pytest.raises(ControllerError):
+        asyncio.run(CaseRun._restore(cast("Any", case), cast("Any", Left()), target))
+    assert target.lost == "cluster.x.y changed the cluster and could not restore it: node2 is stopped"
+    assert session.shouldstop == (False if is_apart else target.lost)
 
 
 def test_wait_for_a_variant_does_not_count_for_the_time_limit() -> None:

@@ -10,8 +10,9 @@ from swn_torture import lab
 from swn_torture.lab.addresses import (
     MAX_BLOCK,
     MAX_NODES_OF_INSTANCE,
-    SPARE_ADDRESSES,
     client_addresses,
+    controller_addresses,
+    spare_addresses,
     with_prefix,
 )
 from swn_torture.lab.config import NodeConfig
@@ -26,7 +27,8 @@ def test_no_address_is_used_twice() -> None:
     nodes = [NodeConfig(index) for index in range(lab.MAX_NODES)]
     for block in range(1, MAX_BLOCK + 1):
         nodes += [NodeConfig(index, block) for index in range(MAX_NODES_OF_INSTANCE)]
-    every = [*SPARE_ADDRESSES, *client_addresses(ipv6=True)]
+    every = [*client_addresses(ipv6=True), *controller_addresses()]
+    every += [address for block in range(MAX_BLOCK + 1) for address in spare_addresses(block)]
     every += [address for node in nodes for address in addresses_of(node)]
     assert len({ip_address(address) for address in every}) == len(every)
 

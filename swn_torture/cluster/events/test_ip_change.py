@@ -71,7 +71,8 @@ _LISTED = "after GetInterfaceList returned the new address"
     "SWN-3.1.4.2-v2-pending-ip-empty",
     needs=_NEEDS,
     disturbs=True,
-    lasts=20,
+    lasts=35,
+    apart="changing",
 )
 async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Add an address: registrations with IP_NOTIFICATION get one IP_CHANGE, all others get none."""
@@ -157,7 +158,8 @@ async def test_address_added(witness: Witness, spec: Spec, cluster: Controller) 
     *IPV6_RULES,
     needs=(*_NEEDS, "any-share", "move-share"),
     disturbs=True,
-    lasts=20,
+    lasts=35,
+    apart="changing",
 )
 async def test_ipv6_address_added(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """After an IPv6 address is added, IP_CHANGE, CLIENT_MOVE and SHARE_MOVE return it in the IPV6 field."""

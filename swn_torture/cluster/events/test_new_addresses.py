@@ -59,7 +59,8 @@ _ADDRESS_RULES = {4: "SWN-3.1.6.1-new-ipv4", 6: "SWN-3.1.6.1-new-ipv6"}
     "SWN-3.1.6.4-all-causes",
     needs=(*_NEEDS, "interface-event"),
     disturbs=True,
-    lasts=30,
+    lasts=60,
+    apart="changing",
 )
 async def test_address_added_and_removed(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Added addresses appear in the list; only registrations with IP_NOTIFICATION get IP_CHANGE."""
