@@ -16,10 +16,22 @@ class Instance:
     Attributes:
         block: which addresses it has (`swn_torture.lab.addresses`).
         settings: fields of `LabConfig`.
+        name_in_domain: its NetName in a domain, where each cluster has a machine account, and so a name of its
+            own; empty if `settings` have its name. Elsewhere it has the name of its lab.
     """
 
     block: int
     settings: Mapping[str, Any]
+    name_in_domain: str = ""
+
+    def settings_in(self, *, domain: bool) -> dict[str, Any]:
+        """Return the fields of `LabConfig` by which it differs from its lab.
+
+        Args:
+            domain: whether the lab has a domain.
+        """
+        named = {"net_name": self.name_in_domain} if domain and self.name_in_domain else {}
+        return {**self.settings, **named, "block": self.block}
 
 
 INSTANCES: Final[Mapping[str, Instance]] = {
@@ -32,7 +44,7 @@ INSTANCES: Final[Mapping[str, Instance]] = {
     # As the lab. Nothing happens to it while a case waits there.
     "undisturbed": Instance(3, {"nodes": 1, "net_name": "SWNQUIET"}),
     # As the lab, too. What happens to it does not happen to the cases in the lab.
-    "changing": Instance(4, {"nodes": 3, "net_name": "SWNCHANGING"}),
+    "changing": Instance(4, {"nodes": 3}, "SWNCHANGING"),
 }
 """The instances by name; a name is up to 12 lower-case letters."""
 

@@ -150,7 +150,7 @@ def _started(lab: str, instance: str) -> str:
         parent = find(lab)
         if parent is None:
             return f"the lab {lab!r} is not up"
-        settings = {**INSTANCES[instance].settings, "block": INSTANCES[instance].block}
+        settings = INSTANCES[instance].settings_in(domain=parent.config.in_domain)
         up(dataclasses.replace(parent.config, name=name, network=lab, **settings))
     except LabError as problem:
         return str(problem)
