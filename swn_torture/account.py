@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,12 @@ class Account:
 
     @property
     def services(self) -> tuple[AuthType, ...]:
-        """The authentication services that can be used, in the order in which the suite prefers them."""
-        return tuple(each for each in SERVICES_BY_NAME[self.auth] if not self.why_not(each))
+        """The authentication services that can be used, in the order in which the suite prefers them.
+
+        Kerberos, then SPNEGO, for an account of a domain, whose profile says so; else NTLM first.
+        """
+        found = tuple(each for each in SERVICES_BY_NAME[self.auth] if not self.why_not(each))
+        return found[::-1] if AuthType.KERBEROS in found else found
 
     def why_not(self, service: AuthType) -> str:
         """Why a service cannot be used with the account; empty if it can.
@@ -91,6 +95,19 @@ class Account:
             return "the profile has no realm, keytab or ccache in [account]"
         needs_tickets = service == AuthType.KERBEROS or self.without_password
         return kerberos_missing() if needs_tickets else ""
+
+    def beside(self, other: Account) -> Account:
+        """This account, with what it need not say again where another account of the same cluster says it.
+
+        Args:
+            other: the other account. Its realm and KDC are those of this account, too, if the domain is the same
+                and this one has a password and no realm of its own.
+        """
+        found = self
+        same_domain = self.domain.casefold() == other.domain.casefold()
+        if same_domain and self.password and not self.realm and self.auth not in {"ntlm", "none"}:
+            found = replace(found, realm=other.realm, kdc=other.kdc)
+        return replace(found, spn=other.spn) if found.has_tickets and not found.spn else found
 
     def credentials(self) -> Credentials:
         """The account as credentials for the transport."""

@@ -293,8 +293,7 @@ class _Reader:
         fields["account"] = self.account(data.pop("account"), "[account]")
         if "second_account" in data:
             second = self.account(data.pop("second_account"), "[second_account]")
-            same = {"spn": fields["account"].spn} if second.has_tickets and not second.spn else {}
-            fields["second_account"] = dataclasses.replace(second, **same)
+            fields["second_account"] = second.beside(fields["account"])
         if "product" in data:
             fields["product"] = self.product(data.pop("product"))
         expect = dict(data.pop("expect", {}))

@@ -93,11 +93,13 @@ def test_spnego_falls_back_to_ntlm_where_there_is_no_ticket(realm: Realm) -> Non
 
 def test_service_is_the_first_that_the_server_offers(realm: Realm) -> None:
     account = Account(**realm.account("password"))
-    assert account.services == (AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS)
-    with EmbeddedCluster(configured(realm, ntlm=False, spnego=False)) as cluster:
+    assert account.services == (AuthType.KERBEROS, AuthType.SPNEGO, AuthType.NTLM)
+    with EmbeddedCluster(configured(realm)) as cluster:
         done = asyncio.run(register(cluster.nodes[0], account, account.services))
+    with EmbeddedCluster(ClusterConfig()) as without_keytab:
+        other = asyncio.run(register(without_keytab.nodes[0], account, account.services))
 
-    assert done == (Win32.ERROR_SUCCESS, "kerberos")
+    assert (done, other) == ((Win32.ERROR_SUCCESS, "kerberos"), (Win32.ERROR_SUCCESS, "ntlm"))
 
 
 @pytest.mark.parametrize("spnego", [True, False])

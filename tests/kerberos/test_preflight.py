@@ -48,10 +48,10 @@ def test_server_with_kerberos_only_is_called_by_kerberos(realm: Realm, auth: str
     )
 
 
-def test_ntlm_stays_the_first_choice(realm: Realm) -> None:
+def test_kerberos_is_the_first_choice_of_an_account_with_a_realm(realm: Realm) -> None:
     facts = learn_live(profile_in(realm, realm.account("password"))).facts
 
-    assert facts.auth_type == AuthType.NTLM
+    assert facts.auth_type == AuthType.KERBEROS
     assert all(facts.offers(each) for each in (AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS))
     assert not facts.unused
 
@@ -72,7 +72,7 @@ def test_services_that_the_profile_excludes_are_not_used(
 def test_account_without_a_password_does_not_use_ntlm(realm: Realm) -> None:
     facts = learn_live(profile_in(realm, realm.account("keytab"))).facts
 
-    assert facts.auth_type == AuthType.SPNEGO
+    assert facts.auth_type == AuthType.KERBEROS
     assert "the profile has no password" in (facts.not_offered(AuthType.NTLM) or "")
 
 

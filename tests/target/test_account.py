@@ -42,12 +42,12 @@ def account(directory: Path, **keys: Any) -> Account:
     ("keys", "services"),
     [
         ({}, (NTLM, SPNEGO)),
-        ({"realm": "R"}, (NTLM, SPNEGO, KERBEROS)),
+        ({"realm": "R"}, (KERBEROS, SPNEGO, NTLM)),
         ({"auth": "ntlm"}, (NTLM,)),
         ({"auth": "spnego"}, (SPNEGO,)),
         ({"auth": "kerberos"}, (KERBEROS,)),
-        ({"keytab": "k", "password": ""}, (SPNEGO, KERBEROS)),
-        ({"ccache": "c", "password": ""}, (SPNEGO, KERBEROS)),
+        ({"keytab": "k", "password": ""}, (KERBEROS, SPNEGO)),
+        ({"ccache": "c", "password": ""}, (KERBEROS, SPNEGO)),
         ({"auth": "none"}, ()),
     ],
 )
@@ -103,6 +103,23 @@ def test_second_account_asks_for_the_same_service() -> None:
     second = parse_profile({**DATA, **accounts}).second_account
     assert second is not None
     assert second.spn == "cifs/other"
+
+
+@pytest.mark.parametrize(
+    ("keys", "realm", "kdc"),
+    [
+        ({"domain": "d"}, "R", "k"),
+        ({"domain": "D", "realm": "R2"}, "R2", ""),
+        ({"domain": "E"}, "", ""),
+        ({"domain": "D", "auth": "ntlm"}, "", ""),
+    ],
+)
+def test_second_account_of_the_domain_has_its_realm(keys: dict[str, str], realm: str, kdc: str) -> None:
+    first = {"username": "u", "password": "p", "domain": "D", "realm": "R", "kdc": "k"}
+    accounts = {"account": first, "second_account": {"username": "v", "password": "p", **keys}}
+    second = parse_profile({**DATA, **accounts}).second_account
+    assert second is not None
+    assert (second.realm, second.kdc) == (realm, kdc)
 
 
 def test_files_are_beside_the_profile(tmp_path: Path) -> None:
