@@ -100,8 +100,8 @@ class Account:
         """This account, with what it need not say again where another account of the same cluster says it.
 
         Args:
-            other: the other account. Its realm and KDC are those of this account, too, if the domain is the same
-                and this one has a password and no realm of its own.
+            other: the other account. Its realm and KDC are those of this account, too, if the domain is the
+                same and this one has a password and no realm of its own.
         """
         found = self
         same_domain = self.domain.casefold() == other.domain.casefold()

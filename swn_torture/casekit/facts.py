@@ -18,8 +18,8 @@ from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The authentication services that the suite can use. Which of them an account can use, and the order in which
-#: the suite prefers them, are in `swn_torture.account.Account.services`.
+#: The authentication services that the suite can use. Which of them an account can use, and in which order,
+#: is in `swn_torture.account.Account.services`.
 SERVICES = (AuthType.NTLM, AuthType.SPNEGO, AuthType.KERBEROS)
 
 #: The services by the names of MS-RPCE 2.2.1.1.7.

@@ -197,7 +197,9 @@ class LiveTarget:
         except LabError as problem:
             raise NotTestable(f"the variant {name} cannot be used: {problem}") from problem
         profile = dataclasses.replace(
-            profile, account=dataclasses.replace(profile.account, auth=self.profile.account.auth)
+            profile,
+            account=dataclasses.replace(profile.account, auth=self.profile.account.auth),
+            expect=dataclasses.replace(profile.expect, all_failures=self.profile.expect.all_failures),
         )
         return LiveTarget(profile, self._known_of_variant(name, profile), lock=use.name)
 

@@ -103,16 +103,22 @@ def in_order(
     Short cases start in the order of their rungs, so that the verdicts on the lower rungs come first. Long
     cases start before them, so that they wait while the others run. A short case follows each long one: a
     worker of pytest-xdist always holds its next case, and a long case there would wait for the long one
-    before it. Cases that need the target alone come last, so that they do not delay the others, unless one of
-    the variants keeps them apart.
+    before it. Cases that need the target alone come last, so that they do not delay the others. Those that a
+    variant keeps apart run there one after another: they are spread among the others, so that not all
+    processes wait for the variant.
     """
-    shared = [item for item in cases if not marks[item].disturbs or marks[item].apart in variants]
+    shared = [item for item in cases if not marks[item].disturbs]
+    apart = [item for item in cases if marks[item].disturbs and marks[item].apart in variants]
+    others = {*shared, *apart}
     long = sorted((item for item in shared if marks[item].lasts >= LONG_S), key=lambda i: -marks[i].lasts)
     short = sorted((item for item in shared if marks[item].lasts < LONG_S), key=lambda i: height(rungs[i]))
     mixed = [item for pair in zip_longest(long, short[: len(long)]) for item in pair if item is not None]
-    others = set(shared)
     alone = sorted((item for item in cases if item not in others), key=lambda i: -marks[i].lasts)
-    return mixed + short[len(long) :] + alone
+    together = mixed + short[len(long) :]
+    step = len(together) // max(1, len(apart)) + 1
+    for number, item in enumerate(sorted(apart, key=lambda i: -marks[i].lasts)):
+        together.insert(number * step, item)
+    return together + alone
 
 
 def _rung_of(item: pytest.Item, mark: CaseMark) -> str:

@@ -16,8 +16,8 @@ class Instance:
     Attributes:
         block: which addresses it has (`swn_torture.lab.addresses`).
         settings: fields of `LabConfig`.
-        name_in_domain: its NetName in a domain, where each cluster has a machine account, and so a name of its
-            own; empty if `settings` have its name. Elsewhere it has the name of its lab.
+        name_in_domain: its NetName in a domain, where each cluster has a machine account, and so a name of
+            its own; empty if `settings` have its name. Elsewhere it has the name of its lab.
     """
 
     block: int

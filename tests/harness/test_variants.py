@@ -116,6 +116,14 @@ def test_instance_is_started_once_and_its_use_ends_with_the_target(uses: type[Fa
     assert uses.ended == ["lab.second"]
 
 
+@pytest.mark.parametrize("every", [True, False])
+def test_variant_of_a_lab_has_the_failures_that_the_profile_asks_for(
+    uses: type[FakeUse], *, every: bool
+) -> None:
+    with lab_target(expect=dataclasses.replace(reference().expect, all_failures=every)) as target:
+        assert target.variant("renamed").profile.expect.all_failures is every
+
+
 def test_variant_of_a_lab_has_the_facts_of_its_nodes(uses: type[FakeUse]) -> None:
     with lab_target() as target:
         facts = target.variant("renamed").facts
@@ -183,12 +191,14 @@ def test_case_uses_the_variant_that_keeps_it_apart(apart: str, net_name: str) ->
         assert (run.witness.net_name, run.spec.failed) == (net_name, [])
 
 
-@pytest.mark.parametrize(("known", "expected"), [(("changing",), "cba"), ((), "bca")])
+@pytest.mark.parametrize(("known", "expected"), [(("changing",), "cbeda"), ((), "bdcea")])
 def test_case_that_a_variant_keeps_apart_does_not_start_last(known: tuple[str, ...], expected: str) -> None:
     marks = {
         "a": CaseMark(("X",), disturbs=True, lasts=20),
         "b": CaseMark(("X",)),
         "c": CaseMark(("X",), disturbs=True, lasts=60, apart="changing"),
+        "d": CaseMark(("X",)),
+        "e": CaseMark(("X",), disturbs=True, lasts=30, apart="changing"),
     }
     cases, rungs = cast("Any", list(marks)), cast("Any", dict.fromkeys(marks, "bind"))
     assert "".join(cast("Any", in_order(cases, cast("Any", marks), rungs, known))) == expected

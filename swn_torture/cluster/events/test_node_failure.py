@@ -77,6 +77,7 @@ async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) 
     needs=("list-nodes", "two-nodes"),
     disturbs=True,
     lasts=60,
+    apart="changing",
 )
 @pytest.mark.parametrize("how", OF_A_NODE)
 async def test_node_fails(witness: Witness, spec: Spec, cluster: Controller, how: Failure) -> None:
