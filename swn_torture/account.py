@@ -81,6 +81,11 @@ class Account:
         found = tuple(each for each in SERVICES_BY_NAME[self.auth] if not self.why_not(each))
         return found[::-1] if AuthType.KERBEROS in found else found
 
+    @property
+    def to_try(self) -> tuple[AuthType, ...]:
+        """The services to log on with, at least one. Where none can be used, the failed logon says why."""
+        return self.services or ((AuthType.KERBEROS,) if self.has_tickets else (AuthType.NTLM,))
+
     def why_not(self, service: AuthType) -> str:
         """Why a service cannot be used with the account; empty if it can.
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from swn_torture.account import SERVICES_BY_NAME, Account, account_problems, completed
-from swn_torture.dcerpc.security.levels import AuthType
 from swn_torture.shipped import fixtures_directory
 
 if TYPE_CHECKING:
@@ -467,7 +466,7 @@ def make_controller(profile: Profile) -> Controller:
             [WitnessNode(n.name, n.address, n.endpoint_mapper_port, n.port) for n in profile.nodes],
             account.credentials(),
             profile.host,
-            account.services or (AuthType.NTLM,),
+            account.to_try,
         )
     )
     if profile.embedded is not None:

@@ -14,8 +14,9 @@ from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
 from swn_torture.commands.terminal import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from swn_torture.dcerpc.security.levels import AuthType
     from swn_torture.target import Profile
     from swn_torture.witness.client import WitnessClient
     from swn_torture.witness.messages import InterfaceInfo
@@ -297,6 +298,19 @@ async def _address_to_watch(client: WitnessClient) -> str:
     return _address((others or available)[0])
 
 
+#: What may be behind ERROR_ACCESS_DENIED (0x5): the server answers no wrong auth3 of NTLM.
+_DENIED = "; the user name or the password may be wrong, or the server does not accept this service"
+
+
+def _services(options: dict[str, Any], profile: Profile | None) -> Sequence[AuthType]:
+    """The authentication services to log on with, the preferred one first."""
+    from swn_torture.dcerpc.security.levels import AuthType
+
+    if options["auth"]:
+        return [AuthType[options["auth"].upper()]]
+    return profile.account.to_try if profile and options["user"] is None else [AuthType.NTLM]
+
+
 def _run_calls(
     calls: Callable[[WitnessClient, Profile | None], Awaitable[None]], options: dict[str, Any]
 ) -> None:
@@ -308,8 +322,8 @@ def _run_calls(
     """
     from swn_torture.dcerpc.errors import Fault, RpcError
     from swn_torture.dcerpc.security.context import Credentials
-    from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
-    from swn_torture.dcerpc.status import describe_status
+    from swn_torture.dcerpc.security.levels import AuthLevel
+    from swn_torture.dcerpc.status import FaultStatus, describe_status
     from swn_torture.lab.errors import LabError
     from swn_torture.stubdata.fields import DecodeError
     from swn_torture.stubdata.syntax import NDR32, NDR64
@@ -335,10 +349,8 @@ def _run_calls(
         credentials = None
         if level != AuthLevel.NONE:
             credentials = _account(options["user"], profile, Credentials)
-        of_profile = profile.account.services if profile and options["user"] is None else ()
-        services = [AuthType[options["auth"].upper()]] if options["auth"] else of_profile or [AuthType.NTLM]
         async with await connect_by(
-            services,
+            _services(options, profile),
             address,
             port,
             epm_port=epm_port,
@@ -354,7 +366,7 @@ def _run_calls(
     except ProfileError as problem:
         raise CommandError(problem, USAGE) from problem
     except Fault as fault:
-        hint = "; the user name or the password may be wrong" if fault.status == 5 else ""
+        hint = _DENIED if fault.status == FaultStatus.ERROR_ACCESS_DENIED else ""
         raise CommandError(
             f"The server completed the call with fault {describe_status(fault.status)}{hint}.",
             TARGET_UNUSABLE,

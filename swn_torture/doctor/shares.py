@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.errors import RpcError
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.harness.preflight.mapping import mapped_port
 from swn_torture.harness.preflight.nodes import interfaces_of
 from swn_torture.harness.preflight.share_warnings import WitnessOffer, share_warnings
@@ -147,7 +147,7 @@ async def _offer(profile: Profile, node: NodeAddress, patience: Patience) -> Wit
         async with (
             asyncio.timeout(patience.timeout),
             await connect_by(
-                account.services or [AuthType.NTLM],
+                account.to_try,
                 node.address,
                 port,
                 credentials=None if account.anonymous else account.credentials(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from swn_torture.control.base import ControllerError
 from swn_torture.dcerpc.errors import ConnectionLost, Fault, RpcError
-from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.status import describe_status
 from swn_torture.stubdata.fields import DecodeError
 from swn_torture.stubdata.win32 import describe
@@ -136,7 +136,7 @@ class WitnessClients:
     async def _connect(self, node: NodeAddress) -> WitnessClient:
         account = self._profile.account
         return await connect_by(
-            account.services or (AuthType.NTLM,),
+            account.to_try,
             node.address,
             node.port,
             epm_port=node.endpoint_mapper_port,

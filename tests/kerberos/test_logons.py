@@ -24,6 +24,7 @@ from tests.kerberos.realm import NAME, NET_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from swn_torture.server.nodes.embedded import EmbeddedNode
     from swn_torture.stubdata.syntax import SyntaxId
@@ -126,6 +127,14 @@ def test_cluster_without_ntlm_does_not_recognize_it(realm: Realm, *, spnego: boo
 def test_cluster_without_ntlm_needs_a_keytab() -> None:
     with pytest.raises(ConfigError, match="without NTLM a cluster needs a keytab"):
         ClusterConfig(ntlm=False)
+
+
+def test_keytab_that_cannot_be_used_is_said_before_the_cluster_starts(realm: Realm, tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"Keytab FILE:.*/absent is nonexistent or empty; check the path"),
+        EmbeddedCluster(ClusterConfig(keytab=str(tmp_path / "absent"))),
+    ):
+        pass
 
 
 def test_list_of_registrations_has_the_principal(realm: Realm) -> None:

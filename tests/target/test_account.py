@@ -75,6 +75,7 @@ def test_services_without_the_extra(keys: dict[str, str], services: tuple[AuthTy
     assert found.services == services
     if KERBEROS not in services and found.auth != "spnego":
         assert found.why_not(KERBEROS) == "install the extra"
+    assert found.to_try == (services or (KERBEROS,))  # the failed logon names the extra
     if services:
         assert found.credentials().tickets is None  # SPNEGO then offers NTLM only
 

@@ -13,7 +13,7 @@ from swn_torture.dcerpc.errors import AuthenticationError, BadSignature, Protect
 from swn_torture.dcerpc.security.extra import require_kerberos
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
 from swn_torture.dcerpc.security.ntlm import NtlmInitiator, SpnegoNegotiation
-from swn_torture.dcerpc.security.tickets import NoTicket, client_context
+from swn_torture.dcerpc.security.tickets import NoTicket, client_context, explained
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.security.context import Credentials, SecurityContext
@@ -285,5 +285,5 @@ def kerberos_acceptor(keytab: str, *, dce_style: bool = True) -> ContextProxy:
         )
         proxy._context = _AtOnce(creds=credential, usage="accept")  # noqa: SLF001 - as `tickets` does
     except (SpnegoError, gssapi.exceptions.GSSError) as error:
-        raise AuthenticationError(f"Kerberos: keytab {keytab!r} cannot be used: {error}") from error
+        raise AuthenticationError(str(explained(error, "the keytab cannot be used"))) from error
     return proxy

@@ -53,6 +53,7 @@ _MEND = {
     "expired": "fetch a new ticket (kinit), or give a password or a keytab",
     "credentials cache format": "it is no ticket cache; fetch a ticket: kinit -c PATH",
     "key table format": "it is no keytab",
+    "nonexistent or empty": "check the path of the keytab, and that it may be read and has keys",
     "Key table file": "check the path of the keytab, and that it may be read",
     "no suitable keys": "check that the keytab has the keys of this account: klist -k",
     "Keytab contains no": "check that the keytab has the keys of this account: klist -k",
@@ -137,7 +138,7 @@ def client_context(credentials: Credentials, spn: str, request: ContextReq) -> C
             except SpnegoError as problem:
                 if in_token:
                     raise
-                raise _explained(problem, f"no ticket for {principal}") from problem
+                raise explained(problem, f"no ticket for {principal}") from problem
 
     try:
         path = ticket_cache(credentials)
@@ -146,7 +147,7 @@ def client_context(credentials: Credentials, spn: str, request: ContextReq) -> C
         held = gssapi.Credentials(usage="initiate", mechs=[mechanism], store=store)
         realm = str(held.name).rpartition("@")[2]
     except gssapi.exceptions.GSSError as problem:
-        raise _explained(problem, f"no ticket for {name_of(credentials)}") from problem
+        raise explained(problem, f"no ticket for {name_of(credentials)}") from problem
     principal = spn if "@" in spn else f"{spn}@{realm}"
     return NamedService(usage="initiate", protocol="kerberos", context_req=request, _gssapi_credential=held)
 
@@ -250,7 +251,7 @@ def _fill(path: Path, credentials: Credentials, tickets: Tickets) -> float:
         krb5.cc_store_cred(context, store, found)
         return float(found.times.endtime)
     except krb5.Krb5Error as problem:
-        raise _explained(problem, f"no ticket for {who}") from problem
+        raise explained(problem, f"no ticket for {who}") from problem
 
 
 def _first_of(context: Any, keytab: Any, path: str) -> Any:
@@ -283,7 +284,7 @@ def principals_of(keytab: str) -> list[str]:
         held = krb5.kt_resolve(krb5.init_context(), f"FILE:{keytab.removeprefix('FILE:')}".encode())
         return list(dict.fromkeys(name.decode() for name in _names_in(held, keytab)))
     except krb5.Krb5Error as problem:
-        raise _explained(problem, f"no principal in {keytab}") from problem
+        raise explained(problem, f"no principal in {keytab}") from problem
 
 
 def _copy(path: Path, source: str) -> float:
@@ -303,10 +304,16 @@ def _copy(path: Path, source: str) -> float:
         text = f"Kerberos: the ticket cache {source} cannot be read: {problem.strerror}"
         raise NoTicket(f"{text}; fetch a ticket: kinit -c {source}") from problem
     except gssapi.exceptions.GSSError as problem:
-        raise _explained(problem, f"no ticket in {source}") from problem
+        raise explained(problem, f"no ticket in {source}") from problem
 
 
-def _explained(problem: Exception, what: str) -> NoTicket:
+def explained(problem: Exception, what: str) -> NoTicket:
+    """An error of MIT's library as one sentence, with what to mend.
+
+    Args:
+        problem: the error.
+        what: what failed, in a few words.
+    """
     if isinstance(problem, NoTicket):
         return problem
     cause = getattr(problem, "base_error", None) or problem

@@ -9,8 +9,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.dcerpc.epm.endpoint_mapper import EndpointEntry, EndpointMapper
+from swn_torture.dcerpc.errors import AuthenticationError
 from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.server.condition import Condition
+from swn_torture.server.config import ConfigError
 from swn_torture.server.state.clock import scaled
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.witness.constants import WITNESS
@@ -103,21 +105,25 @@ class Node:
         """Start with an empty registration list (MS-SWN 3.1.3). Listen on those addresses the host has.
 
         Raises:
+            ConfigError: the keytab cannot be used, or Kerberos is not installed.
             OSError: no address can be bound, or a port is in use.
         """
         options, parts = self._cluster.options, self._parts
         syntaxes = (NDR64, NDR32) if self._cluster.ndr64 else (NDR32,)
         service = parts.service(self.name, self._view, options, scaled(options.time_scale))
         endpoint = self._endpoint = parts.endpoint(service, syntaxes, self._cluster.rpc.reply_byte_order)
-        acceptor = parts.acceptor(
-            self._cluster.users,
-            self._cluster.domain,
-            f"{self.name}.{self._cluster.dns_domain}".lower(),
-            allow_anonymous=self._cluster.allow_anonymous,
-            keytab=self._cluster.keytab,
-            ntlm=self._cluster.ntlm,
-            spnego=self._cluster.spnego,
-        )
+        try:
+            acceptor = parts.acceptor(
+                self._cluster.users,
+                self._cluster.domain,
+                f"{self.name}.{self._cluster.dns_domain}".lower(),
+                allow_anonymous=self._cluster.allow_anonymous,
+                keytab=self._cluster.keytab,
+                ntlm=self._cluster.ntlm,
+                spnego=self._cluster.spnego,
+            )
+        except AuthenticationError as problem:
+            raise ConfigError(str(problem)) from problem
         companions = self._companions.interfaces(self.name)
         self._files = self._companions.files(self.name)
         self._witness = parts.rpc_server(
