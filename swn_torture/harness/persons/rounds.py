@@ -33,7 +33,7 @@ def next_action(waiting: Mapping[M, Call]) -> tuple[list[M], list[M]]:
     if moves:
         verb, _ = min(Counter(moves.values()).items(), key=lambda each: (-each[1], each[0]))
         return [member for member, each in moves.items() if each == verb], []
-    first = next(iter(waiting.values()))
+    first = next(iter(waiting.values()), None)
     served = [member for member, call in waiting.items() if call == first]
     return served, [member for member in waiting if member not in served]
 
