@@ -205,6 +205,36 @@ def test_bind_that_ends_a_connection_is_accepted_first(expected: str, observed: 
     assert answer.title.partition("; ")[2] == then
 
 
+@pytest.mark.parametrize(
+    ("expected", "observed"),
+    [
+        ("a leg that completes the authentication", "a bind_ack without a token"),
+        ("a leg that completes the authentication", "server sent no token, but more is needed"),
+        (GOOD, "no security context: SPNEGO: empty token"),
+        ("sizes that do not exceed the proposed ones", "bind_ack from 192.0.2.1:1, call_id 1: 5840 octets"),
+    ],
+)
+def test_wrong_bind_ack_gets_a_right_one(expected: str, observed: str) -> None:
+    without_token = BindAck(call_id=1, max_xmit=9999, assoc_group=7).pack()
+    answer = answered(expected, observed, ("sent", bind()), ("received", without_token))
+    found = unpack(answer.octets)
+    assert isinstance(found, BindAck)
+    assert [each.result for each in found.results] == [0, 2]
+    assert answer.protected
+    assert answer.instead == without_token
+
+
+def test_accepted_alter_context_gets_its_rejection() -> None:
+    context = PresentationContext(0, WITNESS, (NDR32,))
+    exchange = [
+        *BOUND,
+        ("sent", AlterContext(call_id=2, contexts=(context,)).pack()),
+        ("received", AlterContextResp(call_id=2).pack()),
+    ]
+    answer = answered("any fault | bind_nak reason 8", "alter_context_resp (acceptance (0))", *exchange)
+    assert answer.title.startswith("bind_nak, call 2, reason 8")
+
+
 def test_bind_that_deserves_a_fault_itself_is_not_accepted() -> None:
     exchange = [("sent", plain_bind(2)), ("closed-by-peer",)]
     assert right_answer(case(PROTOCOL_ERROR, CLOSED, *exchange), TARGET) is None

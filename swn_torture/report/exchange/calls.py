@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from swn_torture.dcerpc.errors import RemoteProtocolError
-from swn_torture.dcerpc.pdu.bind import Bind, BindAck, BindNak
+from swn_torture.dcerpc.pdu.bind import AlterContextResp, Bind, BindAck, BindNak
 from swn_torture.dcerpc.pdu.header import PfcFlags
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Pdu, Request, Response, unpack
 from swn_torture.dcerpc.security.levels import AuthLevel
@@ -148,6 +148,8 @@ def _fits(call: Call, observed: str) -> bool:
             fits = observed.startswith(("no answer", "connection closed"))
         case BindNak():
             fits = "bind_nak" in observed
+        case AlterContextResp():
+            fits = "alter_context_resp" in observed
         case BindAck():
             fits = "bind_ack" in observed
         case FaultPdu(status=status):

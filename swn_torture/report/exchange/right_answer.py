@@ -69,7 +69,13 @@ _VERIFIER = re.compile(r"^octets that do not decode \((?:NTLM|SPNEGO|KERBEROS): 
 #: Octets that are no PDU: ``drep: integer representation 11 is not defined (at octet 4)``.
 _NO_PDU = re.compile(r"^\w+: .* \(at octet \d+\)$")
 #: What is expected of an ordinary bind, where a finding does not say it as an answer.
-_BOUND = re.compile(r"^(?:a bind that completes|an answer, as to|a data representation)")
+_BOUND = re.compile(
+    r"^(?:a (?:bind|leg) that completes|an answer, as to|a data representation|sizes that do not)"
+)
+#: A bind_ack whose token is missing: ``server sent no token, but ...``, ``no security context: ...``.
+_NO_TOKEN = re.compile(r"^(?:server sent no token|no security context: )")
+#: Something is wrong with the sec_trailer of a response.
+_SEC_TRAILER = re.compile(r"\bsec_trailer[.:]")
 
 #: Expectations that one PDU meets.
 _ANSWER = re.compile(
@@ -147,7 +153,7 @@ def _frames(case: CaseResult) -> list[Frame]:
 def _observed(case: CaseResult) -> str:
     """What was observed; of several requests, what was observed of the first that is not as expected."""
     parts = case.observed.split("; ")
-    if all(map(_PART.match, parts)):
+    if (len(parts) > 1 or case.observed[:1].isdigit()) and all(map(_PART.match, parts)):
         outcomes = [_PART.sub("", part, count=1) for part in parts]
         return next((each for each in outcomes if each not in case.expected), case.observed)
     return case.observed
@@ -175,8 +181,10 @@ def _misread(case: CaseResult, calls: Sequence[Call]) -> list[Call]:
     if drep:
         octets = bytes.fromhex(drep[2])
         return [c for c in calls if c.request.call_id == int(drep[1]) and c.received[4:8] == octets]
-    if "sec_trailer." in case.observed:
+    if _SEC_TRAILER.search(case.observed):
         return [call for call in calls if _wrongly_protected(call)]
+    if _NO_TOKEN.match(case.observed):
+        return [call for call in calls if _lacks_token(call)]
     if _VERIFIER.match(case.observed):
         return [call for call in calls if isinstance(call.answer, Response) and call.answer.trailer]
     if _NO_PDU.match(case.observed):
@@ -196,6 +204,13 @@ def _wrongly_protected(call: Call) -> bool:
     )
 
 
+def _lacks_token(call: Call) -> bool:
+    """Whether a bind with a token got a bind_ack without one."""
+    if not isinstance(call.request, Bind) or not isinstance(call.answer, BindAck):
+        return False
+    return call.request.trailer is not None and call.answer.trailer is None
+
+
 def _answer(
     case: CaseResult, about: Call, fits: list[Call], undecodable: list[Call], target: TargetInfo
 ) -> RightAnswer | None:
@@ -207,7 +222,7 @@ def _answer(
             ends, kind = Win32.ERROR_SUCCESS, _kind_of(about) or kind
         found = right_response(about, request, ends, target, kind)
         trailer = request.trailer
-        about_trailer = "sec_trailer." in case.observed or _VERIFIER.match(case.observed)
+        about_trailer = _SEC_TRAILER.search(case.observed) or _VERIFIER.match(case.observed)
         if found is None or trailer is None or not about_trailer:
             return found
         fields = f"auth_type {trailer.auth_type}, auth_level {trailer.auth_level}"
@@ -378,10 +393,10 @@ def _to_a_bind(call: Call, bind: Bind, expected: Sequence[str]) -> RightAnswer |
     """The expected answer to a bind; the bind_ack, where the finding is about a call that was not reached."""
     then = ""
     answer = right_bind_answer(bind, expected)
-    refused = call.answer is None or isinstance(call.answer, BindNak)
+    refused = call.answer is None or isinstance(call.answer, BindNak) or _lacks_token(call)
     valid = is_ordinary(replace(bind, assoc_group=0)) and not isinstance(bind, AlterContext)
-    if answer is None and refused and valid:
-        codes = [each for each in expected if _CODE.match(each)]
+    if answer is None and valid:
+        codes = [each for each in expected if refused and _CODE.match(each)]
         if not codes and not _BOUND.match(expected[0]):
             return None
         if codes and "ERROR_SUCCESS (0x0)" not in expected[0]:
