@@ -28,6 +28,7 @@ One case
     case_run       runs one case: event loop, connections, controller, time limit, restoring the target
     case_ends      how a case ends, apart from all its checks being met
     attempts       runs a case again whose result says nothing
+    packets        the packets of all nodes of a lab, kept for a case that changes it and has a finding
     hangs          processes of a server that hang, found and ended by the controller of the target
     rung_gate      which cases are not run because a method that they depend on serves no client
     case_result    the result of a case, from the pytest report of its set-up, call or tear-down

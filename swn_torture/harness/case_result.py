@@ -12,6 +12,7 @@ import pytest
 from swn_torture.casekit.case import mark_of, slug_of, suite_of, title_of
 from swn_torture.dcerpc.transcript import beginning
 from swn_torture.harness.attempts import ATTEMPTS
+from swn_torture.harness.packets import PACKETS, kept_packets
 from swn_torture.report.finding import case_lines
 from swn_torture.report.model import CaseResult
 from swn_torture.report.verdict import decide_outcome, failed_as, strictest
@@ -54,13 +55,21 @@ def attach_result(
     not_run = getattr(call.excinfo.value, "because", "") if call.excinfo else ""
     if not_run and not result.because:
         result = dataclasses.replace(result, because=not_run)
-    report.swn = result.to_json()  # type: ignore[attr-defined]
+    packets = {}
+    if run is not None and keeps_octets(item, outcome):
+        packets[PACKETS] = kept_packets(item, run.packets, run.events)
+    report.swn = {**result.to_json(), **packets}  # type: ignore[attr-defined]
     strict = outcome == "deviation" and item.config.getoption("--swn-strict")
     if strict:
         report.outcome = "failed"
     if strict or (outcome == "failed" and call.excinfo is not None):
         # The findings are complete; a traceback through the harness would add nothing for the reader.
         report.longrepr = "\n".join(case_lines(result, load_catalogue()))
+
+
+def keeps_octets(item: pytest.Item, outcome: CaseOutcome) -> bool:
+    """Whether the results keep the octets of a case: it has a finding or an error, or the user wants all."""
+    return outcome not in {"passed", "not-tested"} or item.config.getoption("--swn-captures") == "all"
 
 
 def _outcome(call: pytest.CallInfo[Any], run: CaseRun | None) -> tuple[CaseOutcome, str]:
@@ -101,7 +110,7 @@ def _result(item: pytest.Item, outcome: CaseOutcome, reason: str, run: CaseRun |
     for option in ("fault", "unusual"):
         name = item.config.getoption(f"--swn-{option}")
         target += f" --{option} {shlex.quote(name)}" if name else ""
-    keep_octets = outcome not in {"passed", "not-tested"} or item.config.getoption("--swn-captures") == "all"
+    keep_octets = keeps_octets(item, outcome)
     return CaseResult(
         id=case_id,
         title=title_of(item),

@@ -38,6 +38,7 @@ from swn_torture.dcerpc.errors import (
 from swn_torture.dcerpc.security.tickets import NoTicket
 from swn_torture.harness.case_ends import CaseError, NotRun, Violation
 from swn_torture.harness.hangs import end_hung_processes, hung_in
+from swn_torture.harness.packets import captured
 from swn_torture.harness.rung_gate import blocked_by
 from swn_torture.report.finding import findings
 from swn_torture.report.model import LOST
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from swn_torture.control.base import Controller
     from swn_torture.dcerpc.transcript import Octets
     from swn_torture.harness.live_target import LiveTarget
+    from swn_torture.lab.capture import LabCapture
 
 #: Seconds that a case may take beyond its ``lasts`` before it ends as an error. This guards against a hang in
 #: the suite: every wait inside a case has its own, shorter deadline.
@@ -85,6 +87,7 @@ class CaseRun:
         ended_by: what ended it then; None for the end of its function.
         events: what its controllers did to the cluster: ``time`` (seconds since the epoch) and ``text``.
         because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
+        packets: the capture of a case that changes a lab; else None.
         spoiled: what happened beside the case, so that its result says nothing; else "".
     """
 
@@ -120,6 +123,7 @@ class CaseRun:
         self.because = ""
         self.spoiled = ""
         self._is_repeated = is_repeated
+        self.packets: LabCapture | None = None
         self._given = controller
         self.witness = Witness(
             target.profile, self.spec, NDR64 if syntax == "ndr64" else NDR32, target.facts, target.known
@@ -154,6 +158,7 @@ class CaseRun:
                 self._runner.run(self._until_it_answers(self.target))
             if self._is_repeated:
                 self._runner.run(end_hung_processes(self.target))
+            self.packets = stack.enter_context(captured(self.target.profile, self.mark))
             self._stack = stack.pop_all()
         return self
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from swn_torture.harness.attempts import warnings_of
 from swn_torture.harness.description import describe_target, this_machine
+from swn_torture.harness.packets import PACKETS
 from swn_torture.harness.preflight.findings import results_of
 from swn_torture.harness.resume import RESUMED
 from swn_torture.harness.session import chosen_baseline, selection
@@ -48,6 +49,7 @@ class Recorder:
         self._config = config
         resumed = config.stash.get(RESUMED, None)
         self._cases: dict[str, CaseResult] = {case.id: case for case in resumed.cases} if resumed else {}
+        self._packets: dict[str, Path] = {}
         self._began = began
         self._started: dict[str, None] = {}
         self._baseline = chosen_baseline(config)
@@ -66,6 +68,9 @@ class Recorder:
 
     def add(self, result: dict[str, Any]) -> None:
         """Keep the result of a case; a second one of the same case (its tear-down failed) replaces it."""
+        packets = result.pop(PACKETS, "")
+        if packets:
+            self._packets[result["id"]] = Path(packets)
         self._keep(CaseResult.from_json(result))
 
     def start(self, case_id: str) -> None:
@@ -125,7 +130,7 @@ class Recorder:
         target = dataclasses.replace(self._target, warnings=warnings)
         results = self._compared(Results.of_run(run, target, self._cases.values(), load_catalogue()))
         self._write("finish", lambda journal: journal.finish(run))
-        self.problems += write_reports(results, self._paths)
+        self.problems += write_reports(results, self._paths, self._packets)
         return results
 
     def _compared(self, results: Results) -> Results:

@@ -24,6 +24,7 @@ What a lab is made of:
 - ``domain``: the names and configuration files of its domain, if it has one.
 - ``directory``: the domain controller, its accounts and keytabs; joins the cluster.
 - ``scripts``: the two shell scripts in the directory of a running lab, ``exec`` and ``machine``.
+- ``capture``: the packets of all nodes and of the client, from the switch.
 - ``probe``: the program ``swn-probe``, which runs on a node: does an address serve SMB and witness?
 
 For all of them:

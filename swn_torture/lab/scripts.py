@@ -57,11 +57,12 @@ power-off)
   for each in $(fixed); do on "$node" ip address add "$each" dev eth0; done
   ;;
 power-on)
-  [ -z "$(ip -n {switch} -brief link show dev "{port}$node" up)" ] || exit 0
+  # Only power-off sets it. A node whose link is down has nothing to forget.
+  [ "$(on "$node" cat /proc/sys/net/ipv4/tcp_orphan_retries)" = 1 ] || exit 0
   left=100
   while [ -n "$(orphans)" ] && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
-  on "$node" sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_orphan_retries'
   ip -n {switch} link set "{port}$node" up
+  on "$node" sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_orphan_retries'
   ;;
 partition)
   for each in $nodes; do

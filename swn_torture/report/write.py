@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from swn_torture.report.formats import FORMATS
@@ -60,16 +62,24 @@ class ReportPaths:
         return None if page is None else page.with_name(f"{page.stem}-captures")
 
 
-def write_reports(results: Results, paths: ReportPaths) -> list[str]:
+def write_reports(
+    results: Results, paths: ReportPaths, packets: Mapping[str, Path] | None = None
+) -> list[str]:
     """Write every report that the user asked for, and a packet capture of every case that has octets.
 
     Each file is complete or absent: it is written under a temporary name and then renamed. The captures of an
     earlier run in the same directory are removed.
 
+    Args:
+        results: of the run.
+        paths: what to write.
+        packets: id of a case -> a finished capture of its packets, which is moved. Without it, the capture is
+            made of the octets.
+
     Returns:
         One sentence for each file that could not be written, with the way to mend it.
     """
-    captures, problems = _write_captures(results, paths.captures)
+    captures, problems = _write_captures(results, paths.captures, packets or {})
     for report_format, path in _files(paths):
         text = report_format.render(_with_captures(results, captures, path.parent))
         try:
@@ -107,7 +117,9 @@ def capture_name(case_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", case_id).strip("-.")[:150] + ".pcapng"
 
 
-def _write_captures(results: Results, folder: Path | None) -> tuple[Mapping[int, Path], list[str]]:
+def _write_captures(
+    results: Results, folder: Path | None, packets: Mapping[str, Path]
+) -> tuple[Mapping[int, Path], list[str]]:
     """The path of the capture of each case, by the index of the case, and the problems."""
     written: dict[int, Path] = {}
     problems: list[str] = []
@@ -122,7 +134,11 @@ def _write_captures(results: Results, folder: Path | None) -> tuple[Mapping[int,
             path = path.with_stem(f"{path.stem}-{index}")
         try:
             if case.transcript:
-                _write_capture(path, case)
+                finished = packets.get(case.id)
+                if finished is not None and finished.is_file():
+                    _replace(path, partial(_move, finished))
+                else:
+                    _write_capture(path, case)
                 written[index] = path
         except OSError as error:
             # The same problem stops the other captures: one sentence is enough.
@@ -147,6 +163,10 @@ def _write_capture(path: Path, case: CaseResult) -> None:
     from swn_torture.report.exchange.captures import write_capture
 
     _replace(path, lambda temporary: write_capture(temporary, case.transcript, case.events))
+
+
+def _move(finished: Path, path: Path) -> None:
+    shutil.move(finished, path)
 
 
 def write_file(path: Path, octets: bytes) -> None:

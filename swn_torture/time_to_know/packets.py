@@ -1,10 +1,6 @@
 """What the network shows when an address fails or moves: ARP, neighbour advertisements, tickle ACKs, resets.
 
 Records only. The packets are those that reach this machine, or the network namespace of the client.
-
-CTDB announces an address that a node takes over by gratuitous ARP or an unsolicited neighbour advertisement.
-It tickles the clients of the former host: an ACK with sequence and acknowledgement number 0. The client
-answers, and the new host resets the connection.
 """
 
 from __future__ import annotations
@@ -13,6 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from swn_torture.report.exchange.takeovers import takeover_of
 from swn_torture.time_to_know.model import PacketSeen
 
 if TYPE_CHECKING:
@@ -73,7 +70,7 @@ class Packets:
         """
         found: dict[tuple[str, str, str], PacketSeen] = {}
         for packet in self.packets:
-            what = _what(packet, set(addresses), set(ports))
+            what = takeover_of(packet, set(addresses), set(ports))
             if what is None or packet.time < event:
                 continue
             kind, address = what
@@ -100,26 +97,3 @@ def write(path: Path, packets: Iterable[Any]) -> None:
     with PcapNgWriter(str(path)) as writer:
         for packet in packets:
             writer.write(packet)
-
-
-def _what(packet: Any, addresses: set[str], ports: set[int]) -> tuple[str, str] | None:
-    """What a packet says about one of the addresses, and which; None for any other packet."""
-    from scapy.layers.inet import IP, TCP
-    from scapy.layers.inet6 import ICMPv6ND_NA, IPv6
-    from scapy.layers.l2 import ARP
-
-    if ARP in packet:
-        arp = packet[ARP]
-        own = arp.psrc == arp.pdst and arp.psrc in addresses
-        return ("gratuitous ARP", arp.psrc) if own else None
-    if ICMPv6ND_NA in packet:
-        advertised = packet[ICMPv6ND_NA]
-        own = not advertised.S and advertised.tgt in addresses
-        return ("unsolicited neighbour advertisement", advertised.tgt) if own else None
-    if TCP not in packet or packet[TCP].dport not in ports:
-        return None
-    segment = packet[TCP]
-    source = packet[IP].src if IP in packet else packet[IPv6].src if IPv6 in packet else ""
-    tickles = segment.flags == "A" and segment.seq == 0 and segment.ack == 0
-    kind = "RST" if segment.flags.R else "FIN" if segment.flags.F else "tickle ACK" if tickles else None
-    return None if kind is None else (kind, source)

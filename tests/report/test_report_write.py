@@ -158,3 +158,16 @@ def test_every_error_comes_with_a_remedy(code: int) -> None:
 def test_lone_surrogates_do_not_stop_a_report(handful: Results, tmp_path: Path) -> None:
     case = dataclasses.replace(handful.cases[0], title="\ud800", observed="\x00", reason="\udfff")
     assert write_reports(handful.with_cases([case]), ReportPaths(directory=tmp_path)) == []
+
+
+def test_finished_capture_takes_the_place_of_the_one_from_octets(handful: Results, tmp_path: Path) -> None:
+    cases = [case for case in handful.cases if case.transcript][:2]
+    finished = tmp_path / "finished"
+    finished.write_bytes(b"packets")
+    paths = ReportPaths(directory=tmp_path / "out")
+    packets = {cases[0].id: finished, cases[1].id: tmp_path / "gone"}
+    assert write_reports(handful.with_cases(cases), paths, packets) == []
+    captures = tmp_path / "out" / "captures"
+    assert (captures / capture_name(cases[0].id)).read_bytes() == b"packets"
+    assert len((captures / capture_name(cases[1].id)).read_bytes()) > 100
+    assert not finished.exists()

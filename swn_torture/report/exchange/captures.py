@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swn_torture.report.exchange.pdu_fields import pdu_length
 from swn_torture.report.exchange.records import Record, read_records
+from swn_torture.report.exchange.takeovers import takeover_of
 from swn_torture.visible import visible
 
 if TYPE_CHECKING:
@@ -65,6 +66,29 @@ def write_capture(
         writer.close()
 
 
+def write_frames(path: Path, frames: Iterable[Packet]) -> None:
+    """Write Ethernet frames as one pcapng file, with an interface for each port.
+
+    Those that tell that an address moved, or that a connection was reset, have a comment.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import scapy.layers.inet6  # noqa: F401 - without its layers, scapy does not know what it reads
+    from scapy.layers.l2 import Ether
+    from scapy.utils import PcapNgWriter
+
+    with PcapNgWriter(str(path)) as writer:
+        for frame in frames:
+            shown = Ether(frame.octets)
+            told = takeover_of(shown)
+            own = (f"{told[0]} for {told[1]}",) if told else ()
+            shown.comments = [visible(text).encode() for text in (*own, *frame.comments)] or None
+            shown.sniffed_on = frame.port
+            shown.time = frame.time
+            writer.write(shown)
+
+
 class Packet(NamedTuple):
     """An IP packet.
 
@@ -72,11 +96,13 @@ class Packet(NamedTuple):
         time: seconds since the epoch.
         octets: the packet.
         comments: texts for the reader of the capture.
+        port: of the switch that got it; empty for a synthesised packet.
     """
 
     time: float
     octets: bytes
     comments: tuple[str, ...] = ()
+    port: str = ""
 
 
 def with_events(packets: Sequence[Packet], events: Iterable[Mapping[str, Any]]) -> list[Packet]:
