@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +18,7 @@ from swn_torture.commands.witness_clients import drain, list_registrations
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Any
 
     from swn_torture.control.base import Controller
 
@@ -35,6 +38,33 @@ def command() -> None:
 
 command.add_command(list_registrations)
 command.add_command(drain)
+
+
+def changes_cluster(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--target``, and ``--json``: what the command did, how long it took, and the nodes afterwards."""
+
+    @functools.wraps(function)
+    def change(*, target: str, as_json: bool, **values: str | None) -> None:
+        began = time.monotonic()
+        function(target=target, **values)
+        if as_json:
+            done = {"command": click.get_current_context().info_name, **values}
+            _print_nodes(target, {**done, "seconds": round(time.monotonic() - began, 3)})
+
+    shown = click.option(
+        "--json", "as_json", is_flag=True, help="Print what was done, and the nodes afterwards, as JSON."
+    )
+    return target_of_cluster(shown(change))
+
+
+def _print_nodes(target: str, done: dict[str, Any]) -> None:
+    from swn_torture.control.base import Capability
+
+    async def action(controller: Controller) -> None:
+        listed = await controller.nodes() if controller.can(Capability.LIST_NODES) else ()
+        click.echo(json.dumps({**done, "nodes": [dataclasses.asdict(node) for node in listed]}, indent=1))
+
+    with_controller(target, action)
 
 
 @command.command()
@@ -57,7 +87,7 @@ def status(target: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("node")
-@target_of_cluster
+@changes_cluster
 def disable(node: str, target: str) -> None:
     """Disable a node: take it out of service in an orderly way."""
     _with_node(target, node, lambda controller, name: controller.disable(name))
@@ -65,7 +95,7 @@ def disable(node: str, target: str) -> None:
 
 @command.command()
 @click.argument("node")
-@target_of_cluster
+@changes_cluster
 def enable(node: str, target: str) -> None:
     """Enable a disabled node."""
     _with_node(target, node, lambda controller, name: controller.enable(name))
@@ -89,7 +119,7 @@ def enable(node: str, target: str) -> None:
     "kill-worker: one process of its witness service ends; ban: the cluster excludes it; "
     "stop: it leaves the cluster.",
 )
-@target_of_cluster
+@changes_cluster
 def fail(node: str, how: str, target: str) -> None:
     """Make a node fail."""
     from swn_torture.control.base import Failure
@@ -99,7 +129,7 @@ def fail(node: str, how: str, target: str) -> None:
 
 @command.command()
 @click.argument("node", required=False)
-@target_of_cluster
+@changes_cluster
 def recover(node: str | None, target: str) -> None:
     """Recover a failed node, and wait until it serves clients. Without NODE: the same as restore."""
     if node is None:
@@ -109,7 +139,7 @@ def recover(node: str | None, target: str) -> None:
 
 
 @command.command()
-@target_of_cluster
+@changes_cluster
 def restore(target: str) -> None:
     """Undo all changes of the cluster, and wait until it serves clients.
 
@@ -125,7 +155,7 @@ def restore(target: str) -> None:
 @command.command("move-client")
 @click.argument("client")
 @click.argument("destination")
-@target_of_cluster
+@changes_cluster
 def move_client(client: str, destination: str, target: str) -> None:
     """Notify the registrations of CLIENT to move to DESTINATION, a node or an address (CLIENT_MOVE)."""
 
@@ -141,7 +171,7 @@ def move_client(client: str, destination: str, target: str) -> None:
 @click.argument("share")
 @click.argument("destination")
 @click.option("--client", help="Only registrations of this ClientComputerName.")
-@target_of_cluster
+@changes_cluster
 def move_share(share: str, destination: str, client: str | None, target: str) -> None:
     """Notify the registrations on SHARE to move to DESTINATION, a node or an address (SHARE_MOVE)."""
 
@@ -155,7 +185,7 @@ def move_share(share: str, destination: str, client: str | None, target: str) ->
 
 @command.command()
 @click.argument("node")
-@target_of_cluster
+@changes_cluster
 def restart(node: str, target: str) -> None:
     """Restart the witness service of a node."""
     _with_node(target, node, lambda controller, name: controller.restart(name))
@@ -164,7 +194,7 @@ def restart(node: str, target: str) -> None:
 @command.command()
 @click.argument("node")
 @click.argument("state", type=click.Choice(["up", "down", "unknown"]))
-@target_of_cluster
+@changes_cluster
 def interface(node: str, state: str, target: str) -> None:
     """Report the interfaces of a node AVAILABLE (up), UNAVAILABLE (down) or in state UNKNOWN."""
 
@@ -180,7 +210,7 @@ def interface(node: str, state: str, target: str) -> None:
 @command.command("add-address")
 @click.argument("node")
 @click.argument("address")
-@target_of_cluster
+@changes_cluster
 def add_address(node: str, address: str, target: str) -> None:
     """Add a witness address to a node."""
     _with_node(target, node, lambda controller, name: controller.add_address(name, _ip(address)))
@@ -189,7 +219,7 @@ def add_address(node: str, address: str, target: str) -> None:
 @command.command("remove-address")
 @click.argument("node")
 @click.argument("address")
-@target_of_cluster
+@changes_cluster
 def remove_address(node: str, address: str, target: str) -> None:
     """Remove a witness address from a node."""
     _with_node(target, node, lambda controller, name: controller.remove_address(name, _ip(address)))
@@ -198,7 +228,7 @@ def remove_address(node: str, address: str, target: str) -> None:
 @command.command("move-address")
 @click.argument("address")
 @click.argument("node")
-@target_of_cluster
+@changes_cluster
 def move_address(address: str, node: str, target: str) -> None:
     """Move a witness address to another node."""
     _with_node(target, node, lambda controller, name: controller.move_address(_ip(address), name))
@@ -206,7 +236,7 @@ def move_address(address: str, node: str, target: str) -> None:
 
 @command.command("force-unregister")
 @click.argument("key")
-@target_of_cluster
+@changes_cluster
 def force_unregister(key: str, target: str) -> None:
     """Make the server remove the registration with KEY, as `cluster list --json` prints it."""
     with_controller(target, lambda controller: controller.force_unregister(key))

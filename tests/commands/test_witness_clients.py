@@ -197,3 +197,17 @@ def test_other_verbs_change_the_cluster(profile: str) -> None:
     with_client = swn("force-unregister", "00000000-0000-0000-0000-000000000000", "--target", profile)
     assert with_client.exit_code in {0, 3}
     assert swn("restore", "--target", profile).exit_code == 0
+
+
+def test_change_is_printed_as_json_with_the_nodes_afterwards(profile: str) -> None:
+    answers = [
+        CliRunner().invoke(main, ["cluster", *words, "--target", profile, "--json"])
+        for words in (["disable", "node2"], ["restore"], ["recover"])
+    ]
+    assert [answer.exit_code for answer in answers] == [0, 0, 0], answers[0].output
+    disabled, restored, recovered = (json.loads(answer.stdout) for answer in answers)
+    assert (disabled["command"], disabled["node"], disabled["seconds"] > 0) == ("disable", "node2", True)
+    assert [node["state"] for node in disabled["nodes"]] == ["ok", "disabled", "ok"]
+    assert restored["command"] == "restore"
+    assert [node["state"] for node in restored["nodes"]] == ["ok", "ok", "ok"]
+    assert (recovered["command"], recovered["node"]) == ("recover", None)

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from swn_torture.casekit.case import slug_of
 from swn_torture.casekit.needs import registrations_needed, unmet, variants_of
 from swn_torture.control.values import Capability, Failure
 from swn_torture.harness.persons.rounds import changes_of, count
+from swn_torture.harness.rung_gate import blocked_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,6 +70,7 @@ def with_events(
         for item, mark in marks.items()
         if _EVENTS.intersection(mark.needs)
         and unmet(mark.needs, target.profile, controller, target.facts) is None
+        and blocked_by(slug_of(item), mark, target.facts) is None
     ]
 
 
