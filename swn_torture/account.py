@@ -24,7 +24,7 @@ SERVICES_BY_NAME = {
 }
 
 #: The keys of an account that say where Kerberos tickets come from.
-_OF_TICKETS = ("realm", "keytab", "ccache", "kdc", "spn")
+_OF_TICKETS = ("realm", "keytab", "ccache", "kdc", "spn", "service_keytab")
 
 #: A host, with or without a port; an IPv6 address with a port is in brackets.
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]{}]+)(:\d{1,5})?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
@@ -45,6 +45,7 @@ class Account:
         ccache: path of a ticket cache with its ticket.
         kdc: ``HOST`` or ``HOST:PORT`` of the KDC; empty to find it as the system does.
         spn: the service principal name of the cluster; empty for ``cifs/`` and its name.
+        service_keytab: path of a keytab with the keys of the cluster, for tickets that no KDC gives.
     """
 
     username: str
@@ -56,6 +57,7 @@ class Account:
     ccache: str = ""
     kdc: str = ""
     spn: str = ""
+    service_keytab: str = ""
 
     @property
     def anonymous(self) -> bool:
@@ -145,7 +147,11 @@ def account_problems(row: dict[str, Any], where: str) -> Iterator[str]:
         yield f'kdc in {where} must be "HOST" or "HOST:PORT", not {row["kdc"]!r}'
     if row.get("spn") and not re.fullmatch(r"([^/@\s]+/[^@\s]+|[^/@\s]+\$)(@[^@\s]+)?", str(row["spn"])):
         yield f'spn in {where} must be "SERVICE/HOST" or "MACHINE$", not {row["spn"]!r}'
-    for key, mend in (("keytab", "make it on the KDC"), ("ccache", "fetch a ticket: kinit -c PATH")):
+    for key, mend in (
+        ("keytab", "make it on the KDC"),
+        ("ccache", "fetch a ticket: kinit -c PATH"),
+        ("service_keytab", "copy it from the cluster"),
+    ):
         if row.get(key) and not Path(str(row[key])).is_file():
             yield f"{key} in {where}: there is no file {row[key]}; {mend}"
 
@@ -158,7 +164,7 @@ def completed(row: dict[str, Any], directory: Path) -> dict[str, Any]:
         directory: that of the profile; the paths in the table are relative to it.
     """
     found = dict(row)
-    for key in ("keytab", "ccache"):
+    for key in ("keytab", "ccache", "service_keytab"):
         if isinstance(found.get(key), str) and found[key]:
             found[key] = str(directory / found[key].removeprefix("FILE:"))
     if found.get("auth") == "none" or found.get("keytab") or found.get("ccache"):

@@ -44,6 +44,10 @@ _OF_PROFILE: dict[str, tuple[Callable[[Profile], bool], str]] = {
         lambda p: p.second_account is not None and p.second_account.has_tickets,
         "the profile has no realm, keytab or ccache in [second_account], for Kerberos tickets",
     ),
+    "service-keytab": (
+        lambda p: bool(p.account.service_keytab),
+        "the profile has no service_keytab in [account]: the keys of the cluster, for an expired ticket",
+    ),
     "scale-out-share": (
         lambda p: any(share.scale_out for share in p.expect.shares),
         "the profile lists no scale-out share (expect.shares)",

@@ -111,11 +111,18 @@ def join(config: LabConfig) -> None:
     if done.returncode != 0:
         reason = (done.stderr or done.stdout).strip()[-400:]
         raise LabError(f"The cluster cannot join the domain {config.domain}: {reason}")
+    if not config.network:
+        _export_keytab(config, f"{config.net_name}$", service_keytab(config.name))
 
 
 def keytab(lab: str, user: str) -> Path:
     """Return the path of the keytab of a user of a lab."""
     return run_directory(lab) / f"{user}.keytab"
+
+
+def service_keytab(lab: str) -> Path:
+    """Return the path of the keytab of the cluster: the keys of its machine account."""
+    return run_directory(lab) / "service.keytab"
 
 
 def krb5_conf_path(lab: str) -> Path:
@@ -126,12 +133,15 @@ def krb5_conf_path(lab: str) -> Path:
 def _export(config: LabConfig) -> None:
     """Put the keytab of each user, and a configuration of Kerberos, into the directory of the lab."""
     for user in config.users:
-        inside = f"{SHARED}/.{user.name}.keytab"
-        _run(config, ["samba-tool", "domain", "exportkeytab", inside, f"--principal={user.name}"])
-        exported = run_directory(config.name) / "shared" / f".{user.name}.keytab"
-        exported.chmod(0o600)
-        shutil.move(exported, keytab(config.name, user.name))
+        _export_keytab(config, user.name, keytab(config.name, user.name))
     krb5_conf_path(config.name).write_text(krb5_conf(), encoding="utf-8")
+
+
+def _export_keytab(config: LabConfig, principal: str, path: Path) -> None:
+    _run(config, ["samba-tool", "domain", "exportkeytab", f"{SHARED}/.exported", f"--principal={principal}"])
+    exported = run_directory(config.name) / "shared" / ".exported"
+    exported.chmod(0o600)
+    shutil.move(exported, path)
 
 
 def _wait_for_ports(config: LabConfig) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from swn_torture.lab.addresses import spare_addresses
 from swn_torture.lab.config import namespace, run_directory
+from swn_torture.lab.directory import service_keytab
 from swn_torture.lab.domain.names import REALM, kdc
 from swn_torture.lab.samba.places import DEBIAN
 from swn_torture.lab.settings import shares_of, start_services
@@ -36,6 +37,8 @@ def profile(lab: Lab, auth: str = "kerberos") -> dict[str, Any]:
         auth: how the suite logs on in a domain; a lab without one has no such key.
     """
     tables = profile_of(lab.config, title=title(lab), places=lab.places, auth=auth)
+    if lab.config.in_domain and not lab.config.network:
+        tables["account"]["service_keytab"] = str(service_keytab(lab.name))
     return {**tables, "product": product(lab)}
 
 

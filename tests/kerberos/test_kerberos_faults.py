@@ -20,6 +20,7 @@ CAUGHT = {
     "rejected-token-taken": [
         "rpc.kerberos.rejected-ticket[other-service-bind]",
         "rpc.kerberos.rejected-ticket[old-clock-bind]",
+        "rpc.kerberos.rejected-ticket[expired-ticket-bind]",
         "rpc.kerberos.rejected-ticket[changed-ticket-alter-context]",
     ],
     "second-token-refused": ["rpc.authentication.last-leg[kerberos]"],
@@ -35,7 +36,7 @@ CAUGHT = {
 @pytest.mark.parametrize("fault", CAUGHT)
 def test_fault_is_found_by_kerberos(realm: Realm, tmp_path: Path, fault: str) -> None:
     profile, results = tmp_path / "kerberos.toml", tmp_path / "results.json"
-    account = realm.account("password", auth="kerberos")
+    account = realm.account("password", auth="kerberos", service_keytab=str(realm.keytab))
     text = profile_text(realm, account, ntlm=False, spnego=False)
     profile.write_text(text, encoding="utf-8")
     cases = [word for case in CAUGHT[fault] for word in ("--case", case)]

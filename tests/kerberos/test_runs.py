@@ -31,7 +31,7 @@ SELECTION = (
 def profile(realm: Realm, tmp_path: Path) -> Path:
     """A profile of the reference without NTLM and SPNEGO, which the suite starts itself."""
     path = tmp_path / "kerberos.toml"
-    account = realm.account("password", auth="kerberos")
+    account = realm.account("password", auth="kerberos", service_keytab=str(realm.keytab))
     second = realm.account("keytab", "witness2", auth="kerberos")
     path.write_text(profile_text(realm, account, second, ntlm=False, spnego=False), encoding="utf-8")
     return path

@@ -113,6 +113,7 @@ def test_suite_runs_by_kerberos_where_ntlm_is_refused(in_domain: lab.Lab, tmp_pa
     assert "blocks available" in on(in_domain, "node2", *share, "--use-kerberos=required")
     assert "NT_STATUS_NTLM_BLOCKED" in on(in_domain, "node2", *share, "--use-kerberos=off")
 
+    assert directory.service_keytab(in_domain.name).stat().st_mode & 0o777 == 0o600
     assert on(in_domain, "dc", "samba-tool", "group", "list").count("witness2-group") == 600
 
     profile = in_domain.directory / "profile.toml"

@@ -10,11 +10,12 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from swn_torture.casekit.known import NotTestable
 from swn_torture.dcerpc.errors import AuthenticationError
 from swn_torture.dcerpc.security.context import Tickets
 from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthType
-from swn_torture.dcerpc.security.tickets import ticket_cache
+from swn_torture.dcerpc.security.tickets import keys_of, ticket_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 
 #: The clocks of client and server may differ by five minutes (RFC 4120 8.2).
 _CLOCK_OFF: Final = dt.timedelta(hours=2)
-#: Usage of the key of an authenticator in an AP-REQ (RFC 4120 7.5.1).
+#: How long ago an expired ticket ended.
+_EXPIRED: Final = dt.timedelta(hours=2)
+#: Usage of the key of an authenticator in an AP-REQ, and of that of a ticket (RFC 4120 7.5.1).
 _KEY_USAGE: Final = 11
+_TICKET_USAGE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ def _old_clock(valid: ApRequest) -> bytes:
     from impacket.krb5.asn1 import AP_REQ, Authenticator
     from pyasn1.codec.der import decoder, encoder
 
-    key = _credential(valid.witness.credentials, "cifs/")["key"]
+    service = valid.witness.profile.principal.partition("@")[0].casefold()
+    key = _credential(valid.witness.credentials, service)["key"]
     cipher = crypto._enctype_table[int(key["keytype"])]  # noqa: SLF001 - as impacket itself does
     session = crypto.Key(cipher.enctype, bytes(key["keyvalue"]))
     request = decoder.decode(valid.token, asn1Spec=AP_REQ())[0]
@@ -81,6 +86,41 @@ def _old_clock(valid: ApRequest) -> bytes:
         session, _KEY_USAGE, encoder.encode(authenticator), None
     )
     return bytes(encoder.encode(request))
+
+
+def with_ticket_resealed(valid: ApRequest, ended: dt.timedelta | None = None) -> bytes:
+    """The same AP-REQ with its ticket decrypted and encrypted again, with the keys of the cluster.
+
+    Args:
+        valid: the AP-REQ.
+        ended: how long ago the ticket ended; None to leave it as it is.
+
+    Raises:
+        NotTestable: no key of the keytab decrypts the ticket.
+    """
+    from impacket.krb5 import crypto
+    from impacket.krb5.asn1 import AP_REQ, EncTicketPart
+    from pyasn1.codec.der import decoder, encoder
+
+    request = decoder.decode(valid.token, asn1Spec=AP_REQ())[0]
+    sealed = request["ticket"]["enc-part"]
+    path = valid.witness.profile.account.service_keytab
+    for kind, octets in keys_of(path):
+        if kind != int(sealed["etype"]):
+            continue
+        cipher, key = crypto._enctype_table[kind](), crypto.Key(kind, octets)  # noqa: SLF001 - as above
+        try:
+            plain = cipher.decrypt(key, _TICKET_USAGE, bytes(sealed["cipher"]))
+        except crypto.InvalidChecksum:
+            continue
+        ticket = decoder.decode(plain, asn1Spec=EncTicketPart())[0]
+        if ended is not None:
+            end = dt.datetime.now(dt.UTC) - ended
+            ticket["starttime"] = (end - ended).strftime("%Y%m%d%H%M%SZ")
+            ticket["endtime"] = end.strftime("%Y%m%d%H%M%SZ")
+        sealed["cipher"] = cipher.encrypt(key, _TICKET_USAGE, encoder.encode(ticket), None)
+        return bytes(encoder.encode(request))
+    raise NotTestable(f"no key in {path} (service_keytab in [account]) decrypts the ticket for the cluster")
 
 
 def _changed_ticket(valid: ApRequest) -> bytes:
@@ -104,12 +144,16 @@ def _credential(credentials: Credentials, start: str) -> Any:
     raise AuthenticationError(f"Kerberos: no ticket for {start} in a cache of this process")
 
 
+#: What needs the keys of the cluster.
+EXPIRED: Final = "expired-ticket"
+
 #: What is wrong with an AP-REQ -> makes it of a valid one.
 WRONG: Mapping[str, Callable[[ApRequest], bytes]] = {
     "other-service": _other_service,
     "changed-ticket": _changed_ticket,
     "changed-authenticator": lambda valid: valid.token[:-1] + bytes([valid.token[-1] ^ 1]),
     "old-clock": _old_clock,
+    EXPIRED: lambda valid: with_ticket_resealed(valid, _EXPIRED),
     "cut-in-half": lambda valid: valid.token[: len(valid.token) // 2],
     "no-ap-req": lambda valid: bytes(len(valid.token)),
 }

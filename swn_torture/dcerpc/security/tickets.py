@@ -287,6 +287,26 @@ def principals_of(keytab: str) -> list[str]:
         raise explained(problem, f"no principal in {keytab}") from problem
 
 
+def keys_of(keytab: str) -> list[tuple[int, bytes]]:
+    """The keys in a keytab, in its order: the number of the encryption type, and the octets.
+
+    Args:
+        keytab: its path.
+
+    Raises:
+        NoTicket: it cannot be read.
+        AuthenticationError: Kerberos is not installed.
+    """
+    require_kerberos()
+    import krb5
+
+    try:
+        held = krb5.kt_resolve(krb5.init_context(), f"FILE:{keytab.removeprefix('FILE:')}".encode())
+        return [(int(entry.key.enctype), bytes(entry.key.data)) for entry in held]
+    except krb5.Krb5Error as problem:
+        raise explained(problem, f"no key in {keytab}") from problem
+
+
 def _copy(path: Path, source: str) -> float:
     """Copy a ticket cache of the user.
 

@@ -10,7 +10,7 @@ import pytest
 from swn_torture.casekit import CLOSED, SUCCESS, Outcome, also_needs, case, faults, outcome_of
 from swn_torture.casekit.outcome import outcome_of_error, refuses_bind
 from swn_torture.casekit.protocol import WITNESS, GetInterfaceListRequest, WitnessClient
-from swn_torture.casekit.steps.ap_requests import WRONG, ap_request
+from swn_torture.casekit.steps.ap_requests import EXPIRED, WRONG, ap_request, with_ticket_resealed
 from swn_torture.casekit.steps.callers import NOT_SERVED, served
 from swn_torture.casekit.steps.octets import contexts, outcome_of_pdu
 from swn_torture.casekit.transport import AuthenticationError, AuthType, RpcError, SecTrailer, initiator
@@ -40,10 +40,26 @@ async def test_ticket_for_cifs(witness: Witness, spec: Spec) -> None:
 
 @case("RPC-AUTH-wrong-password", needs=("kerberos",))
 @pytest.mark.parametrize("alter", [False, True], ids=["bind", "alter-context"])
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize(
+    "wrong",
+    [pytest.param(each, marks=also_needs("service-keytab") if each == EXPIRED else ()) for each in WRONG],
+)
 async def test_rejected_ticket(witness: Witness, spec: Spec, wrong: str, *, alter: bool) -> None:
     """A Kerberos ticket that the server cannot accept gets bind_nak, or a fault to alter_context."""
-    token = WRONG[wrong](ap_request(witness))
+    if wrong == EXPIRED:
+        # What is rejected must be the end of the ticket, and not how it was made.
+        made = await _answer_to(witness, with_ticket_resealed(ap_request(witness)), alter=alter)
+        if made.kind != "pdu":
+            raise NotTestable(f"the server rejects a ticket made with service_keytab that is valid: {made}")
+    answer = await _answer_to(witness, WRONG[wrong](ap_request(witness)), alter=alter)
+
+    allowed = (faults(), refuses_bind(), CLOSED) if alter else (refuses_bind(), CLOSED)
+    spec("RPC-AUTH-wrong-password").allows(answer, *allowed, note=f"AP-REQ: {wrong}")
+    await witness.check_still_serving(spec)
+
+
+async def _answer_to(witness: Witness, token: bytes, *, alter: bool) -> Outcome:
+    """What comes back for a first token of Kerberos, in a bind or in an alter_context."""
     rpc = await witness.rpc()
     if alter:
         await rpc.bind(contexts(witness.syntax))
@@ -53,13 +69,9 @@ async def test_rejected_ticket(witness: Witness, spec: Spec, wrong: str, *, alte
         auth_value=token,
     )
     try:
-        answer = outcome_of_pdu(await rpc.exchange(pdu))
+        return outcome_of_pdu(await rpc.exchange(pdu))
     except RpcError as error:
-        answer = outcome_of_error(error)
-
-    allowed = (faults(), refuses_bind(), CLOSED) if alter else (refuses_bind(), CLOSED)
-    spec("RPC-AUTH-wrong-password").allows(answer, *allowed, note=f"AP-REQ: {wrong}")
-    await witness.check_still_serving(spec)
+        return outcome_of_error(error)
 
 
 @case("RPC-AUTH-wrong-password")
