@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.control.base import ControllerError
@@ -13,7 +14,7 @@ from swn_torture.lab.config import run_directory
 from swn_torture.lab.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from swn_torture.lab.config import LabConfig
 
@@ -91,19 +92,31 @@ def problem_of_ctdb(config: LabConfig, seen_from: str) -> str:
     return f"no node hosts {', '.join(unhosted)}" if unhosted else ""
 
 
-def wait_for_service(config: LabConfig, deadline: float) -> list[dict[str, object]]:
+def wait_for_service(
+    config: LabConfig, deadline: float, services: Sequence[Sequence[str]] = ()
+) -> list[dict[str, object]]:
     """Return when every node serves SMB and witness; the result has one row of the probe for each node.
 
-    A process of the witness service may hang from the start (`swn_torture.control.ctdb.hangs`), and get every
-    probe. So the processes of a node that does not serve are ended, and it is probed again.
+    A daemon may end right after its start: smbd does, where winbindd does not answer it soon enough. So what
+    does not run after a while is started once more. A process of the witness service may hang from the start
+    (`swn_torture.control.ctdb.hangs`), and get every probe. So the processes of a node that does not serve
+    are ended, and it is probed again.
 
     Args:
         config: the configuration of the lab.
         deadline: the latest time, by `time.monotonic()`.
+        services: the command lines that start the daemons of a node.
 
     Raises:
         LabError: a node does not serve at the deadline.
     """
+    rows, errors = _probe(config, _PROBE_SECONDS)
+    if not errors and rows:
+        return rows
+    for node in config.node_configs:
+        for argv in services if node.address in errors else ():
+            if not _runs(config, node.name, PurePath(argv[0]).name):
+                nodes.run_on(config.name, node.name, argv, check=False)
     rows, errors = _probe(config, max(_PROBE_SECONDS, deadline - time.monotonic()))
     if not errors and rows:
         return rows
@@ -138,9 +151,13 @@ def _not_running(config: LabConfig) -> str:
         f"{daemon} on {node.name}"
         for node in config.node_configs
         for daemon in ("ctdbd", "smbd", "samba-dcerpcd")
-        if nodes.run_on(config.name, node.name, ["pgrep", "-x", daemon], check=False).returncode != 0
+        if not _runs(config, node.name, daemon)
     ]
     return f" Not running: {', '.join(missing)}." if missing else ""
+
+
+def _runs(config: LabConfig, node: str, daemon: str) -> bool:
+    return nodes.run_on(config.name, node, ["pgrep", "-x", daemon], check=False).returncode == 0
 
 
 def wait_until(condition: Callable[[], bool], deadline: float, why: str, config: LabConfig) -> None:

@@ -357,10 +357,11 @@ def _start(config: LabConfig, build: Build, progress: Progress) -> Lab:
         directory_service.join(config)
     else:
         _add_users(config)
-    for argv in start_services(config, build.places):
+    services = start_services(config, build.places)
+    for argv in services:
         _on_all(config, argv)
     progress("waiting for SMB and witness on every node")
-    health.wait_for_service(config, deadline)
+    health.wait_for_service(config, deadline, services)
 
     version = nodes.run_on(config.name, first, ["smbd", "--version"]).stdout.strip().removeprefix("Version ")
     stored = {
