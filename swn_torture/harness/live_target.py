@@ -199,7 +199,12 @@ class LiveTarget:
         profile = dataclasses.replace(
             profile,
             account=dataclasses.replace(profile.account, auth=self.profile.account.auth),
-            expect=dataclasses.replace(profile.expect, all_failures=self.profile.expect.all_failures),
+            # The user may have changed times and failures; shares and addresses are those of the instance.
+            expect=dataclasses.replace(
+                self.profile.expect,
+                shares=profile.expect.shares,
+                spare_addresses=profile.expect.spare_addresses,
+            ),
         )
         return LiveTarget(profile, self._known_of_variant(name, profile), lock=use.name)
 

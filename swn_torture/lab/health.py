@@ -97,10 +97,9 @@ def wait_for_service(
 ) -> list[dict[str, object]]:
     """Return when every node serves SMB and witness; the result has one row of the probe for each node.
 
-    A daemon may end right after its start: smbd does, where winbindd does not answer it soon enough. So what
-    does not run after a while is started once more. A process of the witness service may hang from the start
-    (`swn_torture.control.ctdb.hangs`), and get every probe. So the processes of a node that does not serve
-    are ended, and it is probed again.
+    On a loaded machine a daemon may end right after its start: what does not run after a while is started
+    once more. A process of the witness service may hang from the start (`swn_torture.control.ctdb.hangs`),
+    and get every probe. So the processes of a node that does not serve are ended, and it is probed again.
 
     Args:
         config: the configuration of the lab.

@@ -117,11 +117,15 @@ def test_instance_is_started_once_and_its_use_ends_with_the_target(uses: type[Fa
 
 
 @pytest.mark.parametrize("every", [True, False])
-def test_variant_of_a_lab_has_the_failures_that_the_profile_asks_for(
+def test_variant_of_a_lab_has_the_times_and_failures_of_the_profile(
     uses: type[FakeUse], *, every: bool
 ) -> None:
-    with lab_target(expect=dataclasses.replace(reference().expect, all_failures=every)) as target:
-        assert target.variant("renamed").profile.expect.all_failures is every
+    expect = dataclasses.replace(reference().expect, all_failures=every, event_deadline=77.0)
+    with lab_target(expect=expect) as target:
+        found = target.variant("renamed").profile.expect
+    assert (found.all_failures, found.event_deadline) == (every, 77.0)
+    assert found.spare_addresses == ("203.0.113.22", "fd53:574e:0:1::240")
+    assert [share.name for share in found.shares] == ["data", "moving", "plain"]
 
 
 def test_variant_of_a_lab_has_the_facts_of_its_nodes(uses: type[FakeUse]) -> None:

@@ -105,10 +105,11 @@ def with_ticket_resealed(valid: ApRequest, ended: dt.timedelta | None = None) ->
     request = decoder.decode(valid.token, asn1Spec=AP_REQ())[0]
     sealed = request["ticket"]["enc-part"]
     path = valid.witness.profile.account.service_keytab
+    known = crypto._enctype_table  # noqa: SLF001 - as above
     for kind, octets in keys_of(path):
-        if kind != int(sealed["etype"]):
+        if kind != int(sealed["etype"]) or kind not in known:
             continue
-        cipher, key = crypto._enctype_table[kind](), crypto.Key(kind, octets)  # noqa: SLF001 - as above
+        cipher, key = known[kind](), crypto.Key(kind, octets)
         try:
             plain = cipher.decrypt(key, _TICKET_USAGE, bytes(sealed["cipher"]))
         except crypto.InvalidChecksum:
