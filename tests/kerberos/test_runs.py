@@ -64,6 +64,8 @@ def test_suite_has_a_verdict_by_kerberos_alone(profile: Path, tmp_path: Path) ->
     for case in outcomes["not-tested"]:
         reason = "hundreds of groups" if "large-ticket" in case["id"] else "the target does not offer"
         assert reason in case["reason"] or "the target does not offer" in case["reason"], case
+    checked = {check["requirement"] for each in cases for check in each["checks"]}
+    assert "RPC-AUTH-spn-cifs" in checked
     last_leg = "rpc.authentication.last-leg"
     assert {f"{last_leg}[ntlm]", f"{last_leg}[spnego]"} <= {case["id"] for case in outcomes["not-tested"]}
 
