@@ -6,7 +6,8 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["swn_torture"]):
+# pyspnego reads the tokens of peers for us.
+with atheris.instrument_imports(include=["swn_torture", "spnego"]):
     from tests.fuzz.fuzz_targets import TARGETS
 
 
