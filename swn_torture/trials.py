@@ -14,6 +14,8 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
@@ -156,7 +158,8 @@ def run_jobs(
         on_trial: called with each trial when it has ended.
 
     Returns:
-        The trials, in the order of the jobs, each in one.
+        The trials, in the order of the jobs, each in one. A trial whose process ends by itself without a
+        result runs once more, and stderr says what it had printed.
     """
     context = multiprocessing.get_context("fork")
     files = {job.key: directory / f"{_file_name(job.key)}.json" for job in jobs}
@@ -165,6 +168,7 @@ def run_jobs(
     if waiting:
         _preload(preload)
     running: dict[int, tuple[ForkProcess, Job, float]] = {}
+    again: set[str] = set()
     parts: dict[str, list[Job]] = {}
     for job in jobs:
         parts.setdefault(job.name, []).append(job)
@@ -183,9 +187,16 @@ def run_jobs(
             process, job, _ = running.pop(sentinel)
             process.join()
             path = files[job.key]
-            trials[job.key] = (
-                read_trial(path) if path.is_file() else _without_result(job, process.exitcode, path)
-            )
+            if path.is_file():
+                trials[job.key] = read_trial(path)
+            else:
+                lost = _without_result(job, process.exitcode, path)
+                if job.key not in again and process.exitcode != -signal.SIGKILL:
+                    again.add(job.key)
+                    sys.stderr.write(f"{job.key or 'the reference'} runs again: {lost.cut_short}\n")
+                    waiting.append(job)
+                    continue
+                trials[job.key] = lost
             if all(part.key in trials for part in parts[job.name]):
                 on_trial(joined(job.name))
         for sentinel, (process, _, deadline) in list(running.items()):
