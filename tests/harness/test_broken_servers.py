@@ -65,6 +65,17 @@ class ClosesAtSmallFragments(ServerConnection):
             super().process_pdu(pdu, raw)
 
 
+class ClosesWithoutAuthentication(ServerConnection):
+    """A bind without a token ends the connection."""
+
+    @override
+    def process_pdu(self, pdu: Pdu, raw: bytes) -> None:
+        if isinstance(pdu, Bind) and pdu.trailer is None:
+            self.closing = True
+        else:
+            super().process_pdu(pdu, raw)
+
+
 PROFILE = """
 schema = "swn-torture-target/1"
 name = "broken"
@@ -125,6 +136,20 @@ def test_a_bind_with_unusual_sizes_is_a_finding_about_binds(tmp_path: Path) -> N
     assert failed == ["rpc.fragments.sizes-are-negotiated[2048-2048]"], run.text
     reasons = {each["reason"] for each in run.results.values() if each["outcome"] == "not-tested"}
     assert reasons == {f"not tested because of RPC-BIND-result-order (see {failed[0]})"}
+
+
+def test_a_bind_without_an_answer_says_nothing_about_rejected_calls(tmp_path: Path) -> None:
+    directory, module = Directory(tmp_path), "swn_torture.rpc.security.test_access"
+    profile = tmp_path / "broken.toml"
+    with serving(ClosesWithoutAuthentication, profile):
+        run = directory.run(
+            "-n", "0", "--pyargs", module, "-k", "caller_without_authentication", "--swn-target", str(profile)
+        )
+
+    result = run.results["rpc.access.caller-without-authentication[ndr32]"]
+    assert result["outcome"] == "passed", result["reason"]
+    (denied,) = {c["passed"] for c in result["checks"] if c["requirement"] == "SWN-3.1.4-access-denied"}
+    assert denied is None
 
 
 def test_one_root_is_one_finding(ended: Run) -> None:

@@ -42,6 +42,9 @@ NOT_SERVED = (
     "a rejected bind",
     "connection closed",
 )
+#: Detail of the outcome of a method that was not called, because the server closed the connection instead of
+#: an answer to the bind.
+CLOSED_AT_THE_BIND = "instead of an answer to the bind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +111,18 @@ class EveryMethod:
         group = self.registered_on.rpc.core.assoc_group
         outcomes: dict[str, Outcome] = {}
         for name in self.requests:
+            bound = False
             try:
                 client = await self.witness.connect(assoc_group=group, **connection)
+                bound = True
                 outcomes[name] = await self.call(client, name)
                 await client.rpc.close()
             except AuthenticationError as error:
                 outcomes[name] = Outcome("pdu", detail=f"no security context: {error}")
             except RpcError as error:
                 outcomes[name] = outcome_of_error(error)
+                if outcomes[name].kind == "closed" and not bound:
+                    outcomes[name] = Outcome("closed", detail=CLOSED_AT_THE_BIND)
         return outcomes
 
     async def call(self, client: WitnessClient, name: str) -> Outcome:

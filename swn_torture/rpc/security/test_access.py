@@ -9,7 +9,7 @@ import pytest
 from swn_torture.casekit import SUCCESS, also_needs, case, faults, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
 from swn_torture.casekit.protocol import UnRegisterRequest, Win32
-from swn_torture.casekit.steps.callers import NOT_SERVED, EveryMethod, served
+from swn_torture.casekit.steps.callers import CLOSED_AT_THE_BIND, NOT_SERVED, EveryMethod, served
 from swn_torture.casekit.steps.registering import (
     CONTEXT_MISMATCH,
     NOT_FOUND,
@@ -117,7 +117,8 @@ async def test_caller_without_authentication(witness: Witness, spec: Spec, clust
             note=note,
         )
         # This rule is about the form of a rejection. Without a bind the client made no call.
-        if not rejected or outcome.kind == "bind-nak":
+        made = outcome.kind != "bind-nak" and outcome.detail != CLOSED_AT_THE_BIND
+        if not rejected or not made:
             spec("SWN-3.1.4-access-denied").record(outcome, note)
             continue
         handle_rejected = HANDLE_REJECTED if method in METHODS_WITH_HANDLE else ()
