@@ -68,6 +68,7 @@ def test_the_controller_decides_who_hosts_what() -> None:
     found = asyncio.run(host_nodes(fake_witness(first, second), cluster))
 
     assert found == (HostNode("B", (first,)), HostNode("A", (second,)), HostNode("C", ()))
+    assert [each.listed_addresses for each in found] == [("2001:db8::5",), ("192.0.2.6",), ()]
     assert found[0].addresses == ("192.0.2.5", "2001:db8::5")
 
 

@@ -197,7 +197,7 @@ class FailureScenario:
     async def check_list(self, event: str) -> None:
         """Check that the list has each address of the node AVAILABLE if a node hosts it, else UNAVAILABLE."""
         listed, hosted = await listed_and_hosted_states(
-            self.witness, self.cluster, self.host.addresses, may_wait=not self.unaffected
+            self.witness, self.cluster, self.host.listed_addresses, may_wait=not self.unaffected
         )
         self.spec("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
             listed,

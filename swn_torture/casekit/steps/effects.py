@@ -71,7 +71,7 @@ async def take_down(witness: Witness, cluster: Controller, host: HostNode) -> No
         if node.state is not NodeState.OK or loop.time() > deadline:
             break
         await asyncio.sleep(_POLL_S)
-    await listed_and_hosted_states(witness, cluster, host.addresses, may_wait=True)
+    await listed_and_hosted_states(witness, cluster, host.listed_addresses, may_wait=True)
 
 
 async def bring_up(witness: Witness, cluster: Controller, host: HostNode) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,13 @@ class HostNode:
     Attributes:
         node: its name in the cluster.
         interfaces: its interfaces, in the order of the list.
+        listed: the addresses that its cluster lists for it; None where that is not known. A profile may name
+            one address of an interface only.
     """
 
     node: str
     interfaces: tuple[InterfaceInfo, ...]
+    listed: frozenset[IPv4Address | IPv6Address] | None = field(default=None, compare=False)
 
     @property
     def ips(self) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -41,6 +44,11 @@ class HostNode:
     def addresses(self) -> tuple[str, ...]:
         """The addresses of its interfaces as text, as in IpAddress of a registration."""
         return tuple(map(str, self.ips))
+
+    @property
+    def listed_addresses(self) -> tuple[str, ...]:
+        """Those of its addresses about which the cluster can say whether a node hosts them."""
+        return tuple(str(ip) for ip in self.ips if self.listed is None or ip in self.listed)
 
     def has_family(self, version: int) -> bool:
         """Whether it has an address of one family: ``version`` 4 or 6."""
@@ -72,8 +80,9 @@ async def host_nodes(witness: Witness, cluster: Controller) -> tuple[HostNode, .
     listed = await witness.interfaces()
     found = []
     for node in await cluster.nodes():
-        hosted = {ip_address(address) for address in node.addresses}
-        found.append(HostNode(node.name, tuple(i for i in listed if hosted.intersection(addresses_of(i)))))
+        hosted = frozenset(ip_address(address) for address in node.addresses)
+        own = tuple(i for i in listed if hosted.intersection(addresses_of(i)))
+        found.append(HostNode(node.name, own, hosted))
     return tuple(found)
 
 

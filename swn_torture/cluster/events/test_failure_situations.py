@@ -112,7 +112,7 @@ async def check_list(
     witness: Witness, spec: Spec, cluster: Controller, hosts: tuple[HostNode, ...], event: str
 ) -> None:
     """Check that the list has each address of some nodes AVAILABLE if a node hosts it, else UNAVAILABLE."""
-    addresses = [address for host in hosts for address in host.addresses]
+    addresses = [address for host in hosts for address in host.listed_addresses]
     listed, hosted = await listed_and_hosted_states(witness, cluster, addresses, may_wait=True)
     names = " and ".join(host.node for host in hosts)
     spec("SWN-3.1.6.1-sets-state", "SWN-3.1.4.1-state").equal(
