@@ -47,7 +47,7 @@ def command() -> None:
 @click.option(
     "--all-failures",
     is_flag=True,
-    help="Let nodes fail in every way, also hang, lose their link or flap: four minutes more, and a baseline "
+    help="Let nodes fail in every way, also hang, lose their link or flap: three minutes more, and a baseline "
     "of such a run.",
 )
 @click.option(
@@ -88,7 +88,7 @@ def samba(
     swn-torture gate samba --samba /tmp/samba --report out            # what make install put there
     swn-torture gate samba --samba ../packages --baseline our.toml --report out
 
-    It takes 6 minutes on two processors, and one more when the Debian release is used for the first time. The
+    It takes 5 minutes on two processors, and one more when the Debian release is used for the first time. The
     lab is removed whatever happens, also after Ctrl-C or SIGTERM. If the gate is killed, the next one removes
     the lab.
 
