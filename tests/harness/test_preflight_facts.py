@@ -51,13 +51,9 @@ class NtlmNeverCompletes(Authenticator):
         return
 
 
-def test_reference_is_learned_in_two_seconds() -> None:
-    learn_target(reference())  # imports the security providers
-    began = time.monotonic()
-
+def test_what_is_learned_of_the_reference() -> None:
     facts = learn_target(reference()).facts
 
-    assert time.monotonic() - began < 2
     assert (facts.auth_type, facts.level) == (AuthType.NTLM, AuthLevel.INTEGRITY)
     assert facts.offers(AuthType.NTLM) is facts.offers(AuthType.SPNEGO) is True
     assert facts.offers(AuthType.KERBEROS) is False
