@@ -10,6 +10,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from swn_torture.lab.config import namespace
@@ -26,6 +27,8 @@ _ETH_P_ALL: Final = 0x0003
 _PACKET_OUTGOING: Final = 4
 _SO_TIMESTAMPNS: Final = 35
 _SO_RCVBUFFORCE: Final = 33
+_SOL_PACKET: Final = 263
+_PACKET_STATISTICS: Final = 6
 _BUFFER: Final = 16 * 1024 * 1024
 _LOOK_SECONDS: Final = 0.2
 _START_SECONDS: Final = 5.0
@@ -66,6 +69,7 @@ class LabCapture:
         self._switch = namespace(lab_of_namespace(client_namespace) or client_namespace, "switch")
         self._began = threading.Event()
         self._ended = threading.Event()
+        self._until = 0.0
         self._problem = ""
         self._thread = threading.Thread(target=self._run, name="packets of the lab", daemon=True)
 
@@ -82,8 +86,10 @@ class LabCapture:
         self.stop()
 
     def stop(self) -> None:
-        """End the capture; a second call does nothing."""
-        self._ended.set()
+        """End the capture; a second call does nothing. What came before is kept."""
+        if not self._ended.is_set():
+            self._until = time.time()
+            self._ended.set()
         self._thread.join(_START_SECONDS)
 
     def _run(self) -> None:
@@ -98,6 +104,8 @@ class LabCapture:
                 ports = {name for _, name in socket.if_nameindex() if name not in {"lo", "bridge"}}
                 self._began.set()
                 self._receive(raw, ports)
+                _, dropped = struct.unpack("@II", raw.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+                self.complete = self.complete and not dropped
         except (LabError, OSError) as problem:
             self._problem = str(problem)
             self.complete = False
@@ -106,11 +114,17 @@ class LabCapture:
 
     def _receive(self, raw: socket.socket, ports: set[str]) -> None:
         kept = 0
-        while not self._ended.is_set():
+        while True:
             try:
                 octets, extra, _, sender = raw.recvmsg(_LONGEST, 64)
             except TimeoutError:
+                if self._ended.is_set():
+                    return
                 continue
+            at = _time_of(extra)
+            # The socket may still have packets that came before the end: the last ones before a finding.
+            if self._ended.is_set() and at > self._until:
+                return
             port, direction = sender[0], sender[2]
             if direction == _PACKET_OUTGOING or port not in ports:
                 continue
@@ -118,7 +132,7 @@ class LabCapture:
                 self.complete = False
                 continue
             kept += len(octets)
-            self.frames.append(Frame(_time_of(extra), port, octets))
+            self.frames.append(Frame(at, port, octets))
 
 
 def _time_of(extra: list[tuple[int, int, bytes]]) -> float:
