@@ -21,6 +21,7 @@ from swn_torture.control.kinds import controller_from
 from swn_torture.control.manual import memory
 from swn_torture.control.manual.call import Call
 from swn_torture.control.manual.controller import ManualController
+from swn_torture.control.manual.terminal import Terminal
 from swn_torture.control.reference import ReferenceController
 from swn_torture.control.witness_lists import WitnessLists, WitnessNode
 from swn_torture.dcerpc.security.context import Credentials
@@ -29,6 +30,7 @@ from tests.control.scripted_person import ScriptedPerson
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
     from swn_torture.control import Controller
 
@@ -234,6 +236,19 @@ def _answers(lines: Iterator[str]) -> Callable[[ScriptedPerson, str], None]:
 def test_wrong_setting_is_named(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         controller_from({"kind": "manual", **settings})
+
+
+def test_terminal_that_is_none_or_has_ended_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ControllerError, match="file is no terminal"):
+        Terminal(str(tmp_path / "file"))
+    master, slave = os.openpty()
+    terminal = Terminal(os.ttyname(slave))
+    os.close(master)
+    with pytest.raises(ControllerError, match="the terminal of the person has ended"):
+        terminal.show("a question")
+    os.close(slave)
+    os.close(terminal._file)
 
 
 def test_without_a_terminal_the_error_says_so() -> None:

@@ -31,6 +31,9 @@ class Terminal:
                 f"a person must change the cluster, but there is no terminal ({path}: {problem.strerror}). "
                 "Start swn-torture in a terminal, or use another kind of controller"
             ) from problem
+        if not os.isatty(self._file):
+            os.close(self._file)
+            raise ControllerError(f"a person must change the cluster, but {path} is no terminal")
         self._line: asyncio.Future[str] | None = None
         self._received = b""
 
@@ -47,8 +50,15 @@ class Terminal:
         os.close(self._file)
 
     def show(self, *lines: str) -> None:
-        """Write lines."""
-        os.write(self._file, ("\r\n".join(lines) + "\r\n").encode())
+        """Write lines.
+
+        Raises:
+            ControllerError: the terminal has ended.
+        """
+        try:
+            os.write(self._file, ("\r\n".join(lines) + "\r\n").encode())
+        except OSError as problem:
+            raise ControllerError("the terminal of the person has ended") from problem
 
     async def line(self, timeout: float) -> str | None:
         """Return the next line that the person enters, without spaces around it; None after `timeout`.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Seconds after which waiting cases are looked at again: one may have given up its call.
 _LOOK_S: Final = 0.5
-#: Seconds that a case may take to end when the run is interrupted.
+#: Seconds that the cases may take to end when the run is interrupted.
 _END_S: Final = 10.0
 
 
@@ -151,8 +151,9 @@ class Group:
             asks = [ask for member in active for ask in member.asks]
         for ask in asks:
             ask.end(ControllerError("the run ends"))
+        deadline = time.monotonic() + _END_S
         for member in active:
-            member.join(_END_S)
+            member.join(max(0.0, deadline - time.monotonic()))
 
     def _restore(self, last: Member, controller: Controller, runner: asyncio.Runner) -> None:
         """Restore the cluster; if that is not possible, end the run: no further case can be judged."""

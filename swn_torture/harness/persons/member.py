@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +15,7 @@ from typing_extensions import override
 from swn_torture.casekit.case import slug_of
 from swn_torture.control.base import ControllerError
 from swn_torture.control.manual.forwarded import ForwardedController
+from swn_torture.harness.case_ends import CaseError
 from swn_torture.harness.case_run import CaseRun
 from swn_torture.harness.persons.rehearsal import arguments_of, syntax_of
 
@@ -49,7 +51,7 @@ class Ask:
             else:
                 self.done.set_result(result)
 
-        if not self.loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: the case has given up the call, and ended
             self.loop.call_soon_threadsafe(go_on)
 
 
@@ -165,6 +167,8 @@ class Member:
         """Raise what ended its set-up, at pytest's turn of the case."""
         if self._of_set_up is not None:
             raise self._of_set_up
+        if self.run is None or not self.run.ended:
+            raise CaseError("an error in its group ended the case before its end")
         return self
 
     def __exit__(
