@@ -286,7 +286,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         from swn_torture.harness.allure_results import label
 
         label(item)
-    attach_result(item, call, outcome.get_result(), item.stash.get(_RUN, None))
+    run = item.stash.get(_RUN, None)
+    attach_result(item, call, outcome.get_result(), run)
+    if call.when == "teardown" and run is not None:
+        run.packets = None  # pytest keeps the item, and these may be 64 MiB
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

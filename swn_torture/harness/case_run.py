@@ -158,7 +158,8 @@ class CaseRun:
                 self._runner.run(self._until_it_answers(self.target))
             if self._is_repeated:
                 self._runner.run(end_hung_processes(self.target))
-            self.packets = stack.enter_context(captured(self.target.profile, self.mark))
+            if self._given is None:  # else the packets are also those of others
+                self.packets = stack.enter_context(captured(self.target.profile, self.mark))
             self._stack = stack.pop_all()
         return self
 

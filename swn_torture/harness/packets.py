@@ -84,7 +84,9 @@ def write_packets(path: Path, packets: LabCapture, events: Iterable[Mapping[str,
     from swn_torture.report.exchange.captures import Packet, with_events, write_frames
 
     frames = sorted(packets.frames)
-    left_out = () if packets.complete else ("Packets are missing: there were too many, or the capture failed.",)
+    left_out = (
+        () if packets.complete else ("Packets are missing: there were too many, or the capture failed.",)
+    )
     found = [
         Packet(frame.time, frame.octets, left_out if n == 0 else (), frame.port)
         for n, frame in enumerate(frames)
