@@ -79,9 +79,9 @@ def up(
     named. Its paths, version and build ids are read from the build.
 
     Each node hosts two IPv4 and two IPv6 addresses. A run that has selected cases for the variants of the
-    profile (another NetName, no scale-out share, one for the changes of addresses ...) starts up to four
-    further clusters in this lab: seven nodes in about half a minute, with about 500 MB of memory. It removes
-    them at its end; `lab status` shows them.
+    profile (another NetName, no scale-out share, one in which addresses change and nodes fail ...) starts up
+    to four further clusters in this lab: seven nodes in about half a minute, with about 500 MB of memory. It
+    removes them at its end; `lab status` shows them.
     """
     from swn_torture import lab
 

@@ -10,6 +10,7 @@ from swn_torture.harness.persons import GROUP
 from swn_torture.harness.persons.group import Group, person_of
 from swn_torture.harness.persons.plan import plan, with_events
 from swn_torture.harness.persons.rehearsal import rehearse
+from swn_torture.report.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +50,7 @@ def begin(target: LiveTarget, items: Iterable[pytest.Item]) -> None:
 
 def _lines(found: Plan, cases: int) -> list[str]:
     """What the person reads before the first case."""
+    actions = count(found.actions.total(), "action")
     grouped = (
         f"One case at a time, they would be {found.single}. Cases that need the same action are prepared "
         "together; then one action serves all of them."
@@ -58,7 +60,7 @@ def _lines(found: Plan, cases: int) -> list[str]:
         "ask for an action more."
     )
     return [
-        f"=== swn-torture: this run asks for {found.actions.total()} actions, for {cases} cases ===",
+        f"=== swn-torture: this run asks for {actions}, for {count(cases, 'case')} ===",
         *(f"{times:5} x {verb}" for verb, times in sorted(found.actions.items())),
         grouped,
         counted,
