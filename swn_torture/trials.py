@@ -214,7 +214,8 @@ def _without_result(job: Job, exit_code: int | None, path: Path) -> Trial:
 
 def _file_name(trial: str) -> str:
     """Return a file name for the name of a trial, which can be an option with its value."""
-    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in trial) or "reference"
+    name = "".join(c if c.isalnum() or c in "-_.=" else "_" for c in trial)
+    return f"reference{name}" if name[:1] in {"", "."} else name
 
 
 def _preload(preload: Callable[[], object]) -> None:
