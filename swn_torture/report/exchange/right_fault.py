@@ -192,7 +192,7 @@ def _unrecorded(frames: list[Frame]) -> list[Faulty]:
 
 
 def _falling_call_ids(frames: list[Frame]) -> list[Faulty]:
-    """Requests whose call_id is below that of an earlier one of their connection (C706 12.6.3.1)."""
+    """Requests whose call_id is below that of an earlier one of their connection (MS-RPCE 3.3.3.5.2)."""
     highest: dict[int, int] = {}
     found = []
     for frame in frames:
