@@ -46,7 +46,7 @@ lose_lock() {{
   on "$node" sh -c "mountpoint -q '$lock' || mount --bind '$lock' '$lock'; mount -o remount,bind,ro '$lock'"
   on "$node" pkill -KILL -f "^[^ ]*ctdb_mutex_fcntl_helper $lock" || true
 }}
-get_lock() {{ on "$node" sh -c "! mountpoint -q '$lock' || umount '$lock'"; }}
+get_lock() {{ on "$node" sh -c "! mountpoint -q '$lock' || umount -l '$lock'"; }}
 orphans() {{ on "$node" ss -Htan state fin-wait-1 state last-ack state closing; }}
 
 case $2 in
@@ -73,20 +73,20 @@ partition)
   lose_lock
   ;;
 heal)
-  get_lock
   for each in $nodes; do
     [ "${{each%=*}}" != "$node" ] || continue
     on "$node" ip neighbour flush to "${{each#*=}}" dev eth0 nud permanent
     on "${{each%=*}}" ip neighbour flush to "$own" dev eth0 nud permanent
   done
+  get_lock
   ;;
 link-down)
   ip -n {switch} link set "{port}$node" down
   lose_lock
   ;;
 link-up)
-  get_lock
   ip -n {switch} link set "{port}$node" up
+  get_lock
   ;;
 *)
   echo "unknown action $2; known: power-off power-on partition heal link-down link-up" >&2; exit 2 ;;
