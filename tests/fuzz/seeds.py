@@ -13,6 +13,7 @@ from swn_torture.dcerpc.epm.towers import Tower
 from swn_torture.dcerpc.pdu.bind import Bind
 from swn_torture.dcerpc.pdu.header import WHOLE
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response
+from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
@@ -90,6 +91,9 @@ def _tokens() -> list[bytes]:
         )
         token = context.step(b"")
         found.append(bytes([number | 2, min(len(token), 255)]) + token)
+        # The second token answers another challenge: it is read to its end, and then rejected.
+        last = context.step(Acceptor({"witness": "Passw0rd!"}).new(kind, AuthLevel.INTEGRITY).step(token))
+        found.append(found[-1] + last)
     return found
 
 
