@@ -6,9 +6,8 @@ They are kept if the case has a finding, and replace the capture that is made of
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from swn_torture.lab.capture import LabCapture
 from swn_torture.lab.errors import LabError
@@ -16,6 +15,7 @@ from swn_torture.lab.namespaces import lab_of_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import pytest
 
@@ -61,9 +61,9 @@ def kept_packets(item: pytest.Item, packets: LabCapture | None, events: Iterable
     factory = getattr(item.config, "_tmp_path_factory", None)
     if not packets.frames or factory is None:
         return ""
+    # Not a file of tempfile: the report would keep its mode, with which nobody else can read it.
+    path: Path = factory.getbasetemp() / f"{uuid4().hex}.pcapng"
     try:
-        with NamedTemporaryFile(dir=factory.getbasetemp(), suffix=".pcapng", delete=False) as file:
-            path = Path(file.name)
         write_packets(path, packets, events)
     except OSError:
         return ""  # then the capture of its octets remains
