@@ -38,6 +38,8 @@ def dissect(capture: Path, fields: Sequence[str], *, password: str = "") -> list
             *("tshark", "-r", str(capture), "-T", "fields", "-E", f"separator={_SEPARATOR}"),
             *("-E", "occurrence=a", "-E", "aggregator=|", "-Y", "dcerpc || _ws.expert"),
             *("-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"),
+            # The port of a client may be one that another protocol has registered.
+            *("-o", "tcp.try_heuristic_first:TRUE"),
             *("-o", f"ntlmssp.nt_password:{password}"),
             *(part for field in (*fields, *_EXPERT) for part in ("-e", field)),
         ],
