@@ -185,7 +185,11 @@ def command(
         f"--swn-target={target}",
         f"--swn-captures={captures}",
         "-n",
-        str(_processes(workers, profile, learned.facts, highest)),
+        str(
+            _processes(
+                workers, profile, learned.facts, highest, selected=bool(cases or requirements or expression)
+            )
+        ),
     ]
     values = {
         **reports.files,
@@ -431,11 +435,14 @@ def _by_person(profile: Profile) -> bool:
     return profile.embedded is None and profile.controller.get("kind") == "manual"
 
 
-def _processes(asked: str, profile: Profile, facts: TargetFacts, highest: str | None) -> int:
+def _processes(
+    asked: str, profile: Profile, facts: TargetFacts, highest: str | None, *, selected: bool = False
+) -> int:
     """The number of processes. Cases mostly wait, so there are more processes than processors.
 
     A live target has long timers: there are enough processes for all long cases to wait at the same time, if
-    it has room for their registrations. Without the cases that wait, a few processes start sooner.
+    it has room for their registrations. Without the cases that wait, and with a part of the suite on an
+    embedded cluster, a few processes start sooner.
     """
     from swn_torture.spec.rungs import is_up_to
 
@@ -445,8 +452,10 @@ def _processes(asked: str, profile: Profile, facts: TargetFacts, highest: str | 
         return int(asked)
     processors = len(os.sched_getaffinity(0))
     no_waits = highest is not None and not is_up_to("async-notify", highest)
-    if profile.embedded is not None or no_waits or facts.broken:
-        return min(8, processors + 1)
+    if no_waits or facts.broken or (profile.embedded is not None and selected):
+        return min(6, processors + 1)
+    if profile.embedded is not None:
+        return min(16, max(8, processors + 1))
     wanted = max(10, 2 * processors)
     if facts.registrations is None:
         return wanted

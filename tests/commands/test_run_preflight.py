@@ -203,3 +203,12 @@ def test_without_waits_a_few_processes_suffice() -> None:
         < _processes("auto", lab, TargetFacts(), "async-notify")
         == _processes("auto", lab, TargetFacts(), None)
     )
+
+
+def test_a_part_of_the_suite_has_fewer_processes_than_all_of_it() -> None:
+    reference = load_profile("reference")
+    facts = TargetFacts()
+
+    all_of_it = _processes("auto", reference, facts, None)
+    assert all_of_it > _processes("auto", reference, facts, "register")
+    assert all_of_it > _processes("auto", reference, facts, None, selected=True)
