@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from swn_torture.report.html import render_html
 
@@ -28,6 +29,12 @@ def address(tmp_path: Path, few: Results) -> str:
     return path.as_uri()
 
 
+def open_page(page: Page, address: str) -> None:
+    """Open the page, and wait until what is compressed in it is shown."""
+    page.goto(address)
+    expect(page.locator(".unpacked")).to_have_count(0)
+
+
 def shown(page: Page) -> int:
     """The number of cases that are not filtered out."""
     return page.locator(".case:not([hidden])").count()
@@ -35,7 +42,7 @@ def shown(page: Page) -> int:
 
 def test_address_holds_the_filter(page: Page, address: str, browser: Browser, few: Results) -> None:
     failed = [case for case in few.cases if case.outcome == "failed"]
-    page.goto(address)
+    open_page(page, address)
     page.get_by_label("Outcome").select_option("failed")
     page.get_by_label("Search").fill(failed[0].id)
     page.wait_for_url(re.compile("#.*q="))
@@ -43,34 +50,34 @@ def test_address_holds_the_filter(page: Page, address: str, browser: Browser, fe
     count = shown(page)
     assert 0 < count < len(few.cases)
     again = browser.new_page()
-    again.goto(page.url)
+    open_page(again, page.url)
     assert shown(again) == count
     again.close()
 
 
 def test_keys_unfold_the_exchange_of_a_finding(page: Page, address: str) -> None:
-    page.goto(address)
+    open_page(page, address)
     exchange = page.locator(".finding details.exchange").first
     exchange.locator("summary").first.focus()
     page.keyboard.press("Enter")
-    assert exchange.locator(".frames").is_visible()
+    expect(exchange.locator(".frames")).to_be_visible()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert exchange.locator(".hex").first.is_visible()
+    expect(exchange.locator(".hex").first).to_be_visible()
 
 
 def test_link_to_a_folded_case_unfolds_it(page: Page, address: str, few: Results) -> None:
-    page.goto(address)
+    open_page(page, address)
     anchor = page.locator("details.case.passed").first.get_attribute("id")
     page.goto(f"{address}#{anchor}")
     page.reload()
-    assert page.locator(f"#{anchor} ul").is_visible()
+    expect(page.locator(f"#{anchor} ul")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [390, 820, 1440, 1920])
 def test_page_is_not_wider_than_the_window(browser: Browser, address: str, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.goto(address)
+    open_page(page, address)
     page.evaluate(UNFOLD)
     over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert over <= 0, f"{over} pixels too wide"
@@ -80,7 +87,7 @@ def test_page_is_not_wider_than_the_window(browser: Browser, address: str, width
 @pytest.mark.parametrize("width", [390, 1440])
 def test_each_pdu_has_an_arrow_between_the_two_sides(browser: Browser, address: str, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.goto(address)
+    open_page(page, address)
     page.evaluate(UNFOLD)
     frames = page.locator(".frames").first
     frames.scroll_into_view_if_needed()
@@ -104,7 +111,7 @@ def test_axe_finds_nothing(browser: Browser, address: str, width: int, scheme: A
 
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.goto(address)
+    open_page(page, address)
     for unfolded in (False, True):
         if unfolded:
             page.evaluate(UNFOLD)
@@ -114,8 +121,8 @@ def test_axe_finds_nothing(browser: Browser, address: str, width: int, scheme: A
 
 
 def test_paper_shows_the_findings_without_the_filter(page: Page, address: str) -> None:
-    page.goto(address)
+    open_page(page, address)
     page.emulate_media(media="print")
-    assert not page.locator(".filter").is_visible()
-    assert page.locator(".finding").first.is_visible()
-    assert not page.locator(".repro button").first.is_visible()
+    expect(page.locator(".filter")).to_be_hidden()
+    expect(page.locator(".finding").first).to_be_visible()
+    expect(page.locator(".repro button").first).to_be_hidden()

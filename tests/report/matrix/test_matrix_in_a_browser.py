@@ -51,7 +51,7 @@ def test_evidence_is_one_click_away(page: Page, address: str) -> None:
     assert rows(page) == [NULL_NAME]
     page.locator('.cell[data-column="1"]').click()
     panel = page.locator("#evidence")
-    assert panel.is_visible()
+    expect(panel).to_be_visible()
     text = panel.inner_text()
     for part in (
         "bad: violation",
@@ -91,10 +91,13 @@ def test_differences_only_leaves_out_what_all_targets_do_alike(page: Page, addre
     every = len(rows(page))
     assert f"{every} requirements" in page.locator("output").inner_text()
     page.goto(f"{address}#view=requirements&diff=1")
+    page.reload()
     assert rows(page) == [VIOLATED]
     page.goto(f"{address}#view=requirements&diff=1&hide=bad")
-    assert page.locator(".nothing").is_visible()
+    page.reload()
+    expect(page.locator(".nothing")).to_be_visible()
     page.goto(f"{address}#view=choices&diff=1")
+    page.reload()
     assert rows(page) == ["AMB-1"]
     assert page.locator(".cell").all_inner_texts() == ["ERROR_NOT_FOUND (0x490)", "ERROR_SUCCESS (0x0)"]
 
@@ -122,7 +125,7 @@ def test_a_hidden_target_has_no_column(page: Page, address: str) -> None:
     page.get_by_label("good", exact=True).uncheck()
     expect(page.locator("#table thead th")).to_have_count(2)
     assert query(page)["hide"] == ["good"]
-    assert not page.locator('.targets [data-col="0"], .targets li').first.is_visible()
+    expect(page.locator('.targets [data-col="0"], .targets li').first).to_be_hidden()
 
 
 def test_keys_move_open_and_close(page: Page, address: str) -> None:
@@ -136,9 +139,9 @@ def test_keys_move_open_and_close(page: Page, address: str) -> None:
     at = page.evaluate("[document.activeElement.dataset.row, document.activeElement.dataset.column]")
     assert at == [rows(page)[1], "1"]
     page.keyboard.press("Enter")
-    assert page.locator("#evidence").is_visible()
+    expect(page.locator("#evidence")).to_be_visible()
     page.keyboard.press("Escape")
-    assert not page.locator("#evidence").is_visible()
+    expect(page.locator("#evidence")).to_be_hidden()
     assert page.evaluate("[document.activeElement.dataset.row, document.activeElement.dataset.column]") == at
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.name") == "q"
@@ -186,8 +189,8 @@ def test_axe_finds_nothing(browser: Browser, address: str, width: int, scheme: A
 def test_paper_shows_the_table_without_the_filters(page: Page, address: str) -> None:
     page.goto(f"{address}#view=cases&verdict=f")
     page.emulate_media(media="print")
-    assert not page.locator(".filter").is_visible()
-    assert page.locator(".cell").first.is_visible()
+    expect(page.locator(".filter")).to_be_hidden()
+    expect(page.locator(".cell").first).to_be_visible()
 
 
 def test_without_a_script_targets_and_totals_are_there(browser: Browser, address: str) -> None:
@@ -195,8 +198,8 @@ def test_without_a_script_targets_and_totals_are_there(browser: Browser, address
     page = context.new_page()
     page.goto(address)
     assert "need JavaScript" in page.locator("main").inner_text()
-    assert page.locator('tr[data-total="MUST"]').is_visible()
-    assert not page.locator(".filter").is_visible()
+    expect(page.locator('tr[data-total="MUST"]')).to_be_visible()
+    expect(page.locator(".filter")).to_be_hidden()
     context.close()
 
 
