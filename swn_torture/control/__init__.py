@@ -7,6 +7,7 @@ The common part:
 - ``stimulus``: ``Stimulus``, how an event was sent, and which registrations the server had to decide about.
 - ``kinds``: the registry: the word in a profile, and the class that it selects.
 - ``runner``: runs commands on the machines of a cluster.
+- ``wrapped``: ``WrappedController``, a controller around another one, which answers its queries.
 - ``noted``: notes each call of a controller, for the capture of a case.
 - ``shared``: texts and checks that several controllers use.
 

@@ -92,7 +92,7 @@ class ScriptedPerson:
                 values = match.groupdict()
                 values |= {name: found[1] for name, each in _ONLY.items() if (found := each.search(text))}
                 return self._act(verb, values)
-        raise AssertionError(f"an action that nobody knows: {text}")
+        raise AssertionError(f"unknown action: {text}")
 
     def _enter(self, answer: str) -> None:
         os.write(self._master, answer.encode() + b"\n")

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from swn_torture.control.base import Controller, Failure
+from swn_torture.control.base import Failure
 from swn_torture.control.manual.call import Call
+from swn_torture.control.wrapped import WrappedController
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from swn_torture.control.stimulus import Stimulus
-    from swn_torture.control.values import Capability, NodeStatus, RegistrationView, ShareView
 
 
-class ForwardedController(Controller):
+class ForwardedController(WrappedController):
     """The controller of one case; another one makes its calls.
 
     Args:
         inner: answers its queries.
     """
-
-    def __init__(self, inner: Controller) -> None:
-        self.inner = inner
-        self.kind = inner.kind
-        self.needs_person = inner.needs_person
-
-    @classmethod
-    @override
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        raise NotImplementedError("it is made from another controller")
 
     @abstractmethod
     async def hand_over(self, call: Call) -> Stimulus | None:
@@ -41,37 +31,6 @@ class ForwardedController(Controller):
         Raises:
             ControllerError: it failed.
         """
-
-    # Queries
-
-    @property
-    @override
-    def capabilities(self) -> frozenset[Capability]:
-        return self.inner.capabilities
-
-    @override
-    def impossible(self, capability: Capability) -> str:
-        return self.inner.impossible(capability)
-
-    @override
-    def stimulus(self, capability: Capability) -> Stimulus:
-        return self.inner.stimulus(capability)
-
-    @override
-    async def nodes(self) -> tuple[NodeStatus, ...]:
-        return await self.inner.nodes()
-
-    @override
-    async def registrations(self) -> tuple[RegistrationView, ...]:
-        return await self.inner.registrations()
-
-    @override
-    async def shares(self) -> tuple[ShareView, ...]:
-        return await self.inner.shares()
-
-    @override
-    async def wait_healthy(self, timeout: float = 60.0) -> None:
-        await self.inner.wait_healthy(timeout)
 
     @override
     async def restore(self, timeout: float = 120.0) -> None:

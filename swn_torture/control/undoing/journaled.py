@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -11,18 +11,18 @@ from swn_torture.control.base import Controller, ControllerError, NotSupported
 from swn_torture.control.step import Step, failure_of, undo_of
 from swn_torture.control.undoing.changes import host_of, perform
 from swn_torture.control.values import Failure
+from swn_torture.control.wrapped import WrappedController
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection
 
     from swn_torture.control.stimulus import Stimulus
     from swn_torture.control.undoing.journal import Entry, Journal
-    from swn_torture.control.values import Capability, NodeStatus, RegistrationView, ShareView
     from swn_torture.control.witness_lists import WitnessLists
     from swn_torture.witness.messages import RespAsyncNotify
 
 
-class JournaledController(Controller):
+class JournaledController(WrappedController):
     """A controller that writes each change into a journal before it makes it.
 
     Args:
@@ -35,16 +35,9 @@ class JournaledController(Controller):
     """
 
     def __init__(self, inner: Controller, journal: Journal) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.journal = journal
-        self.kind = inner.kind
-        self.needs_person = inner.needs_person
         self.finds_hung = inner.finds_hung
-
-    @classmethod
-    @override
-    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        raise NotImplementedError("it is made from another controller")
 
     async def restore_from_journal(self, timeout: float = 120.0) -> tuple[Entry, ...]:
         """Undo what the journal has, also of processes that were killed, and return it.
@@ -79,15 +72,6 @@ class JournaledController(Controller):
 
     # What the inner controller does
 
-    @property
-    @override
-    def capabilities(self) -> frozenset[Capability]:
-        return self.inner.capabilities
-
-    @override
-    def impossible(self, capability: Capability) -> str:
-        return self.inner.impossible(capability)
-
     @override
     def attach(self, lists: WitnessLists) -> None:
         self.inner.attach(lists)
@@ -103,22 +87,6 @@ class JournaledController(Controller):
     @override
     def changed_at(self) -> float | None:
         return self.inner.changed_at()
-
-    @override
-    def stimulus(self, capability: Capability) -> Stimulus:
-        return self.inner.stimulus(capability)
-
-    @override
-    async def nodes(self) -> tuple[NodeStatus, ...]:
-        return await self.inner.nodes()
-
-    @override
-    async def registrations(self) -> tuple[RegistrationView, ...]:
-        return await self.inner.registrations()
-
-    @override
-    async def shares(self) -> tuple[ShareView, ...]:
-        return await self.inner.shares()
 
     @override
     async def restart(self, node: str) -> None:
@@ -170,10 +138,6 @@ class JournaledController(Controller):
     @override
     async def end_hung(self) -> tuple[str, ...]:
         return await self.inner.end_hung()
-
-    @override
-    async def wait_healthy(self, timeout: float = 60.0) -> None:
-        await self.inner.wait_healthy(timeout)
 
     # What is written into the journal before
 
