@@ -104,8 +104,8 @@ def in_order(
     cases start before them, so that they wait while the others run. A short case follows each long one: a
     worker of pytest-xdist always holds its next case, and a long case there would wait for the long one
     before it. Cases that need the target alone come last, so that they do not delay the others. Those that a
-    variant keeps apart run there one after another: they are spread among the others, so that not all
-    processes wait for the variant.
+    variant keeps apart run there one after another: they are spread among the others, in turns by variant, so
+    that not all processes wait for the same one.
     """
     shared = [item for item in cases if not marks[item].disturbs]
     apart = [item for item in cases if marks[item].disturbs and marks[item].apart in variants]
@@ -116,9 +116,17 @@ def in_order(
     alone = sorted((item for item in cases if item not in others), key=lambda i: -marks[i].lasts)
     together = mixed + short[len(long) :]
     step = len(together) // max(1, len(apart)) + 1
-    for number, item in enumerate(sorted(apart, key=lambda i: -marks[i].lasts)):
+    for number, item in enumerate(_in_turns(apart, marks)):
         together.insert(number * step, item)
     return together + alone
+
+
+def _in_turns(apart: list[pytest.Item], marks: Mapping[pytest.Item, CaseMark]) -> list[pytest.Item]:
+    """The cases of several variants, one of each in turn, the longest of each first."""
+    by_variant: dict[str, list[pytest.Item]] = {}
+    for item in sorted(apart, key=lambda i: -marks[i].lasts):
+        by_variant.setdefault(marks[item].apart, []).append(item)
+    return [item for turn in zip_longest(*by_variant.values()) for item in turn if item is not None]
 
 
 def _rung_of(item: pytest.Item, mark: CaseMark) -> str:

@@ -45,6 +45,8 @@ INSTANCES: Final[Mapping[str, Instance]] = {
     "undisturbed": Instance(3, {"nodes": 1, "net_name": "SWNQUIET"}),
     # As the lab, too. What happens to it does not happen to the cases in the lab.
     "changing": Instance(4, {"nodes": 3}, "SWNCHANGING"),
+    # Once more, for nodes that fail: each takes up to half a minute until the cluster is healthy again.
+    "failing": Instance(5, {"nodes": 3}, "SWNFAILING"),
 }
 """The instances by name; a name is up to 12 lower-case letters."""
 
@@ -57,6 +59,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "no-share-service": {"lab": "noservice"},
     "undisturbed": {"lab": "undisturbed"},
     "changing": {"lab": "changing"},
+    "failing": {"lab": "failing"},
 }
 """The tables ``[variants.NAME]`` of the profile of a lab: ``lab`` is the instance; with ``ipv6``, clients
 call its nodes at their IPv6 addresses."""

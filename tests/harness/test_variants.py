@@ -208,6 +208,19 @@ def test_case_that_a_variant_keeps_apart_does_not_start_last(known: tuple[str, .
     assert "".join(cast("Any", in_order(cases, cast("Any", marks), rungs, known))) == expected
 
 
+def test_cases_of_two_variants_start_in_turns() -> None:
+    marks = {
+        "a": CaseMark(("X",), disturbs=True, lasts=60, apart="failing"),
+        "b": CaseMark(("X",), disturbs=True, lasts=50, apart="failing"),
+        "c": CaseMark(("X",), disturbs=True, lasts=40, apart="changing"),
+        "d": CaseMark(("X",), disturbs=True, lasts=30, apart="changing"),
+        "e": CaseMark(("X",)),
+    }
+    cases, rungs = cast("Any", list(marks)), cast("Any", dict.fromkeys(marks, "bind"))
+    ordered = in_order(cases, cast("Any", marks), rungs, ("changing", "failing"))
+    assert "".join(cast("Any", [item for item in ordered if str(item) != "e"])) == "acbd"
+
+
 @pytest.mark.parametrize("is_apart", [True, False])
 def test_run_goes_on_without_a_variant_that_cannot_be_restored(*, is_apart: bool) -> None:
     class Left:

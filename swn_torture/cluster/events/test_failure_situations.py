@@ -68,6 +68,7 @@ _REGISTRATIONS = 4
     needs=("all-failures", "fail-crash", "list-nodes", "three-nodes"),
     disturbs=True,
     lasts=60,
+    apart="failing",
 )
 async def test_two_nodes_fail_at_once(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Two nodes fail at once, in a cluster of three the last others: clients of both are notified."""
@@ -130,6 +131,7 @@ async def check_list(
     needs=("all-failures", "fail-crash", "list-nodes", "list-registrations", "two-nodes"),
     disturbs=True,
     lasts=40,
+    apart="failing",
 )
 async def test_node_of_the_registration_fails(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """The node of a registration fails: it is not listed afterwards, and the client registers elsewhere."""
@@ -170,6 +172,7 @@ async def test_node_of_the_registration_fails(witness: Witness, spec: Spec, clus
     needs=("all-failures", "fail-crash", "move-client", "list-nodes", "three-nodes"),
     disturbs=True,
     lasts=40,
+    apart="failing",
 )
 async def test_destination_of_a_move_fails(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """The destination of a client move fails before it is told: it gets this move, and can be moved again."""
@@ -228,6 +231,7 @@ def check_moved(spec: Spec, listener: Listener, host: HostNode, allowed: Collect
     needs=("all-failures", "disable-node", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=30,
+    apart="failing",
 )
 async def test_registrations_while_a_node_leaves(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Clients register for an address while its node leaves; all are notified when the node returns."""
@@ -286,6 +290,7 @@ async def wait_until_available(listener: Listener) -> None:
     needs=("all-failures", "interface-event", "move-client", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=30,
+    apart="failing",
 )
 async def test_flapping_interface(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """An interface changes ten times in a few seconds: the states alternate, and the last is AVAILABLE."""
@@ -358,6 +363,7 @@ def show_sequence(states: Any) -> str:
     needs=("all-failures", "restart-service", "move-client", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=40,
+    apart="failing",
 )
 async def test_rolling_restart(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """All services restart one by one, with clients at each: each client registers again, and is moved."""

@@ -58,6 +58,7 @@ OF_A_NODE = [
     needs=("disable-node", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=30,
+    apart="failing",
 )
 async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Disable and enable a node: clients registered through another node are notified of both."""
@@ -77,7 +78,7 @@ async def test_node_disabled(witness: Witness, spec: Spec, cluster: Controller) 
     needs=("list-nodes", "two-nodes"),
     disturbs=True,
     lasts=60,
-    apart="changing",
+    apart="failing",
 )
 @pytest.mark.parametrize("how", OF_A_NODE)
 async def test_node_fails(witness: Witness, spec: Spec, cluster: Controller, how: Failure) -> None:
@@ -101,6 +102,7 @@ async def test_node_fails(witness: Witness, spec: Spec, cluster: Controller, how
     needs=("all-failures", "fail-partition", "list-nodes", "two-nodes"),
     disturbs=True,
     lasts=60,
+    apart="failing",
 )
 async def test_side_of_the_minority(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """Cut one node off and heal it: it lists all interfaces AVAILABLE again; before, its view is recorded."""

@@ -38,6 +38,7 @@ _CONNECTIONS = 6
     needs=("all-failures", "fail-hang-service", *_NEEDS),
     disturbs=True,
     lasts=40,
+    apart="failing",
 )
 async def test_service_hangs(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """The service of one node hangs and goes on: other nodes serve meanwhile; its clients are moved later."""
@@ -86,6 +87,7 @@ async def test_service_hangs(witness: Witness, spec: Spec, cluster: Controller) 
     needs=("all-failures", "fail-kill-worker", "list-registrations", *_NEEDS),
     disturbs=True,
     lasts=40,
+    apart="failing",
 )
 async def test_process_of_the_service_ends(witness: Witness, spec: Spec, cluster: Controller) -> None:
     """One process of a service is killed: its registrations are gone, the others are moved as before."""
