@@ -233,7 +233,7 @@ class ClientConnection(Connection):
             while received is not None:
                 header, raw = received
                 check_version(header, raw)
-                event = self._process(unpack(raw), raw)
+                event = self._process(unpack(raw, header), raw)
                 if event is not None:
                     return event
                 received = self.framer.next_pdu()

@@ -48,7 +48,7 @@ class Framer:
         if self._header is None:
             if len(self._buffer) < HEADER_SIZE:
                 return None
-            self._header = header = Header.unpack(self._buffer[:HEADER_SIZE])
+            self._header = header = Header.unpack(self._buffer)
             if header.frag_length < HEADER_SIZE:
                 raise self._error(f"{header.frag_length} octets are less than a header")
             limit = self._limit(header)

@@ -74,7 +74,9 @@ OBJECT_UUID: Final[int] = PfcFlags.OBJECT_UUID.value
 WHOLE: Final[int] = FIRST | LAST
 """The flags of a PDU that is the first and the last fragment."""
 
-_HEADER = {"little": struct.Struct("<BBBB4sHHI"), "big": struct.Struct(">BBBB4sHHI")}
+_LITTLE: Final = struct.Struct("<BBBB4sHHI")
+_BIG: Final = struct.Struct(">BBBB4sHHI")
+_HEADER = {"little": _LITTLE, "big": _BIG}
 _TRAILER = {"little": struct.Struct("<BBBBI"), "big": struct.Struct(">BBBBI")}
 
 
@@ -126,9 +128,14 @@ class Header:
 
     def pack(self) -> bytes:
         """Return the 16 octets in the byte order of :attr:`drep` (little-endian if it is undefined)."""
-        order = "big" if self.drep[0] >> 4 == 0 else "little"
-        return _HEADER[order].pack(
-            *self.version, self.ptype, self.flags, self.drep, self.frag_length, self.auth_length, self.call_id
+        return pack_header(
+            self.ptype,
+            self.flags,
+            self.frag_length,
+            self.auth_length,
+            self.call_id,
+            self.drep,
+            self.version,
         )
 
     @classmethod
@@ -138,9 +145,26 @@ class Header:
             raise RemoteProtocolError(
                 f"a header needs 16 octets, there are {len(octets)}", octets=bytes(octets)
             )
-        order = byte_order_of(bytes(octets[4:8]))
-        major, minor, ptype, flags, drep, frag, auth, call_id = _HEADER[order].unpack_from(octets)
+        representation = octets[4] >> 4
+        if representation > 1:
+            byte_order_of(bytes(octets[4:8]))  # raises the error
+        order = _LITTLE if representation else _BIG
+        major, minor, ptype, flags, drep, frag, auth, call_id = order.unpack_from(octets)
         return cls(ptype, flags, frag, auth, call_id, drep, (major, minor))
+
+
+def pack_header(
+    ptype: int,
+    flags: int,
+    frag_length: int,
+    auth_length: int,
+    call_id: int,
+    drep: bytes,
+    version: tuple[int, int],
+) -> bytes:
+    """Return the octets of a :class:`Header`, without making one."""
+    order = _BIG if drep[0] >> 4 == 0 else _LITTLE
+    return order.pack(*version, ptype, flags, drep, frag_length, auth_length, call_id)
 
 
 @dataclass(frozen=True, slots=True)

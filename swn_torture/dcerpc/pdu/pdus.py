@@ -21,6 +21,7 @@ from swn_torture.dcerpc.pdu.header import (
     Header,
     PduType,
     SecTrailer,
+    pack_header,
     type_name,
 )
 from swn_torture.dcerpc.pdu.reader import Reader
@@ -78,19 +79,28 @@ class Pdu:
         """Return the stub data of a request or response, ``b""`` for other PDUs."""
         return b""
 
-    def segments(self, auth_size: int | None = None) -> tuple[bytes, bytes, bytes]:
+    def segments(
+        self,
+        auth_size: int | None = None,
+        *,
+        padding: bytes | None = None,
+        trailer: SecTrailer | None = None,
+    ) -> tuple[bytes, bytes, bytes]:
         """Return header, body and sec_trailer, the parts that a security context protects (MS-RPCE 2.2.2.1).
 
         The header is everything before the stub data; the body is the stub data with its padding.
 
         Args:
             auth_size: octets of the token that will follow, if :attr:`auth_value` is not known yet.
+            padding: instead of :attr:`padding`.
+            trailer: instead of :attr:`trailer`.
         """
-        fixed, stub = self._fixed(), self._stub() + self.padding
-        trailer = b"" if self.trailer is None else self.trailer.pack(self.byte_order)
+        fixed, stub = self._fixed(), self._stub() + (self.padding if padding is None else padding)
+        chosen = self.trailer if trailer is None else trailer
+        tail = b"" if chosen is None else chosen.pack(self.byte_order)
         token = len(self.auth_value) if auth_size is None else auth_size
-        length = HEADER_SIZE + len(fixed) + len(stub) + len(trailer) + token
-        header = Header(
+        length = HEADER_SIZE + len(fixed) + len(stub) + len(tail) + token
+        header = pack_header(
             self.ptype,
             self.flags,
             # The caller chose the fragment size, and is responsible for a length that does not fit.
@@ -100,7 +110,7 @@ class Pdu:
             self.drep,
             self.version,
         )
-        return header.pack() + fixed, stub, trailer
+        return header + fixed, stub, tail
 
     def pack(self) -> bytes:
         """Return the octets."""
@@ -116,15 +126,19 @@ class Pdu:
             _CLASSES[cls.ptype] = cls
 
 
-def unpack(octets: bytes | bytearray | memoryview) -> Pdu:
+def unpack(octets: bytes | bytearray | memoryview, header: Header | None = None) -> Pdu:
     """Read one complete PDU.
+
+    Args:
+        octets: its octets.
+        header: its header, if the caller has read it already.
 
     Raises:
         RemoteProtocolError: the PDU type is not connection-oriented, or a field does not fit in the PDU.
             Flags, counters and codes are not checked.
     """
     raw = bytes(octets)
-    header = Header.unpack(raw)
+    header = header or Header.unpack(raw)
     if header.frag_length != len(raw):
         raise RemoteProtocolError(
             f"{header.frag_length}, but there are {len(raw)} octets",

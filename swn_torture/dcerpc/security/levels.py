@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class AuthLevel(IntEnum):
@@ -51,6 +55,13 @@ class AuthType(IntEnum):
             return value
 
 
+_EFFECTIVE: Final[Mapping[int, int]] = {
+    AuthLevel.DEFAULT: AuthLevel.CONNECT,
+    AuthLevel.CALL: AuthLevel.INTEGRITY,
+    AuthLevel.PKT: AuthLevel.INTEGRITY,
+}
+
+
 def effective_level(level: int) -> int:
     """Return the level that determines the protection of PDUs on a connection.
 
@@ -59,8 +70,4 @@ def effective_level(level: int) -> int:
     whole PDU, so Windows and Samba sign everything, too. The sec_trailer still contains the requested level.
     Unknown values are returned unchanged.
     """
-    if level == AuthLevel.DEFAULT:
-        return AuthLevel.CONNECT
-    if level in {AuthLevel.CALL, AuthLevel.PKT}:
-        return AuthLevel.INTEGRITY
-    return level
+    return _EFFECTIVE.get(level, level)

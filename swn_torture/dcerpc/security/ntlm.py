@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from spnego._context import ContextReq
 from spnego._credential import NTLMHash, Password
 from spnego._negotiate import NegotiateProxy
-from spnego._ntlm import NTLMProxy, _NTLMCredential
+from spnego._ntlm import _NTLMCredential
 from spnego._ntlm_raw.crypto import compute_response_v2, hmac_md5, ntowfv1, ntowfv2, rc4k
 from spnego._ntlm_raw.messages import (
     Authenticate,
@@ -37,6 +37,8 @@ from spnego._ntlm_raw.messages import (
 )
 from spnego._ntlm_raw.messages import NegotiateFlags as Flags
 from spnego.exceptions import BadMechanismError, InvalidTokenError, NegotiateOptions
+
+from swn_torture.dcerpc.security.ntlm_signatures import SigningProxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +89,7 @@ def _require_session_security(flags: int) -> None:
         )
 
 
-class NtlmInitiator(NTLMProxy):
+class NtlmInitiator(SigningProxy):
     """The client's end of NTLMv2. It takes nothing from the environment.
 
     Args:
@@ -215,7 +217,7 @@ class Accounts:
         raise InvalidTokenError(context_msg=f"NTLM: no account {user!r} in domain {domain!r}")
 
 
-class NtlmAcceptor(NTLMProxy):
+class NtlmAcceptor(SigningProxy):
     """The server's end of NTLMv2, with accounts in memory.
 
     Args:

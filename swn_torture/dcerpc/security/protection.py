@@ -25,6 +25,8 @@ requires 16 there, too, but Samba 4.22 rejects a bind with padding before the se
 CONNECT_TOKEN: Final = b"\x01" + bytes(15)
 """The verifier at level connect. It protects nothing, but its sec_trailer names the security context."""
 
+_PADDINGS: Final = tuple(bytes(size) for size in range(AUTH_ALIGNMENT))
+
 AnyPdu = TypeVar("AnyPdu", bound=Pdu)
 
 
@@ -70,14 +72,14 @@ class SecurityEntry:
 
     def protect(self, pdu: Request | Response) -> bytes:
         """Return the octets of a request or response, protected. Takes the next sequence number."""
-        padded = self._with(pdu, bytes(-len(pdu.stub) % AUTH_ALIGNMENT), b"")
+        padding = _PADDINGS[-len(pdu.stub) % AUTH_ALIGNMENT]
         if not self.protects:
-            return replace(padded, auth_value=CONNECT_TOKEN).pack()
-        return self._protect(padded)
+            return self._with(pdu, padding, CONNECT_TOKEN).pack()
+        return self._protect(pdu, padding)
 
     def sign(self, pdu: Pdu) -> bytes:
         """Return the octets of another PDU with a verifier, which MS-RPCE 2.2.2.12 does not allow."""
-        return self._protect(self._with(pdu, b"", b""))
+        return self._protect(pdu, b"")
 
     def unprotect(self, pdu: AnyPdu, raw: bytes) -> AnyPdu:
         """Return a received PDU with its stub data decrypted. Takes the next sequence number of the peer.
@@ -110,10 +112,12 @@ class SecurityEntry:
         trailer = SecTrailer(self.auth_type, self.level, len(padding), self.id)
         return replace(pdu, padding=padding, trailer=trailer, auth_value=token)
 
-    def _protect(self, pdu: Pdu) -> bytes:
+    def _protect(self, pdu: Pdu, padding: bytes) -> bytes:
         size = self.token_size
-        header, body, trailer = pdu.segments(size)
-        body, token = self.context.protect(effective_level(self.level), header, body, trailer)
+        trailer = SecTrailer(self.auth_type, self.level, len(padding), self.id)
+        # Not a changed copy of the PDU: that takes as long as the signature.
+        header, body, tail = pdu.segments(size, padding=padding, trailer=trailer)
+        body, token = self.context.protect(effective_level(self.level), header, body, tail)
         if len(token) != size:
             raise LocalProtocolError(f"a verifier of {len(token)} octets, but its header has {size}")
-        return b"".join((header, body, trailer, token))
+        return b"".join((header, body, tail, token))

@@ -53,8 +53,8 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _EXHAUSTED_PAUSE: Final = 0.1
 """Seconds until the next accept when the system has no resources for another connection."""
 
-PORTION: Final = 8 * 1024
-"""Octets of one connection that are processed before others get a turn: 340 of the smallest PDUs.
+PORTION: Final = 16 * 1024
+"""Octets of one connection that are processed before others get a turn: 680 of the smallest PDUs.
 
 asyncio reads up to 256 KiB at once. That many fragments without stub data take a tenth of a second."""
 
@@ -334,6 +334,7 @@ class ServerLink(asyncio.Protocol):
 
     def _process(self, octets: bytes) -> None:
         self.core.receive_data(octets)
+        self._flushing = True  # below; to schedule it takes another turn of the event loop
         until = time.monotonic() + TURN
         while (event := self.core.next_event()) is not None:
             self._handle(event)

@@ -147,9 +147,10 @@ class WitnessEndpoint(ServerInterface):
             return Win32.ERROR_SUCCESS
         if caller.auth_type == AuthType.NONE:
             return self.options.unauthenticated
-        account = (caller.principal or "").rpartition("\\")[2].partition("@")[0].casefold()
-        if account in {name.casefold() for name in self.options.refused_accounts}:
-            return Win32.ERROR_ACCESS_DENIED
+        if self.options.refused_accounts:
+            account = (caller.principal or "").rpartition("\\")[2].partition("@")[0].casefold()
+            if account in {name.casefold() for name in self.options.refused_accounts}:
+                return Win32.ERROR_ACCESS_DENIED
         # On a connection-oriented transport CALL is the same as PKT (MS-RPCE 2.2.1.1.8).
         level = AuthLevel.PKT if caller.level == AuthLevel.CALL else caller.level
         return Win32.ERROR_SUCCESS if level >= self.options.minimum_level else Win32.ERROR_ACCESS_DENIED

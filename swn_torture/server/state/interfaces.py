@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-from swn_torture.server.state.names import parse_address, same_address, same_name, short_name
+from swn_torture.server.state.names import parse_address, same_name, short_name
 from swn_torture.witness.constants import InterfaceState
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ class InterfaceTable:
 
     def by_address(self, text: str) -> Interface | None:
         """Return the interface with the address that `text` represents, or None."""
-        return next((i for i in self._interfaces if same_address(text, *i.addresses)), None)
+        address = parse_address(text)
+        if address is None:
+            return None
+        return next((i for i in self._interfaces if address in (i.ipv4, i.ipv6)), None)
 
     def group(self, name: str) -> tuple[Interface, ...]:
         """Return the interfaces of one group."""

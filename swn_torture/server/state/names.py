@@ -7,7 +7,9 @@ here; the options choose how.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 
 def same_name(one: str, other: str, *, ignore_case: bool) -> bool:
@@ -17,10 +19,21 @@ def same_name(one: str, other: str, *, ignore_case: bool) -> bool:
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the IPv4 or IPv6 address that `text` represents, or None."""
+    return _kept(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
+
+
+_LONGEST_KEPT: Final = 64
+"""Characters of the longest text whose address is kept: clients can send megabytes."""
+
+_kept = lru_cache(maxsize=4096)(_parsed)
+"""Each registration parses its address, mostly one of a few, and that takes 5 µs."""
 
 
 def same_address(text: str, *addresses: IPv4Address | IPv6Address | None) -> bool:
