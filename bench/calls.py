@@ -10,11 +10,11 @@ Starts a reference cluster in a separate process. One client program measures it
 
     python bench/calls.py [--beside PROFILE] [--rounds 3]
 
-Prints the best round of each, and the ratio. The requests of the first two are encoded and signed before
-the clock starts, and the responses are verified and decoded after it has stopped, so that the figures are those of
-the server and not of the client. The logon of the third needs the server's challenge, so its figure includes
-the client, which takes about as much processor time as the reference. Nothing is judged: the exit code is 0
-unless a call fails.
+Prints the best round of each, and the ratio. The requests of the first two are encoded and signed before the
+clock starts, and the responses are verified and decoded after it has stopped, so that the figures are those
+of the server and not of the client. The logon of the third needs the server's challenge, so its figure
+includes the client, which takes about as much processor time as the reference. Nothing is judged: the exit
+code is 0 unless a call fails.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ class Connection:
         max_xmit: octets of the largest fragment to send.
         assoc_group: the id of the association, 0 before the bind.
         framer: cuts the received octets into PDUs.
+        pdu_size: octets of the PDU that a server processes.
     """
 
     def __init__(self, limit: Callable[[Header], int]) -> None:
@@ -72,6 +73,7 @@ class Connection:
         self.max_xmit = MAX_FRAGMENT
         self.assoc_group = 0
         self.framer = Framer(limit)
+        self.pdu_size = 0
 
     def receive_data(self, octets: bytes | bytearray | memoryview) -> None:
         """Take octets from the transport, in portions of any size."""

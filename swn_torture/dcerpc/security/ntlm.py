@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from spnego._context import ContextReq
 from spnego._credential import NTLMHash, Password
 from spnego._negotiate import NegotiateProxy
-from spnego._ntlm import _NTLMCredential
 from spnego._ntlm_raw.crypto import compute_response_v2, hmac_md5, ntowfv1, ntowfv2, rc4k
 from spnego._ntlm_raw.messages import (
     Authenticate,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spnego._context import ContextProxy, GSSMech
+    from spnego._ntlm import _NTLMCredential
     from spnego.channel_bindings import GssChannelBindings
 
     from swn_torture.dcerpc.security.context import Credentials

@@ -109,7 +109,7 @@ class Authenticator:
             return None
         # As in Windows, the octets before the sec_trailer are not checked, but its alignment and padding size
         # are.
-        misaligned = _misaligned(pdu)
+        misaligned = self._misaligned(pdu)
         if misaligned:
             raise refused_without_reason(misaligned, Where("sec_trailer", None, "MS-RPCE 2.2.2.11"))
         _check_padding(pdu)
@@ -150,7 +150,7 @@ class Authenticator:
         entry = None if pdu.trailer is None else self._connection.security.get(pdu.trailer.context_id)
         if entry is None or pdu.trailer is None:
             raise RemoteProtocolError("auth3 without a known security context", field="sec_trailer")
-        misaligned = _misaligned(pdu)
+        misaligned = self._misaligned(pdu)
         if misaligned:
             raise RemoteProtocolError(misaligned, field="sec_trailer")
         _check_padding(pdu)
@@ -210,6 +210,12 @@ class Authenticator:
         entry = self._connection.security.get(pdu.trailer.context_id)
         if entry is not None and entry.protects and _mismatch(entry, pdu) is None:
             _unprotect(entry, pdu, raw)
+
+    def _misaligned(self, pdu: Pdu) -> str:
+        """Return what is wrong with the place of the sec_trailer, ``""`` if nothing is."""
+        at = self._connection.pdu_size - len(pdu.auth_value) - TRAILER_SIZE
+        wrong = f"the sec_trailer begins at octet {at} of the PDU, which is not a multiple of 4"
+        return wrong if at % 4 else ""
 
     def _without_verifier(self, pdu: Request) -> tuple[SecurityEntry | None, Rejection | None]:
         entry = self._default
@@ -294,12 +300,6 @@ def _status_of(error: AuthenticationError) -> int:
     """Return the fault status for a failed authentication, as Windows and Samba send it."""
     unprotected = isinstance(error, ProtectionUnavailable)
     return FaultStatus.RPC_S_SEC_PKG_ERROR if unprotected else FaultStatus.ERROR_ACCESS_DENIED
-
-
-def _misaligned(pdu: Pdu) -> str:
-    """Return what is wrong with the place of the sec_trailer, ``""`` if nothing is."""
-    at = len(pdu.pack()) - len(pdu.auth_value) - TRAILER_SIZE
-    return f"the sec_trailer begins at octet {at} of the PDU, which is not a multiple of 4" if at % 4 else ""
 
 
 def _check_padding(pdu: Pdu) -> None:

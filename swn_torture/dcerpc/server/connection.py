@@ -99,6 +99,7 @@ class ServerConnection(BindingConnection):
                     break
                 header, raw = received
                 self.check_version(header, raw)
+                self.pdu_size = len(raw)
                 self.process_pdu(unpack(raw, header), raw)
             except Rejection as rejection:
                 assert header is not None

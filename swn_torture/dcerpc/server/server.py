@@ -310,7 +310,7 @@ class ServerLink(asyncio.Protocol):
             self.info,
             self._server.options,
             self._server.acceptor,
-            self._schedule,
+            self._has_output,
         )
         self.core.watched = self._server.watcher is not None
         self._mark("open")
@@ -334,7 +334,7 @@ class ServerLink(asyncio.Protocol):
 
     def _process(self, octets: bytes) -> None:
         self.core.receive_data(octets)
-        self._flushing = True  # below; to schedule it takes another turn of the event loop
+        self._flushing = True
         until = time.monotonic() + TURN
         while (event := self.core.next_event()) is not None:
             self._handle(event)
@@ -438,10 +438,9 @@ class ServerLink(asyncio.Protocol):
         assert interface is not None
         return interface
 
-    def _schedule(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+    def _has_output(self) -> None:
+        if not self._flushing:  # else `_process` sends it, with what else it makes
+            self._flush()
 
     def _flush(self) -> None:
         self._flushing = False

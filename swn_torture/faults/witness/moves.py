@@ -241,8 +241,8 @@ class IpChangeFromVersion1(WitnessService):
     responder = NotifiesVersion1
 
     @override
-    def clients_with_ip_notifications(self) -> list[str]:
-        return list(dict.fromkeys(r.client_name for r in self.registrations))
+    def clients_with_ip_notifications(self) -> frozenset[str]:
+        return frozenset(r.client_name for r in self.registrations)
 
     @override
     def ip_change(self, selection: Selection, change: str) -> list[Reply]:

@@ -20,7 +20,7 @@ import base64
 import hmac
 import inspect
 import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from swn_torture.server.condition import Condition
 from swn_torture.server.nodes.admin_token import new_token, remove_token, write_token
@@ -250,7 +250,7 @@ def commands_of(commands: Commands) -> dict[str, Callable[..., Any]]:
 def _selection(fields: dict[str, str | None]) -> Selection:
     if not any(fields.values()):
         raise ClusterError("select registrations by client_name, share_name, net_name, ip_address or key")
-    return Selection(**fields)
+    return Selection(**cast("dict[str, Any]", fields))
 
 
 def _share(fields: dict[str, Any]) -> Share:

@@ -70,6 +70,7 @@ class WitnessEndpoint(ServerInterface):
         self.syntax = WITNESS
         self.transfer_syntaxes = transfer_syntaxes
         self.service = service
+        service.first_replies = self.send
         self.options = service.options
         self.reply_byte_order = reply_byte_order
         self._timer: asyncio.TimerHandle | None = None

@@ -119,16 +119,14 @@ class ClusterEvents:
     def _announce_address_change(
         self, group: str, *causes: AddressCause, to: list[Node] | None = None
     ) -> None:
-        """Pass IP_CHANGE events to nodes, one for each client with IP notifications (MS-SWN 3.1.6.4)."""
+        """Pass an IP_CHANGE event for each client with IP notifications to nodes (MS-SWN 3.1.6.4)."""
         if not set(causes) & set(self.config.options.ip_change_causes):
             return
 
         def event(service: WitnessService) -> list[Reply]:
-            return [
-                reply
-                for client in service.clients_with_ip_notifications()
-                for reply in service.ip_change(Selection(client_name=client), group)
-            ]
+            clients = service.clients_with_ip_notifications()
+            # All at once: an event for each would look at all registrations as often as there are clients.
+            return service.ip_change(Selection(client_names=clients), group) if clients else []
 
         self._process_event(event, to)
 

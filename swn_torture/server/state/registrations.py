@@ -143,6 +143,7 @@ class Selection:
         net_name: NetName.
         ip_address: IpAddress, in any textual form.
         key: the UUID of the context handle as text.
+        client_names: any of these ClientComputerNames, exactly.
     """
 
     client_name: str | None = None
@@ -150,11 +151,13 @@ class Selection:
     net_name: str | None = None
     ip_address: str | None = None
     key: str | None = None
+    client_names: frozenset[str] | None = None
 
     def matches(self, registration: Registration, options: Options) -> bool:
         """Whether it selects `registration`. The options choose how names are compared."""
         return (
             _equal(self.client_name, registration.client_name, ignore_case=options.client_name_ignores_case)
+            and (self.client_names is None or registration.client_name in self.client_names)
             and _equal(self.share_name, registration.share_name, ignore_case=options.share_name_ignores_case)
             and _equal(self.net_name, registration.net_name, ignore_case=True)
             and _equal(self.key, str(registration.key.uuid), ignore_case=True)

@@ -139,9 +139,17 @@ class WitnessService(WitnessMethods):
         self, interface: Interface, addresses: tuple[IPv4Address | None, IPv6Address | None], net_name: str
     ) -> list[Registration]:
         """Return the registrations to notify of a change of an interface (AMB-12, AMB-32)."""
-        found = self.registrations.where(
-            lambda r: self.name_matches(r, interface, net_name) and same_address(r.ip_address, *addresses)
-        )
+        known: dict[tuple[str, str], bool] = {}  # thousands of clients register for a few names and addresses
+
+        def concerned(registration: Registration) -> bool:
+            key = registration.net_name, registration.ip_address
+            if key not in known:
+                known[key] = self.name_matches(registration, interface, net_name) and same_address(
+                    registration.ip_address, *addresses
+                )
+            return known[key]
+
+        found = self.registrations.where(concerned)
         if self.options.aliases_notified_once:
             first_of = {(r.client_name.casefold(), r.owner.association): r for r in reversed(found)}
             found = [r for r in found if r in first_of.values()]
@@ -161,11 +169,13 @@ class WitnessService(WitnessMethods):
 
     def resource_name(self, registration: Registration, interface: Interface) -> str:
         """Return the ResourceName of a change (AMB-11)."""
-        return {
-            "group": interface.group_name,
-            "net-name": registration.net_name.upper(),
-            "address": registration.ip_address,
-        }[self.options.resource_name]
+        match self.options.resource_name:
+            case "group":
+                return interface.group_name
+            case "net-name":
+                return registration.net_name.upper()
+            case "address":
+                return registration.ip_address
 
     def address_removed(self, group_name: str, address: IPv4Address | IPv6Address) -> list[Reply]:
         """Process the removal of an address; its last address removes the interface.
@@ -209,10 +219,9 @@ class WitnessService(WitnessMethods):
                 registration.ip_change = change
         return self.wake()
 
-    def clients_with_ip_notifications(self) -> list[str]:
+    def clients_with_ip_notifications(self) -> frozenset[str]:
         """Return the names of the clients with IP notifications. 3.1.6.4 selects by client name."""
-        found = self.registrations.where(lambda r: r.ip_notifications)
-        return list(dict.fromkeys(r.client_name for r in found))
+        return frozenset(r.client_name for r in self.registrations.where(lambda r: r.ip_notifications))
 
     def selected(
         self, selection: Selection, wants: Callable[[Registration], bool] = lambda _: True
