@@ -8,8 +8,9 @@ This module knows integers, octets and UTF-16 text, one after the other without 
 buffers (MS-SWN 2.2.2.1-2.2.2.3). ``ndr`` adds alignment, pointers and conformance.
 """
 
+import struct
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 __all__ = ["ByteOrder", "DecodeError", "EncodeError", "FieldReader", "FieldWriter", "Wrong"]
 
@@ -168,6 +169,14 @@ class FieldReader:
             raise DecodeError(field, start, f"needs {count} octets, but only {left} are left")
         self.offset = start + count
         return self._octets[start : start + count]
+
+    def structure(self, layout: struct.Struct) -> tuple[Any, ...] | None:
+        """Read all fields of a structure at once; ``None``, and nothing read, if octets are missing."""
+        start, end = self.offset, self.offset + layout.size
+        if end > len(self._octets):
+            return None
+        self.offset = end
+        return layout.unpack_from(self._octets, start)
 
     def decode_utf16(self, units: bytes) -> str:
         """UTF-16 units as text. Lone surrogates are kept: the text shows exactly what the peer sent."""

@@ -8,6 +8,7 @@ elements also have their index (``InterfaceInfo[0].Flags``), and the return valu
 """
 
 import itertools
+import struct
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeVar
@@ -54,6 +55,10 @@ __all__ = [
 
 _INTERFACE_INFO_SIZE: Final = 552
 """Octets of a WITNESS_INTERFACE_INFO with its gap of 2 octets after State; the same in both syntaxes."""
+
+
+_INTERFACE_LAYOUT: Final = struct.Struct(f"<{2 * GROUP_NAME_UNITS}sIHxx4s16sI")
+"""A WITNESS_INTERFACE_INFO, little-endian, with the octets of its addresses in network order."""
 
 
 class UnknownOpnumError(LookupError):
@@ -207,6 +212,13 @@ def _write_interface(writer: Writer, name: str, interface: InterfaceInfo) -> Non
 
 def _read_interface(reader: Reader, name: str) -> InterfaceInfo:
     reader.align(4)
+    whole = reader.structure(_INTERFACE_LAYOUT) if reader.byte_order == "little" else None
+    if whole is not None:  # at once instead of field by field: a list takes a third less
+        units, version, state, address, address_6, flags = whole
+        text, terminator, _ = reader.decode_utf16(units).partition("\0")
+        if terminator:
+            return InterfaceInfo(text, version, state, IPv4Address(address), IPv6Address(address_6), flags)
+        reader.offset -= _INTERFACE_INFO_SIZE  # what is wrong is named below
     group_name = reader.wide_chars(f"{name}.InterfaceGroupName", GROUP_NAME_UNITS)
     version = reader.u32(f"{name}.Version")
     state = reader.u16(f"{name}.State")
