@@ -148,10 +148,11 @@ def check_move(spec: Spec, kind: Kind, notification: Notification, host: HostNod
     check_type(spec, kind, notification)
     spec(ids.one_message).equal(notification.number, 1)
     complete = structures_fit(notification)
+    lists = f"{sum(complete)} complete {'list' if sum(complete) == 1 else 'lists'}"
     spec(ids.buffer).holds(
         complete == [True] and not notification.after_structures,
         expected="one IPADDR_INFO_LIST and nothing after it",
-        observed=f"{sum(complete)} complete lists, then {len(notification.after_structures)} octets",
+        observed=f"{lists}, then {len(notification.after_structures)} octets",
     )
     check_length(spec, notification, ids.total_length)
     if not notification.lists:
