@@ -132,8 +132,12 @@ class WitnessService(WitnessMethods):
         net_name: str,
     ) -> None:
         """Add a change entry to every affected registration."""
+        made: dict[str, PendingChange] = {}
         for registration in self.affected(interface, addresses, net_name):
-            registration.changes.append(PendingChange(self.resource_name(registration, interface), state))
+            name = self.resource_name(registration, interface)
+            if name not in made:
+                made[name] = PendingChange(name, state)
+            registration.changes.append(made[name])
 
     def affected(
         self, interface: Interface, addresses: tuple[IPv4Address | None, IPv6Address | None], net_name: str
