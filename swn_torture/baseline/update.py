@@ -65,6 +65,7 @@ def update(
     draws: int | None = None,
     today: dt.date | None = None,
     source: str = "the baseline",
+    reason: str = "",
 ) -> Updated:
     """The text of a baseline after some runs.
 
@@ -75,6 +76,8 @@ def update(
             keeps it.
         today: the date for new flaky entries; None for the present one.
         source: name of the file, for error texts.
+        reason: the reason of each new cause. If it is empty, a person has to write it before the baseline can
+            be used.
 
     Raises:
         BaselineError: the text is not TOML, or a run cannot be the source of a baseline.
@@ -101,7 +104,8 @@ def update(
             made.removed.append(f"cause {cause.get('id', '')}: {cause.get('title', '')}")
     if not causes:
         document.pop("cause", None)  # an empty array could not be followed by tables of that name
-    new = _new_causes(runs, [*document.get("cause", [])], made, today or dt.datetime.now(dt.UTC).date())
+    day = today or dt.datetime.now(dt.UTC).date()
+    new = _new_causes(runs, [*document.get("cause", [])], made, day, reason)
     impossible = [
         pattern
         for cause in document.get("cause", [])
@@ -236,7 +240,9 @@ def _gone(entry: Any, pattern: str, runs: Sequence[RunFacts]) -> bool:
 # -- causes that are new
 
 
-def _new_causes(runs: Sequence[RunFacts], causes: Sequence[Any], made: Updated, today: dt.date) -> list[str]:
+def _new_causes(
+    runs: Sequence[RunFacts], causes: Sequence[Any], made: Updated, today: dt.date, reason: str
+) -> list[str]:
     """The text of a cause for each requirement with findings that no cause explains."""
     counts: dict[tuple[str, str, str], int] = Counter()
     for run in runs:
@@ -261,7 +267,7 @@ def _new_causes(runs: Sequence[RunFacts], causes: Sequence[Any], made: Updated, 
         by_cause.setdefault((requirement, flaky), {}).setdefault((always, sometimes), []).append(name)
     taken = {str(cause.get("id", "")) for cause in causes}
     return [
-        _cause_text(_free_id(requirement, flaky, taken, made), requirement, flaky, entries, today)
+        _cause_text(_free_id(requirement, flaky, taken, made), requirement, flaky, entries, today, reason)
         for (requirement, flaky), entries in by_cause.items()
     ]
 
@@ -301,6 +307,7 @@ def _cause_text(
     flaky: bool,
     entries: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]],
     today: dt.date,
+    reason: str,
 ) -> str:
     row = load_catalogue().requirements.get(requirement)
     lines = [
@@ -309,7 +316,7 @@ def _cause_text(
         f"title = {text_of(f'Not as required: {row.text}' if row else cause_id)}",
         f"class = {text_of('flaky' if flaky else 'known')}",
         *([f"since = {today.isoformat()}"] if flaky else []),
-        'reason = ""',
+        f"reason = {text_of(reason)}",
     ]
     for (always, sometimes), cases in entries.items():
         lines += ["", "[[cause.finding]]", f"requirement = {text_of(requirement)}"]

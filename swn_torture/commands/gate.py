@@ -43,6 +43,13 @@ def command() -> None:
     help="What is known of this Samba. [default: the shipped one for its version]",
 )
 @click.option("--no-baseline", is_flag=True, help="Compare with nothing: every violation counts.")
+@click.option(
+    "--write-baseline",
+    "new_baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare with nothing, and write what this build does to a new FILE: the baseline of a changed one.",
+)
 @click.option("--allow-fixed", is_flag=True, help="Accept that a cause in the baseline is no longer seen.")
 @click.option(
     "--all-failures",
@@ -70,6 +77,7 @@ def samba(
     nodes: int,
     baseline: str | None,
     no_baseline: bool,
+    new_baseline: Path | None,
     allow_fixed: bool,
     all_failures: bool,
     report_dir: Path,
@@ -84,9 +92,15 @@ def samba(
     \b
     swn-torture gate samba --report out                               # Debian 13 and its Samba 4.22
     swn-torture gate samba --release forky --report out               # Samba 4.25
-    swn-torture gate samba --domain --no-ntlm --no-baseline --report out   # in a domain, by Kerberos
     swn-torture gate samba --samba /tmp/samba --report out            # what make install put there
     swn-torture gate samba --samba ../packages --baseline our.toml --report out
+
+    In a domain, by Kerberos, no baseline is shipped. Write your own, and compare with it what you have
+    changed:
+
+    \b
+    swn-torture gate samba --domain --no-ntlm --write-baseline ours.toml --report base
+    swn-torture gate samba --domain --no-ntlm --release forky --baseline ours.toml --report out
 
     It takes 5 minutes on two processors, and one more when the Debian release is used for the first time. The
     lab is removed whatever happens, also after Ctrl-C or SIGTERM. If the gate is killed, the next one removes
@@ -94,21 +108,34 @@ def samba(
 
     \b
     Exit codes, as those of run --baseline:
-      0  as expected
+      0  as expected, or the baseline is written
       1  a new violation
       2  wrong usage, or no baseline fits
-      3  the lab does not start, or the run is not complete
+      3  the lab does not start, or the run is not complete; with --write-baseline also if a case ends in an
+         error: then no baseline is written
       4  the baseline is no longer true: something in it is fixed, or a case was not judged
     """
     from swn_torture.commands.gate_run import Gate
 
     if no_baseline and (baseline is not None or allow_fixed):
         raise CommandError("--no-baseline excludes --baseline and --allow-fixed.", USAGE)
+    if new_baseline is not None and (no_baseline or baseline is not None or allow_fixed):
+        raise CommandError(
+            "--write-baseline compares with nothing. It excludes --baseline, --no-baseline, --allow-fixed.",
+            USAGE,
+        )
     config = lab_config(
         nodes=nodes, release=release, name=name, samba=samba, in_domain=in_domain, no_ntlm=no_ntlm
     )
     options = ["--allow-fixed"] if allow_fixed else []
     options += ["-k", expression] if expression else []
-    chosen = None if no_baseline else baseline or ""
-    gate = Gate(config, report_dir, baseline=chosen, all_failures=all_failures, options=options)
+    chosen = None if no_baseline or new_baseline is not None else baseline or ""
+    gate = Gate(
+        config,
+        report_dir,
+        baseline=chosen,
+        new_baseline=new_baseline,
+        all_failures=all_failures,
+        options=options,
+    )
     sys.exit(gate.run())

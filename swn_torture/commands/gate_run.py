@@ -19,7 +19,8 @@ import click
 from filelock import FileLock, Timeout
 
 from swn_torture import lab
-from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
+from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, VIOLATIONS, CommandError
+from swn_torture.commands.gate_baseline import check_new_file, write_found
 from swn_torture.commands.terminal import echo
 from swn_torture.lab.config import run_directory
 from swn_torture.lab.crashes import crashes_of, discarded_replies
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 #: Seconds that an interrupted run has to end its case and to write its reports. The lab is removed anyway.
 _END_OF_RUN_S: Final = 60.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_CHOOSE: Final = (
+    "Write one from a run of the unchanged build with --write-baseline FILE, and compare the changed build "
+    "with it: --baseline FILE. To compare with nothing, use --no-baseline."
+)
+_NONE_IN_DOMAIN: Final = f"No baseline is shipped for Samba in a domain. {_CHOOSE}"
 
 
 class _InterruptedError(BaseException):
@@ -51,6 +58,7 @@ class Gate:
         report: Path,
         *,
         baseline: str | None,
+        new_baseline: Path | None = None,
         all_failures: bool = False,
         options: Sequence[str] = (),
     ) -> None:
@@ -60,12 +68,14 @@ class Gate:
             config: the configuration of its lab.
             report: the directory for the reports.
             baseline: name or file of a baseline; empty for the shipped one that fits; None for none.
+            new_baseline: a file to which a baseline is written from the run; None for none.
             all_failures: let nodes fail in every way, which takes some minutes more.
             options: further options of ``swn-torture run``.
         """
         self._config = config
         self._report = report
         self._baseline = baseline
+        self._new_baseline = new_baseline
         self._all_failures = all_failures
         self._options = list(options)
         self._began = time.monotonic()
@@ -74,10 +84,14 @@ class Gate:
         """Start the lab, run the suite, remove the lab, and return the exit code.
 
         Raises:
-            CommandError: the lab cannot be used, or no baseline fits.
+            CommandError: the lab cannot be used, no baseline fits, or the new one cannot be written.
         """
         if self._baseline:
             _check_baseline(self._baseline)
+        elif self._baseline is not None and self._config.in_domain:
+            raise CommandError(_NONE_IN_DOMAIN, USAGE)
+        if self._new_baseline is not None:
+            check_new_file(self._new_baseline)
         try:
             self._report.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
@@ -94,15 +108,13 @@ class Gate:
                 return TARGET_UNUSABLE
             finally:
                 _ignore_signals()
+                if self._new_baseline is not None and not self._new_baseline.exists():
+                    echo(f"gate: no baseline was written to {self._new_baseline}", err=True)
                 self._remove()
 
     def _judge(self, started: lab.Lab) -> int:
         name = report_name(started)
-        baseline = (
-            self._baseline
-            if self._baseline != ""
-            else fitting_baseline(started.samba, in_domain=started.config.in_domain)
-        )
+        baseline = fitting_baseline(started.samba) if self._baseline == "" else self._baseline
         file = self._report / "profile.toml"
         tables = profile(started)
         tables["expect"]["all_failures"] = self._all_failures
@@ -111,12 +123,18 @@ class Gate:
         if baseline is not None:
             self._say(f"comparing with the baseline {baseline}")
             words += ["--baseline", baseline]
+        results = self._report / "results.json"
+        if self._new_baseline is not None:
+            results.unlink(missing_ok=True)  # those of an earlier run must not become the baseline
         code = _run_suite([sys.executable, "-m", "swn_torture", *words])
         self._say_crashes(started)
         if code < 0:
             killer = signal.Signals(-code).name
             raise CommandError(f"{killer} ended the run; its report is not complete.", TARGET_UNUSABLE)
-        return code
+        if self._new_baseline is None or code not in {0, VIOLATIONS}:
+            return code
+        self._say(write_found(results, self._new_baseline))
+        return 0
 
     def _say_crashes(self, started: lab.Lab) -> None:
         """Show the crashes and hangs in the logs of the lab, and write the crashes to the report."""
@@ -173,28 +191,19 @@ def short_version(version: str) -> str:
     return found.group() if found else ""
 
 
-def fitting_baseline(version: str, *, in_domain: bool = False) -> str:
-    """Return the name of the shipped baseline for a version of Samba.
-
-    Args:
-        version: the version.
-        in_domain: whether the lab has a domain.
+def fitting_baseline(version: str) -> str:
+    """Return the name of the shipped baseline for a version of Samba that is not in a domain.
 
     Raises:
         CommandError: there is none.
     """
     from swn_torture.baseline.read import shipped_baselines
 
-    where = "-domain" if in_domain else ""
-    name, shipped = f"samba-{short_version(version)}{where}", shipped_baselines()
+    name, shipped = f"samba-{short_version(version)}", shipped_baselines()
     if name in shipped:
         return name
-    place = " in a domain" if in_domain else ""
     raise CommandError(
-        f"No baseline is shipped for Samba {version}{place}; there are: {', '.join(shipped)}. Name the one "
-        f"to compare with by --baseline. To make one, run the gate with --no-baseline, and then "
-        f"`swn-torture baseline update` with its results.json.",
-        USAGE,
+        f"No baseline is shipped for Samba {version}; there are: {', '.join(shipped)}. {_CHOOSE}", USAGE
     )
 
 
