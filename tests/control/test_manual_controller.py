@@ -247,8 +247,9 @@ def test_terminal_that_is_none_or_has_ended_is_said(tmp_path: Path) -> None:
     os.close(master)
     with pytest.raises(ControllerError, match="the terminal of the person has ended"):
         terminal.show("a question")
+    with pytest.raises(ControllerError, match="the terminal of the person has ended"):
+        asyncio.run(terminal.__aenter__())
     os.close(slave)
-    os.close(terminal._file)
 
 
 def test_without_a_terminal_the_error_says_so() -> None:

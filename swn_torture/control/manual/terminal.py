@@ -38,9 +38,13 @@ class Terminal:
         self._received = b""
 
     async def __aenter__(self) -> Self:
-        # What was typed before the question is not its answer.
-        termios.tcflush(self._file, termios.TCIFLUSH)
-        asyncio.get_running_loop().add_reader(self._file, self._readable)
+        try:
+            # What was typed before the question is not its answer.
+            termios.tcflush(self._file, termios.TCIFLUSH)
+            asyncio.get_running_loop().add_reader(self._file, self._readable)
+        except (OSError, termios.error) as problem:
+            os.close(self._file)
+            raise ControllerError("the terminal of the person has ended") from problem
         return self
 
     async def __aexit__(

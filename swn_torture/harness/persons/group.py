@@ -82,7 +82,7 @@ class Group:
                 try:
                     self._to_their_ends(members, controller, runner)
                 finally:
-                    self._restore(members[-1], controller, runner)
+                    self._restore(members, controller, runner)
             finally:
                 runner.run(controller.close())
         return [member.item for member in members if member.goes_apart] if len(members) > 1 else []
@@ -155,11 +155,14 @@ class Group:
         for member in active:
             member.join(max(0.0, deadline - time.monotonic()))
 
-    def _restore(self, last: Member, controller: Controller, runner: asyncio.Runner) -> None:
+    def _restore(self, members: Sequence[Member], controller: Controller, runner: asyncio.Runner) -> None:
         """Restore the cluster; if that is not possible, end the run: no further case can be judged."""
+        last, person = members[-1], person_of(controller)
+        if person is not None:  # what is left to undo is not for the cases of the last action only
+            person.cases = tuple(slug_of(member.item) for member in members)
         try:
             runner.run(controller.restore())
-        except ControllerError as problem:
+        except (ControllerError, OSError) as problem:
             self.target.lost = f"{slug_of(last.item)} changed the cluster and could not restore it: {problem}"
             last.item.session.shouldstop = self.target.lost
             last.blame(problem)
@@ -176,4 +179,8 @@ async def _made(
             sent = await calls[0].make(controller)
     except ControllerError as problem:
         return [problem] * len(calls)
+    except OSError as problem:  # as such it would be blamed on the server
+        failed = ControllerError(f"{calls[0].verb}: {problem}")
+        failed.__cause__ = problem
+        return [failed] * len(calls)
     return [sent] * len(calls)

@@ -18,9 +18,11 @@ from typing_extensions import override
 
 from swn_torture.casekit.facts import TargetFacts
 from swn_torture.control.manual.forwarded import ForwardedController
+from swn_torture.harness.case_ends import CaseError
 from swn_torture.harness.case_run import CaseRun
 from swn_torture.harness.live_target import LiveTarget
 from swn_torture.harness.preflight.learning import Preflight
+from swn_torture.server.config import ConfigError
 from swn_torture.target import load_profile
 
 if TYPE_CHECKING:
@@ -112,6 +114,9 @@ def rehearse(
         items: the cases.
         target: the profile of the target.
         able: what the person can do.
+
+    Raises:
+        CaseError: there cannot be such a reference cluster.
     """
     profile = _stage_for(target)
 
@@ -123,8 +128,14 @@ def rehearse(
             return tuple(map(_anywhere, stage.calls))
 
     items = tuple(items)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(items, pool.map(calls_of, items), strict=True))
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip(items, pool.map(calls_of, items), strict=True))
+    except (ConfigError, OSError) as problem:
+        raise CaseError(
+            f"the actions of this run cannot be counted, because no reference cluster like the target "
+            f"({len(target.nodes)} nodes) can be started: {problem}"
+        ) from problem
 
 
 def _stage_for(target: Profile) -> Profile:
