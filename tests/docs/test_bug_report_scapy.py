@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PAGE = DOCS / "bug-report-scapy.md"
-SERVER = Path(__file__).with_name("one_method_server.py")
+SERVER = Path(__file__).with_name("two_method_server.py")
 
 INTERFACE = UUID("00000001-0002-0003-0405-060708090a0b")
 NDR32 = (UUID("8a885d04-1ceb-11c9-9fe8-08002b104860"), 2)
