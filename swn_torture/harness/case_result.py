@@ -57,7 +57,9 @@ def attach_result(
         result = dataclasses.replace(result, because=not_run)
     packets = {}
     if run is not None and keeps_octets(item, outcome):
-        packets[PACKETS] = kept_packets(item, run.packets, run.events)
+        used = [run.target, *(target for _, target in run.controllers)]
+        profiles = [target.profile for target in used]
+        packets[PACKETS] = kept_packets(item, run.packets, run.events, profiles)
     report.swn = {**result.to_json(), **packets}  # type: ignore[attr-defined]
     strict = outcome == "deviation" and item.config.getoption("--swn-strict")
     if strict:

@@ -88,6 +88,7 @@ class CaseRun:
         events: what its controllers did to the cluster: ``time`` (seconds since the epoch) and ``text``.
         because: the requirement whose violation, found by earlier cases, is why it was not tested; else "".
         packets: the capture of a case that changes a lab; else None.
+        controllers: its open controllers, each with its target: this one, or a variant of it.
         spoiled: what happened beside the case, so that its result says nothing; else "".
     """
 
@@ -130,7 +131,7 @@ class CaseRun:
         )
         self._witnesses = [self.witness]
         self._cluster: Controller | None = None
-        self._controllers: list[tuple[Controller, LiveTarget]] = []
+        self.controllers: list[tuple[Controller, LiveTarget]] = []
         self.events: list[dict[str, Any]] = []
         self._completed = False
         self._time_limit: asyncio.Timeout | None = None
@@ -213,7 +214,7 @@ class CaseRun:
         controller = given or target.controller()
         note_calls(controller, self._note)
         await controller.open()
-        self._controllers.append((controller, target))
+        self.controllers.append((controller, target))
         return controller
 
     @property
@@ -385,7 +386,7 @@ class CaseRun:
 
     def _look_for_hangs(self) -> None:
         """Say in ``spoiled`` which processes of the target, and of the variants that the case uses, hang."""
-        opened = {id(target): (target, controller) for controller, target in self._controllers}
+        opened = {id(target): (target, controller) for controller, target in self.controllers}
         looked_at = {id(self.target): (self.target, None), **opened}
         self.spoiled = self._runner.run(hung_in(looked_at.values()))
 
@@ -446,7 +447,7 @@ class CaseRun:
         for witness in self._witnesses:
             await witness.close()
         try:
-            changed = [each for each in self._controllers if self._may_have_changed(each[1])]
+            changed = [each for each in self.controllers if self._may_have_changed(each[1])]
             restored = [self._restore(controller, target) for controller, target in changed]
             problems = await asyncio.gather(*restored, return_exceptions=True)
             for problem in filter(None, problems):
@@ -454,7 +455,7 @@ class CaseRun:
             if self.mark.disturbs and self._cluster is not None:
                 await self._settle(self._cluster)
         finally:
-            for controller, _ in self._controllers:
+            for controller, _ in self.controllers:
                 await controller.close()
 
     def _may_have_changed(self, target: LiveTarget) -> bool:

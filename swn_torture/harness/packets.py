@@ -1,15 +1,18 @@
 """The packets of a case that changes a lab: all nodes in one capture, with comments that name the events.
 
+The nodes are those of the clusters that the case used: the lab itself, or instances of it.
+
 They are kept if the case has a finding, and replace the capture that is made of its recorded octets.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
-from swn_torture.lab.capture import LabCapture
+from swn_torture.lab.addresses import block_of
+from swn_torture.lab.capture import LabCapture, frames_between
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.namespaces import lab_of_namespace
 
@@ -30,7 +33,7 @@ PACKETS: Final = "packets"
 def captured(profile: Profile, mark: CaseMark) -> Iterator[LabCapture | None]:
     """Capture while a case runs that changes a lab; nothing for any other case.
 
-    Such a case has the target alone, so that the packets are its own.
+    Such a case has its cluster alone. The packets of the other clusters of the lab are left out at the end.
 
     Args:
         profile: the profile of the target.
@@ -45,7 +48,12 @@ def captured(profile: Profile, mark: CaseMark) -> Iterator[LabCapture | None]:
         yield packets
 
 
-def kept_packets(item: pytest.Item, packets: LabCapture | None, events: Iterable[Mapping[str, Any]]) -> str:
+def kept_packets(
+    item: pytest.Item,
+    packets: LabCapture | None,
+    events: Iterable[Mapping[str, Any]],
+    profiles: Iterable[Profile] = (),
+) -> str:
     """Write the packets of a case, and return the path of the capture; empty if there is none.
 
     It is in the directory of the session for temporary files. The report moves it.
@@ -54,11 +62,15 @@ def kept_packets(item: pytest.Item, packets: LabCapture | None, events: Iterable
         item: the case.
         packets: what was captured; None for nothing.
         events: what the controller did.
+        profiles: of the clusters that the case used. Other cases use the other clusters of the lab meanwhile.
     """
     if packets is None:
         return ""
     packets.stop()
     factory = getattr(item.config, "_tmp_path_factory", None)
+    blocks = {block_of(node.address) for profile in profiles for node in profile.nodes}
+    if blocks and None not in blocks:
+        packets.frames = frames_between(packets.frames, cast("set[int]", blocks))
     if not packets.frames or factory is None:
         return ""
     # Not a file of tempfile: the report would keep its mode, with which nobody else can read it.

@@ -65,6 +65,21 @@ def public_addresses(block: int, index: int, *, ipv6: bool) -> tuple[str, ...]:
     return tuple(addresses)
 
 
+def block_of(address: str) -> int | None:
+    """Return the block that has this address of a node, fixed or public; None if no block has it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(parsed, IPv6Address):
+        block = (int(parsed) - int(_NETWORK_6)) >> 64
+        return block if 0 <= block <= MAX_BLOCK else None
+    if 0 <= int(parsed) - int(_NETWORK) < 256:
+        return 0
+    offset = int(parsed) - int(_INSTANCES)
+    return offset // 16 if 16 <= offset < 16 * (MAX_BLOCK + 1) else None
+
+
 def spare_addresses(block: int) -> tuple[str, ...]:
     """Return one unused address of each family, for cases that add an address to the cluster."""
     unused = _NETWORK + 240 if block == 0 else _INSTANCES + 16 * block + 6

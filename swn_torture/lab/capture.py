@@ -13,11 +13,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from swn_torture.lab.config import namespace
+from swn_torture.lab.config import block_of_port, namespace
 from swn_torture.lab.errors import LabError
 from swn_torture.lab.namespaces import enter_network, lab_of_namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from types import TracebackType
 
 MOST_OCTETS: Final = 64 * 1024 * 1024
@@ -133,6 +134,21 @@ class LabCapture:
                 continue
             kept += len(octets)
             self.frames.append(Frame(at, port, octets))
+
+
+def frames_between(frames: Iterable[Frame], blocks: Collection[int]) -> list[Frame]:
+    """Return the frames of some of the clusters on a switch: of their nodes, and of the client to them.
+
+    Frames of the client, or of the domain controller, to a node of another cluster are left out.
+
+    Args:
+        frames: of all ports.
+        blocks: of the clusters (`swn_torture.lab.addresses`).
+    """
+    found = list(frames)
+    others = {port for port in {frame.port for frame in found} if block_of_port(port) not in {None, *blocks}}
+    elsewhere = {frame.octets[6:12] for frame in found if frame.port in others}
+    return [frame for frame in found if frame.port not in others and frame.octets[:6] not in elsewhere]
 
 
 def _time_of(extra: list[tuple[int, int, bytes]]) -> float:

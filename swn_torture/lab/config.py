@@ -175,6 +175,16 @@ class LabConfig:
         return tuple(NodeConfig(index, self.block, self.ipv6) for index in range(self.nodes))
 
 
+def block_of_port(port: str) -> int | None:
+    """Return the block of the cluster of a port of the switch; None for one that all clusters use.
+
+    Args:
+        port: its name, as `LabConfig.port` makes it.
+    """
+    match = re.fullmatch(r"(?:i(\d+)-)?node\d+", port)
+    return int(match[1] or 0) if match else None
+
+
 def check_name(name: str) -> str:
     """Return the name of a lab.
 

@@ -93,7 +93,7 @@ def test_every_controller_is_restored_and_closed() -> None:
         "Any",
         SimpleNamespace(
             _witnesses=[],
-            _controllers=controllers,
+            controllers=controllers,
             _cluster=None,
             _restore=lambda controller, _target: controller.restore(),
             _may_have_changed=lambda _target: True,

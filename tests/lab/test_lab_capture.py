@@ -14,10 +14,13 @@ import pytest
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import rdpcap
 
+from swn_torture import lab
 from swn_torture.casekit.case import CaseMark
 from swn_torture.harness.packets import captured, kept_packets, write_packets
 from swn_torture.lab import namespaces
-from swn_torture.lab.capture import Frame, LabCapture
+from swn_torture.lab.addresses import MAX_BLOCK, block_of, client_addresses, controller_addresses
+from swn_torture.lab.capture import Frame, LabCapture, frames_between
+from swn_torture.lab.config import block_of_port
 from swn_torture.lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -115,6 +118,44 @@ def test_capture_has_the_ports_and_names_the_events(tmp_path: Path) -> None:
     assert "the controller, 0.300 s after the first packet: its effect was seen" in shown[1]
 
 
+@pytest.mark.parametrize(
+    ("blocks", "ports"),
+    [
+        ({0}, ["node1", "client", "client", "dc"]),
+        ({4}, ["i4-node1", "client", "client"]),
+        ({0, 4}, ["node1", "i4-node1", "client", "client", "client", "dc"]),
+        ({1}, ["client"]),
+    ],
+)
+def test_frames_of_other_clusters_are_left_out(blocks: set[int], ports: list[str]) -> None:
+    """Those of the client go by their receiver; a broadcast is for all."""
+    macs = {port: bytes([2, 0, 0, 0, 0, n]) for n, port in enumerate(["node1", "i4-node1", "client", "dc"])}
+    all_of_them = b"\xff" * 6
+    sent = [
+        *(("node1", macs["client"]), ("i4-node1", all_of_them), ("client", macs["node1"])),
+        *(("client", macs["i4-node1"]), ("client", all_of_them), ("dc", macs["node1"])),
+    ]
+    frames = [Frame(float(n), port, to + macs[port]) for n, (port, to) in enumerate(sent)]
+    assert [frame.port for frame in frames_between(frames, blocks)] == ports
+
+
+def test_address_and_port_tell_the_cluster() -> None:
+    for block in (0, 1, 5, MAX_BLOCK):
+        config = lab.LabConfig(block=block, network="lab" if block else "", name="lab.x" if block else "lab")
+        for node in config.node_configs:
+            found = {block_of(address) for address in (*node.fixed_addresses, *node.public_addresses)}
+            assert found == {block}
+            assert block_of_port(config.port(node.name)) == block
+    assert {block_of(address) for address in (*client_addresses(ipv6=True), *controller_addresses())} <= {
+        0,
+        None,
+    }
+    assert {block_of(address) for address in ("192.0.2.1", "203.0.114.1", "2001:db8::1", "fd53:574f::1")} == {
+        None
+    }
+    assert [block_of_port(port) for port in ("client", "dc")] == [None, None]
+
+
 def test_kept_capture_is_a_file_of_the_session(tmp_path: Path) -> None:
     factory = SimpleNamespace(getbasetemp=lambda: tmp_path)
     item = cast("Any", SimpleNamespace(config=SimpleNamespace(_tmp_path_factory=factory)))
@@ -123,4 +164,10 @@ def test_kept_capture_is_a_file_of_the_session(tmp_path: Path) -> None:
     path = kept_packets(item, packets, EVENTS)
     assert path.startswith(str(tmp_path))
     assert len(rdpcap(path)) == 2
+    elsewhere, unknown = (
+        cast("Profile", SimpleNamespace(nodes=[SimpleNamespace(address=address)]))
+        for address in ("203.0.113.65", "cluster.example.com")
+    )
+    assert len(rdpcap(kept_packets(item, packets, EVENTS, [unknown, elsewhere]))) == 2
+    assert kept_packets(item, packets, EVENTS, [elsewhere]) == ""
     assert kept_packets(item, None, EVENTS) == ""
