@@ -57,15 +57,30 @@ def started(directory: Path, line: str, until: str) -> Iterator[None]:
     ) as process:
         output = process.stdout
         assert output is not None
-        end = threading.Timer(_DEADLINE_S, process.kill)
-        end.start()
-        try:
+        # It may run as long as it is used, but must begin and end in time.
+        with _within_deadline(process):
             assert any(until in said for said in output), f"{line}: ended without {until!r}"
-            threading.Thread(target=output.read, daemon=True).start()
+        threading.Thread(target=output.read, daemon=True).start()
+        try:
             yield
         finally:
-            end.cancel()
             process.send_signal(signal.SIGINT)
+            with _within_deadline(process):
+                process.wait()
+
+
+@contextlib.contextmanager
+def _within_deadline(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process if the block takes too long, or if it is left by an error."""
+    end = threading.Timer(_DEADLINE_S, process.kill)
+    end.start()
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        end.cancel()
 
 
 def lines_of(name: str) -> list[str]:
