@@ -53,10 +53,11 @@ async def serve(
         AdminServer(cluster, config.admin_address, config.admin_port, activity) as admin,
     ):
         collect_seldom()
-        ready(cluster, admin)
+        # Before it says that Ctrl-C stops the cluster.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
+            ready(cluster, admin)
             await stop.wait()
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
