@@ -151,6 +151,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("syntax", ["ndr32", "ndr64"], indirect=True)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the modules of the suite that have none of the cases of --swn-case."""
+    if not config.getoption("--swn-case"):
+        return None
+    from swn_torture.harness.narrowing import is_left_out
+
+    return is_left_out(config, collection_path) or None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Make the ids of cases keywords for ``-k``, keep the selected cases, start the longest first."""
     cases = [item for item in items if item.get_closest_marker(_MARK)]

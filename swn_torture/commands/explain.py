@@ -152,11 +152,11 @@ def _ambiguity(name: str) -> Explanation:
 
 
 def _case(name: str) -> Explanation | None:
-    from swn_torture.harness.case_map import collect_cases, select_ids
+    from swn_torture.harness.case_map import cases_named, select_ids
     from swn_torture.shipped import current_id
     from swn_torture.spec import load_catalogue
 
-    known = collect_cases()
+    known = cases_named([name])
     ids = select_ids(name, known)
     if not ids:
         return None

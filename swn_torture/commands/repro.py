@@ -121,13 +121,13 @@ def run_again(case_id: str, same: Command, report_dir: Path | None) -> CaseResul
         CommandError: the case is no longer there, the profile is wrong, or the target cannot be used.
     """
     from swn_torture.commands.run import current_cases, preflight
-    from swn_torture.harness.case_map import collect_cases
+    from swn_torture.harness.case_map import cases_named
     from swn_torture.harness.session import chosen_profile
     from swn_torture.report.write import ReportPaths
     from swn_torture.target import ProfileError
 
     (present,) = current_cases((case_id,))
-    if present not in collect_cases():
+    if present not in cases_named([present]):
         raise CommandError(f"This version has no case {present} with exactly these parameters.", USAGE)
     try:
         profile = chosen_profile(same.target, fault=same.fault, unusual=same.unusual)

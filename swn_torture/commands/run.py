@@ -418,13 +418,13 @@ def current_cases(cases: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         CommandError: a case is unknown; the text has the close matches.
     """
-    from swn_torture.harness.case_map import collect_cases, select_ids, unknown_case
+    from swn_torture.harness.case_map import cases_named, collect_cases, select_ids, unknown_case
     from swn_torture.shipped import current_id
 
-    known = collect_cases() if cases else {}
+    known = cases_named(cases)
     for case_id in cases:
-        if not select_ids(case_id, known):
-            raise CommandError(unknown_case(case_id, known), USAGE)
+        if not select_ids(case_id, known) and not select_ids(case_id, collect_cases()):
+            raise CommandError(unknown_case(case_id, collect_cases()), USAGE)
         if current_id(case_id) != case_id:
             echo(f"The case {case_id} was renamed to {current_id(case_id)}.", err=True)
     return tuple(current_id(case_id) for case_id in cases)

@@ -7,6 +7,7 @@ One session
     session        which target profile and which fault the session uses; where its results are kept
     selection      which of the collected cases run, and in what order
     case_map       every case of the suite by id, collected without a run; renamed and unknown ids
+    narrowing      which modules can have the cases that are asked for, so that no others are collected
     recorder       takes the results as they arrive and writes the reports at the end
     resume         what is kept of a run that stopped, when another goes on from its journal
     interrupts     SIGTERM: the cluster is restored and the reports are written

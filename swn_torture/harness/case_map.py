@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.casekit.case import SUITES, mark_of, slug_of, suite_of, title_of
+from swn_torture.harness.narrowing import modules_with
 from swn_torture.shipped import current_id
 from swn_torture.spec.rungs import BY_ID
+from swn_torture.suite import SUITES as SUITE
 from swn_torture.suite import suite_arguments, without_other_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class CollectionError(Exception):
@@ -71,8 +73,36 @@ def collect_cases() -> Mapping[str, CaseInfo]:
     Raises:
         CollectionError: a module of the suite cannot be imported.
     """
+    return _collected(SUITE)
+
+
+def cases_named(case_ids: Iterable[str]) -> Mapping[str, CaseInfo]:
+    """Every case with the same functions as these cases, by id; none if an id has no function in the suite.
+
+    Only the modules of these functions are collected.
+
+    Args:
+        case_ids: ids with or without parameters, present or renamed.
+
+    Raises:
+        CollectionError: a module of the suite cannot be imported.
+    """
+    asked = tuple(case_ids)
+    parts = modules_with(asked) if asked else None
+    if not parts:
+        return {}
+    bases = {base_of(current_id(case_id)) for case_id in asked}
+    return {each: info for each, info in _of_modules(parts).items() if info.base in bases}
+
+
+@functools.cache
+def _of_modules(names: frozenset[str]) -> Mapping[str, CaseInfo]:
+    return _collected(sorted(names))
+
+
+def _collected(parts: Sequence[str]) -> Mapping[str, CaseInfo]:
     collector = _Collector()
-    arguments = [*suite_arguments(), "-n", "0", "--collect-only", "--swn-target=reference"]
+    arguments = [*suite_arguments(parts), "-n", "0", "--collect-only", "--swn-target=reference"]
     with without_other_plugins():
         code = pytest.main(arguments, plugins=[collector])
     if code != pytest.ExitCode.OK:

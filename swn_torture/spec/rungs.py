@@ -228,6 +228,7 @@ _METHOD = re.compile(rf"(?<![\w-])(?:\w+-)*?({'|'.join(_METHODS)})(?![\w])")
 _REGISTERING = ("register", "register-ex")
 
 
+@functools.cache
 def rung_of_requirement(requirement: str) -> Rung | None:
     """The rung on which a requirement is judged first; None for an id that binds clients only, or unknown.
 
