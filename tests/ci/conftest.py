@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.docs.documents import clean_environment
+from tests.warm import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class KnownTarget:
     def run(self, *words: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
         """Run `swn-torture` in the directory."""
         return subprocess.run(
-            [sys.executable, "-m", "swn_torture", *words],
+            [*program(), *words],
             cwd=self.directory,
             env={**clean_environment(), **variables},
             capture_output=True,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from swn_torture.server.nodes.embedded import EmbeddedCluster
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def swn_torture() -> Callable[..., subprocess.CompletedProcess[str]]:
     def call(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "swn_torture", *arguments]
+        command = [*program(), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
     return call

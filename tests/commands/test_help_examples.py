@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import tomllib
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from swn_torture.target import load_profile
 from swn_torture.witness.constants import WITNESS
 from tests.command_lines import check
 from tests.docs.documents import ROOT
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +122,7 @@ class World:
     def words(self, example: str, *more: str) -> list[str]:
         """The command line of an example, with the values of this directory."""
         words = [self.values.get(word, word) for word in shlex.split(example)[1:]]
-        return [sys.executable, "-m", "swn_torture", *words, *more]
+        return [*program(), *words, *more]
 
     def run(self, example: str, *more: str) -> subprocess.CompletedProcess[str]:
         """Run an example to its end."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from swn_torture.faults.library import find_fault
 from swn_torture.target import load_profile
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def serving(fault: str, directory: Path, *, nodes: int = 1) -> Iterator[Path]:
     It has few nodes, because the preflight calls each node three times until it answers.
     """
     path = directory / "served.toml"
-    command = [sys.executable, "-m", "swn_torture", "serve", "--fault", fault, "--nodes", str(nodes)]
+    command = [*program(), "serve", "--fault", fault, "--nodes", str(nodes)]
     command += ["--write-profile", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -10,7 +10,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from ipaddress import IPv4Address
@@ -20,6 +19,7 @@ from swn_torture.commands.watching import notification_lines, notification_value
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def running(*words: str, terminal: bool = False) -> Iterator[Output]:
     """A command that is ended by Ctrl-C when the block ends; it must exit with 0."""
     reader, writer = pty.openpty() if terminal else os.pipe()
     environment = {**os.environ, "COLUMNS": "140", "TERM": "xterm"}
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", *words]
+    command = ["env", "--default-signal=INT", *program(), *words]
     with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=environment) as process:
         os.close(writer)
         output = Output(process, reader)
@@ -127,7 +127,7 @@ def test_a_log_gets_a_table_at_each_change(profile: Path) -> None:
 def move(target: tuple[str, ...], client: str) -> None:
     """Move a client to the node at which the profile points."""
     subprocess.run(
-        [sys.executable, "-m", "swn_torture", "cluster", "move-client", client, "NODE1", *target],
+        [*program(), "cluster", "move-client", client, "NODE1", *target],
         check=True,
         capture_output=True,
     )
@@ -152,7 +152,7 @@ def test_a_notification_as_values_and_as_text() -> None:
 
 def test_count_needs_watch(profile: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "swn_torture", "cluster", "list", "--count", "1", "--target", str(profile)],
+        [*program(), "cluster", "list", "--count", "1", "--target", str(profile)],
         capture_output=True,
         text=True,
         check=False,

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 from swn_torture.control import Failure
@@ -14,6 +13,7 @@ from swn_torture.control.reference import ReferenceController
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from tests.control.scripted_person import ScriptedPerson
+from tests.warm import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ def run(cluster: EmbeddedCluster, directory: Path, kind: str, settings: str) -> 
     profile, results = directory / f"{kind}.toml", directory / f"{kind}.json"
     profile.write_text(PROFILE.format(kind=kind, nodes=nodes, settings=settings), encoding="utf-8")
     chosen = [word for case in CASES for word in ("--case", case)]
-    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "0", *chosen]
+    command = [*program(), "run", "--target", str(profile), "-n", "0", *chosen]
     ended = subprocess.run(
         [*command, "--json", str(results)], capture_output=True, text=True, check=False, timeout=100
     )

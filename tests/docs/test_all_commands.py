@@ -21,6 +21,7 @@ from tests.commands.test_help_examples import EXAMPLES, witness_port
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment, title
 from tests.docs.test_audience_pages import started
 from tests.docs.test_documents import PRESENT, command_lines
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,9 +172,9 @@ def one(case: str = CASE) -> list[str]:
 
 
 def run(directory: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    module = {"swn-torture": "swn_torture", "pytest": "pytest"}[words[0]]
+    first = {"swn-torture": program(), "pytest": [sys.executable, "-m", "pytest"]}[words[0]]
     return subprocess.run(
-        [sys.executable, "-m", module, *words[1:]],
+        [*first, *words[1:]],
         cwd=directory,
         env=clean_environment(),
         capture_output=True,

@@ -17,6 +17,7 @@ import pytest
 
 from tests.command_lines import check
 from tests.docs.documents import DOCS, ROOT, block_with, blocks, clean_environment, code_spans, prose
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ _DEADLINE_S = 300.0
 
 
 def command(words: list[str]) -> list[str]:
-    return [sys.executable, "-m", "swn_torture", *words]
+    return [*program(), *words]
 
 
 def run(directory: Path, line: str) -> subprocess.CompletedProcess[str]:

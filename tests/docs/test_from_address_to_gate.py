@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from tests.docs.documents import DOCS, blocks, clean_environment
 from tests.docs.test_server_from_scratch import free_port, serving
+from tests.warm import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def test_every_command_works_in_this_order(tmp_path: Path) -> None:
     with serving("notify", int(port)):
         for _, *words in commands():
             done = subprocess.run(
-                [sys.executable, "-m", "swn_torture", *(word.replace("49777", port) for word in words)],
+                [*program(), *(word.replace("49777", port) for word in words)],
                 cwd=tmp_path,
                 env=clean_environment(),
                 capture_output=True,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ def free_port() -> int:
 def test_step_gets_the_verdict_of_the_page(step: Step, tmp_path: Path) -> None:
     port, profile = free_port(), tmp_path / "witness_server.toml"
     profile.write_text(PROFILE.read_text(encoding="utf-8").replace("49777", str(port)), encoding="utf-8")
-    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), *step.arguments]
+    command = [*program(), "run", "--target", str(profile), *step.arguments]
     with serving(step.name, port):
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=400, env=clean_environment()

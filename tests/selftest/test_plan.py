@@ -12,6 +12,7 @@ from swn_torture.harness.case_map import collect_cases
 from swn_torture.selftest.ids import subunit_id
 from swn_torture.selftest.plan import plan
 from tests.selftest.test_stream import read
+from tests.warm import program
 
 if TYPE_CHECKING:
     import pytest
@@ -36,7 +37,7 @@ def test_plan_has_the_lines_of_a_suite_that_can_list(monkeypatch: pytest.MonkeyP
 
 def test_command_prints_the_plan_with_its_own_options() -> None:
     options = ["--time-limit", "60", "--case", _CASE, "--report", "out", "--target", "my.toml"]
-    command = [sys.executable, "-m", "swn_torture", "selftest", "--plan", *options]
+    command = [*program(), "selftest", "--plan", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     line = done.stdout.splitlines()[-1]
     for option in (f"--target={Path('my.toml').absolute()}", f"--report={Path('out').absolute()}"):
@@ -46,7 +47,7 @@ def test_command_prints_the_plan_with_its_own_options() -> None:
 
 def planned(samba_tools: SambaTools, *options: str) -> list[str]:
     """The plan as selftest.pl gets it in the directory of Samba's tools."""
-    command = [sys.executable, "-m", "swn_torture", "selftest", "--plan", *options]
+    command = [*program(), "selftest", "--plan", *options]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=60, env=environment(samba_tools)
     )

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from swn_torture.cli import main
 from tests.docs.documents import clean_environment
 from tests.selftest.test_stream import read
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,12 +34,12 @@ _SHORT = "rpc.register.wrong-version[ndr32-register-0x0]"
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "swn_torture", "selftest", "--target", "reference", *arguments]
+    return ["selftest", "--target", "reference", *arguments]
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        command(*arguments),
+        [*program(), *command(*arguments)],
         capture_output=True,
         check=False,
         timeout=_TIMEOUT,
@@ -49,7 +50,10 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()
+        [sys.executable, "-m", "swn_torture", *command(*arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
     ) as process:
         try:
             yield process

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,7 @@ def test_case_outcomes_by_reading(options: str, expected: Mapping[str, str], tmp
     profile, results = tmp_path / "profile.toml", tmp_path / "results.json"
     # A missing notification is waited for until the event deadline.
     profile.write_text(text.replace("event_deadline = 5.0", "event_deadline = 1.5"), encoding="utf-8")
-    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "2"]
+    command = [*program(), "run", "--target", str(profile), "-n", "2"]
     command += ["--json", str(results), *(word for case in expected for word in ("--case", case))]
 
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pytest
 from swn_torture.casekit.steps.registering import REGISTER, REGISTER_EX, Method
 from swn_torture.rpc.association.test_endpoint_addresses import Place
 from swn_torture.rpc.methods.test_check_order import DEFECTS, PAIRS, TRIPLES, every_defect
+from tests.warm import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,19 +77,7 @@ def test_wrong_check_of_one_parameter_is_no_wrong_order(
     options = [each for each in options if method == "register-ex" or "register-ex" not in each]
 
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "swn_torture",
-            "run",
-            "-n",
-            "0",
-            "--fault",
-            fault,
-            *options,
-            "--json",
-            results,
-        ],
+        [*program(), "run", "-n", "0", "--fault", fault, *options, "--json", results],
         check=False,
         capture_output=True,
         timeout=400,

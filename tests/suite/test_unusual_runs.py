@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import swn_torture
+from tests.warm import program
 
 PROFILES = Path(swn_torture.__file__).parent.parent / "fixtures" / "profiles"
 
@@ -67,7 +67,7 @@ PASSED = {
 def run(tmp_path: Path, *arguments: str) -> dict[str, tuple[str, str]]:
     """Run cases in a separate process; returns outcome and reason of each, by id."""
     results = tmp_path / "results.json"
-    command = [sys.executable, "-m", "swn_torture", "run", "-n", "2", "--json", str(results), *arguments]
+    command = [*program(), "run", "-n", "2", "--json", str(results), *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
     assert results.is_file(), ended.stdout + ended.stderr
     loaded: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))

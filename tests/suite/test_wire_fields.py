@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.warm import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,7 @@ def run(directory: Path, *options: str, cases: tuple[str, ...]) -> list[dict[str
     """The results of cases on the reference with these options."""
     path = directory / "results.json"
     chosen = [part for case in cases for part in ("--case", case)]
-    command = [sys.executable, "-m", "swn_torture", "run", "-n", "0", "--json", str(path), *options, *chosen]
+    command = [*program(), "run", "-n", "0", "--json", str(path), *options, *chosen]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
     assert ended.returncode in {0, 1}, ended.stdout + ended.stderr
     results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cases"]

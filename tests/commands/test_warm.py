@@ -1,0 +1,103 @@
+"""What `tests.warm` runs does the same as a new interpreter does."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.warm import program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEW = [sys.executable, "-m", "swn_torture"]
+
+COMMANDS = {
+    "help": ["--help"],
+    "usage error": ["run", "-n", "many"],
+    "unknown case": ["run", "--case", "rpc.check-order.every-defec"],
+    "explanation": ["explain", "AMB-1"],
+    "case": ["run", "-n", "0", "--case", "rpc.check-order.every-defect[register]", "--json", "results.json"],
+    "two processes": ["run", "-n", "2", "--case", "rpc.check-order.every-defect"],
+    "finding": ["run", "-n", "0", "--case", "rpc.names.foreign-net-name", "--fault", "any-net-name-taken"],
+}
+
+
+def ended(command: list[str], directory: Path, **variables: str) -> tuple[int, list[str], list[str]]:
+    """The exit code and the sorted lines of a command, without how long it took. Cases end in any order."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    said, errors = (re.sub(r"\d+\.?\d* m?s\b", "", text) for text in (done.stdout, done.stderr))
+    return done.returncode, sorted(said.splitlines()), sorted(errors.splitlines())
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_command_says_and_does_the_same(words: list[str], tmp_path: Path) -> None:
+    places = tmp_path / "new", tmp_path / "warm"
+    for place in places:
+        place.mkdir()
+
+    answers = [ended([*first, *words], place) for first, place in zip((NEW, program()), places, strict=True)]
+
+    assert answers[0] == answers[1]
+    assert len({tuple(path.name for path in place.iterdir()) for place in places}) == 1
+
+
+def test_environment_is_that_of_the_caller(tmp_path: Path) -> None:
+    (tmp_path / "profile.toml").write_text(
+        'schema = "swn-torture-target/1"\nname = "x"\nnet_name = "X"\n[account]\nusername = "u"\n'
+        'password_env = "MADE_FOR_THIS"\n[[node]]\nname = "n"\naddress = "127.0.0.1"\nport = 1\n',
+        encoding="utf-8",
+    )
+    words = ["run", "--target", "profile.toml", "-n", "0"]
+
+    assert ended([*program(), *words], tmp_path)[0] == 2
+    assert ended([*program(), *words], tmp_path, MADE_FOR_THIS="secret")[0] == 3
+
+
+def test_what_only_a_new_interpreter_can_have_is_run_by_one(tmp_path: Path) -> None:
+    code, _, errors = ended([*program(), "explain", "AMB-1"], tmp_path, PYTHONPROFILEIMPORTTIME="1")
+
+    assert code == 0
+    assert [line for line in errors if line.startswith("import time:") and line.endswith(" click")]
+
+
+def test_signal_reaches_the_command(tmp_path: Path) -> None:
+    """SIGTERM. Tests of the commands that run until Ctrl-C show the same of SIGINT."""
+    codes = []
+    for first in (NEW, program()):
+        with subprocess.Popen(
+            [*first, "serve", "--log-level", "off"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert any(line.startswith("Ctrl-C") for line in process.stdout)
+            process.send_signal(signal.SIGTERM)
+        codes.append(process.returncode)
+
+    assert codes[0] == codes[1]
+
+
+def test_killed_caller_ends_the_command(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*program(), "serve", "--log-level", "off"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("Ctrl-C") for line in process.stdout)
+        process.kill()
+        assert process.stdout.read() is not None  # its end: the command has it no longer open

@@ -1,0 +1,257 @@
+"""Loads the program once, and forks a process for each command: ``python -m tests.warm.nursery SOCKET``.
+
+It ends when its standard input ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import io
+import marshal
+import os
+import pkgutil
+import runpy
+import selectors
+import signal
+import socket
+import struct
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Variables that have an effect only when an interpreter starts.
+_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE_", "COV_")
+
+#: What the commands import when they need it.
+_LOADED_LATER = (
+    "_pytest.assertion",
+    "impacket.dcerpc.v5.epm",
+    "impacket.dcerpc.v5.mgmt",
+    "impacket.dcerpc.v5.transport",
+    "jinja2",
+    "rich.live",
+    "spnego._ntlm",
+    "swn_torture.control.reference",
+    "swn_torture.control.undoing.journaled",
+    "swn_torture.faults.library",
+    "swn_torture.harness.case_run",
+    "swn_torture.harness.description",
+    "swn_torture.harness.first_look",
+    "swn_torture.harness.recorder",
+    "swn_torture.harness.sharing",
+    "swn_torture.harness.unusable",
+    "swn_torture.lab.variants",
+    "swn_torture.report.html",
+    "swn_torture.report.text",
+    "swn_torture.server.nodes.embedded",
+    "swn_torture.unusual.library",
+    "xdist.dsession",
+    "xdist.workermanage",
+)
+
+
+class _Request(NamedTuple):
+    arguments: list[str]
+    directory: str
+    environment: dict[str, str]
+    ignores_interrupts: bool
+
+
+class _EndedError(Exception):
+    """The test process has ended."""
+
+
+class Nursery:
+    """Forks processes, and tells those who asked for them how they ended.
+
+    Args:
+        path: where it listens.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(path)
+        self._listener.listen(64)
+        self._woken, waker = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(waker, False)
+        self._waker = waker
+        self._callers: dict[int, socket.socket] = {}
+        self._standard = [(each.encoding, each.errors) for each in (sys.stdin, sys.stdout, sys.stderr)]
+        self._start = _start_of(os.environ)
+
+    def serve(self) -> _Request:
+        """Fork a process for each call.
+
+        Returns:
+            In each forked process, what it has to run.
+
+        Raises:
+            _EndedError: the standard input has ended.
+        """
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        for source in (self._listener, self._woken, 0):
+            self._selector.register(source, selectors.EVENT_READ)
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._listener:
+                    request = self._accept()
+                    if request is not None:
+                        return request
+                elif key.fileobj == 0:
+                    raise _EndedError
+                elif key.fileobj == self._woken:
+                    self._reap()
+                else:
+                    self._hang_up(key.data)
+
+    def _accept(self) -> _Request | None:
+        """Fork a process; what it has to run, in that process."""
+        caller, _ = self._listener.accept()
+        head, streams, _, _ = socket.recv_fds(caller, 4, 3, socket.MSG_WAITALL)
+        request = _Request(*marshal.loads(caller.recv(struct.unpack("<I", head)[0], socket.MSG_WAITALL)))
+        if _start_of(request.environment) != self._start:
+            caller.sendall(struct.pack("<i", -1))
+            caller.close()
+            pid = -1
+        else:
+            pid = os.fork()
+            if pid == 0:
+                caller.close()
+                self._become(request, streams)
+                return request
+            caller.sendall(struct.pack("<i", pid))
+            self._callers[pid] = caller
+            self._selector.register(caller, selectors.EVENT_READ, pid)
+        for each in streams:
+            os.close(each)
+        return None
+
+    def _reap(self) -> None:
+        """Tell the callers of all processes that have ended."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._woken, 512):
+                pass
+        while self._callers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            caller = self._callers.pop(pid)
+            self._selector.unregister(caller)
+            with contextlib.suppress(OSError):
+                caller.sendall(struct.pack("<i", status))
+            caller.close()
+
+    def _hang_up(self, pid: int) -> None:
+        """The caller has gone: it was killed."""
+        if pid in self._callers:
+            os.kill(pid, signal.SIGKILL)
+            self._selector.unregister(self._callers[pid])
+
+    def _become(self, request: _Request, streams: list[int]) -> None:
+        """Turn this process, which was just forked, into the one that was asked for."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN if request.ignores_interrupts else signal.default_int_handler
+        )
+        self._selector.close()
+        self._listener.close()
+        for caller in self._callers.values():
+            caller.close()
+        os.close(self._woken)
+        os.close(self._waker)
+        for number, each in enumerate(streams):
+            os.dup2(each, number)
+            os.close(each)
+        os.chdir(request.directory)
+        os.environ.clear()
+        os.environ.update(request.environment)
+        buffered = not os.environ.get("PYTHONUNBUFFERED")
+        (sys.stdin, sys.stdout, sys.stderr) = (
+            io.TextIOWrapper(
+                open(number, "wb" if number else "rb", -1 if buffered else 0, closefd=False),  # noqa: SIM115
+                encoding=encoding,
+                errors=errors,
+                line_buffering=number == 2 or os.isatty(number),
+                write_through=not buffered,
+            )
+            for number, (encoding, errors) in enumerate(self._standard)
+        )
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+
+
+def _start_of(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_AT_START) and name != "PYTHONUNBUFFERED"
+    }
+
+
+def run(request: _Request) -> NoReturn:
+    """Run the command as ``python -m swn_torture`` does, and end this process."""
+    sys.argv = ["swn_torture", *request.arguments]
+    sys.path[0] = request.directory
+    code: object = None
+    try:
+        runpy.run_module("swn_torture", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+        code = 1
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    # What an interpreter does at its end; but it need not free its memory piece by piece.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 120
+    os._exit(int(code or 0))
+
+
+def load() -> None:
+    """Import what the commands need, and collect the suite once."""
+    import pytest  # noqa: F401
+
+    import swn_torture.commands
+    from swn_torture.faults.library import load_faults
+    from swn_torture.harness.case_map import collect_cases
+    from swn_torture.spec import load_catalogue, load_untestable
+    from swn_torture.unusual.library import load_unusual
+
+    for module in pkgutil.iter_modules(swn_torture.commands.__path__, "swn_torture.commands."):
+        importlib.import_module(module.name)
+    for name in _LOADED_LATER:
+        importlib.import_module(name)
+    load_catalogue(), load_untestable(), load_faults(), load_unusual(), collect_cases()
+    gc.collect()
+    gc.freeze()
+
+
+def main() -> None:
+    """Serve until the test process has ended."""
+    nursery = Nursery(sys.argv[1])
+    load()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    with contextlib.suppress(_EndedError, KeyboardInterrupt):
+        run(nursery.serve())
+
+
+if __name__ == "__main__":
+    main()
