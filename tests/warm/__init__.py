@@ -26,22 +26,32 @@ HERE = Path(__file__).parent
 
 def program() -> list[str]:
     """The first words of a command line, which run the command ``swn-torture`` with those that follow."""
-    return [sys.executable, "-I", "-S", str(HERE / "call.py"), _nursery()]
+    return [sys.executable, "-I", "-S", str(HERE / "call.py"), _nursery(), "-m", "swn_torture"]
 
 
 @functools.cache
 def _nursery() -> str:
     """Start the nursery of this test process; it ends with this process. The path of its socket."""
-    path = str(Path(tempfile.mkdtemp(prefix="swn-warm-")) / "socket")
+    directory = Path(tempfile.mkdtemp(prefix="swn-warm-"))
+    path = str(directory / "socket")
+    # What stands for the interpreter when a command starts processes of its own.
+    python = directory / "python"
+    python.write_text(
+        f"#!{sys.executable} -IS\n"
+        f"import sys; sys.path.append({str(HERE)!r}); import call\n"
+        f"call.main({path!r}, {sys.executable!r}, sys.argv[1:])\n",
+        encoding="utf-8",
+    )
+    python.chmod(0o700)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm.nursery", path],
+        [sys.executable, "-m", "tests.warm.nursery", path, str(python)],
         cwd=HERE.parents[1],
         stdin=subprocess.PIPE,  # its other end closes with this process
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    atexit.register(_end, process, Path(path).parent)
+    atexit.register(_end, process, directory)
     return path
 
 

@@ -1,6 +1,8 @@
 """Runs a command in a process that is forked from the nursery, and ends as it ends.
 
-It is a program of its own, which loads next to nothing: ``call.py SOCKET ARGUMENT...``.
+It is a program of its own, which loads next to nothing: ``call.py SOCKET -m swn_torture ARGUMENT...``. What
+follows the socket is the command line of a Python interpreter: also ``-u -c CODE``, with which execnet starts
+the processes of pytest-xdist. What the nursery cannot do is done by an interpreter.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -13,23 +15,29 @@ import sys
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 
 
-def main() -> None:
-    """Send what makes up a process to the nursery; pass signals on; wait for the exit code."""
-    path, *arguments = sys.argv[1:]
+def main(path: str, interpreter: str, words: list[str]) -> None:
+    """Send what makes up a process to the nursery; pass signals on; wait for the exit code.
+
+    Args:
+        path: the socket of the nursery.
+        interpreter: the one to run if the nursery refuses.
+        words: the arguments of the interpreter.
+    """
     ignores = _signal.getsignal(_signal.SIGINT) == _signal.SIG_IGN
     early: list[int] = []
     for number in _FORWARDED:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, lambda number, _: early.append(number))
-    request = marshal.dumps((arguments, os.getcwd(), dict(os.environ), ignores))  # noqa: PTH109
+    place, environment = os.getcwd(), dict(os.environ)  # noqa: PTH109 - pathlib takes longer to load
+    request = marshal.dumps((words, place, environment, ignores, os.getsid(0)))
     nursery = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     nursery.connect(path)
     streams = struct.pack("3i", 0, 1, 2)
     nursery.sendmsg([struct.pack("<I", len(request))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
     nursery.sendall(request)
     pid = _number(nursery)
-    if pid < 0:  # an environment that only a new interpreter can have
-        os.execv(sys.executable, [sys.executable, "-m", "swn_torture", *arguments])
+    if pid < 0:
+        os.execv(interpreter, [interpreter, *words])
 
     def forward(number: int, _: object) -> None:
         os.kill(pid, number)
@@ -55,4 +63,5 @@ def _number(nursery: _socket.socket) -> int:
     return number
 
 
-main()
+if __name__ == "__main__":
+    main(sys.argv[1], sys.executable, sys.argv[2:])

@@ -1,6 +1,9 @@
-"""Loads the program once, and forks a process for each command: ``python -m tests.warm.nursery SOCKET``.
+"""Loads the program once, and forks a process for each command.
 
-It ends when its standard input ends.
+``python -m tests.warm.nursery SOCKET PYTHON``.
+
+It ends when its standard input ends. The command can be ``swn-torture``, or a process of pytest-xdist that
+``swn-torture run`` starts.
 """
 
 from __future__ import annotations
@@ -57,11 +60,21 @@ _LOADED_LATER = (
 )
 
 
+#: The arguments of the interpreter that runs the command, and those of execnet.
+_COMMAND = ["-m", "swn_torture"]
+_EXECNET = ["-u", "-c", "import sys;exec(eval(sys.stdin.readline()))"]
+
+
 class _Request(NamedTuple):
-    arguments: list[str]
+    words: list[str]
     directory: str
     environment: dict[str, str]
     ignores_interrupts: bool
+    session: int
+
+    @property
+    def is_unbuffered(self) -> bool:
+        return self.words == _EXECNET or bool(self.environment.get("PYTHONUNBUFFERED"))
 
 
 class _EndedError(Exception):
@@ -73,9 +86,11 @@ class Nursery:
 
     Args:
         path: where it listens.
+        python: what stands for the interpreter in the command ``swn-torture run``.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, python: str) -> None:
+        self._python = python
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(path)
@@ -119,7 +134,7 @@ class Nursery:
         caller, _ = self._listener.accept()
         head, streams, _, _ = socket.recv_fds(caller, 4, 3, socket.MSG_WAITALL)
         request = _Request(*marshal.loads(caller.recv(struct.unpack("<I", head)[0], socket.MSG_WAITALL)))
-        if _start_of(request.environment) != self._start:
+        if not self._can_run(request):
             caller.sendall(struct.pack("<i", -1))
             caller.close()
             pid = -1
@@ -135,6 +150,11 @@ class Nursery:
         for each in streams:
             os.close(each)
         return None
+
+    def _can_run(self, request: _Request) -> bool:
+        """Whether the request asks for nothing that only a new process can have."""
+        known = request.words[:2] == _COMMAND or request.words == _EXECNET
+        return known and _start_of(request.environment) == self._start and request.session == os.getsid(0)
 
     def _reap(self) -> None:
         """Tell the callers of all processes that have ended."""
@@ -176,7 +196,9 @@ class Nursery:
         os.chdir(request.directory)
         os.environ.clear()
         os.environ.update(request.environment)
-        buffered = not os.environ.get("PYTHONUNBUFFERED")
+        buffered = not request.is_unbuffered
+        if request.words[:3] == [*_COMMAND, "run"]:
+            sys.executable = self._python
         (sys.stdin, sys.stdout, sys.stderr) = (
             io.TextIOWrapper(
                 open(number, "wb" if number else "rb", -1 if buffered else 0, closefd=False),  # noqa: SIM115
@@ -199,12 +221,15 @@ def _start_of(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(request: _Request) -> NoReturn:
-    """Run the command as ``python -m swn_torture`` does, and end this process."""
-    sys.argv = ["swn_torture", *request.arguments]
-    sys.path[0] = request.directory
+    """Run what is asked for, as an interpreter does, and end this process."""
     code: object = None
     try:
-        runpy.run_module("swn_torture", run_name="__main__", alter_sys=True)
+        if request.words == _EXECNET:
+            sys.argv, sys.path[0] = ["-c"], ""
+            exec(_EXECNET[-1], vars(sys.modules["__main__"]))
+        else:
+            sys.argv, sys.path[0] = request.words[1:], request.directory
+            runpy.run_module("swn_torture", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
     except BaseException:  # noqa: BLE001 - as the interpreter does
@@ -245,7 +270,7 @@ def load() -> None:
 
 def main() -> None:
     """Serve until the test process has ended."""
-    nursery = Nursery(sys.argv[1])
+    nursery = Nursery(*sys.argv[1:])
     load()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
