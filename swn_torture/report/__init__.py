@@ -16,6 +16,7 @@ Formats
     junit         JUnit XML
     html          one HTML page, from the template, the style and the script in ``page/``
     page_data     what the script of the page shows: passed cases, requirements without a failed check
+    templates     the templates of pages, compiled once in each process
     text          lines for a terminal or a log
     matrix        the results of several targets side by side on one page
     issue         a finding as Markdown for a bug report

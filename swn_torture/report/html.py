@@ -25,6 +25,7 @@ from swn_torture.report.known import SITUATIONS, by_cause, differences
 from swn_torture.report.ladder import next_line, says
 from swn_torture.report.model import OUTCOMES, SUITES
 from swn_torture.report.page_data import FAILING, REQUIREMENT_NAMES, Passed, page_data
+from swn_torture.report.templates import environment
 from swn_torture.report.text import (
     NAMES,
     count,
@@ -40,6 +41,8 @@ from swn_torture.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import jinja2
 
     from swn_torture.report.comparison import CauseView
     from swn_torture.report.exchange.right_answer import RightAnswer
@@ -180,20 +183,17 @@ def _finalize(value: object) -> object:
     return visible(value, keep="\n\t")
 
 
+def templates() -> jinja2.Environment:
+    """The templates of the page, in an environment of their own."""
+    pages = environment("swn_torture.report", "page", finalize=_finalize)
+    pages.globals.update(count=count, seconds=seconds, anchor=anchor)
+    return pages
+
+
 def render_html(results: Results) -> str:
     """The results as one HTML document."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("swn_torture.report", "page"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-    )
-    environment.globals.update(count=count, seconds=seconds, anchor=anchor)
-    environment.globals["elsewhere"] = functools.partial(known_elsewhere, catalogue=results.catalogue)
+    pages = templates()
+    pages.globals["elsewhere"] = functools.partial(known_elsewhere, catalogue=results.catalogue)
     page = resources.files("swn_torture.report").joinpath("page")
     summary, catalogue = results.summary, results.catalogue
     views = _views(results)
@@ -206,7 +206,7 @@ def render_html(results: Results) -> str:
     chosen = {choice.ambiguity for choice in results.choices}
     violated = {row for row in counted if row.verdict == "violated"}
     known_rows = {row for row in violated if set(row.failing) <= explained}
-    text = environment.get_template("report.html.j2").render(
+    text = pages.get_template("report.html.j2").render(
         style=page.joinpath("report.css").read_text(encoding="utf-8"),
         script=page.joinpath("report.js").read_text(encoding="utf-8"),
         results=results,

@@ -6,6 +6,7 @@ import time
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from swn_torture.report.templates import environment
 from swn_torture.time_to_know.charts import histogram, time_line
 from swn_torture.time_to_know.table import TITLES, row
 from swn_torture.visible import visible
@@ -23,18 +24,11 @@ def render(study: Study) -> str:
     Args:
         study: with at least one measurement.
     """
-    import jinja2
-
-    loader = jinja2.FunctionLoader(
-        lambda name: resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
-    )
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["visible"] = visible
+    pages = environment("swn_torture.time_to_know", "page")
+    pages.filters["visible"] = visible
     style = resources.files("swn_torture.report").joinpath("page", "report.css").read_text(encoding="utf-8")
     began = min(each.at for each in study.measurements)
-    return environment.get_template("page.html.j2").render(
+    return pages.get_template("page.html.j2").render(
         study=study,
         style=style,
         titles=TITLES,

@@ -256,6 +256,7 @@ def load() -> None:
     import swn_torture.commands
     from swn_torture.faults.library import load_faults
     from swn_torture.harness.case_map import collect_cases
+    from swn_torture.report.html import templates
     from swn_torture.spec import load_catalogue, load_untestable
     from swn_torture.unusual.library import load_unusual
 
@@ -264,6 +265,9 @@ def load() -> None:
     for name in _LOADED_LATER:
         importlib.import_module(name)
     load_catalogue(), load_untestable(), load_faults(), load_unusual(), collect_cases()
+    pages = templates()
+    for name in pages.list_templates(extensions=["j2"]):
+        pages.get_template(name)
     gc.collect()
     gc.freeze()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.faults.matrix.page import KIND_TEXTS, area_title, figure_rows, reference_line
 from swn_torture.faults.matrix.subjects import related
+from swn_torture.report.templates import environment
 
 if TYPE_CHECKING:
     from swn_torture.faults.library import Kind
@@ -81,16 +82,8 @@ def areas(matrix: Matrix) -> list[Area]:
 
 def picture(matrix: Matrix) -> str:
     """Return the page, as one HTML document."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("swn_torture.faults.matrix", "template"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("matrix.html.j2").render(
+    pages = environment("swn_torture.faults.matrix", "template")
+    return pages.get_template("matrix.html.j2").render(
         kinds=list(matrix.by_kind()),
         kind_texts=KIND_TEXTS,
         figures=figure_rows(matrix),

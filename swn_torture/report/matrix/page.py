@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from swn_torture.report.junit import legal
 from swn_torture.report.matrix.pack import packed, to_script
+from swn_torture.report.templates import environment
 from swn_torture.report.text import VERDICTS, count, seconds
 from swn_torture.report.verdict import LEVELS
 from swn_torture.visible import visible
@@ -35,19 +36,11 @@ SIGNS = (
 
 def render_matrix(matrix: Matrix) -> str:
     """The matrix as one HTML document. The same results give the same page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("swn_torture.report.matrix", "template"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    pages = environment("swn_torture.report.matrix", "template")
     template = resources.files(__package__).joinpath("template")
     totals = [matrix.totals(number) for number in range(len(matrix.columns))]
     sections = list(dict.fromkeys(row.cite for row in matrix.requirements))
-    text = environment.get_template("matrix.html.j2").render(
+    text = pages.get_template("matrix.html.j2").render(
         style=template.joinpath("matrix.css").read_text(encoding="utf-8"),
         script=template.joinpath("matrix.js").read_text(encoding="utf-8"),
         data=to_script({"signs": SIGNS, **packed(matrix)}),
