@@ -14,6 +14,7 @@ import yaml
 
 from tests.ci.conftest import CASES
 from tests.docs.documents import ROOT, clean_environment
+from tests.warm import stand_in
 
 if TYPE_CHECKING:
     from tests.ci.conftest import KnownTarget
@@ -23,7 +24,11 @@ _ARGUMENTS = " ".join(CASES)
 
 def shell(script: str, directory: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a script as a CI job does: by the shell, with the command `swn-torture` in PATH."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    tools = directory / "tools"
+    if not tools.is_dir():
+        tools.mkdir()
+        stand_in(tools / "swn-torture")
+    path = f"{tools}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["sh", "-e", "-c", script],
         cwd=directory,

@@ -6,13 +6,13 @@ import json
 import shlex
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.ci.conftest import GOOD, KNOWN
 from tests.docs.documents import DOCS, clean_environment
+from tests.warm import plain_pytest
 
 if TYPE_CHECKING:
     from tests.ci.conftest import KnownTarget
@@ -26,7 +26,7 @@ def run_pytest(known: KnownTarget, directory: str) -> None:
     cases = (f"--swn-case={KNOWN}", f"--swn-case={GOOD}")
     module = "swn_torture.rpc.methods.test_register"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--pyargs", module, *options, *cases],
+        [*plain_pytest(), "-q", "--pyargs", module, *options, *cases],
         cwd=known.directory,
         env=clean_environment(),
         capture_output=True,

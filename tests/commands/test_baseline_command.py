@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.shipped import fixtures_directory
+from tests.warm import plain_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,7 +195,7 @@ def test_target_that_cannot_be_used_is_not_a_difference(
 @pytest.mark.parametrize("processes", ["0", "2"])
 def test_pytest_has_the_exit_status_of_the_comparison(baseline: Path, tmp_path: Path, processes: str) -> None:
     cases = [f"--swn-case={case}" for case in (VERSION, NULL_NAME, FULL)]
-    command = [sys.executable, "-m", "pytest", "--pyargs", "swn_torture", "-c", os.devnull, *cases]
+    command = [*plain_pytest(), "--pyargs", "swn_torture", "-c", os.devnull, *cases]
     command += [
         "-p",
         "no:cacheprovider",
@@ -217,7 +218,7 @@ def test_pytest_has_the_exit_status_of_the_comparison(baseline: Path, tmp_path: 
 
 
 def test_pytest_refuses_a_wrong_baseline(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--pyargs", "swn_torture", "-c", os.devnull]
+    command = [*plain_pytest(), "--pyargs", "swn_torture", "-c", os.devnull]
     command += ["-p", "no:cacheprovider", "--swn-baseline=samba-3"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
     assert answer.returncode == 4

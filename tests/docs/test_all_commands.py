@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +20,7 @@ from tests.commands.test_help_examples import EXAMPLES, witness_port
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment, title
 from tests.docs.test_audience_pages import started
 from tests.docs.test_documents import PRESENT, command_lines
-from tests.warm import program
+from tests.warm import plain_pytest, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +171,7 @@ def one(case: str = CASE) -> list[str]:
 
 
 def run(directory: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    first = {"swn-torture": program(), "pytest": [sys.executable, "-m", "pytest"]}[words[0]]
+    first = {"swn-torture": program(), "pytest": plain_pytest()}[words[0]]
     return subprocess.run(
         [*first, *words[1:]],
         cwd=directory,

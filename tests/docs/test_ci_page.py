@@ -21,6 +21,7 @@ from swn_torture.target import shipped_profiles
 from tests.ci.conftest import CASES, KnownTarget
 from tests.command_lines import check
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment
+from tests.warm import plain_pytest, python, stand_in
 
 PAGE = DOCS / "ci.md"
 
@@ -72,7 +73,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> KnownTarget:
     target.profile("my-cluster", _FAULT)
     tools = target.directory / "tools"
     tools.mkdir()
-    scripts = {"make": _MAKE, "podman": _PODMAN, "python3": _PYTHON.format(python=sys.executable)}
+    stand_in(tools / "swn-torture")
+    scripts = {"make": _MAKE, "podman": _PODMAN, "python3": _PYTHON.format(python=python())}
     scripts |= {name: f'#!/bin/sh\necho "{name} $*" >>"$WORLD/called"\n' for name in _STAND_INS}
     for name, text in scripts.items():
         (tools / name).write_text(text, encoding="utf-8")
@@ -90,7 +92,7 @@ def run(world: KnownTarget, line: str) -> subprocess.CompletedProcess[str]:
     if words[:2] == ["swn-torture", "run"]:
         words += CASES
     if words[0] == "pytest":
-        words += [f"--swn-case={each}" for each in CASES if "." in each]
+        words = [*plain_pytest(), *words[1:], *(f"--swn-case={each}" for each in CASES if "." in each)]
     path = os.pathsep.join(
         [str(world.directory / "tools"), str(Path(sys.executable).parent), os.environ["PATH"]]
     )

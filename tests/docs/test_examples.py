@@ -24,6 +24,7 @@ from swn_torture.report.model import CaseResult, Check, Run, TargetInfo
 from swn_torture.report.results import Results
 from swn_torture.spec import load_catalogue
 from tests.docs.documents import DOCS, ROOT, block_with, blocks, clean_environment
+from tests.warm import plain_pytest
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -79,7 +80,7 @@ def cases(tmp_path: Path) -> Path:
 
 def outcomes(directory: Path, *arguments: str) -> dict[str, str]:
     """Run pytest in a directory; the outcome of each case by its id."""
-    command = [sys.executable, "-m", "pytest", "-q", "--swn-json", "results.json", *arguments]
+    command = [*plain_pytest(), "-q", "--swn-json", "results.json", *arguments]
     ended = subprocess.run(
         command,
         cwd=directory,

@@ -28,6 +28,7 @@ from swn_torture.witness.messages import (
     RespAsyncNotify,
     UnRegisterResponse,
 )
+from tests.warm import python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +99,8 @@ def test_serve_names_the_page_of_half_made_servers() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_author_sees_few_findings(name: str, tmp_path: Path) -> None:
+def test_author_sees_few_findings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", python())
     seen = see(find_half_made(name), tmp_path, ["--up-to", "interface-list", "-n", "0"], timeout=300)
 
     assert seen.terminal

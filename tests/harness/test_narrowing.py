@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from swn_torture.harness import narrowing
 from swn_torture.harness.case_map import base_of, cases_named, collect_cases
 from swn_torture.harness.narrowing import modules, modules_with
 from tests.docs.documents import clean_environment
+from tests.warm import plain_pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_renamed_case_is_in_its_present_module(monkeypatch: pytest.MonkeyPatch) 
 
 def collected(directory: Path, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments],
+        [*plain_pytest(), "--collect-only", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=directory,
         env=clean_environment(),
         capture_output=True,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.warm import plain_pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -95,13 +97,21 @@ class Directory:
         """Write a module to it."""
         (self.path / f"{name}.py").write_text(text, encoding="utf-8")
 
-    def run(self, *arguments: str, plugin: bool = True, **environment: str) -> Run:
-        """Run pytest in it, in a separate process, on the embedded reference; or without the plugin."""
+    def run(self, *arguments: str, plugin: bool = True, new: bool = False, **environment: str) -> Run:
+        """Run pytest in it, in a separate process, on the embedded reference; or without the plugin.
+
+        Args:
+            arguments: of pytest.
+            plugin: whether the plugin is loaded.
+            new: whether the process has loaded nothing before.
+            environment: further variables.
+        """
         outputs = {name: self.path / name for name in ("reports.jsonl", "results.json")}
         for path in outputs.values():
             path.unlink(missing_ok=True)
         how = ("--swn-json", "results.json") if plugin else ("-p", "no:swn_torture")
-        command = [sys.executable, "-m", "pytest", *how, *arguments]
+        start = [sys.executable, "-m", "pytest"] if new else plain_pytest()
+        command = [*start, *how, *arguments]
         clean = {name: value for name, value in os.environ.items() if name not in _OURS}
         ended = subprocess.run(
             command,

@@ -46,7 +46,7 @@ def test_loaded():
 """,
     )
 
-    ended = directory.run()
+    ended = directory.run(new=True)
 
     assert ended.exit == 0, ended.text
 

@@ -1,9 +1,10 @@
 """Loads the program once, and forks a process for each command.
 
-``python -m tests.warm.nursery SOCKET PYTHON``.
+``python -m tests.warm.nursery MODULE DIRECTORY``: the module is ``swn_torture`` or ``pytest``. In the
+directory there are a socket, and what stands for the interpreter. The processes that the command starts for
+pytest-xdist are forked, too.
 
-It ends when its standard input ends. The command can be ``swn-torture``, or a process of pytest-xdist that
-``swn-torture run`` starts.
+It ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -60,8 +63,7 @@ _LOADED_LATER = (
 )
 
 
-#: The arguments of the interpreter that runs the command, and those of execnet.
-_COMMAND = ["-m", "swn_torture"]
+#: The arguments with which execnet starts an interpreter.
 _EXECNET = ["-u", "-c", "import sys;exec(eval(sys.stdin.readline()))"]
 
 
@@ -85,15 +87,16 @@ class Nursery:
     """Forks processes, and tells those who asked for them how they ended.
 
     Args:
-        path: where it listens.
-        python: what stands for the interpreter in the command ``swn-torture run``.
+        module: what it runs.
+        directory: where it listens, and where the program is that stands for the interpreter.
     """
 
-    def __init__(self, path: str, python: str) -> None:
-        self._python = python
+    def __init__(self, module: str, directory: Path) -> None:
+        self._module = module
+        self._python = str(directory / "python")
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(path)
+        self._listener.bind(str(directory / "socket"))
         self._listener.listen(64)
         self._woken, waker = os.pipe()
         os.set_blocking(self._woken, False)
@@ -153,7 +156,7 @@ class Nursery:
 
     def _can_run(self, request: _Request) -> bool:
         """Whether the request asks for nothing that only a new process can have."""
-        known = request.words[:2] == _COMMAND or request.words == _EXECNET
+        known = request.words[:2] == ["-m", self._module] or request.words == _EXECNET
         return known and _start_of(request.environment) == self._start and request.session == os.getsid(0)
 
     def _reap(self) -> None:
@@ -197,7 +200,7 @@ class Nursery:
         os.environ.clear()
         os.environ.update(request.environment)
         buffered = not request.is_unbuffered
-        if request.words[:3] == [*_COMMAND, "run"]:
+        if request.words[1] == "pytest" or request.words[1:3] == ["swn_torture", "run"]:
             sys.executable = self._python
         (sys.stdin, sys.stdout, sys.stderr) = (
             io.TextIOWrapper(
@@ -229,7 +232,7 @@ def run(request: _Request) -> NoReturn:
             exec(_EXECNET[-1], vars(sys.modules["__main__"]))
         else:
             sys.argv, sys.path[0] = request.words[1:], request.directory
-            runpy.run_module("swn_torture", run_name="__main__", alter_sys=True)
+            runpy.run_module(request.words[1], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
     except BaseException:  # noqa: BLE001 - as the interpreter does
@@ -249,10 +252,26 @@ def run(request: _Request) -> NoReturn:
     os._exit(int(code or 0))
 
 
-def load() -> None:
-    """Import what the commands need, and collect the suite once."""
-    import pytest  # noqa: F401
+def load_pytest() -> None:
+    """Let pytest load its plugins and collect the suite, as a run in an empty directory does."""
+    import pytest
 
+    output = os.dup(1)
+    with tempfile.TemporaryDirectory() as place, open(os.devnull, "w") as nothing:  # noqa: PTH123
+        before = Path.cwd()
+        os.chdir(place)
+        os.dup2(nothing.fileno(), 1)
+        code = pytest.main(["--pyargs", "swn_torture", "--collect-only", "-q", "-p", "no:cacheprovider"])
+        os.dup2(output, 1)
+        os.chdir(before)
+    os.close(output)
+    assert code == pytest.ExitCode.OK
+    for name in _LOADED_LATER:
+        importlib.import_module(name)
+
+
+def load_command() -> None:
+    """Import what the commands need, and collect the suite once."""
     import swn_torture.commands
     from swn_torture.faults.library import load_faults
     from swn_torture.harness.case_map import collect_cases
@@ -268,14 +287,15 @@ def load() -> None:
     pages = templates()
     for name in pages.list_templates(extensions=["j2"]):
         pages.get_template(name)
-    gc.collect()
-    gc.freeze()
 
 
 def main() -> None:
     """Serve until the test process has ended."""
-    nursery = Nursery(*sys.argv[1:])
-    load()
+    _, module, directory = sys.argv
+    nursery = Nursery(module, Path(directory))
+    load_pytest() if module == "pytest" else load_command()
+    gc.collect()
+    gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     with contextlib.suppress(_EndedError, KeyboardInterrupt):
