@@ -16,6 +16,7 @@ from swn_torture.harness.resume import kept_of
 from swn_torture.report.journal import Journal, read_content
 from swn_torture.report.model import LOST
 from swn_torture.spec import load_catalogue
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,17 @@ if TYPE_CHECKING:
 SELECT = ("-k", "wrong-version")
 
 
+def run_words(report: Path, *more: str) -> list[str]:
+    return ["run", "--target", "reference", *SELECT, "--report", str(report), *more]
+
+
+def new_run(report: Path, *more: str) -> list[str]:
+    """A run that can be killed, or be given limits."""
+    return [sys.executable, "-m", "swn_torture", *run_words(report, *more)]
+
+
 def run_command(report: Path, *more: str) -> list[str]:
-    words = ["run", "--target", "reference", *SELECT, "--report", str(report), *more]
-    return [sys.executable, "-m", "swn_torture", *words]
+    return [*program(), *run_words(report, *more)]
 
 
 def resumed(report: Path, journal: Path, processes: str = "0") -> subprocess.CompletedProcess[str]:
@@ -63,7 +72,7 @@ def test_a_killed_run_goes_on_from_its_journal(
     report = tmp_path / "report"
     journal = report / "journal.jsonl"
     with subprocess.Popen(
-        run_command(report, "-n", processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        new_run(report, "-n", processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         deadline = time.monotonic() + 60
         while ended(journal) < 3:
@@ -149,7 +158,7 @@ def test_a_full_disk_leaves_a_journal_that_can_be_resumed(whole: Path, tmp_path:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     done = subprocess.run(
-        run_command(report, "-n", "0"), capture_output=True, text=True, preexec_fn=limit, check=False
+        new_run(report, "-n", "0"), capture_output=True, text=True, preexec_fn=limit, check=False
     )
     assert done.returncode == 3, done.stderr
     assert "Cannot write to the journal" in done.stderr

@@ -6,13 +6,13 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from swn_torture.target import load_profile, make_controller
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ DISTURBING = "node-failure"
 def profile(tmp_path: Path) -> Iterator[Path]:
     """The profile of a cluster in a process of its own."""
     path = tmp_path / "served.toml"
-    command = [sys.executable, "-m", "swn_torture", "serve", "--write-profile", str(path)]
+    command = [*program(), "serve", "--write-profile", str(path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 30
         while not (path.is_file() and path.read_text(encoding="utf-8").endswith("\n")):
@@ -54,7 +54,7 @@ def states(profile: Path) -> set[str]:
 def test_sigterm_restores_and_reports(profile: Path, tmp_path: Path, processes: str) -> None:
     healthy = states(profile)
     report = tmp_path / "report"
-    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", processes]
+    command = [*program(), "run", "--target", str(profile), "-n", processes]
     command += ["-k", DISTURBING, "--report", str(report)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60

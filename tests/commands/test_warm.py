@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from tests.warm import program
 if TYPE_CHECKING:
     from pathlib import Path
 
+CASE = "rpc.check-order.every-defect[register]"
 NEW = [sys.executable, "-m", "swn_torture"]
 
 COMMANDS = {
@@ -23,14 +25,14 @@ COMMANDS = {
     "usage error": ["run", "-n", "many"],
     "unknown case": ["run", "--case", "rpc.check-order.every-defec"],
     "explanation": ["explain", "AMB-1"],
-    "case": ["run", "-n", "0", "--case", "rpc.check-order.every-defect[register]", "--json", "results.json"],
+    "case": ["run", "-n", "0", "--case", CASE, "--json", "results.json"],
     "two processes": ["run", "-n", "2", "--case", "rpc.check-order.every-defect"],
     "finding": ["run", "-n", "0", "--case", "rpc.names.foreign-net-name", "--fault", "any-net-name-taken"],
 }
 
 
 def ended(command: list[str], directory: Path, **variables: str) -> tuple[int, list[str], list[str]]:
-    """The exit code and the sorted lines of a command, without how long it took. Cases end in any order."""
+    """The exit code and the sorted lines of a command, without times and numbers: cases end in any order."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -40,7 +42,10 @@ def ended(command: list[str], directory: Path, **variables: str) -> tuple[int, l
         check=False,
         timeout=100,
     )
-    said, errors = (re.sub(r"\d+\.?\d* m?s\b", "", text) for text in (done.stdout, done.stderr))
+    said, errors = (
+        re.sub(r"\d+\.?\d* m?s\b|^\[.*\] ", "", text, flags=re.MULTILINE)
+        for text in (done.stdout, done.stderr)
+    )
     return done.returncode, sorted(said.splitlines()), sorted(errors.splitlines())
 
 
@@ -101,3 +106,22 @@ def test_killed_caller_ends_the_command(tmp_path: Path) -> None:
         assert any(line.startswith("Ctrl-C") for line in process.stdout)
         process.kill()
         assert process.stdout.read() is not None  # its end: the command has it no longer open
+    assert ended([*program(), "--help"], tmp_path)[0] == 0
+
+
+def test_command_gets_further_descriptors_and_leads_its_session(tmp_path: Path) -> None:
+    """As `swn-torture selftest` starts the run, to which it gives a pipe for its events."""
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [*program(), "run", "-n", "0", "--case", CASE, f"--events-to={writer}"],
+        cwd=tmp_path,
+        pass_fds=(writer,),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        os.close(writer)
+        with open(reader, encoding="utf-8") as events:  # noqa: PTH123 - a descriptor
+            kinds = [next(iter(json.loads(line))) for line in events]
+    assert process.returncode == 0
+    assert {"planned", "started"} <= set(kinds)

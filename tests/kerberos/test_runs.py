@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from swn_torture.target import load_profile
 from tests.harness.targets import serving
 from tests.kerberos.profiles import profile_text
+from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def profile(realm: Realm, tmp_path: Path) -> Path:
 
 def swn_torture(*arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "swn_torture", *arguments],
+        [*program(), *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 NODE_2 = {"src": "02:00:00:00:00:02", "dst": "ff:ff:ff:ff:ff:ff"}
 GRATUITOUS = bytes(Ether(**NODE_2) / ARP(psrc="192.0.2.2", pdst="192.0.2.2"))
-ANSWER = bytes(Ether(src="02:00:00:00:00:01") / ARP(op=2, psrc="192.0.2.1", pdst="192.0.2.2"))
+# With its destination: scapy would ask the network for it.
+NODE_1 = {"src": "02:00:00:00:00:01", "dst": NODE_2["src"]}
+ANSWER = bytes(Ether(**NODE_1) / ARP(op=2, psrc="192.0.2.1", pdst="192.0.2.2"))
 
 
 @pytest.fixture

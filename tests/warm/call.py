@@ -29,11 +29,15 @@ def main(path: str, interpreter: str, words: list[str]) -> None:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, lambda number, _: early.append(number))
     place, environment = os.getcwd(), dict(os.environ)  # noqa: PTH109 - pathlib takes longer to load
-    request = marshal.dumps((words, place, environment, ignores, os.getsid(0)))
+    session = os.getsid(0)
+    files = [int(each) for each in os.listdir("/proc/self/fd") if int(each) > 2]  # noqa: PTH208
+    files = [0, 1, 2, *(each for each in files if _is_inheritable(each))]
+    leads = session == os.getpid()
+    request = marshal.dumps((words, place, environment, ignores, session, leads, files))
     nursery = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     nursery.connect(path)
-    streams = struct.pack("3i", 0, 1, 2)
-    nursery.sendmsg([struct.pack("<I", len(request))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+    passed = struct.pack(f"{len(files)}i", *files)
+    nursery.sendmsg([struct.pack("<I", len(request))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
     nursery.sendall(request)
     pid = _number(nursery)
     if pid < 0:
@@ -53,6 +57,13 @@ def main(path: str, interpreter: str, words: list[str]) -> None:
     if -code != _signal.SIGKILL:
         _signal.signal(-code, _signal.SIG_DFL)
     os.kill(os.getpid(), -code)
+
+
+def _is_inheritable(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:  # the one of the listing itself
+        return False
 
 
 def _number(nursery: _socket.socket) -> int:

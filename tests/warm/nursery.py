@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import io
@@ -67,12 +68,18 @@ _LOADED_LATER = (
 _EXECNET = ["-u", "-c", "import sys;exec(eval(sys.stdin.readline()))"]
 
 
+#: How many descriptors a process can have when it starts.
+_FILES = 32
+
+
 class _Request(NamedTuple):
     words: list[str]
     directory: str
     environment: dict[str, str]
     ignores_interrupts: bool
     session: int
+    leads_session: bool
+    files: list[int]
 
     @property
     def is_unbuffered(self) -> bool:
@@ -135,7 +142,7 @@ class Nursery:
     def _accept(self) -> _Request | None:
         """Fork a process; what it has to run, in that process."""
         caller, _ = self._listener.accept()
-        head, streams, _, _ = socket.recv_fds(caller, 4, 3, socket.MSG_WAITALL)
+        head, streams, _, _ = socket.recv_fds(caller, 4, _FILES, socket.MSG_WAITALL)
         request = _Request(*marshal.loads(caller.recv(struct.unpack("<I", head)[0], socket.MSG_WAITALL)))
         if not self._can_run(request):
             caller.sendall(struct.pack("<i", -1))
@@ -157,7 +164,8 @@ class Nursery:
     def _can_run(self, request: _Request) -> bool:
         """Whether the request asks for nothing that only a new process can have."""
         known = request.words[:2] == ["-m", self._module] or request.words == _EXECNET
-        return known and _start_of(request.environment) == self._start and request.session == os.getsid(0)
+        session = request.leads_session or request.session == os.getsid(0)
+        return known and session and _start_of(request.environment) == self._start
 
     def _reap(self) -> None:
         """Tell the callers of all processes that have ended."""
@@ -169,7 +177,8 @@ class Nursery:
             if pid == 0:
                 return
             caller = self._callers.pop(pid)
-            self._selector.unregister(caller)
+            with contextlib.suppress(KeyError):  # it has gone before
+                self._selector.unregister(caller)
             with contextlib.suppress(OSError):
                 caller.sendall(struct.pack("<i", status))
             caller.close()
@@ -177,8 +186,10 @@ class Nursery:
     def _hang_up(self, pid: int) -> None:
         """The caller has gone: it was killed."""
         if pid in self._callers:
-            os.kill(pid, signal.SIGKILL)
             self._selector.unregister(self._callers[pid])
+            # It has not been waited for, so that its number is still its own.
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if os.getsid(pid) == pid else os.kill)(pid, signal.SIGKILL)
 
     def _become(self, request: _Request, streams: list[int]) -> None:
         """Turn this process, which was just forked, into the one that was asked for."""
@@ -193,14 +204,21 @@ class Nursery:
             caller.close()
         os.close(self._woken)
         os.close(self._waker)
-        for number, each in enumerate(streams):
+        if request.leads_session:
+            os.setsid()
+        # First out of the way of each other.
+        high = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 500) for each in streams]
+        for each in streams:
+            os.close(each)
+        for number, each in zip(request.files, high, strict=True):
             os.dup2(each, number)
             os.close(each)
         os.chdir(request.directory)
         os.environ.clear()
         os.environ.update(request.environment)
         buffered = not request.is_unbuffered
-        if request.words[1] == "pytest" or request.words[1:3] == ["swn_torture", "run"]:
+        starts = request.words[1] == "pytest" or request.words[2:3] in (["run"], ["selftest"])
+        if starts and "--plan" not in request.words:  # which shows the name
             sys.executable = self._python
         (sys.stdin, sys.stdout, sys.stderr) = (
             io.TextIOWrapper(
