@@ -181,16 +181,10 @@ def command(
 
         read_baseline(baseline)
     learned = preflight(profile, target, reports)
-    options = [
-        f"--swn-target={target}",
-        f"--swn-captures={captures}",
-        "-n",
-        str(
-            _processes(
-                workers, profile, learned.facts, highest, selected=bool(cases or requirements or expression)
-            )
-        ),
-    ]
+    selected = bool(cases or requirements or expression)
+    processes = _processes(workers, profile, learned.facts, highest, selected=selected)
+    processes = min(processes, _at_most(workers, cases))
+    options = [f"--swn-target={target}", f"--swn-captures={captures}", "-n", str(processes)]
     values = {
         **reports.files,
         "report": reports.directory,
@@ -433,6 +427,15 @@ def current_cases(cases: tuple[str, ...]) -> tuple[str, ...]:
 def _by_person(profile: Profile) -> bool:
     """Whether a person changes the cluster, at this terminal."""
     return profile.embedded is None and profile.controller.get("kind") == "manual"
+
+
+def _at_most(asked: str, cases: tuple[str, ...]) -> int:
+    """The number of cases that these ids select, if the number of processes is ours to choose."""
+    from swn_torture.harness.case_map import cases_named, select_ids
+
+    known = cases_named(cases)
+    chosen = {found for case_id in cases for found in select_ids(case_id, known)}
+    return len(chosen) if chosen and asked == "auto" else sys.maxsize
 
 
 def _processes(

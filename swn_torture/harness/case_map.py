@@ -79,7 +79,7 @@ def collect_cases() -> Mapping[str, CaseInfo]:
 def cases_named(case_ids: Iterable[str]) -> Mapping[str, CaseInfo]:
     """Every case with the same functions as these cases, by id; none if an id has no function in the suite.
 
-    Only the modules of these functions are collected.
+    Only the modules of these functions are collected, unless the whole suite was collected before.
 
     Args:
         case_ids: ids with or without parameters, present or renamed.
@@ -92,7 +92,8 @@ def cases_named(case_ids: Iterable[str]) -> Mapping[str, CaseInfo]:
     if not parts:
         return {}
     bases = {base_of(current_id(case_id)) for case_id in asked}
-    return {each: info for each, info in _of_modules(parts).items() if info.base in bases}
+    known = collect_cases() if collect_cases.cache_info().currsize else _of_modules(parts)
+    return {each: info for each, info in known.items() if info.base in bases}
 
 
 @functools.cache

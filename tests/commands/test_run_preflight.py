@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.casekit.facts import BrokenMethod, TargetFacts
-from swn_torture.commands.run import _processes
+from swn_torture.commands.run import _at_most, _processes
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.server.nodes.parts import Parts
@@ -203,6 +203,14 @@ def test_without_waits_a_few_processes_suffice() -> None:
         < _processes("auto", lab, TargetFacts(), "async-notify")
         == _processes("auto", lab, TargetFacts(), None)
     )
+
+
+def test_no_more_processes_than_cases() -> None:
+    one, two = ("rpc.check-order.every-defect[register]",), ("rpc.check-order.every-defect",)
+
+    assert [_at_most("auto", cases) for cases in (one, two, (*one, *two))] == [1, 2, 2]
+    assert _at_most("auto", ()) > 1000
+    assert _at_most("4", one) > 1000
 
 
 def test_a_part_of_the_suite_has_fewer_processes_than_all_of_it() -> None:

@@ -107,6 +107,8 @@ def test_every_id_in_the_documents_exists() -> None:
     program = (
         "import json, sys\n"
         "from swn_torture.commands.explain import explanation_of\n"
+        "from swn_torture.harness.case_map import collect_cases\n"
+        "collect_cases()\n"  # at once, and not those of each id
         "ids = json.loads(sys.argv[1])\n"
         "print(json.dumps([name for name in ids if explanation_of(name) is None]))"
     )
