@@ -14,7 +14,7 @@ import yaml
 
 from tests.ci.conftest import CASES
 from tests.docs.documents import ROOT, clean_environment
-from tests.warm import stand_in
+from tests.preloaded import stand_in
 
 if TYPE_CHECKING:
     from tests.ci.conftest import KnownTarget

@@ -12,7 +12,7 @@ import pytest
 
 from tests.ci.conftest import GOOD, KNOWN
 from tests.docs.documents import DOCS, clean_environment
-from tests.warm import plain_pytest
+from tests.preloaded import plain_pytest
 
 if TYPE_CHECKING:
     from tests.ci.conftest import KnownTarget

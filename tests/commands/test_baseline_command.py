@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.shipped import fixtures_directory
-from tests.warm import plain_pytest
+from tests.preloaded import plain_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ from swn_torture.target import load_profile
 from swn_torture.witness.constants import WITNESS
 from tests.command_lines import check
 from tests.docs.documents import ROOT
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import pytest
 
 from swn_torture.faults.library import find_fault
 from swn_torture.target import load_profile
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from swn_torture.harness.resume import kept_of
 from swn_torture.report.journal import Journal, read_content
 from swn_torture.report.model import LOST
 from swn_torture.spec import load_catalogue
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable

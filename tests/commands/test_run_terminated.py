@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.target import load_profile, make_controller
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

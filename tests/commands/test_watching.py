@@ -19,7 +19,7 @@ from swn_torture.commands.watching import notification_lines, notification_value
 from swn_torture.witness.constants import AddressFlags, ChangeType, MessageType
 from swn_torture.witness.messages import RespAsyncNotify
 from swn_torture.witness.notifications import IpAddrInfo, IpAddrInfoList, ResourceChange
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from swn_torture.control.reference import ReferenceController
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from tests.control.scripted_person import ScriptedPerson
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from pathlib import Path

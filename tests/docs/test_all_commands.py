@@ -20,7 +20,7 @@ from tests.commands.test_help_examples import EXAMPLES, witness_port
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment, title
 from tests.docs.test_audience_pages import started
 from tests.docs.test_documents import PRESENT, command_lines
-from tests.warm import plain_pytest, program
+from tests.preloaded import plain_pytest, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ import pytest
 
 from tests.command_lines import check
 from tests.docs.documents import DOCS, ROOT, block_with, blocks, clean_environment, code_spans, prose
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from swn_torture.target import shipped_profiles
 from tests.ci.conftest import CASES, KnownTarget
 from tests.command_lines import check
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment
-from tests.warm import plain_pytest, python, stand_in
+from tests.preloaded import plain_pytest, python, stand_in
 
 PAGE = DOCS / "ci.md"
 

@@ -24,7 +24,7 @@ from swn_torture.report.model import CaseResult, Check, Run, TargetInfo
 from swn_torture.report.results import Results
 from swn_torture.spec import load_catalogue
 from tests.docs.documents import DOCS, ROOT, block_with, blocks, clean_environment
-from tests.warm import plain_pytest
+from tests.preloaded import plain_pytest
 
 if TYPE_CHECKING:
     from types import ModuleType

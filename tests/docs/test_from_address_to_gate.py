@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.docs.documents import DOCS, blocks, clean_environment
 from tests.docs.test_server_from_scratch import free_port, serving
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ from swn_torture.witness.messages import (
     RespAsyncNotify,
     UnRegisterResponse,
 )
-from tests.warm import python
+from tests.preloaded import python
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from swn_torture.harness import narrowing
 from swn_torture.harness.case_map import base_of, cases_named, collect_cases
 from swn_torture.harness.narrowing import modules, modules_with
 from tests.docs.documents import clean_environment
-from tests.warm import plain_pytest
+from tests.preloaded import plain_pytest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import pytest
 from swn_torture.target import load_profile
 from tests.harness.targets import serving
 from tests.kerberos.profiles import profile_text
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

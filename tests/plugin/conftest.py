@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.warm import plain_pytest
+from tests.preloaded import plain_pytest
 
 if TYPE_CHECKING:
     from pathlib import Path

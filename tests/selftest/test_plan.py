@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from swn_torture.harness.case_map import collect_cases
 from swn_torture.selftest.ids import subunit_id
 from swn_torture.selftest.plan import plan
+from tests.preloaded import program
 from tests.selftest.test_stream import read
-from tests.warm import program
 
 if TYPE_CHECKING:
     import pytest

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from swn_torture.cli import main
 from tests.docs.documents import clean_environment
+from tests.preloaded import program
 from tests.selftest.test_stream import read
-from tests.warm import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ import pytest
 from swn_torture.casekit.steps.registering import REGISTER, REGISTER_EX, Method
 from swn_torture.rpc.association.test_endpoint_addresses import Place
 from swn_torture.rpc.methods.test_check_order import DEFECTS, PAIRS, TRIPLES, every_defect
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import swn_torture
-from tests.warm import program
+from tests.preloaded import program
 
 PROFILES = Path(swn_torture.__file__).parent.parent / "fixtures" / "profiles"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `tests.warm` runs does the same as a new interpreter does."""
+"""What `tests.preloaded` runs does the same as a new interpreter does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.warm import program
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def ended(command: list[str], directory: Path, **variables: str) -> tuple[int, l
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
 def test_command_says_and_does_the_same(words: list[str], tmp_path: Path) -> None:
-    places = tmp_path / "new", tmp_path / "warm"
+    places = tmp_path / "new", tmp_path / "preloaded"
     for place in places:
         place.mkdir()
 

@@ -1,8 +1,8 @@
-"""Runs a command in a process that is forked from the nursery, and ends as it ends.
+"""Runs a command in a process that is forked from the fork server, and ends as it ends.
 
 It is a program of its own, which loads next to nothing: ``call.py SOCKET -m swn_torture ARGUMENT...``. What
 follows the socket is the command line of a Python interpreter: also ``-u -c CODE``, with which execnet starts
-the processes of pytest-xdist. What the nursery cannot do is done by an interpreter.
+the processes of pytest-xdist. What the fork server cannot do is done by an interpreter.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -16,11 +16,11 @@ _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGUSR1, 
 
 
 def main(path: str, interpreter: str, words: list[str]) -> None:
-    """Send what makes up a process to the nursery; pass signals on; wait for the exit code.
+    """Send what makes up a process to the fork server; pass signals on; wait for the exit code.
 
     Args:
-        path: the socket of the nursery.
-        interpreter: the one to run if the nursery refuses.
+        path: the socket of the fork server.
+        interpreter: the one to run if the fork server refuses.
         words: the arguments of the interpreter.
     """
     ignores = _signal.getsignal(_signal.SIGINT) == _signal.SIG_IGN
@@ -34,12 +34,12 @@ def main(path: str, interpreter: str, words: list[str]) -> None:
     files = [0, 1, 2, *(each for each in files if _is_inheritable(each))]
     leads = session == os.getpid()
     request = marshal.dumps((words, place, environment, ignores, session, leads, files))
-    nursery = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    nursery.connect(path)
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    server.connect(path)
     passed = struct.pack(f"{len(files)}i", *files)
-    nursery.sendmsg([struct.pack("<I", len(request))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
-    nursery.sendall(request)
-    pid = _number(nursery)
+    server.sendmsg([struct.pack("<I", len(request))], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
+    server.sendall(request)
+    pid = _number(server)
     if pid < 0:
         os.execv(interpreter, [interpreter, *words])
 
@@ -51,7 +51,7 @@ def main(path: str, interpreter: str, words: list[str]) -> None:
             _signal.signal(number, forward)
     for number in early:
         os.kill(pid, number)
-    code = os.waitstatus_to_exitcode(_number(nursery))
+    code = os.waitstatus_to_exitcode(_number(server))
     if code >= 0:
         os._exit(code)
     if -code != _signal.SIGKILL:
@@ -66,10 +66,10 @@ def _is_inheritable(number: int) -> bool:
         return False
 
 
-def _number(nursery: _socket.socket) -> int:
-    data = nursery.recv(4, _socket.MSG_WAITALL)
+def _number(server: _socket.socket) -> int:
+    data = server.recv(4, _socket.MSG_WAITALL)
     if len(data) < 4:
-        raise SystemExit("the nursery has ended")
+        raise SystemExit("the fork server has ended")
     number: int = struct.unpack("<i", data)[0]
     return number
 

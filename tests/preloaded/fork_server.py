@@ -1,8 +1,8 @@
 """Loads the program once, and forks a process for each command.
 
-``python -m tests.warm.nursery MODULE DIRECTORY``: the module is ``swn_torture`` or ``pytest``. In the
-directory there are a socket, and what stands for the interpreter. The processes that the command starts for
-pytest-xdist are forked, too.
+``python -m tests.preloaded.fork_server MODULE DIRECTORY``: the module is ``swn_torture`` or ``pytest``. In
+the directory there are a socket, and what stands for the interpreter. The processes that the command starts
+for pytest-xdist are forked, too.
 
 It ends when its standard input ends.
 """
@@ -90,7 +90,7 @@ class _EndedError(Exception):
     """The test process has ended."""
 
 
-class Nursery:
+class ForkServer:
     """Forks processes, and tells those who asked for them how they ended.
 
     Args:
@@ -310,14 +310,14 @@ def load_command() -> None:
 def main() -> None:
     """Serve until the test process has ended."""
     _, module, directory = sys.argv
-    nursery = Nursery(module, Path(directory))
+    server = ForkServer(module, Path(directory))
     load_pytest() if module == "pytest" else load_command()
     gc.collect()
     gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     with contextlib.suppress(_EndedError, KeyboardInterrupt):
-        run(nursery.serve())
+        run(server.serve())
 
 
 if __name__ == "__main__":

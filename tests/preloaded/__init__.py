@@ -1,16 +1,16 @@
 """The command ``swn-torture`` in a process of its own that need not load the program first.
 
 To start Python, to import the program and to read the catalogue takes several times as long as what most
-tests of the command ask of it. A *nursery* (`tests.warm.nursery`) does this once for each test process; each
-command is then a process that is forked from it.
+tests of the command ask of it. A *fork server* (`tests.preloaded.fork_server`) does this once for each test
+process; each command is then a process that is forked from it.
 
 A test that calls the command starts ``[*program(), "run", ...]`` in place of ``[sys.executable, "-m",
 "swn_torture", "run", ...]``, with `subprocess`, as before: what it starts is a small program
-(`tests.warm.call`) that passes its arguments, environment, directory, standard streams and signals on, and
-ends as the command ends. Tests of how the program is loaded, and tests that kill a process or look at it from
-outside, start Python itself.
+(`tests.preloaded.call`) that passes its arguments, environment, directory, standard streams and signals on,
+and ends as the command ends. Tests of how the program is loaded, and tests that kill a process or look at it
+from outside, start Python itself.
 
-`plain_pytest` is the same for ``python -m pytest`` with the plugin, from a nursery of its own.
+`plain_pytest` is the same for ``python -m pytest`` with the plugin, from a fork server of its own.
 """
 
 from __future__ import annotations
@@ -45,27 +45,27 @@ def stand_in(path: Path) -> None:
     Args:
         path: the file.
     """
-    _write_program(path, _nursery("swn_torture") / "socket", ["-m", "swn_torture"])
+    _write_program(path, _fork_server("swn_torture") / "socket", ["-m", "swn_torture"])
 
 
 def python() -> str:
     """The path of a program that is an interpreter for ``-m swn_torture``."""
-    return str(_nursery("swn_torture") / "python")
+    return str(_fork_server("swn_torture") / "python")
 
 
 def _started(module: Module) -> list[str]:
-    socket = _nursery(module) / "socket"
+    socket = _fork_server(module) / "socket"
     return [sys.executable, "-I", "-S", str(HERE / "call.py"), str(socket), "-m", module]
 
 
 @functools.cache
-def _nursery(module: Module) -> Path:
-    """Start a nursery of this test process; it ends with this process. The directory of its socket."""
-    directory = Path(tempfile.mkdtemp(prefix="swn-warm-"))
+def _fork_server(module: Module) -> Path:
+    """Start a fork server of this test process; it ends with this process. The directory of its socket."""
+    directory = Path(tempfile.mkdtemp(prefix="swn-preloaded-"))
     # What stands for the interpreter when a command starts processes of its own.
     _write_program(directory / "python", directory / "socket", [])
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm.nursery", module, str(directory)],
+        [sys.executable, "-m", "tests.preloaded.fork_server", module, str(directory)],
         cwd=HERE.parents[1],
         stdin=subprocess.PIPE,  # its other end closes with this process
         stdout=subprocess.PIPE,
