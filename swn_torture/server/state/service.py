@@ -143,17 +143,16 @@ class WitnessService(WitnessMethods):
         self, interface: Interface, addresses: tuple[IPv4Address | None, IPv6Address | None], net_name: str
     ) -> list[Registration]:
         """Return the registrations to notify of a change of an interface (AMB-12, AMB-32)."""
-        known: dict[tuple[str, str], bool] = {}  # thousands of clients register for a few names and addresses
-
-        def concerned(registration: Registration) -> bool:
+        found: list[Registration] = []
+        # Thousands of clients register for a few names and addresses.
+        known: dict[tuple[str, str], bool] = {}
+        for registration in self.registrations:
             key = registration.net_name, registration.ip_address
             if key not in known:
-                known[key] = self.name_matches(registration, interface, net_name) and same_address(
-                    registration.ip_address, *addresses
-                )
-            return known[key]
-
-        found = self.registrations.where(concerned)
+                named = self.name_matches(registration, interface, net_name)
+                known[key] = named and same_address(registration.ip_address, *addresses)
+            if known[key]:
+                found.append(registration)
         if self.options.aliases_notified_once:
             first_of = {(r.client_name.casefold(), r.owner.association): r for r in reversed(found)}
             found = [r for r in found if r in first_of.values()]
