@@ -9,8 +9,9 @@ from swn_torture.dcerpc.server.server import RpcServer
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.cluster import ReferenceCluster
 from swn_torture.server.nodes.endpoint import REPLIES_AT_ONCE, WitnessEndpoint
-from swn_torture.server.state.methods import Reply
+from swn_torture.server.state.methods import FIRST_REPLIES, Reply
 from swn_torture.server.state.service import WitnessService
+from swn_torture.witness.constants import MessageType
 from swn_torture.witness.messages import AsyncNotifyResponse
 from tests.server.scenarios import TIMEOUT, client_of, notified, register, run_in_cluster
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pytest
 
     from swn_torture.server.nodes.node import Node
+    from swn_torture.server.state.registrations import Registration
     from swn_torture.witness.client import PendingCall, WitnessClient
 
 COUNT = 5 * REPLIES_AT_ONCE + 1
@@ -140,6 +142,62 @@ def test_each_reply_is_written_before_the_next_one_is_made(monkeypatch: pytest.M
     monkeypatch.setattr(WitnessEndpoint, "answer", count_answer)
     monkeypatch.setattr(RpcServer, "count", count_portion)
     run_in_cluster(scenario)
+
+
+def test_first_replies_are_sent_before_the_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    made_at_first_answer: list[int] = []
+    deliver, answer = WitnessService.deliver, WitnessEndpoint.answer
+
+    def count_made(service: WitnessService, registration: Registration) -> list[Reply]:
+        made.append(registration.client_name)
+        return deliver(service, registration)
+
+    def note_made(endpoint: WitnessEndpoint, call: Any, response: Any) -> None:
+        made_at_first_answer.append(len(made))
+        answer(endpoint, call, response)
+
+    async def scenario(cluster: ReferenceCluster) -> None:
+        node1, node2, _ = cluster.nodes.values()
+        async with client_of(node1) as client:
+            calls = await pending_calls(client, node2)
+            made.clear()
+            made_at_first_answer.clear()
+            await cluster.disable("NODE2")
+            for call in calls:
+                assert notified(await call.reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
+            assert made == [f"C{number}" for number in range(COUNT)]
+            assert made_at_first_answer == [FIRST_REPLIES] * FIRST_REPLIES + [COUNT] * (COUNT - FIRST_REPLIES)
+
+    monkeypatch.setattr(WitnessService, "deliver", count_made)
+    monkeypatch.setattr(WitnessEndpoint, "answer", note_made)
+    run_in_cluster(scenario)
+
+
+def test_one_event_tells_all_clients_of_an_ip_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each client would look at every registration as often as there are clients."""
+    woken: list[str] = []
+    wake = WitnessService.wake
+
+    def count_woken(service: WitnessService) -> list[Reply]:
+        woken.append(service.node)
+        return wake(service)
+
+    async def scenario(cluster: ReferenceCluster) -> None:
+        node1, node2, node3 = cluster.nodes.values()
+        async with client_of(node1) as client:
+            names = [f"C{number}" for number in range(COUNT)]
+            handles = [await register(client, node3, client_computer_name=name, flags=1) for name in names]
+            calls = [client.async_notify(handle) for handle in handles]
+            await client.get_interface_list()
+            woken.clear()
+            await cluster.disable(node2.name)
+            for call in calls:
+                assert notified(await call.reply(TIMEOUT))[0] == MessageType.IP_CHANGE
+            assert woken.count(node1.name) == 2  # of the interface, and of the change of its address
+
+    monkeypatch.setattr(WitnessService, "wake", count_woken)
+    run_in_cluster(scenario, ip_change_causes=["disabled"])
 
 
 def test_node_that_stops_sends_the_replies_that_wait() -> None:
