@@ -47,8 +47,9 @@ class EventStream:
             self._planned = True
             self._send({"planned": ids})
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Send that a case starts."""
+        """Send that a case starts, before the journal has it."""
         self._send({"started": nodeid, "time": time.time()})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

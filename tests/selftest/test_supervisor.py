@@ -75,10 +75,11 @@ def wait_for(what: str, found: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def has_a_result(report: Path) -> bool:
-    """Whether a run with this report directory has written the result of its first case."""
+def goes_on(report: Path) -> bool:
+    """Whether a run with this report directory has started another case after the result of the first one."""
     journal = report / "journal.jsonl"
-    return journal.exists() and '\n{"case"' in journal.read_text(encoding="utf-8")
+    text = journal.read_text(encoding="utf-8") if journal.exists() else ""
+    return '\n{"start"' in text.partition('\n{"case"')[2]
 
 
 def cases_of(*cases: str) -> tuple[str, ...]:
@@ -145,7 +146,7 @@ def interrupted(tmp_path: Path, workers: str = "0") -> Iterator[tuple[subprocess
     report = tmp_path / "report"
     arguments = (*cases_of(*_LONG), "-n", workers, "--report", str(report))
     with running(*arguments) as process:
-        wait_for("the first result", lambda: has_a_result(report))
+        wait_for("the second case", lambda: goes_on(report))
         (child,) = children(process.pid)
         yield process, child
 
