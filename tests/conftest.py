@@ -18,6 +18,11 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the tests of the lab first: they wait most of the time, and the others compute meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def journals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Set the directory of the journals, also for commands that a test runs.
