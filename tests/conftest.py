@@ -19,8 +19,17 @@ settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the tests of the lab first: they wait most of the time, and the others compute meanwhile."""
-    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
+    """Start the tests of the lab first: they wait most of the time, and the others compute meanwhile.
+
+    Those that share one lab are at the start, those with a lab of their own are in the middle, where another
+    process of pytest-xdist starts.
+    """
+    in_lab = [item for item in items if item.get_closest_marker("lab") is not None]
+    sharing = [item for item in in_lab if "running_lab" in getattr(item, "fixturenames", ())]
+    alone = [item for item in in_lab if "running_lab" not in getattr(item, "fixturenames", ())]
+    others = [item for item in items if item.get_closest_marker("lab") is None]
+    middle = max(0, len(items) // 2 - len(sharing))
+    items[:] = [*sharing, *others[:middle], *alone, *others[middle:]]
 
 
 @pytest.fixture(scope="session", autouse=True)
