@@ -54,7 +54,7 @@ def command() -> None:
 @click.option(
     "--all-failures",
     is_flag=True,
-    help="Let nodes fail in every way, also hang, lose their link or flap: two minutes more, and a "
+    help="Let nodes fail in every way, also hang, lose their link or flap: a minute more, and a "
     "baseline of such a run.",
 )
 @click.option(
