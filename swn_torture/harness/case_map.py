@@ -14,7 +14,7 @@ from swn_torture.casekit.case import SUITES, mark_of, slug_of, suite_of, title_o
 from swn_torture.harness.narrowing import modules_with
 from swn_torture.shipped import current_id
 from swn_torture.spec.rungs import BY_ID
-from swn_torture.suite import SUITES as SUITE
+from swn_torture.suite import SUITES as PACKAGES
 from swn_torture.suite import suite_arguments, without_other_plugins
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def collect_cases() -> Mapping[str, CaseInfo]:
     Raises:
         CollectionError: a module of the suite cannot be imported.
     """
-    return _collected(SUITE)
+    return _collected(PACKAGES)
 
 
 def cases_named(case_ids: Iterable[str]) -> Mapping[str, CaseInfo]:

@@ -65,6 +65,18 @@ async def pending_calls(client: WitnessClient, node: Node) -> list[PendingCall[A
     return calls
 
 
+async def disable_with_calls(cluster: ReferenceCluster, *records: list[Any]) -> None:
+    """Disable NODE2 while COUNT calls wait for it. What was recorded before is forgotten."""
+    node1, node2, _ = cluster.nodes.values()
+    async with client_of(node1) as client:
+        calls = await pending_calls(client, node2)
+        for record in records:
+            record.clear()
+        await cluster.disable("NODE2")
+        for call in calls:
+            assert notified(await call.reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
+
+
 def test_event_loop_runs_between_portions_of_replies() -> None:
     async def scenario() -> None:
         endpoint, turns = recording(), []
@@ -128,16 +140,9 @@ def test_each_reply_is_written_before_the_next_one_is_made(monkeypatch: pytest.M
             made_at_write.append(len(made))
 
     async def scenario(cluster: ReferenceCluster) -> None:
-        node1, node2, _ = cluster.nodes.values()
-        async with client_of(node1) as client:
-            calls = await pending_calls(client, node2)
-            made.clear()
-            made_at_write.clear()
-            await cluster.disable("NODE2")
-            for call in calls:
-                assert notified(await call.reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
-            assert made == sorted(made)
-            assert made_at_write == list(range(1, COUNT + 1))
+        await disable_with_calls(cluster, made, made_at_write)
+        assert made == sorted(made)
+        assert made_at_write == list(range(1, COUNT + 1))
 
     monkeypatch.setattr(WitnessEndpoint, "answer", count_answer)
     monkeypatch.setattr(RpcServer, "count", count_portion)
@@ -158,16 +163,9 @@ def test_first_replies_are_sent_before_the_others_are_made(monkeypatch: pytest.M
         answer(endpoint, call, response)
 
     async def scenario(cluster: ReferenceCluster) -> None:
-        node1, node2, _ = cluster.nodes.values()
-        async with client_of(node1) as client:
-            calls = await pending_calls(client, node2)
-            made.clear()
-            made_at_first_answer.clear()
-            await cluster.disable("NODE2")
-            for call in calls:
-                assert notified(await call.reply(TIMEOUT)) == (1, ["NODE2 UNAVAILABLE"])
-            assert made == [f"C{number}" for number in range(COUNT)]
-            assert made_at_first_answer == [FIRST_REPLIES] * FIRST_REPLIES + [COUNT] * (COUNT - FIRST_REPLIES)
+        await disable_with_calls(cluster, made, made_at_first_answer)
+        assert made == [f"C{number}" for number in range(COUNT)]
+        assert made_at_first_answer == [FIRST_REPLIES] * FIRST_REPLIES + [COUNT] * (COUNT - FIRST_REPLIES)
 
     monkeypatch.setattr(WitnessService, "deliver", count_made)
     monkeypatch.setattr(WitnessEndpoint, "answer", note_made)

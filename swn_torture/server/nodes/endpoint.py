@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.server.interface import ServerInterface
 from swn_torture.dcerpc.status import FaultStatus
-from swn_torture.server.state.methods import Reply, RpcFault
+from swn_torture.server.state.methods import FIRST_REPLIES, Reply, RpcFault
 from swn_torture.server.state.registrations import Owner
 from swn_torture.stubdata.fields import ByteOrder, DecodeError
 from swn_torture.stubdata.syntax import NDR32, NDR64
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-REPLIES_AT_ONCE: Final = 16
-"""Replies that are made before the event loop sends them and processes other events."""
+REPLIES_AT_ONCE: Final = FIRST_REPLIES
+"""Replies that are encoded, signed and sent before the event loop processes other events."""
 
 
 class WitnessEndpoint(ServerInterface):
