@@ -167,24 +167,24 @@ def _update_cause(cause: Any, runs: Sequence[RunFacts], made: Updated, *, agreed
     if kind not in {"known", "flaky"}:
         return
     entries = cause.get("finding", [])
+    stays = False
     if kind == "flaky":
         shown = any(_shown(entry, run) for entry in entries for run in runs)
         ran = any(_judged(entry.get("cases", []), run) for entry in entries for run in runs)
-        if shown or not ran:
-            return
-        if not agreed:
+        stays = shown or not ran or not agreed
+        if ran and not shown and not agreed:
             made.kept.append(cause_id)
-            return
     for entry in list(entries):
         cases = entry.get("cases", [])
         for pattern in list(cases):
-            if _gone(entry, pattern, runs):
+            # A flaky entry stays without having been seen, but not for a case that these runs do not have.
+            if _absent(pattern, runs) if stays else _gone(entry, pattern, runs):
                 cases.remove(pattern)
                 made.removed.append(f"{cause_id}: {entry.get('requirement')} in {pattern}")
         if not cases:
             entries.remove(entry)
-            continue
-        _update_observed(entry, runs, made, cause_id)
+        elif not stays:
+            _update_observed(entry, runs, made, cause_id)
 
 
 def _update_observed(entry: Any, runs: Sequence[RunFacts], made: Updated, cause_id: str) -> None:
@@ -231,10 +231,14 @@ def _shown(entry: Any, run: RunFacts) -> bool:
 def _gone(entry: Any, pattern: str, runs: Sequence[RunFacts]) -> bool:
     """Whether a case of an entry was judged, and no run shows one of the listed observations in it."""
     if not any(_judged([pattern], run) for run in runs):
-        present = any(matches(pattern, name) for run in runs for name in run.cases)
-        return not present and not is_glob(pattern)
+        return _absent(pattern, runs)
     listed = [*entry.get("observed", []), *entry.get("sometimes", [])]
     return not any(seen(listed, text) for run in runs for text in _texts(entry, [pattern], run))
+
+
+def _absent(pattern: str, runs: Sequence[RunFacts]) -> bool:
+    """Whether no run has the case of an entry, judged or not."""
+    return not is_glob(pattern) and not any(matches(pattern, name) for run in runs for name in run.cases)
 
 
 # -- causes that are new

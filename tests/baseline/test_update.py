@@ -86,6 +86,14 @@ def test_flaky_entry_goes_only_when_the_draws_agree() -> None:
     assert update(flaky, [clean, results(KNOWN, OTHER, IPV6)], draws=2).removed == []
 
 
+def test_flaky_entry_goes_with_a_case_that_the_runs_do_not_have() -> None:
+    flaky = text(CAUSE.replace('"known"', '"flaky"\nsince = 2026-11-01'))
+    part = results(OTHER, IPV6)
+    made = update(flaky, [part])
+    assert (made.kept, parse_baseline(made.text).causes) == ([], ())
+    assert compare(part, parse_baseline(made.text)).situation == "as-expected"
+
+
 def test_incomplete_run_is_refused() -> None:
     with pytest.raises(BaselineError, match="not complete cannot be a baseline: terminated"):
         update("", [results(KNOWN, complete=False, stopped="terminated")])
