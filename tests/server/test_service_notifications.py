@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from swn_torture.server.state.methods import RpcFault
+from swn_torture.server.state.methods import FIRST_REPLIES, MANY_REGISTRATIONS, RpcFault
 from swn_torture.server.state.responses import Responder
 from swn_torture.server.state.service import Selection
 from swn_torture.stubdata.win32 import Win32
@@ -34,7 +34,39 @@ from tests.server.notifications import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swn_torture.server.state.service import Reply
     from tests.server.conftest import Bench
+
+# Many registrations
+
+
+EVENTS: dict[int, Callable[[Bench], None]] = {
+    CHANGE: lambda bench: bench.down(),
+    CLIENT_MOVE: lambda bench: bench.move("NODE3"),
+    SHARE_MOVE: lambda bench: bench.move_share("NODE3"),
+    IP_CHANGE: lambda bench: bench.change_ip("NODE3"),
+}
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_first_clients_of_many_are_told_before_the_others_are_looked_at(bench: Bench, kind: int) -> None:
+    handles = [bench.register_ex(flags=1, share_name="PROFILES") for _ in range(MANY_REGISTRATIONS)]
+    waiting = [bench.notify(handle) for handle in handles]
+    early: list[tuple[int, int]] = []
+
+    def send(replies: list[Reply]) -> None:
+        changed = sum(bool(r.pending_kinds()) for r in bench.service.registrations)
+        early.append((len(replies), changed))
+        bench.take(replies)
+
+    bench.service.first_replies = send
+    EVENTS[kind](bench)
+
+    # At the first replies nothing is pending for anybody: the others have not been looked at.
+    assert early[0] == (FIRST_REPLIES, 0)
+    assert {bench.notified(token)[0] for token in waiting} == {kind}
+    assert all(bench.pending(bench.notify(handle)) for handle in handles), "each is told once"
+
 
 # Resource changes
 

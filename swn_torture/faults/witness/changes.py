@@ -141,7 +141,7 @@ class OnlyFirstRegistrationNotified(WitnessService):
 
     @override
     def affected(self, *event: Any) -> list[Registration]:
-        return super().affected(*event)[:1]
+        return [*super().affected(*event)][:1]
 
 
 @violates("SWN-3.1.6.1-queues-change")
@@ -235,7 +235,7 @@ class OnlyLastChangeKept(WitnessService):
 
     @override
     def affected(self, *event: Any) -> list[Registration]:
-        found = super().affected(*event)
+        found = [*super().affected(*event)]
         for registration in found:
             registration.changes.clear()
         return found

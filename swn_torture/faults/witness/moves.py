@@ -56,7 +56,7 @@ class MoveReachesOneRegistration(WitnessService):
 
     @override
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
-        for registration in self.selected(selection)[:1]:
+        for registration in [*self.selected(selection)][:1]:
             registration.client_move = destination
         return self.wake()
 
@@ -81,7 +81,7 @@ class ShareMoveReachesWholeClient(WitnessService):
         self, selection: Selection, wants: Callable[[Registration], bool] = lambda _: True
     ) -> list[Registration]:
         if selection.share_name is None:
-            return super().selected(selection, wants)
+            return [*super().selected(selection, wants)]
         client = selection.client_name
         return self.registrations.where(
             lambda r: client is None or same_name(client, r.client_name, ignore_case=True)
@@ -128,7 +128,7 @@ class ShareMoveReachesOneClient(WitnessService):
 
     @override
     def share_move(self, selection: Selection, destination: str) -> list[Reply]:
-        for registration in self.selected(selection, lambda r: r.share_notifications)[:1]:
+        for registration in [*self.selected(selection, lambda r: r.share_notifications)][:1]:
             registration.share_move = destination
         return self.wake()
 

@@ -434,7 +434,7 @@ class UnregisteredStillNotified(WitnessService):
     @override
     def selected(self, selection: Selection, *wants: Any) -> list[Registration]:
         removed = [r for r in self._removed if selection.matches(r, self.options)]
-        return super().selected(selection, *wants) + removed
+        return [*super().selected(selection, *wants), *removed]
 
     @override
     def wake(self) -> list[Reply]:

@@ -26,7 +26,7 @@ from swn_torture.witness.constants import InterfaceState, ProtocolVersion
 from swn_torture.witness.messages import AsyncNotifyResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
 __all__ = ["ClusterView", "Owner", "Reply", "RpcFault", "Selection", "WitnessService"]
 
@@ -133,7 +133,7 @@ class WitnessService(WitnessMethods):
     ) -> None:
         """Add a change entry to every affected registration."""
         made: dict[str, PendingChange] = {}
-        for registration in self.affected(interface, addresses, net_name):
+        for registration in self.first_woken(self.affected(interface, addresses, net_name)):
             name = self.resource_name(registration, interface)
             if name not in made:
                 made[name] = PendingChange(name, state)
@@ -141,22 +141,24 @@ class WitnessService(WitnessMethods):
 
     def affected(
         self, interface: Interface, addresses: tuple[IPv4Address | None, IPv6Address | None], net_name: str
-    ) -> list[Registration]:
-        """Return the registrations to notify of a change of an interface (AMB-12, AMB-32)."""
-        found: list[Registration] = []
+    ) -> Iterable[Registration]:
+        """Yield the registrations to notify of a change of an interface (AMB-12, AMB-32)."""
         # Thousands of clients register for a few names and addresses.
         known: dict[tuple[str, str], bool] = {}
+        clients: set[tuple[str, Hashable]] = set()
         for registration in self.registrations:
             key = registration.net_name, registration.ip_address
             if key not in known:
                 named = self.name_matches(registration, interface, net_name)
                 known[key] = named and same_address(registration.ip_address, *addresses)
-            if known[key]:
-                found.append(registration)
-        if self.options.aliases_notified_once:
-            first_of = {(r.client_name.casefold(), r.owner.association): r for r in reversed(found)}
-            found = [r for r in found if r in first_of.values()]
-        return found
+            if not known[key]:
+                continue
+            if self.options.aliases_notified_once:
+                client = registration.client_name.casefold(), registration.owner.association
+                if client in clients:
+                    continue
+                clients.add(client)
+            yield registration
 
     def name_matches(self, registration: Registration, interface: Interface, net_name: str) -> bool:
         """Whether the NetName of a registration matches an interface event (AMB-12)."""
@@ -198,7 +200,7 @@ class WitnessService(WitnessMethods):
 
     def client_move(self, selection: Selection, destination: str) -> list[Reply]:
         """Process an event: a client is to move to an interface group, an address or a host (3.1.6.2)."""
-        for registration in self.selected(selection):
+        for registration in self.first_woken(self.selected(selection)):
             registration.client_move = destination
         return self.wake()
 
@@ -208,7 +210,8 @@ class WitnessService(WitnessMethods):
         The selection must contain the share name.
         """
         if self.is_v2:
-            for registration in self.selected(selection, lambda r: r.share_notifications):
+            wanted = self.selected(selection, lambda r: r.share_notifications)
+            for registration in self.first_woken(wanted):
                 registration.share_move = destination
         return self.wake()
 
@@ -218,7 +221,8 @@ class WitnessService(WitnessMethods):
         Ignored in version 1.
         """
         if self.is_v2:
-            for registration in self.selected(selection, lambda r: r.ip_notifications):
+            wanted = self.selected(selection, lambda r: r.ip_notifications)
+            for registration in self.first_woken(wanted):
                 registration.ip_change = change
         return self.wake()
 
@@ -228,9 +232,9 @@ class WitnessService(WitnessMethods):
 
     def selected(
         self, selection: Selection, wants: Callable[[Registration], bool] = lambda _: True
-    ) -> list[Registration]:
-        """Return the registrations that match a selection and for which `wants` returns True."""
-        return self.registrations.where(lambda r: wants(r) and selection.matches(r, self.options))
+    ) -> Iterable[Registration]:
+        """Yield the registrations that match a selection and for which `wants` returns True."""
+        return (r for r in self.registrations if wants(r) and selection.matches(r, self.options))
 
     # Administration, not in MS-SWN
 
