@@ -61,6 +61,9 @@ class WitnessEndpoint(ServerInterface):
         reply_byte_order: the byte order of responses (`ServerOptions.reply_byte_order`).
     """
 
+    _last_list: tuple[tuple[GetInterfaceListResponse, SyntaxId, ByteOrder] | None, bytes] = (None, b"")
+    """The last interface list that was sent, and its stub data."""
+
     def __init__(
         self,
         service: WitnessService,
@@ -77,8 +80,6 @@ class WitnessEndpoint(ServerInterface):
         self._replies: deque[Reply] = deque()
         """Replies that are still to be made and sent, oldest first."""
         self._next_replies: asyncio.Handle | None = None
-        self._last_list: tuple[tuple[GetInterfaceListResponse, SyntaxId, ByteOrder] | None, bytes] = None, b""
-        """The last interface list that was sent, and its stub data."""
 
     # Called by the RPC server
 
