@@ -31,6 +31,8 @@ MIN_FRAGMENT: Final = 2048
 
 _REQUEST_HEADER: Final = 24
 _OBJECT_SIZE: Final = 16
+_ANY_VERIFIER: Final = 512
+"""More octets than header, sec_trailer and verifier have."""
 
 CallPdu = TypeVar("CallPdu", bound=Request | Response)
 
@@ -107,6 +109,8 @@ def fragments(
     Raises:
         LocalProtocolError: ``size`` leaves no space for stub data.
     """
+    if size - len(whole.stub) > _ANY_VERIFIER and chunk is None and not tail:
+        return [whole]  # as most of them: how much space there is exactly does not matter
     room = size - _REQUEST_HEADER
     if isinstance(whole, Request) and whole.object_uuid is not None:
         room -= _OBJECT_SIZE

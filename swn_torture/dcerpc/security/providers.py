@@ -64,7 +64,7 @@ class ProviderContext:
         self._complete = False
         self._failed = False
         self._out_of_step = False
-        self._capable: set[int] = set()
+        self._effective: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"<{self._name} {'acceptor' if self._accepts else 'initiator'}, {self._state}>"
@@ -129,13 +129,14 @@ class ProviderContext:
             )
 
     def _require(self, level: int) -> int:
-        if not self._complete:
-            raise AuthenticationError(f"{self._name}: the security context is not complete")
-        effective = effective_level(level)
         # What a complete context can do does not change, and to ask the library takes 4 µs.
-        if effective not in self._capable:
+        effective = self._effective.get(level)
+        if effective is None:
+            if not self._complete:
+                raise AuthenticationError(f"{self._name}: the security context is not complete")
+            effective = effective_level(level)
             self._check_capable(effective)
-            self._capable.add(effective)
+            self._effective[level] = effective
         return effective
 
     def signature_size(self, level: int) -> int:

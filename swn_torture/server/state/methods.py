@@ -128,6 +128,8 @@ class WitnessMethods:
 
     responder: type[Responder] = Responder
     registration_checks: type[RegistrationChecks] = RegistrationChecks
+    _listed: tuple[tuple[Interface, ...], GetInterfaceListResponse] | None = None
+    """The interfaces at the last GetInterfaceList, and its response: to make it takes a tenth of a call."""
 
     def __init__(
         self,
@@ -232,8 +234,11 @@ class WitnessMethods:
 
     def interface_list(self) -> GetInterfaceListResponse:
         """Return the current list of all interfaces."""
-        infos = tuple(self.interface_info(interface) for interface in self.interfaces)
-        return GetInterfaceListResponse(InterfaceList(infos), Win32.ERROR_SUCCESS)
+        interfaces = tuple(self.interfaces)
+        if self._listed is None or interfaces != self._listed[0]:
+            infos = tuple(self.interface_info(interface) for interface in interfaces)
+            self._listed = interfaces, GetInterfaceListResponse(InterfaceList(infos), Win32.ERROR_SUCCESS)
+        return self._listed[1]
 
     def interface_info(self, interface: Interface) -> InterfaceInfo:
         """Return the WITNESS_INTERFACE_INFO of one interface."""
