@@ -64,6 +64,13 @@ def test_list_has_all_names_or_those_of_the_name_that_is_called() -> None:
     assert listed(ask(made, "192.0.2.200")) == {str(NODE1), str(NODE2)}
 
 
+def test_list_of_the_only_name_has_every_interface_whatever_address_is_called() -> None:
+    made = Bench(interface_list_names="called")
+    everything = {str(NODE1), str(NODE2), str(NODE3)}
+    assert listed(ask(made, str(NODE3))) == everything
+    assert listed(ask(made, "192.0.2.200")) == everything
+
+
 def test_list_of_a_name_waits_until_an_interface_of_the_name_is_available() -> None:
     made = bench(interface_list_names="called")
     event = made.service.interface_event

@@ -78,6 +78,10 @@ READINGS: dict[str, tuple[str, Mapping[str, str]]] = {
         'unregister_ends_calls = "ERROR_SUCCESS"',
         {"cluster.delivery.nothing-after-unregister[outstanding-2]": "passed"},
     ),
+    "AMB-33: a new registration is told where its share is": (
+        "initial_share_move = true",
+        {"cluster.ip-change.ipv6-address-added": "passed"},
+    ),
     "RPC: header signing is not confirmed": (
         "rpc: header_signing = false",
         {"rpc.signatures.header-signing[ntlm-integrity]": "not-tested"},

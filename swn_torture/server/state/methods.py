@@ -214,12 +214,16 @@ class WitnessMethods:
         if self.options.interface_list_names == "all" or self.options.interface_list_waits == "never":
             return True
         name = self.name_called(called)
-        return self.interfaces.any_available(lambda interface: interface.net_name == name)
+        return self.interfaces.any_available(lambda interface: self.net_name_of(interface) == name)
 
     def name_called(self, called: str) -> str:
         """Return the network name that an address of the server belongs to; the first one if it has none."""
         interface = self.interfaces.by_address(called)
-        return self.view.net_names.name if interface is None else interface.net_name
+        return self.view.net_names.name if interface is None else self.net_name_of(interface)
+
+    def net_name_of(self, interface: Interface) -> str:
+        """Return the network name that an interface belongs to."""
+        return interface.net_name or self.view.net_names.name
 
     def interface_list_at(self, called: str) -> GetInterfaceListResponse:
         """Return the current list for a caller of this address of the server (AMB-45)."""
@@ -227,7 +231,7 @@ class WitnessMethods:
         if self.options.interface_list_names == "all" or response.interface_list is None:
             return response
         name = self.name_called(called)
-        own = {address for i in self.interfaces if i.net_name == name for address in i.addresses}
+        own = {address for i in self.interfaces if self.net_name_of(i) == name for address in i.addresses}
         infos = response.interface_list.interfaces or ()
         kept = tuple(info for info in infos if own & {info.ipv4, info.ipv6})
         return replace(response, interface_list=InterfaceList(kept))
