@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,7 +24,7 @@ RULE = "SWN-3.1.6.1-queues-change"
 
 
 def scenario(one: Listener) -> FailureScenario:
-    host = SimpleNamespace(node="NODE2", ips=(ip_address("192.0.2.5"),))
+    host = SimpleNamespace(node="NODE2")
     return FailureScenario(
         one.witness,
         one.witness.spec,
@@ -38,9 +37,15 @@ def scenario(one: Listener) -> FailureScenario:
     )
 
 
-@pytest.mark.parametrize(("age", "findings"), [(0.0, [RULE]), (QUICK.unused_timeout, [])])
-def test_registration_that_was_unused_too_long_says_nothing(age: float, findings: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("version", "age", "findings"),
+    [(1, 0.0, [RULE]), (1, QUICK.unused_timeout, []), (2, QUICK.unused_timeout, [RULE])],
+)
+def test_only_version_1_may_end_after_the_unused_timeout(
+    version: int, age: float, findings: list[str]
+) -> None:
     one = listener([NOT_FOUND], requirements=[RULE])
+    one.version = version
     asyncio.run(one.wait_for_notifications(QUICK.event_deadline))
     one.last_use = time.monotonic() - age
 

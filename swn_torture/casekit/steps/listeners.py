@@ -63,6 +63,7 @@ class Listener:
         last_use: when it was registered, or AsyncNotify was called or completed last, in seconds of
             ``time.monotonic``.
         has_connection: whether the connection is its own, and no other registration of the case uses it.
+        version: 1 if it was registered by WitnessrRegister, 2 by WitnessrRegisterEx.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Listener:
         self.notifications: list[Notification] = []
         self.last_use = time.monotonic()
         self.has_connection = False
+        self.version = 2
 
     @property
     def name(self) -> str:
@@ -260,7 +262,7 @@ async def listen(
     register = witness.register if version == 1 else witness.register_ex
     began = time.monotonic()
     listener = Listener(witness, client, await register(client, **fields), fields)
-    listener.last_use, listener.has_connection = began, has_connection
+    listener.last_use, listener.has_connection, listener.version = began, has_connection, version
     if async_notify:
         listener.async_notify()
     return listener

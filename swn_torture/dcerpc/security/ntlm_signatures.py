@@ -7,7 +7,6 @@ was a tenth of the time of a server.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import struct
 from typing import TYPE_CHECKING, Final
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 _SIGNED: Final = Flags.sign.value | Flags.extended_session_security.value
 _EXCHANGED: Final = Flags.key_exch.value
 _VERSION: Final = b"\x01\x00\x00\x00"
-
-# The padded key of HMAC, each octet XOR 0x36 or 0x5C.
-_INNER: Final = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER: Final = bytes(octet ^ 0x5C for octet in range(256))
 
 
 class SigningProxy(NTLMProxy):
@@ -80,14 +75,11 @@ class SigningProxy(NTLMProxy):
 
 
 def _hmac_md5(key: bytes) -> Callable[[bytes], bytes]:
-    """Return HMAC-MD5 with this key of up to 64 octets (RFC 2104); half the time of `HMAC.copy`."""
-    inner = hashlib.md5(key.ljust(64, b"\0").translate(_INNER), usedforsecurity=False)
-    outer = hashlib.md5(key.ljust(64, b"\0").translate(_OUTER), usedforsecurity=False)
+    prepared = hmac.new(key, digestmod="md5")
 
     def digest(data: bytes) -> bytes:
-        started, ended = inner.copy(), outer.copy()
+        started = prepared.copy()
         started.update(data)
-        ended.update(started.digest())
-        return ended.digest()
+        return started.digest()
 
     return digest

@@ -90,7 +90,10 @@ FIRST_REPLIES: Final = 16
 """Replies of one event that are sent before the others are made."""
 
 MANY_REGISTRATIONS: Final = 512
-"""With so many registrations the first replies are sent before an event has looked at the others."""
+"""With so many registrations the first replies are sent before an event has looked at the others.
+
+With fewer, `wake` sends them soon enough, and a subclass that changes `wake` changes every reply.
+"""
 
 
 _NO_IPV4: Final = IPv4Address(0)
@@ -423,10 +426,10 @@ class WitnessMethods:
     # Waking
 
     def first_woken(self, registrations: Iterable[Registration]) -> Iterator[Registration]:
-        """Yield registrations whose caller queues something for each; the first ones are told early.
+        """Yield registrations, for each of which the caller queues an item; complete calls of the first ones.
 
-        To look at 10,000 registrations takes some 10 ms, and `FIRST_REPLIES` of the clients need not wait
-        for it. The caller tells the others by `wake`.
+        To look at 10,000 registrations takes milliseconds, and the first clients need not wait for it. The
+        caller completes the calls of the others by `wake`.
         """
         first: list[Registration] = []
         early = self.first_replies if len(self.registrations) >= MANY_REGISTRATIONS else None
