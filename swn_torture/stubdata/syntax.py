@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -39,11 +40,7 @@ class SyntaxId:
         raw = bytes(octets[:SYNTAX_SIZE])
         if len(raw) < SYNTAX_SIZE:
             raise DecodeError("syntax", 0, f"a syntax identifier needs 20 octets, {len(raw)} are left")
-        if byte_order == "little":
-            major, minor = struct.unpack_from("<HH", raw, 16)
-            return cls(UUID(bytes_le=raw[:16]), major, minor)
-        minor, major = struct.unpack_from(">HH", raw, 16)
-        return cls(UUID(bytes=raw[:16]), major, minor)
+        return _kept(raw, byte_order)
 
     def serves(self, requested: SyntaxId) -> bool:
         """Return whether a server of this interface may serve a client that requests another (C706 6.1.2).
@@ -65,6 +62,19 @@ class SyntaxId:
     def __str__(self) -> str:
         return f"{self.uuid} v{self.major}.{self.minor}"
 
+
+def _unpacked(raw: bytes, byte_order: str) -> SyntaxId:
+    if byte_order == "little":
+        major, minor = struct.unpack_from("<HH", raw, 16)
+        found = SyntaxId(UUID(bytes_le=raw[:16]), major, minor)
+    else:
+        minor, major = struct.unpack_from(">HH", raw, 16)
+        found = SyntaxId(UUID(bytes=raw[:16]), major, minor)
+    return next((known for known in (NDR32, NDR64) if known == found), found)
+
+
+_kept = lru_cache(maxsize=256)(_unpacked)
+"""Each bind has the same ones. NDR32 and NDR64 are always the same objects, so ``is`` finds them at once."""
 
 NDR32: Final = SyntaxId(UUID("8a885d04-1ceb-11c9-9fe8-08002b104860"), 2, 0)
 """NDR, the transfer syntax of C706 chapter 14."""

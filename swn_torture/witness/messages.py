@@ -46,25 +46,64 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
 class ContextHandle:
     """An RPC context handle: 20 octets, opaque to the client (MS-SWN 2.2.1.1).
 
     RPC reserves ``attributes``. Windows sends 0, Samba 1 (AMB-34); a client returns either unchanged.
+
+    Args:
+        attributes: 32 bits.
+        uuid: the other 16 octets.
+
+    Attributes:
+        octets: the 20 octets as they are in little-endian stub data. A handle is a value: do not change them.
+
+    Raises:
+        OverflowError: ``attributes`` does not fit into 32 bits.
     """
 
-    attributes: int
-    uuid: UUID
+    # No dataclass with two fields: a server only compares handles, and a UUID takes 1 µs to make.
+    __slots__ = ("octets",)
+
+    def __init__(self, attributes: int, uuid: UUID) -> None:
+        self.octets = attributes.to_bytes(4, "little") + uuid.bytes_le
+
+    @classmethod
+    def unpack(cls, octets: bytes) -> "ContextHandle":
+        """The handle of these 20 octets of little-endian stub data."""
+        handle = cls.__new__(cls)
+        handle.octets = octets
+        return handle
 
     def pack(self, byte_order: ByteOrder = "little") -> bytes:
         """The 20 octets in the given byte order."""
-        uuid = self.uuid.bytes_le if byte_order == "little" else self.uuid.bytes
-        return self.attributes.to_bytes(4, byte_order) + uuid
+        if byte_order == "little":
+            return self.octets
+        return self.octets[3::-1] + self.uuid.bytes
+
+    @property
+    def attributes(self) -> int:
+        """The 32 bits that RPC reserves."""
+        return int.from_bytes(self.octets[:4], "little")
+
+    @property
+    def uuid(self) -> UUID:
+        """The UUID after the attributes."""
+        return UUID(bytes_le=self.octets[4:])
 
     @property
     def is_null(self) -> bool:
         """Whether this is the null handle."""
         return self == NULL_HANDLE
+
+    def __eq__(self, other: object) -> bool:
+        return self.octets == other.octets if isinstance(other, ContextHandle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.octets)
+
+    def __repr__(self) -> str:
+        return f"ContextHandle({self.attributes}, {self.uuid!r})"
 
     def __str__(self) -> str:
         return f"{self.uuid}" if not self.attributes else f"{self.uuid}/{self.attributes:#x}"

@@ -32,10 +32,13 @@ from swn_torture.witness.messages import (
     InterfaceInfo,
     InterfaceList,
     RegisterExRequest,
+    RegisterExResponse,
     RegisterRequest,
+    RegisterResponse,
     Request,
     RespAsyncNotify,
     Response,
+    UnRegisterExResponse,
     UnRegisterRequest,
     UnRegisterResponse,
 )
@@ -59,6 +62,11 @@ if TYPE_CHECKING:
 both_syntaxes = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 
 REGISTER = RegisterRequest(0x00010001, "SWNCLUSTER", "198.51.100.10", "CLIENT1")
+RESULTS = [
+    message
+    for message in EVERY_KIND
+    if isinstance(message, UnRegisterResponse | RegisterResponse | RegisterExResponse | UnRegisterExResponse)
+]
 RESPONSES = [message for message in EVERY_KIND if isinstance(message, Response)]
 LISTED = GetInterfaceListResponse(InterfaceList(interfaces(1)), 0)
 NOTIFICATION = AsyncNotifyResponse(RespAsyncNotify(1, 1, bytes(20)), 0)
@@ -404,6 +412,46 @@ class TestNumbers:
         message = RegisterExRequest(1, None, None, None, None, flags=value, keep_alive_timeout=0)
         with pytest.raises(EncodeError, match=f"Flags: {value} does not fit into 4 octets"):
             encode(message, NDR32)
+
+    @pytest.mark.parametrize("message", RESULTS, ids=lambda message: type(message).__name__)
+    def test_a_result_out_of_range_is_an_error_with_its_field(
+        self, message: UnRegisterResponse | RegisterResponse | RegisterExResponse | UnRegisterExResponse
+    ) -> None:
+        for value in (-1, 2**32):
+            with pytest.raises(EncodeError, match=f"ReturnValue: {value} does not fit into 4 octets"):
+                encode(replace(message, result=value), NDR32)
+
+
+@pytest.mark.parametrize("known", [NDR32, NDR64], ids=["ndr32", "ndr64"])
+class TestAtOnce:
+    """Messages of a handle, a number or both are written and read at once.
+
+    With an equal syntax that is another object they are written and read field by field.
+    """
+
+    @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+    def test_the_octets_and_the_message_are_the_same(
+        self, message: AnyRequest | AnyResponse, known: SyntaxId
+    ) -> None:
+        other = replace(known)
+        assert other is not known
+        octets = encode(message, known)
+        assert octets == encode(message, other)
+        assert decode(message, octets, known) == decode(message, octets, other) == message
+
+    @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+    def test_octets_too_few_or_too_many_are_the_same_error(
+        self, message: AnyRequest | AnyResponse, known: SyntaxId
+    ) -> None:
+        octets = encode(message, known)
+        for wrong in (octets[:-1], octets + b"\0", b"\0" + octets):
+            answers = []
+            for syntax in (known, replace(known)):
+                try:
+                    answers.append(str(decode(message, wrong, syntax)))
+                except DecodeError as error:
+                    answers.append(str(error))
+            assert answers[0] == answers[1]
 
 
 class TestBigEndian:

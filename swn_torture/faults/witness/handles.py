@@ -142,7 +142,7 @@ class AttributesNotCompared(WitnessService):
 
     @override
     def find(self, owner: Owner, handle: ContextHandle) -> Registration | None:
-        return super().find(owner, replace(handle, attributes=self.options.handle_attributes))
+        return super().find(owner, ContextHandle(self.options.handle_attributes, handle.uuid))
 
 
 @violates("RPC-CTXH-mismatch", "SWN-3.1.4.3-never-issued-handle", "SWN-3.1.4.4-never-issued-handle")

@@ -6,7 +6,6 @@ handles to WitnessrUnRegisterEx, which most targets do not have.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,7 +138,7 @@ async def test_attributes(witness: Witness, spec: Spec, change: int) -> None:
     """AsyncNotify and UnRegister reject an issued handle with a changed attributes field."""
     client = await witness.connect()
     handle = await witness.register(client)
-    other = dataclasses.replace(handle, attributes=handle.attributes ^ change)
+    other = type(handle)(handle.attributes ^ change, handle.uuid)
 
     outcomes = await _use(witness, client, other)
 
