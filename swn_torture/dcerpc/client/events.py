@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import BindAck, BindNak, ContextResult, PresentationContext
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.fields import ByteOrder
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Acknowledged:
     """A bind_ack or alter_context_resp arrived.
 
@@ -24,14 +25,14 @@ class Acknowledged:
     pairs: tuple[tuple[PresentationContext, ContextResult], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Refused:
     """A bind_nak arrived."""
 
     pdu: BindNak
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Answered:
     """A complete response arrived. It is verified and decrypted.
 
@@ -67,14 +68,14 @@ class Answered:
         return len(self.pdus)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Faulted:
     """A fault PDU arrived."""
 
     pdu: FaultPdu
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Unexpected:
     """A PDU arrived that answers nothing the client sent, or that no server sends."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 from swn_torture.dcerpc.pdu.header import PduType
 from swn_torture.dcerpc.pdu.pdus import Pdu
 from swn_torture.stubdata.syntax import NULL_SYNTAX, SyntaxId
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.reader import Reader
@@ -58,7 +58,7 @@ def describe_reason(reason: int) -> str:
     return f"{BindNakReason(reason).name.lower()} ({reason})" if known else str(reason)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PresentationContext:
     """A proposed presentation context: ``p_cont_elem_t``.
 
@@ -77,7 +77,7 @@ class PresentationContext:
     reserved: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ContextResult:
     """The result for a proposed presentation context: ``p_result_t``.
 
@@ -104,7 +104,7 @@ class ContextResult:
         return f"{result}, {ProviderReason(self.reason).name.lower()} ({self.reason})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Bind(Pdu):
     """The first PDU of a connection (C706 12.6.4.3).
 
@@ -160,14 +160,14 @@ class Bind(Pdu):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class AlterContext(Bind):
     """Adds contexts, or carries the next leg of a security context, on a bound connection (C706 12.6.4.1)."""
 
     ptype = PduType.ALTER_CONTEXT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class BindAck(Pdu):
     """The answer to a bind (C706 12.6.4.4).
 
@@ -225,14 +225,14 @@ class BindAck(Pdu):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class AlterContextResp(BindAck):
     """The answer to an alter_context (C706 12.6.4.2); its secondary address is empty."""
 
     ptype = PduType.ALTER_CONTEXT_RESP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class BindNak(Pdu):
     """The rejection of a bind (C706 12.6.4.5, MS-RPCE 2.2.2.9).
 

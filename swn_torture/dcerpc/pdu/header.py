@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from swn_torture.stubdata.fields import ByteOrder
@@ -99,7 +99,7 @@ def byte_order_of(drep: bytes) -> ByteOrder:
     return "little" if representation else "big"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Header:
     """The common header: the first 16 octets of every PDU (C706 12.6.3.1).
 
@@ -167,7 +167,7 @@ def pack_header(
     return order.pack(*version, ptype, flags, drep, frag_length, auth_length, call_id)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SecTrailer:
     """The sec_trailer: the 8 octets before an authentication token (MS-RPCE 2.2.2.11).
 

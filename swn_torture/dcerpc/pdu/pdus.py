@@ -8,7 +8,6 @@ of ``None`` is packed correctly; another value is packed as it is, also a wrong 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from swn_torture.dcerpc.errors import RemoteProtocolError
@@ -25,6 +24,7 @@ from swn_torture.dcerpc.pdu.header import (
     type_name,
 )
 from swn_torture.dcerpc.pdu.reader import Reader
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _CLASSES: Final[dict[int, type[Pdu]]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Pdu:
     """The base class of all connection-oriented PDUs (C706 12.6.3.1, MS-RPCE 2.2.2.1).
 
@@ -186,7 +186,7 @@ def _split_padding(fields: dict[str, Any], end: int, raw: bytes) -> None:
     fields["stub"], fields["padding"] = stub[:keep], stub[keep:]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Request(Pdu):
     """A request, or one fragment of it (C706 12.6.4.9).
 
@@ -230,7 +230,7 @@ class Request(Pdu):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Response(Pdu):
     """A response, or one fragment of it (C706 12.6.4.10). The fields are those of :class:`Request`."""
 
@@ -261,7 +261,7 @@ class Response(Pdu):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class FaultPdu(Pdu):
     """A fault, the answer to a failed call (C706 12.6.4.7, MS-RPCE 2.2.2.8).
 
@@ -297,7 +297,7 @@ class FaultPdu(Pdu):
         return dict(zip(names, reader.fields("IHBBII", "fault"), strict=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Auth3(Pdu):
     """The third leg of a security context. It has no answer (MS-RPCE 2.2.2.10)."""
 
@@ -326,21 +326,21 @@ class _Bare(Pdu):
         return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class CoCancel(_Bare):
     """The client asks the server to cancel a call (C706 12.6.4.6)."""
 
     ptype = PduType.CO_CANCEL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Orphaned(_Bare):
     """The client does not wait for the answer to a call any more (C706 12.6.4.8)."""
 
     ptype = PduType.ORPHANED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(frozen=True, slots=True, kw_only=True)
 class Shutdown(_Bare):
     """The server asks the client to close the connection (C706 12.6.4.11)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from swn_torture.dcerpc.errors import (
@@ -21,6 +20,7 @@ from swn_torture.dcerpc.server.negotiation import NegotiationRefused, refused_wi
 from swn_torture.dcerpc.server.refusal import NOWHERE, Where
 from swn_torture.dcerpc.server.request_assembly import Rejection
 from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -55,7 +55,7 @@ class SecurityProvider(Protocol):
         """Return a new acceptor for a supported type."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Leg:
     """A processed leg of a security context.
 

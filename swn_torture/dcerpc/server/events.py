@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.errors import RemoteProtocolError
@@ -13,21 +14,21 @@ if TYPE_CHECKING:
     from swn_torture.dcerpc.server.refusal import Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Joined:
     """The client has bound. Its connection belongs to this association now."""
 
     association: Association
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CallReceived:
     """A complete request arrived. It is verified and decrypted. The call object sends the answer."""
 
     call: ServerCall
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CallCancelled:
     """A co_cancel or (``orphaned``) an orphaned PDU arrived for a pending call."""
 
@@ -35,7 +36,7 @@ class CallCancelled:
     orphaned: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ProtocolViolation:
     """The client broke the protocol. The answer is already among the octets to send.
 
@@ -48,7 +49,7 @@ class ProtocolViolation:
     refusal: Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ContextsNegotiated:
     """The server answers a bind or alter_context. Reported only to a connection that is watched.
 
@@ -65,7 +66,7 @@ class ContextsNegotiated:
     association: Association
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class LoggedOn:
     """A security context is complete, or has failed. Reported only to a connection that is watched."""
 

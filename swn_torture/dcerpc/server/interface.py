@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from swn_torture.dcerpc.errors import LocalProtocolError
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from swn_torture.dcerpc.status import FORBIDDEN_STATUSES, describe_status
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from swn_torture.stubdata.syntax import SyntaxId
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Caller:
     """The caller, as the security context of the request identifies it.
 
@@ -55,7 +56,7 @@ class Association:
         return f"association 0x{self.id:08X} of {self.host}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ConnectionInfo:
     """One transport connection as a server sees it.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from swn_torture.dcerpc.pdu.header import FIRST, LAST, MAX_CALL_ID, PENDING_CANCEL
 from swn_torture.dcerpc.server.refusal import ALLOC_HINT, CALL_ID, NOWHERE, PFC_FLAGS, Where
 from swn_torture.dcerpc.status import FaultStatus
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -64,7 +65,7 @@ def protocol_error(problem: str, where: Where = NOWHERE) -> Rejection:
     return Rejection(FaultStatus.NCA_S_PROTO_ERROR, problem, close=True, where=where)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AssembledRequest:
     """A complete request.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from swn_torture.server.state.names import same_address_text, same_name
+from swn_torture.values import value_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from swn_torture.witness.messages import AsyncNotifyResponse, ContextHandle
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Owner:
     """The caller of a method; the caller that registered is the owner of the registration.
 
@@ -36,7 +37,7 @@ class Owner:
     called: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class WaitingCall:
     """An outstanding call; `since` is the time of its receipt."""
 
@@ -45,7 +46,7 @@ class WaitingCall:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class PendingChange:
     """One entry of PendingChangeNotifications (MS-SWN 3.1.1.4). It keeps the state of the event."""
 
@@ -130,7 +131,7 @@ class Registration:
                 self.ip_change = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Selection:
     """Selects registrations. An attribute that is None matches every registration.
 
