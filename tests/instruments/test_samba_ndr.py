@@ -22,6 +22,7 @@ from swn_torture.witness.codec import DecodeError, encode
 from swn_torture.witness.constants import GROUP_NAME_UNITS, MessageType, Opnum, ProtocolVersion
 from swn_torture.witness.messages import (
     AsyncNotifyResponse,
+    ContextHandle,
     GetInterfaceListResponse,
     InterfaceList,
     RegisterRequest,
@@ -121,6 +122,8 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    if isinstance(value, ContextHandle):
+        return {"attributes": value.attributes, "uuid": str(value.uuid)}
     if hasattr(value, "__dataclass_fields__"):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     return value

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spnego._context import ContextReq
 from spnego._credential import NTLMHash, Password
@@ -86,9 +86,24 @@ _SHORTEST_NTLMV2 = _NTPROOF_SIZE + 32  # NTProofStr, then MS-NLMP 2.2.2.7 with o
 
 
 @lru_cache(maxsize=64)
-def _nt_hash(password: str) -> str:
-    """Return the NT hash in hexadecimal: MD4 in pure Python takes a twentieth of a logon."""
-    return ntowfv1(password).hex()
+def _new_initiator(account: str, password: str | None, context_req: ContextReq) -> dict[str, Any]:
+    """Return the attributes of a context before its first step; to make them takes a tenth of a logon.
+
+    Args:
+        account: its name, ``DOMAIN\\user``.
+        password: ``None`` for an account without one.
+        context_req: the features to request.
+    """
+    # The hash, not the password: for a password NTLMProxy also computes the LM hash. NTLMv2 does not use it,
+    # and in pure Python it takes longer than the rest of the logon.
+    credential = NTLMHash(account, nt_hash=None if password is None else ntowfv1(password).hex())
+    return vars(SigningProxy(credential, context_req=context_req, usage="initiate"))
+
+
+@lru_cache(maxsize=64)
+def _negotiate(flags: int) -> Negotiate:
+    """Return the first message of an initiator. Nobody changes it."""
+    return Negotiate(flags, version=_CLIENT_VERSION)
 
 
 def _require_session_security(flags: int) -> None:
@@ -109,12 +124,8 @@ class NtlmInitiator(SigningProxy):
     """
 
     def __init__(self, credentials: Credentials, spn: str, context_req: ContextReq) -> None:
-        # The hash, not the password: for a password NTLMProxy also computes the LM hash. NTLMv2 does not use
-        # it, and in pure Python it takes longer than the rest of the logon.
-        account = NTLMHash(
-            f"{credentials.domain}\\{credentials.username}", nt_hash=_nt_hash(credentials.password)
-        )
-        super().__init__(account, context_req=context_req, usage="initiate")
+        account = f"{credentials.domain}\\{credentials.username}"
+        vars(self).update(_new_initiator(account, credentials.password, context_req))
         self.spn = spn
         self._anonymous = credentials.anonymous
         self._workstation = credentials.workstation
@@ -126,7 +137,8 @@ class NtlmInitiator(SigningProxy):
         self, in_token: bytes | None = None, *, channel_bindings: GssChannelBindings | None = None
     ) -> bytes:
         if self._temp_negotiate is None:
-            return super()._step_initiate(in_token)
+            self._temp_negotiate = _negotiate(int(self._context_req))
+            return self._temp_negotiate.pack()
         token = in_token or b""
         challenge = Challenge.unpack(token)
         _require_session_security(challenge.flags)
@@ -176,8 +188,9 @@ class NtlmInitiator(SigningProxy):
         """Return NTLMv2 response, LM response and key exchange key (MS-NLMP 3.1.5.1.2, 3.3.2)."""
         del channel_bindings  # DCE/RPC over TCP has no outer channel
         info, time = TargetInfo(), FileTime.now()
-        if challenge.target_info is not None:
-            info = challenge.target_info.copy()
+        offered = challenge.target_info  # unpacked each time
+        if offered is not None:
+            info = offered.copy()
             self._mic_required = AvId.timestamp in info
             if self._mic_required:
                 time = info[AvId.timestamp]
@@ -242,7 +255,7 @@ class NtlmAcceptor(SigningProxy):
     ) -> None:
         # NTLMProxy does not accept the usage "accept" without a credential file. So it is made as an
         # initiator and changed before its first step.
-        super().__init__(NTLMHash("-"), usage="initiate")
+        vars(self).update(_new_initiator("-", None, ContextReq.default))
         self.usage = "accept"
         self._credential = None
         self._accounts = accounts
