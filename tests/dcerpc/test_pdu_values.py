@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
+from swn_torture.dcerpc.pdu import pdus
 from swn_torture.dcerpc.pdu.bind import (
     AlterContext,
     AlterContextResp,
@@ -192,6 +194,27 @@ class TestRejected:
 
     def test_octets_after_the_fields_are_kept_as_padding(self) -> None:
         assert unpack(CoCancel(padding=b"\0").pack()).padding == b"\0"
+
+    @given(
+        st.sampled_from([PduType.REQUEST, PduType.RESPONSE]),
+        U8,
+        st.integers(0, 20),
+        st.sampled_from([LITTLE_ENDIAN, BIG_ENDIAN]),
+        st.binary(max_size=60),
+    )
+    @settings(max_examples=300)
+    def test_what_is_read_at_once_is_what_is_read_field_by_field(
+        self, ptype: PduType, flags: int, auth_length: int, drep: bytes, octets: bytes
+    ) -> None:
+        raw = Header(ptype, flags, 16 + len(octets), auth_length, 7, drep).pack() + octets
+        answers: list[object] = []
+        for ways in (pdus._AT_ONCE, {}):
+            with mock.patch.object(pdus, "_AT_ONCE", ways):
+                try:
+                    answers.append(unpack(raw))
+                except RemoteProtocolError as error:
+                    answers.append(str(error))
+        assert answers[0] == answers[1]
 
     @given(st.binary(max_size=120))
     def test_garbage_without_a_header_is_rejected(self, octets: bytes) -> None:

@@ -27,6 +27,7 @@ from swn_torture.dcerpc.pdu.reader import Reader
 from swn_torture.values import value_class
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from swn_torture.stubdata.fields import ByteOrder
@@ -151,6 +152,10 @@ def unpack(octets: bytes | bytearray | memoryview, header: Header | None = None)
         raise RemoteProtocolError(
             f"{type_name(header.ptype)} is not connection-oriented", field="ptype", offset=2, octets=raw
         )
+    read = _AT_ONCE.get(header.ptype)
+    whole = None if read is None else read(raw, header)
+    if whole is not None:
+        return whole
     end = len(raw)
     fields: dict[str, Any] = {}
     if header.auth_length:
@@ -170,6 +175,80 @@ def unpack(octets: bytes | bytearray | memoryview, header: Header | None = None)
         _split_padding(fields, end, raw)
     fields.setdefault("padding", reader.rest())
     return cls(call_id=header.call_id, flags=header.flags, drep=header.drep, version=header.version, **fields)
+
+
+# The PDUs of a call, little-endian and without an object, are read at once, which takes half the time. What
+# does not fit is left to `unpack`, which names what is wrong.
+
+_REQUEST_FIELDS: Final = struct.Struct("<IHH")
+_RESPONSE_FIELDS: Final = struct.Struct("<IHBB")
+_CALL_FIELDS: Final = 24
+"""Octets of the header and of these fields."""
+
+
+def _parts(raw: bytes, header: Header) -> tuple[bytes, bytes, SecTrailer | None, bytes] | None:
+    """Return stub data, padding, sec_trailer and token, ``None`` if they do not fit in the PDU."""
+    if not header.auth_length:
+        return raw[_CALL_FIELDS:], b"", None, b""
+    end = len(raw) - header.auth_length - TRAILER_SIZE
+    if end < _CALL_FIELDS:
+        return None
+    stub_end = end - raw[end + 2]  # auth_pad_length
+    if stub_end < _CALL_FIELDS:
+        return None
+    trailer = SecTrailer.unpack(raw[end : end + TRAILER_SIZE], "little")
+    return raw[_CALL_FIELDS:stub_end], raw[stub_end:end], trailer, raw[end + TRAILER_SIZE :]
+
+
+def _request_at_once(raw: bytes, header: Header) -> Request | None:
+    if len(raw) < _CALL_FIELDS or header.drep[0] >> 4 != 1 or header.flags & OBJECT_UUID:
+        return None
+    parts = _parts(raw, header)
+    if parts is None:
+        return None
+    hint, context_id, opnum = _REQUEST_FIELDS.unpack_from(raw, HEADER_SIZE)
+    return Request(
+        call_id=header.call_id,
+        flags=header.flags,
+        drep=header.drep,
+        version=header.version,
+        stub=parts[0],
+        padding=parts[1],
+        trailer=parts[2],
+        auth_value=parts[3],
+        alloc_hint=hint,
+        context_id=context_id,
+        opnum=opnum,
+    )
+
+
+def _response_at_once(raw: bytes, header: Header) -> Response | None:
+    if len(raw) < _CALL_FIELDS or header.drep[0] >> 4 != 1:
+        return None
+    parts = _parts(raw, header)
+    if parts is None:
+        return None
+    hint, context_id, cancels, reserved = _RESPONSE_FIELDS.unpack_from(raw, HEADER_SIZE)
+    return Response(
+        call_id=header.call_id,
+        flags=header.flags,
+        drep=header.drep,
+        version=header.version,
+        stub=parts[0],
+        padding=parts[1],
+        trailer=parts[2],
+        auth_value=parts[3],
+        alloc_hint=hint,
+        context_id=context_id,
+        cancel_count=cancels,
+        reserved=reserved,
+    )
+
+
+_AT_ONCE: Final[dict[int, Callable[[bytes, Header], Pdu | None]]] = {
+    PduType.REQUEST.value: _request_at_once,
+    PduType.RESPONSE.value: _response_at_once,
+}
 
 
 def _split_padding(fields: dict[str, Any], end: int, raw: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from swn_torture.dcerpc.errors import LocalProtocolError
 from swn_torture.dcerpc.pdu.header import TRAILER_SIZE, SecTrailer
 from swn_torture.dcerpc.pdu.pdus import Pdu, Request, Response
-from swn_torture.dcerpc.security.levels import AuthLevel, effective_level
+from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.status import FaultStatus
 
 if TYPE_CHECKING:
@@ -56,15 +56,13 @@ class SecurityEntry:
 
     @property
     def protects(self) -> bool:
-        """Whether requests and responses are signed."""
-        return effective_level(self.level) >= AuthLevel.PKT
+        """Whether requests and responses are signed: from CALL on, which has the same effect as PKT."""
+        return self.level >= AuthLevel.CALL
 
     @property
     def token_size(self) -> int:
         """Octets of a verifier."""
-        return (
-            self.context.signature_size(effective_level(self.level)) if self.protects else len(CONNECT_TOKEN)
-        )
+        return self.context.signature_size(self.level) if self.protects else len(CONNECT_TOKEN)
 
     def with_token(self, pdu: AnyPdu, token: bytes) -> AnyPdu:
         """Return a PDU of a bind exchange with a token of this security context."""
@@ -95,7 +93,7 @@ class SecurityEntry:
         stub = pdu.stub if isinstance(pdu, Request | Response) else b""
         split = start - len(stub) - len(pdu.padding)
         body = self.context.unprotect(
-            effective_level(self.level),
+            self.level,
             raw[:split],
             raw[split:start],
             raw[start : start + TRAILER_SIZE],
@@ -117,7 +115,7 @@ class SecurityEntry:
         trailer = SecTrailer(self.auth_type, self.level, len(padding), self.id)
         # Not a changed copy of the PDU: that takes as long as the signature.
         header, body, tail = pdu.segments(size, padding=padding, trailer=trailer)
-        body, token = self.context.protect(effective_level(self.level), header, body, tail)
+        body, token = self.context.protect(self.level, header, body, tail)
         if len(token) != size:
             raise LocalProtocolError(f"a verifier of {len(token)} octets, but its header has {size}")
         return b"".join((header, body, tail, token))

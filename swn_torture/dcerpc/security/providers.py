@@ -116,7 +116,9 @@ class ProviderContext:
                 f"{self._name}: the peer ended the negotiation before the authentication"
             )
         if self._level is not None:
-            self._check_capable(effective_level(self._level))
+            effective = effective_level(self._level)
+            self._check_capable(effective)
+            self._effective[self._level] = effective
 
     def _check_capable(self, level: int) -> None:
         needed = _NEEDED.get(level)
