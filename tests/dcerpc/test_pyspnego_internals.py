@@ -10,7 +10,7 @@ import pytest
 from spnego import ContextReq
 from spnego._ntlm import _NTLMCredential
 
-from swn_torture.dcerpc.security import ntlm
+from swn_torture.dcerpc.security import ntlm, ntlm_messages
 from swn_torture.dcerpc.security.context import Credentials
 from tests.dcerpc.impacket_client import ImpacketClient
 
@@ -52,7 +52,7 @@ def test_pyspnego_has_the_attributes_that_ntlm_sets() -> None:
 
 def test_kept_attributes_of_a_new_context_stay_as_they_are() -> None:
     """They are shared by all contexts of an account, so that a logon must set them, and not change them."""
-    kept = ntlm._new_initiator("SWNTEST\\user", "secret", ContextReq.default)
+    kept = ntlm_messages.new_initiator("SWNTEST\\user", "secret", ContextReq.default)
     plain = (int, str, bytes, NoneType, _NTLMCredential)
     assert {name for name, value in kept.items() if not isinstance(value, plain)} == set()
     credential = dict(vars(kept["_credential"]))

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spnego._context import ContextReq
-from spnego._credential import NTLMHash, Password
+from spnego._credential import Password
 from spnego._negotiate import NegotiateProxy
 from spnego._ntlm_raw.crypto import compute_response_v2, hmac_md5, ntowfv1, ntowfv2, rc4k
 from spnego._ntlm_raw.messages import (
@@ -31,13 +30,18 @@ from spnego._ntlm_raw.messages import (
     Challenge,
     FileTime,
     Negotiate,
-    NTClientChallengeV2,
     TargetInfo,
-    Version,
 )
 from spnego._ntlm_raw.messages import NegotiateFlags as Flags
 from spnego.exceptions import BadMechanismError, InvalidTokenError, NegotiateOptions
 
+from swn_torture.dcerpc.security.ntlm_messages import (
+    CLIENT_VERSION,
+    av_flags,
+    challenge_octets,
+    negotiate_message,
+    new_initiator,
+)
 from swn_torture.dcerpc.security.ntlm_signatures import SigningProxy
 
 if TYPE_CHECKING:
@@ -71,39 +75,11 @@ _ANSWERED = (
 _SERVERS_CHOICE = Flags.target_info | Flags.version
 """The flags of a CHALLENGE that the initiator returns although its NEGOTIATE may lack them."""
 
-_SERVER_VERSION = Version(6, 1)
-"""The Version of a CHALLENGE if the client sets NTLMSSP_NEGOTIATE_VERSION. These are the numbers that Samba's
-servers send: Windows 6.1, without a build."""
-
-_NO_VERSION = Version(revision=0)
-"""The same without that flag. The field is always there, and is zero then (MS-NLMP 2.2.1.2, 2.2.2.10)."""
-
-_CLIENT_VERSION = Version.get_current()
-"""The Version of an AUTHENTICATE: that of the library, as in its NEGOTIATE."""
+_BEFORE_AV_PAIRS = 28
+"""Octets of an NTLMv2_CLIENT_CHALLENGE before its AvPairs (MS-NLMP 2.2.2.7)."""
 
 _NTPROOF_SIZE = 16
 _SHORTEST_NTLMV2 = _NTPROOF_SIZE + 32  # NTProofStr, then MS-NLMP 2.2.2.7 with only AV_EOL
-
-
-@lru_cache(maxsize=64)
-def _new_initiator(account: str, password: str | None, context_req: ContextReq) -> dict[str, Any]:
-    """Return the attributes of a context before its first step; to make them takes a tenth of a logon.
-
-    Args:
-        account: its name, ``DOMAIN\\user``.
-        password: ``None`` for an account without one.
-        context_req: the features to request.
-    """
-    # The hash, not the password: for a password NTLMProxy also computes the LM hash. NTLMv2 does not use it,
-    # and in pure Python it takes longer than the rest of the logon.
-    credential = NTLMHash(account, nt_hash=None if password is None else ntowfv1(password).hex())
-    return vars(SigningProxy(credential, context_req=context_req, usage="initiate"))
-
-
-@lru_cache(maxsize=64)
-def _negotiate(flags: int) -> Negotiate:
-    """Return the first message of an initiator. Nobody changes it."""
-    return Negotiate(flags, version=_CLIENT_VERSION)
 
 
 def _require_session_security(flags: int) -> None:
@@ -125,7 +101,7 @@ class NtlmInitiator(SigningProxy):
 
     def __init__(self, credentials: Credentials, spn: str, context_req: ContextReq) -> None:
         account = f"{credentials.domain}\\{credentials.username}"
-        vars(self).update(_new_initiator(account, credentials.password, context_req))
+        vars(self).update(new_initiator(account, credentials.password, context_req))
         self.spn = spn
         self._anonymous = credentials.anonymous
         self._workstation = credentials.workstation
@@ -137,7 +113,7 @@ class NtlmInitiator(SigningProxy):
         self, in_token: bytes | None = None, *, channel_bindings: GssChannelBindings | None = None
     ) -> bytes:
         if self._temp_negotiate is None:
-            self._temp_negotiate = _negotiate(int(self._context_req))
+            self._temp_negotiate = negotiate_message(int(self._context_req))
             return self._temp_negotiate.pack()
         token = in_token or b""
         challenge = Challenge.unpack(token)
@@ -163,7 +139,7 @@ class NtlmInitiator(SigningProxy):
             username=self._credential.username,
             workstation=self._workstation,
             encrypted_session_key=encrypted_key,
-            version=_CLIENT_VERSION,
+            version=CLIENT_VERSION,
         )
         if self._mic_required:
             authenticate.mic = self._calculate_mic(
@@ -187,13 +163,13 @@ class NtlmInitiator(SigningProxy):
     ) -> tuple[bytes, bytes, bytes]:
         """Return NTLMv2 response, LM response and key exchange key (MS-NLMP 3.1.5.1.2, 3.3.2)."""
         del channel_bindings  # DCE/RPC over TCP has no outer channel
-        info, time = TargetInfo(), FileTime.now()
+        info, now = TargetInfo(), FileTime.now()
         offered = challenge.target_info  # unpacked each time
         if offered is not None:
             info = offered.copy()
             self._mic_required = AvId.timestamp in info
             if self._mic_required:
-                time = info[AvId.timestamp]
+                now = info[AvId.timestamp]
                 info[AvId.flags] = info.get(AvId.flags, AvFlags(0)) | AvFlags.mic
             info[AvId.channel_bindings] = bytes(16)
             info[AvId.target_name] = self.spn or ""
@@ -201,7 +177,7 @@ class NtlmInitiator(SigningProxy):
             ntowfv2(credential.username or "", credential.nt_hash, credential.domain),
             challenge.server_challenge,
             secrets.token_bytes(8),
-            time,
+            now,
             info,
         )
         return nt_response, bytes(24) if self._mic_required else lm_response, key
@@ -255,7 +231,7 @@ class NtlmAcceptor(SigningProxy):
     ) -> None:
         # NTLMProxy does not accept the usage "accept" without a credential file. So it is made as an
         # initiator and changed before its first step.
-        vars(self).update(_new_initiator("-", None, ContextReq.default))
+        vars(self).update(new_initiator("-", None, ContextReq.default))
         self.usage = "accept"
         self._credential = None
         self._accounts = accounts
@@ -284,21 +260,7 @@ class NtlmAcceptor(SigningProxy):
             flags &= ~Flags.oem
         elif not flags & Flags.oem:  # MS-NLMP 2.2.2.5: an error
             raise InvalidTokenError(context_msg="NTLM: the peer offers neither Unicode nor OEM strings")
-        computer, _, dns_domain = self._host.partition(".")
-        info = TargetInfo()
-        info[AvId.nb_domain_name] = self._domain
-        info[AvId.nb_computer_name] = computer.upper()[:15]
-        info[AvId.dns_domain_name] = dns_domain  # empty for a plain name, as in Samba without a realm
-        info[AvId.dns_computer_name] = self._host  # impacket fails without it
-        info[AvId.timestamp] = FileTime.now()  # clients send a MIC then
-        challenge = Challenge(
-            flags,
-            secrets.token_bytes(8),
-            target_name=self._domain,
-            target_info=info,
-            version=_SERVER_VERSION if flags & Flags.version else _NO_VERSION,
-        )
-        challenge.flags = flags  # a version sets NTLMSSP_NEGOTIATE_VERSION, although this one is only zeros
+        challenge = Challenge.unpack(challenge_octets(flags, self._domain, self._host))
         self._temp_negotiate, self._temp_challenge = negotiate, challenge
         # The MIC covers the octets sent; a message that is packed again may differ.
         self._seen_negotiate, self._sent_challenge = token, challenge.pack()
@@ -363,8 +325,7 @@ class NtlmAcceptor(SigningProxy):
         Returns:
             The session key of the MIC; the first key without a MIC.
         """
-        info = NTClientChallengeV2.unpack(response[_NTPROOF_SIZE:]).av_pairs
-        if not info.get(AvId.flags, AvFlags(0)) & AvFlags.mic:
+        if not av_flags(response[_NTPROOF_SIZE + _BEFORE_AV_PAIRS :]) & AvFlags.mic.value:
             return keys[0]
         mic = auth.mic
         if mic is None:
