@@ -21,6 +21,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
+from scapy.config import conf
 from scapy.fields import StrFixedLenField
 from scapy.layers.dcerpc import (
     RPC_C_AUTHN_LEVEL,
@@ -45,6 +46,7 @@ from scapy.layers.dcerpc import (
     find_dcerpc_interface,
     register_dcerpc_interface,
 )
+from scapy.layers.gssapi import SSP
 from scapy.layers.msrpce.rpcserver import DCERPC_Server
 from scapy.layers.ntlm import NTLMSSP, MD4le
 from scapy.layers.spnego import SPNEGOSSP
@@ -253,10 +255,10 @@ class Secured(InterfaceListed):
 
 # Step 5 -----------------------------------------------------------------------------------------------------
 class Session(DceRpcSession):
-    """A session with the two things that scapy leaves out: the client's sizes, and its choice of a service.
+    """A session with what scapy leaves out: the client's sizes, its choice of a service, empty stub data.
 
     The bind_ack accepts no larger fragments than the client proposed (C706 12.6.4.4). NTLM without SPNEGO is
-    answered as NTLM.
+    answered as NTLM. A protected request without stub data is verified, too: it has a sequence number.
     """
 
     ssp: Any
@@ -268,7 +270,26 @@ class Session(DceRpcSession):
             self.proposed = packet.max_xmit_frag, packet.max_recv_frag
             if packet.auth_verifier:
                 self.ssp = {9: SPNEGO, 10: NTLM}.get(packet.auth_verifier.auth_type, self.ssp)
+        protected = packet.auth_verifier and packet.auth_verifier.is_protected()
+        if protected and DceRpc5Request in packet and conf.raw_layer not in packet.payload:
+            self.verify_without_stub(packet)
         return super().in_pkt(packet, commit=commit)
+
+    def verify_without_stub(self, packet: Any) -> None:
+        """Verify, and count, a protected request without stub data (MS-RPCE 3.3.1.5.2.2)."""
+        header = packet.copy()
+        trailer = bytes(header.auth_verifier)[: -len(header.auth_verifier.auth_value)]
+        header.auth_padding = header.auth_verifier = header.vt_trailer = None
+        signed = self.header_sign
+        body = bytes(packet.vt_trailer or b"") + (packet.auth_padding or b"")
+        parts = ((bytes(header), signed, False), (body, True, True), (trailer, signed, False))
+        value = packet.auth_verifier.auth_value
+        if self.auth_level == RPC_C_AUTHN_LEVEL.PKT_PRIVACY:
+            sealed = [SSP.WRAP_MSG(conf_req_flag=seal, sign=sign, data=data) for data, sign, seal in parts]
+            self.ssp.GSS_UnwrapEx(self.sspcontext, sealed, value)
+        elif self.auth_level == RPC_C_AUTHN_LEVEL.PKT_INTEGRITY:
+            clear = [SSP.MIC_MSG(sign=sign, data=data) for data, sign, _ in parts]
+            self.ssp.GSS_VerifyMICEx(self.sspcontext, clear, value)
 
     def out_pkt(self, packet: Any) -> Any:
         """Accept no more than that."""

@@ -20,6 +20,7 @@ from uuid import UUID
 import pytest
 import spnego
 from scapy.layers import dcerpc
+from spnego import ContextReq
 
 from tests.docs.documents import DOCS, blocks
 from tests.docs.test_server_from_scratch import free_port
@@ -85,10 +86,12 @@ def bind_of_syntaxes(*transfers: tuple[UUID, int]) -> bytes:
     return pdu(11, 1, body + b"".join(syntax(each, "<") for each in transfers))
 
 
-def authenticated(octets: bytes, token: bytes, auth_type: int = 10, context: int = 1) -> bytes:
-    """A PDU with a sec_trailer at level connect, and a token (MS-RPCE 2.2.2.11)."""
+def authenticated(
+    octets: bytes, token: bytes, auth_type: int = 10, context: int = 1, level: int = 2
+) -> bytes:
+    """A PDU with a sec_trailer, by default at level connect, and a token (MS-RPCE 2.2.2.11)."""
     padding = -len(octets) % 4
-    whole = octets + bytes(padding) + struct.pack("<BBBBI", auth_type, 2, padding, 0, context) + token
+    whole = octets + bytes(padding) + struct.pack("<BBBBI", auth_type, level, padding, 0, context) + token
     return altered(whole, at_8=struct.pack("<HH", len(whole), len(token)))
 
 
@@ -218,6 +221,22 @@ def test_leg_of_another_security_context_counts(ports: tuple[int, int]) -> None:
         assert [connection.recv(65536).hex()] == shown()["17"]
 
 
+def test_request_without_stub_data_is_not_verified(ports: tuple[int, int]) -> None:
+    """Claim 27: at level integrity, with a verifier of zeros. The next request has the sequence number 1."""
+    client = spnego.client("witness", "Passw0rd!", protocol="ntlm", context_req=ContextReq.integrity)
+    with socket.create_connection(("127.0.0.1", ports[1]), timeout=30) as connection:
+        connection.sendall(authenticated(bind(), client.step() or b"", level=5))
+        answer = connection.recv(65536)
+        token = client.step(answer[-struct.unpack_from("<H", answer, 10)[0] :]) or b""
+        connection.sendall(authenticated(pdu(16, 1, bytes(4)), token, level=5))
+        connection.sendall(authenticated(request(b"", opnum=10), bytes(16), level=5))
+        first = connection.recv(65536).hex()
+        client.sign(b"")  # the verifier that the first request should have had: sequence number 0
+        connection.sendall(authenticated(request(FIVE, call_id=3), client.sign(FIVE), level=5))
+        assert re.match(shown()["27"][0].removesuffix("..."), first)
+        assert ["FIN" if connection.recv(65536) == b"" else "answer"] == shown()["27"][1:]
+
+
 def test_context_id_of_a_big_endian_pdu_is_little_endian() -> None:
     """Claim 18."""
     verifier = dcerpc.CommonAuthVerifier(auth_type=10, auth_level=5, auth_context_id=1, auth_value=b"abcd")
@@ -229,6 +248,8 @@ def test_page_has_every_claim_and_the_version() -> None:
     text = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \|.*\|(.*)\|.*\|$", text, re.MULTILINE)
     assert [number for number, _ in rows] == [str(number) for number in range(1, len(rows) + 1)]
-    assert {re.sub(r"\D", "", claim) for claim in SENT} | {"7", "17", "18"} == {number for number, _ in rows}
+    assert {re.sub(r"\D", "", claim) for claim in SENT} | {"7", "17", "18", "27"} == {
+        number for number, _ in rows
+    }
     assert all(re.search(r"(C706|MS-RPCE) \d", texts) for _, texts in rows)
     assert f"scapy {version('scapy')}" in text

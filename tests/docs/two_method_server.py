@@ -54,16 +54,32 @@ class LengthResponse(NDRPacket):
     fields_desc: ClassVar[list[Any]] = [NDRIntField("value", 0)]
 
 
+class NothingRequest(NDRPacket):
+    """Opnum 10: no parameters, and so no stub data."""
+
+    fields_desc: ClassVar[list[Any]] = []
+
+
+class NothingResponse(NDRPacket):
+    """A value."""
+
+    fields_desc: ClassVar[list[Any]] = [NDRIntField("value", 0)]
+
+
 register_dcerpc_interface(
     name="next",
     uuid=UUID("00000001-0002-0003-0405-060708090a0b"),
     version="1.0",
-    opnums={7: DceRpcOp(NextRequest, NextResponse), 8: DceRpcOp(LengthRequest, LengthResponse)},
+    opnums={
+        7: DceRpcOp(NextRequest, NextResponse),
+        8: DceRpcOp(LengthRequest, LengthResponse),
+        10: DceRpcOp(NothingRequest, NothingResponse),
+    },
 )
 
 
 class Next(DCERPC_Server):
-    """The server of scapy with two methods."""
+    """The server of scapy with these methods."""
 
     @DCERPC_Server.answer(NextRequest)
     def next_value(self, request: Any) -> Any:
@@ -76,6 +92,11 @@ class Next(DCERPC_Server):
     def length(self, request: Any) -> Any:
         """Return the length of the text."""
         return LengthResponse(value=len(request[LengthRequest].valueof("text")), ndr64=self.ndr64)
+
+    @DCERPC_Server.answer(NothingRequest)
+    def nothing(self, _: Any) -> Any:
+        """Return a constant."""
+        return NothingResponse(value=11, ndr64=self.ndr64)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from swn_torture.commands.client import command as client
 from swn_torture.commands.doctor import command as doctor
 from swn_torture.commands.init import command as init
 from swn_torture.target import load_profile
@@ -81,3 +82,14 @@ def test_doctor_names_what_is_next(step: str, code: int, last: str, tmp_path: Pa
         checked = CliRunner().invoke(doctor, ["--target", str(path)])
     assert checked.exit_code == code, checked.output
     assert checked.output.splitlines()[-1].startswith(last)
+
+
+@pytest.mark.parametrize("level", ["integrity", "privacy"])
+def test_client_registers_after_a_request_without_stub_data(level: str, tmp_path: Path) -> None:
+    """GetInterfaceList and RegisterEx on one connection: both requests have a sequence number."""
+    port, path = free_port(), tmp_path / "example.toml"
+    path.write_text(PROFILE.format(port=port), encoding="utf-8")
+    with serving("register", port):
+        made = CliRunner().invoke(client, ["register", "--target", str(path), "--level", level])
+    assert made.exit_code == 0, made.output
+    assert "unregistered: ERROR_SUCCESS (0x0)" in made.output

@@ -80,6 +80,18 @@ def _sequence_number(signature: bytes) -> int:
     return int.from_bytes(signature[8:16], "big")
 
 
+@violates("RPC-AUTH-bad-signature", near=("RPC-FAULT-early",))
+class EmptyStubNotVerified(Authenticator):
+    """The server neither verifies nor counts a protected request without stub data."""
+
+    @override
+    def open(self, pdu: Request, raw: bytes) -> Opened:
+        entry = self._connection.security.get(pdu.trailer.context_id) if pdu.trailer else None
+        if pdu.stub or entry is None or not entry.context.complete:
+            return super().open(pdu, raw)
+        return entry, pdu, None
+
+
 @violates("RPC-AUTH-missing-verifier")
 class VerifierNotRequired(Authenticator):
     """On a protected connection the server serves a request without a verifier."""

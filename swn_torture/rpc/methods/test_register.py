@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.casekit import SILENCE, case, outcome_of, returns
+from swn_torture.casekit import SILENCE, SUCCESS, case, outcome_of, returns
 from swn_torture.casekit.cluster import Capability
-from swn_torture.casekit.protocol import UnRegisterRequest, Win32
+from swn_torture.casekit.protocol import GetInterfaceListRequest, UnRegisterRequest, Win32
 from swn_torture.casekit.shown import shown
 from swn_torture.casekit.steps.registering import (
     FOREIGN_NAME,
@@ -49,10 +49,16 @@ RIGHT_VERSION = {REGISTER: "SWN-1.7-version-1", REGISTER_EX: "SWN-1.7-version-2"
 )
 @each_method
 async def test_valid_registration(witness: Witness, spec: Spec, method: Method) -> None:
-    """Register or RegisterEx with valid parameters returns ERROR_SUCCESS and a non-null handle."""
+    """Register or RegisterEx after GetInterfaceList on the same connection returns success and a handle."""
     client = await witness.connect()
+    address = await witness.address_for(client)
+    listed = await outcome_of(client.start(GetInterfaceListRequest()), witness.expect.reply_deadline)
+    if listed != SUCCESS:
+        raise spec.precondition_failed(
+            "SWN-3.1.4.1-returns-success", expected=str(SUCCESS), observed=listed, note="GetInterfaceList"
+        )
 
-    reply = await method.reply(witness, client)
+    reply = await method.reply(witness, client, ip_address=address)
 
     spec(method.rule("success-code"), RIGHT_VERSION[method]).allows(reply, returns(Win32.ERROR_SUCCESS))
     spec(method.rule("returns-success")).holds(

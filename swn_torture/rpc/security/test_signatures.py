@@ -141,6 +141,8 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "cut-in-half": lambda pdu: _cut(pdu, _signature(pdu) // 2),
     "one-octet": lambda pdu: _cut(pdu, 1),
 }
+#: Changes that a request without stub data can have, too: a verifier also covers the PDU that has none.
+OF_VERIFIER = ("checksum", "sequence-number", "all-zero")
 
 
 @case("RPC-AUTH-bad-signature")
@@ -149,7 +151,7 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 async def test_changed_pdu(
     witness: Witness, cluster: Controller, spec: Spec, service: AuthType, level: AuthLevel
 ) -> None:
-    """A protected Register with a changed octet or verifier gets a fault or a close; it has no effect."""
+    """A changed octet or verifier of a protected call gets a fault or a close; a Register has no effect."""
     group = (await witness.connect()).rpc.core.assoc_group
     address = await witness.address_of(0)
     requests = {change: witness.registration(ip_address=address) for change in CHANGES}
@@ -164,6 +166,14 @@ async def test_changed_pdu(
             client,
             CHANGES[change](octets),
             note=f"changed: {change}",
+        )
+        await client.rpc.close()
+    for change in OF_VERIFIER:
+        client = await witness.connect(level=level, auth_type=service)
+        (octets,) = request_octets(client, GetInterfaceListRequest())
+        note = f"changed: {change}, of GetInterfaceList, which has no stub data"
+        await _send_rejected(
+            spec, "RPC-AUTH-bad-signature", witness, client, CHANGES[change](octets), note=note
         )
         await client.rpc.close()
 
