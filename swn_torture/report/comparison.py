@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from swn_torture.report.model import Plain, build
+from swn_torture.report.model import Plain, build, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -172,6 +172,10 @@ class Comparison(Plain):
     allow_fixed: bool = False
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        if self.situation not in EXIT_CODES:
+            raise ValueError(f"unknown situation {self.situation!r}; known: {', '.join(EXIT_CODES)}")
+
     @property
     def exit_code(self) -> int:
         """The exit code: 0 as expected, 1 new violation, 3 unusable or incomplete, 4 no longer true."""
@@ -215,6 +219,7 @@ class Comparison(Plain):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The comparison from its JSON form."""
+        data = members(cls, data)
         lists: Mapping[str, Iterable[Plain]] = {
             "differences": [Difference.from_json(each) for each in data.get("differences", ())],
             "causes": [CauseView.from_json(each) for each in data.get("causes", ())],

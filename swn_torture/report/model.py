@@ -10,7 +10,8 @@ make the schema ``swn-torture-results/1`` (``results.schema.json`` in this packa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import re
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Plain:
         """The value from its JSON form; unknown members are ignored.
 
         Raises:
-            TypeError: a member is missing.
+            TypeError: this is not an object, a member is missing, or one has the wrong type.
         """
         return build(cls, data)
 
@@ -61,11 +62,56 @@ def build(cls: type[Value], data: Mapping[str, Any]) -> Value:
     """A value of a class of plain values from its members; unknown members are ignored, lists become tuples.
 
     Raises:
-        TypeError: a member is missing.
+        TypeError: this is not an object, a member is missing, or one has the wrong type.
     """
-    known = {item.name for item in fields(cast("Any", cls))}
-    values = {name: value for name, value in data.items() if name in known}
+    known = {item.name: item for item in fields(cast("Any", cls))}
+    values = {name: value for name, value in members(cls, data).items() if name in known}
+    for name, value in values.items():
+        if not _fits(value, str(known[name].type)):
+            raise TypeError(f"the member {name} of a {cls.__name__} must not be {_short(value)}")
+    for name, item in known.items():
+        if name not in values and item.default is MISSING and item.default_factory is MISSING:
+            raise TypeError(f"the member {name} of a {cls.__name__} is missing")
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def members(cls: type[Plain], data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The members of an object.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(data, dict):
+        raise TypeError(f"a {cls.__name__} must be an object, not {_short(data)}")
+    return data
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]} ..."
+
+
+#: What a member may be, by the first word of its annotation; another word is that of a Literal, a string.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "tuple": (list, tuple),
+    "Mapping": (dict,),
+}
+
+
+def _fits(value: object, annotation: str) -> bool:
+    """Whether a value is of the kind that the annotation of its member says, and so is what it holds."""
+    if value is None:
+        return "| None" in annotation
+    kind = re.split(r"\W", annotation, maxsplit=1)[0]
+    if not isinstance(value, _KINDS.get(kind, (str,))) or (isinstance(value, bool) and kind != "bool"):
+        return False
+    held = str if "[str" in annotation else dict if "[Json" in annotation else object
+    if isinstance(value, dict):
+        value = [*value.values()]
+    return not isinstance(value, list | tuple) or all(isinstance(each, held) for each in value)
 
 
 def _plain(value: object) -> object:
@@ -181,6 +227,7 @@ class CaseResult(Plain):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The case from its JSON form."""
+        data = members(cls, data)
         checks = [Check.from_json(check) for check in data.get("checks", ())]
         choices = [Choice.from_json(choice) for choice in data.get("choices", ())]
         return build(cls, {**data, "checks": checks, "choices": choices})

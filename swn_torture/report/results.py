@@ -153,7 +153,7 @@ class Results:
                 target=TargetInfo.from_json(data["target"]),
                 cases=tuple(CaseResult.from_json(case) for case in data["cases"]),
                 catalogue=catalogue,
-                version=data["tool"]["version"],
+                version=str(data["tool"]["version"]),
                 comparison=Comparison.from_json(data["baseline"]) if data.get("baseline") else None,
             )
         except (KeyError, TypeError, ValueError) as problem:

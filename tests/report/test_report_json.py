@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from swn_torture.report.html import render_html
 from swn_torture.report.journal import Journal, read_journal
 from swn_torture.report.json_report import load_results, render_json, results_schema
+from swn_torture.report.model import Choice
 from swn_torture.report.results import Results, ResultsError
 
 if TYPE_CHECKING:
@@ -79,6 +81,42 @@ def test_error_names_a_file_without_results(text: str, few: Results, tmp_path: P
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ResultsError, match=re.escape(str(path))):
         load_results(path, few.catalogue)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "text"),
+    [
+        (("run",), 5, "a Run must be an object, not 5"),
+        (("run", "workers"), "two", "the member workers of a Run must not be 'two'"),
+        (("run", "complete"), None, "the member complete of a Run must not be None"),
+        (("target", "facts"), {"product": 1}, "the member facts of a TargetInfo must not be {'product': 1}"),
+        (("cases",), {"id": "a"}, "a CaseResult must be an object, not 'id'"),
+        (("cases", 0, "id"), ["a"], "the member id of a CaseResult must not be ['a']"),
+        (("cases", 0, "transcript"), [1], "the member transcript of a CaseResult must not be [1]"),
+        (("cases", 0, "checks"), "none", "a Check must be an object, not 'n'"),
+        (("cases", 0, "checks"), [{"passed": True}], "the member requirement of a Check is missing"),
+        (("baseline",), {"baseline": "mine", "situation": "other"}, "unknown situation 'other'"),
+    ],
+)
+def test_error_names_the_member_that_is_wrong(
+    member: tuple[str | int, ...], value: object, text: str, few: Results, tmp_path: Path
+) -> None:
+    document: Any = json.loads(render_json(few))
+    *outer, last = member
+    place = document
+    for name in outer:
+        place = place[name]
+    place[last] = value
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(ResultsError, match=re.escape(text)):
+        load_results(path, few.catalogue)
+
+
+def test_results_of_another_catalogue_make_a_page(few: Results) -> None:
+    case = dataclasses.replace(few.cases[0], choices=(Choice("AMB-999", "waits", few.cases[0].id),))
+    page = render_html(few.with_cases((case, *few.cases[1:])))
+    assert "AMB-999" in page
 
 
 def test_finished_journal_gives_the_same_results(few: Results, tmp_path: Path) -> None:

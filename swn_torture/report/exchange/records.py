@@ -45,17 +45,20 @@ class Record:
         """Read a record.
 
         Raises:
-            KeyError, ValueError: a member is missing, or the octets are not base64.
+            KeyError, ValueError: a member is missing or of the wrong type, or the octets are not base64.
         """
         local, remote = data.get("local") or ("", 0), data.get("remote") or ("", 0)
-        return cls(
-            time=float(data["time"]),
-            connection=int(data["connection"]),
-            kind=str(data["kind"]),
-            local=(str(local[0]), int(local[1])),
-            remote=(str(remote[0]), int(remote[1])),
-            data=base64.b64decode(data.get("data") or "", validate=True),
-        )
+        try:
+            return cls(
+                time=float(data["time"]),
+                connection=int(data["connection"]),
+                kind=str(data["kind"]),
+                local=(str(local[0]), int(local[1])),
+                remote=(str(remote[0]), int(remote[1])),
+                data=base64.b64decode(data.get("data") or "", validate=True),
+            )
+        except (IndexError, TypeError) as problem:
+            raise ValueError(str(problem)) from problem
 
 
 @dataclass(frozen=True, slots=True)
