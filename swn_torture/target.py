@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import os
 import re
 import tomllib
@@ -295,20 +296,20 @@ class _Reader:
             fields["second_account"] = second.beside(fields["account"])
         if "product" in data:
             fields["product"] = self.product(data.pop("product"))
-        expect = dict(data.pop("expect", {}))
+        expect = dict(self.table(data.pop("expect", {}), "[expect]"))
         shares = tuple(
             self.build(ExpectedShare, row, f"expect.shares {n}")
-            for n, row in enumerate(expect.pop("shares", ()), 1)
+            for n, row in enumerate(self.rows(expect, "shares", "shares in [expect]"), 1)
         )
         spare = self.addresses(expect.pop("spare_addresses", ()), "spare_addresses in [expect]")
         fields["expect"] = dataclasses.replace(
             self.build(Expectations, expect, "[expect]"), shares=shares, spare_addresses=spare
         )
         for key, kind, what in (("variants", dict, "a table"), ("missing_variants", str, "a string")):
-            for name, value in data.get(key, {}).items():
+            for name, value in self.table(data.get(key, {}), f"[{key}]").items():
                 if not isinstance(value, kind):
                     raise self.fail(f"{name} in [{key}] must be {what}, not {value!r}")
-        fields["controller"] = data.pop("controller", {"kind": "none"})
+        fields["controller"] = self.table(data.pop("controller", {"kind": "none"}), "[controller]")
         if "kind" not in fields["controller"]:
             raise self.fail("[controller] has no kind")
         return self.build(Profile, {**data, **fields}, "the top level")
@@ -337,10 +338,17 @@ class _Reader:
             )
         return os.environ[name]
 
-    def rows(self, data: dict[str, Any], key: str) -> list[Any]:
+    def table(self, value: Any, where: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.fail(f"{where} must be a table, not {value!r}")
+        return value
+
+    def rows(self, data: dict[str, Any], key: str, where: str = "") -> list[Any]:
         rows = data.pop(key, [])
         if not isinstance(rows, list):
-            raise self.fail(f"{key} must be an array of tables, written [[{key}]]")
+            raise self.fail(
+                f"{where or key} must be an array of tables" + ("" if where else f", written [[{key}]]")
+            )
         return rows
 
     def addresses(self, value: Any, where: str) -> tuple[str, ...]:
@@ -382,6 +390,8 @@ class _Reader:
         row = dict(row)
         variable = row.pop("password_env", None)
         if variable is not None:
+            if not isinstance(variable, str):
+                raise self.fail(f"password_env in {where} must be a string, not {variable!r}")
             if variable not in os.environ:
                 raise self.fail(
                     f"the environment variable {variable}, which holds the password of {where}, is not set"
@@ -437,7 +447,8 @@ class _Reader:
             raise self.fail(f"{where} must be {_TYPE_NAMES[type_name]}, not {value!r}")
         if "port" in known.name and not 0 < value < 65536:
             raise self.fail(f"{where} must be a TCP port from 1 to 65535, not {value}")
-        if known.name.endswith(("timeout", "interval", "deadline", "_time")) and value < 0:
+        times = ("timeout", "interval", "deadline", "_time", "long_call")
+        if known.name.endswith(times) and not 0 <= value < math.inf:
             raise self.fail(f"{where} must be a number of seconds, not {value}")
 
 

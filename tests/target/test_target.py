@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,14 @@ def test_a_password_is_not_in_the_repr() -> None:
         ({"net_name": 5}, "net_name .* must be a string"),
         ({"expect": {"unused_timeout": "soon"}}, "unused_timeout .* must be a number"),
         ({"expect": {"unused_timeout": -1.0}}, "number of seconds"),
+        ({"expect": {"unused_timeout": math.inf}}, "number of seconds"),
+        ({"expect": {"reply_deadline": math.nan}}, "number of seconds"),
+        ({"expect": {"long_call": -1}}, "number of seconds"),
+        ({"expect": 5}, r"\[expect\] must be a table, not 5"),
+        ({"expect": {"shares": 5}}, r"shares in \[expect\] must be an array of tables"),
+        ({"variants": "none"}, r"\[variants\] must be a table, not 'none'"),
+        ({"controller": "none"}, r"\[controller\] must be a table, not 'none'"),
+        ({"account": {"username": "u", "password_env": 5}}, "password_env .* must be a string, not 5"),
         (
             {"account": {"username": "u", "password_env": "SWN_NOT_SET"}},
             "environment variable SWN_NOT_SET, .* is not set",
