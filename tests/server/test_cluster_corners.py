@@ -8,7 +8,7 @@ import json
 import socket
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -252,3 +252,25 @@ def test_free_network_fails_if_every_network_is_in_use(monkeypatch: pytest.Monke
 def test_endpoint_mapper_port_of_a_foreign_address_fails() -> None:
     with pytest.raises(OSError, match="Cannot assign requested address"):
         choose_epm_port("203.0.113.1")
+
+
+@pytest.mark.parametrize(
+    ("order", "text"),
+    [
+        ({"do": "disable"}, "disable: missing a required argument: 'node'; the command help lists all"),
+        ({"do": "disable", "node": "NODE1", "how": 1}, "got an unexpected keyword argument 'how'"),
+        ({"do": "disable", "node": 5}, "disable: node must be a string, not 5"),
+        (
+            {"do": "move_client", "destination": "NODE1", "client": "ME"},
+            "unknown selection 'client'; known: ",
+        ),
+        ({"do": "set_shares", "shares": [5]}, "'int' object has no attribute"),
+    ],
+)
+def test_wrong_order_gets_an_answer(order: dict[str, Any], text: str) -> None:
+    async def scenario(cluster: ReferenceCluster) -> None:
+        answered = await AdminServer(cluster).execute(json.dumps(order).encode())
+        assert answered["ok"] is False
+        assert text in answered["error"]
+
+    run_in_cluster(scenario)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import hmac
 import inspect
 import json
@@ -247,7 +248,25 @@ def commands_of(commands: Commands) -> dict[str, Callable[..., Any]]:
     return {name: getattr(commands, name) for name in dir(commands) if not name.startswith("_")}
 
 
+def _problem_of(command: Callable[..., Any], request: dict[str, Any]) -> str:
+    """What is wrong with the parameters of a request; empty if nothing is."""
+    signature = inspect.signature(command)
+    try:
+        signature.bind(**request)
+    except TypeError as problem:
+        return str(problem)
+    for name, value in request.items():
+        parameter = signature.parameters.get(name)
+        if parameter is not None and parameter.annotation == "str" and not isinstance(value, str):
+            return f"{name} must be a string, not {value!r}"
+    return ""
+
+
 def _selection(fields: dict[str, str | None]) -> Selection:
+    known = [each.name for each in dataclasses.fields(Selection)]
+    for name in fields:
+        if name not in known:
+            raise ClusterError(f"unknown selection {name!r}; known: {', '.join(known)}")
     if not any(fields.values()):
         raise ClusterError("select registrations by client_name, share_name, net_name, ip_address or key")
     return Selection(**cast("dict[str, Any]", fields))
@@ -352,7 +371,9 @@ class AdminServer:
         except (ValueError, RecursionError):
             return False
         given = request.get("token") if isinstance(request, dict) else None
-        return isinstance(given, str) and hmac.compare_digest(given.encode(), self.token.encode())
+        return isinstance(given, str) and hmac.compare_digest(
+            given.encode("utf-8", "surrogatepass"), self.token.encode()
+        )
 
     async def execute(self, line: bytes) -> dict[str, Any]:
         """Execute one request, whose token has been checked, and return the response."""
@@ -375,10 +396,16 @@ class AdminServer:
         command = self._commands.get(name)
         if command is None:
             return {"ok": False, "error": f"unknown command {name!r}; known: {', '.join(self._commands)}"}
+        problem = _problem_of(command, request)
+        if problem:
+            return {
+                "ok": False,
+                "error": f"{name}: {problem}; the command help lists all with their parameters",
+            }
         try:
             result = command(**request)
             if inspect.isawaitable(result):
                 result = await result
-        except (ClusterError, TypeError, KeyError, ValueError, OSError) as problem:
-            return {"ok": False, "error": str(problem) or type(problem).__name__}
+        except (ClusterError, AttributeError, TypeError, KeyError, ValueError, OSError) as failure:
+            return {"ok": False, "error": str(failure) or type(failure).__name__}
         return {"ok": True, "result": result}
