@@ -87,7 +87,7 @@ async def _check_binds(service: Service, profile: Profile, patience: Patience, l
         elif name == "NDR64":
             links.note("bind with NDR64", f"{attempt.answer}; NDR64 is optional", where=service.node.name)
         else:
-            links.broken(f"bind with {name}", attempt.answer, _mend_bind(attempt), service.node.name)
+            links.broken(f"bind with {name}", attempt.answer, _mend_bind(attempt, profile), service.node.name)
     return accepted
 
 
@@ -97,14 +97,19 @@ _MEND_MUTE = (
 )
 
 
-def _mend_bind(attempt: Attempt) -> str:
+def _mend_bind(attempt: Attempt, profile: Profile) -> str:
     if attempt.unknown_interface:
         return (
             "the server at this port does not know the witness interface "
             f"({WITNESS.uuid} version {WITNESS.major}.{WITNESS.minor}): correct the port, or register it"
         )
+    if attempt.closed and profile.account.anonymous:
+        return (
+            'give username, password and domain in [account] instead of auth = "none", if the server demands '
+            "authentication; if not, look for the reason in its log"
+        )
     if attempt.closed:
-        return "accept a bind without a sec_trailer; look for the reason in the log of the server"
+        return "answer a bind, with a sec_trailer or without; look for the reason in the log of the server"
     return "accept the witness interface with NDR 2.0; look for the reason in the log of the server"
 
 

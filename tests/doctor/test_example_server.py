@@ -93,3 +93,12 @@ def test_client_registers_after_a_request_without_stub_data(level: str, tmp_path
         made = CliRunner().invoke(client, ["register", "--target", str(path), "--level", level])
     assert made.exit_code == 0, made.output
     assert "unregistered: ERROR_SUCCESS (0x0)" in made.output
+
+
+def test_init_without_an_account_asks_for_one(tmp_path: Path) -> None:
+    """The server closes the connection after a bind without authentication, as the text allows."""
+    port, path = free_port(), tmp_path / "mine.toml"
+    with serving("security", port):
+        made = CliRunner().invoke(init, ["127.0.0.1", "--port", str(port), "-o", str(path)])
+    assert made.exit_code == 3
+    assert "add -U 'DOMAIN\\user%secret'" in " ".join(made.output.split())
