@@ -213,7 +213,15 @@ def interface(node: str, state: str, target: str) -> None:
 @changes_cluster
 def add_address(node: str, address: str, target: str) -> None:
     """Add a witness address to a node."""
-    _with_node(target, node, lambda controller, name: controller.add_address(name, _ip(address)))
+
+    async def action(controller: Controller, name: str) -> None:
+        hosts = await _hosts(controller, ip)
+        if hosts:
+            raise CommandError(f"{', '.join(hosts)} has the address {ip} already.", USAGE)
+        await controller.add_address(name, ip)
+
+    ip = _ip(address)
+    _with_node(target, node, action)
 
 
 @command.command("remove-address")
@@ -222,7 +230,15 @@ def add_address(node: str, address: str, target: str) -> None:
 @changes_cluster
 def remove_address(node: str, address: str, target: str) -> None:
     """Remove a witness address from a node."""
-    _with_node(target, node, lambda controller, name: controller.remove_address(name, _ip(address)))
+
+    async def action(controller: Controller, name: str) -> None:
+        hosting = all(node.addresses for node in await controller.nodes())  # one out of service lists none
+        if hosting and not await _hosts(controller, ip):
+            raise CommandError(f"No node has the address {ip}. `cluster status` lists them.", USAGE)
+        await controller.remove_address(name, ip)
+
+    ip = _ip(address)
+    _with_node(target, node, action)
 
 
 @command.command("move-address")
@@ -239,7 +255,20 @@ def move_address(address: str, node: str, target: str) -> None:
 @changes_cluster
 def force_unregister(key: str, target: str) -> None:
     """Make the server remove the registration with KEY, as `cluster list --json` prints it."""
-    with_controller(target, lambda controller: controller.force_unregister(key))
+
+    async def action(controller: Controller) -> None:
+        if Capability.LIST_REGISTRATIONS in controller.capabilities:
+            keys = [row.key for row in await controller.registrations()]
+            if _same_name(key, keys) is None:
+                raise CommandError(
+                    f"There is no registration with the key {key!r}; known: {', '.join(keys) or 'none'}.",
+                    USAGE,
+                )
+        await controller.force_unregister(key)
+
+    from swn_torture.control.base import Capability
+
+    with_controller(target, action)
 
 
 def _ip(text: str) -> str:
@@ -262,6 +291,11 @@ def _with_node(target: str, node: str, action: Callable[[Controller, str], Await
         await action(controller, name)
 
     with_controller(target, action_with_node)
+
+
+async def _hosts(controller: Controller, address: str) -> list[str]:
+    """The nodes that have a witness address."""
+    return [node.name for node in await controller.nodes() if address in node.addresses]
 
 
 async def _node_names(controller: Controller) -> list[str]:

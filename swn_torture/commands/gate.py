@@ -10,6 +10,7 @@ import click
 
 from swn_torture.commands import complete
 from swn_torture.commands.errors import USAGE, CommandError
+from swn_torture.commands.options import keyword_option
 from swn_torture.commands.samba import domain_options, lab_config, samba_options
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def command() -> None:
     required=True,
     help="Write the reports and the profile of the lab to this directory.",
 )
-@click.option("-k", "expression", metavar="EXPR", help="Run only cases whose id matches, as in pytest.")
+@keyword_option("Run only cases whose id matches, as in pytest.")
 @click.option(
     "--name",
     default="gate",

@@ -55,3 +55,29 @@ target_of_cluster = click.option(
     envvar="SWN_TARGET",
     help="Profile of the target: the name of a shipped one or a .toml file.",
 )
+
+
+def keyword_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``-k EXPR``, whose value is checked before anything is started.
+
+    Args:
+        text: its help.
+    """
+    return click.option("-k", "expression", metavar="EXPR", callback=_checked_expression, help=text)
+
+
+def _checked_expression(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if not value:
+        return value
+    from _pytest.mark.expression import Expression
+
+    def matches(_: str, /, **calls: str | int | bool | None) -> bool:
+        if calls:
+            raise click.BadParameter(f"{value!r}: a name has no parameters", param=parameter)
+        return False
+
+    try:
+        Expression.compile(value).evaluate(matches)
+    except SyntaxError as problem:
+        raise click.BadParameter(f"{value!r}: {problem.msg}", param=parameter) from problem
+    return value

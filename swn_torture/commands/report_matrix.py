@@ -29,7 +29,7 @@ def matrix(results: tuple[Path, ...], output: Path) -> None:
     the choices that the specification leaves. If the results were compared with a baseline (run --baseline),
     its causes group the findings.
 
-    \\b
+    \b
     swn-torture report matrix out/results.json
     swn-torture report matrix reports/reference/results.json out/results.json -o matrix.html
     """

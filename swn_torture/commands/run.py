@@ -14,7 +14,7 @@ import click
 from swn_torture.commands import complete
 from swn_torture.commands.controllers import say_what_is_left
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE, CommandError
-from swn_torture.commands.options import report_options
+from swn_torture.commands.options import keyword_option, report_options
 from swn_torture.commands.terminal import echo
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ _REGISTRATIONS_EACH = 8
     show_default=True,
 )
 @report_options
-@click.option(
-    "-k", "expression", metavar="EXPR", help="Run only cases whose id matches this expression, as in pytest."
-)
+@keyword_option("Run only cases whose id matches this expression, as in pytest.")
 @click.option(
     "--case",
     "cases",

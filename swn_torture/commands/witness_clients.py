@@ -127,7 +127,13 @@ async def _watch(controller: Controller, target: str, count: int | None, *, as_j
     metavar="NODE|ADDRESS",
     help="Where the clients move to (repeatable; default: the other nodes in service, in turn).",
 )
-@click.option("--timeout", default=120.0, show_default=True, help="Seconds to wait until the node is empty.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    help="Seconds to wait until the node is empty.",
+)
 @click.option("--disable", is_flag=True, help="Disable the node when it is empty.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @target_of_cluster

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from swn_torture.cli import main
 from swn_torture.commands.errors import TARGET_UNUSABLE, USAGE
 from swn_torture.control.reference import ReferenceController
+from swn_torture.target import load_profile
 from swn_torture.witness.client import WitnessClient
 from swn_torture.witness.messages import GetInterfaceListResponse
 
@@ -177,6 +178,23 @@ def test_cluster_explains_a_move_without_effect(profile: Path, arguments: list[s
     assert text in ends_with(USAGE, "cluster", *arguments, "--target", str(profile))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["add-address", "NODE2", "{address}"], "NODE1 has the address {address} already."),
+        (["remove-address", "NODE1", "127.0.0.99"], "No node has the address 127.0.0.99."),
+        (["force-unregister", "a-key"], "There is no registration with the key 'a-key'; known: none."),
+        (["drain", "NODE1", "--timeout", "-5"], "-5.0 is not in the range x>=0"),
+    ],
+)
+def test_cluster_does_nothing_that_has_no_effect(profile: Path, arguments: list[str], text: str) -> None:
+    address = load_profile(str(profile)).nodes[0].address
+    words = [each.format(address=address) for each in arguments]
+    assert text.format(address=address) in ends_with(USAGE, "cluster", *words, "--target", str(profile))
+    left = ends_with(0, "cluster", "restore", "--target", str(profile))
+    assert "Undoing" not in left
+
+
 def test_cluster_names_an_administration_that_is_gone(
     served: EmbeddedCluster, tmp_path: Path, profile_text: Callable[..., str]
 ) -> None:
@@ -268,3 +286,25 @@ def test_requirements_lists_the_levels_for_an_unknown_one() -> None:
 )
 def test_lab_up_rejects_a_wrong_configuration(arguments: list[str], text: str) -> None:
     assert text in ends_with(USAGE, "lab", "up", *arguments)
+
+
+# run and gate
+
+
+@pytest.mark.parametrize("words", [["run"], ["gate", "samba", "--report", "out"]], ids=["run", "gate"])
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("register and", "'register and': expected not OR left parenthesis OR identifier; got end of input"),
+        ("register(node=1)", "'register(node=1)': a name has no parameters"),
+    ],
+)
+def test_wrong_expression_is_found_before_anything_starts(
+    words: list[str], expression: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: Any, **__: Any) -> None:
+        raise AssertionError("it must not be started")
+
+    monkeypatch.setattr("swn_torture.commands.run.preflight", started)
+    monkeypatch.setattr("swn_torture.commands.gate.lab_config", started)
+    assert text in ends_with(USAGE, *words, "-k", expression)

@@ -97,6 +97,12 @@ def test_comment_after_an_example_begins_with_a_hash(name: str) -> None:
         assert "  " not in line
 
 
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_mark_of_examples_is_not_shown(name: str) -> None:
+    r"""click keeps the lines after the character \b, and shows the two characters of its escape."""
+    assert r"\b" not in (dict(commands())[name].help or "")
+
+
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if line.startswith("swn-torture ")])
 def test_example_is_a_valid_command_line(example: str) -> None:
     check(example)
