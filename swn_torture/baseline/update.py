@@ -66,6 +66,7 @@ def update(
     today: dt.date | None = None,
     source: str = "the baseline",
     reason: str = "",
+    in_place: bool = False,
 ) -> Updated:
     """The text of a baseline after some runs.
 
@@ -78,9 +79,11 @@ def update(
         source: name of the file, for error texts.
         reason: the reason of each new cause. If it is empty, a person has to write it before the baseline can
             be used.
+        in_place: whether the new text replaces the present one. Then the runs must be of the same part of the
+            suite or of all of it: otherwise causes of other cases would be lost with their reasons.
 
     Raises:
-        BaselineError: the text is not TOML, or a run cannot be the source of a baseline.
+        BaselineError: the text is not a baseline, or a run cannot be the source of a baseline.
     """
     runs = [facts_of(each) for each in results]
     for run in runs:
@@ -89,6 +92,7 @@ def update(
         if run.partial != runs[0].partial:
             parts = " and ".join(each.partial or "the whole suite" for each in (runs[0], run))
             raise BaselineError(f"The runs are of different parts of the suite: {parts}. Give runs of one.")
+    _check_present(text, runs[0], source, in_place=in_place)
     made = Updated()
     author = _authored(text) or _HEAD.format(title=text_of(runs[-1].target))
     try:
@@ -119,6 +123,29 @@ def update(
     made.text = "\n\n".join(whole) + "\n"
     _note_errors(runs, made)
     return made
+
+
+def _check_present(text: str, run: RunFacts, source: str, *, in_place: bool) -> None:
+    """Check that the present text is a baseline, and that the run can replace what is there.
+
+    Raises:
+        BaselineError: it is another file, or the new text would lose causes.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise BaselineError(f"{source} is not valid TOML: {problem}.") from problem
+    if data and not str(data.get("schema", "")).startswith(SCHEMA.partition("/")[0] + "/"):
+        said = f"its schema is {data['schema']!r}" if "schema" in data else "it names no schema"
+        raise BaselineError(f"{source} is not a baseline: {said}. It is not changed.")
+    picture = data.get("picture")
+    selection = picture.get("selection", "") if isinstance(picture, dict) else None
+    if in_place and run.partial and selection is not None and selection != run.partial:
+        raise BaselineError(
+            f"{source} is a baseline of {selection or 'the whole suite'}, and the run is of "
+            f"{run.partial}: causes of other cases would be lost. Run the same part, or name a new file, "
+            f"with --from {source}. The file is not changed."
+        )
 
 
 def _authored(text: str) -> str:

@@ -164,12 +164,14 @@ def _known(comparison: Comparison) -> list[Line]:
 
 def next_steps(comparison: Comparison, *, results: str = "") -> list[str]:
     """What to do, one step each, with the exact commands."""
-    command = update_command(comparison.baseline, results)
+    command = f"`{update_command(comparison.baseline, results)}`"
+    if comparison.partial:  # an update from this run would lose the causes of the other cases
+        command = "run the part of the suite that the baseline has, and update it from those results"
     steps: list[str] = []
     if comparison.violations:
         steps.append(
             "mend each new violation. To accept it instead: "
-            f"`{command}`, then write its reason into the file; without one the baseline is refused."
+            f"{command}, then write its reason into the file; without one the baseline is refused."
         )
     if comparison.of_kind("error", "unfinished"):
         steps.append(
@@ -186,7 +188,7 @@ def next_steps(comparison: Comparison, *, results: str = "") -> list[str]:
         if lost:
             steps.append("restore what the lost cases need; the reasons are above.")
         also = " With --allow-fixed it does not fail." if fixed else ""
-        steps.append(f"if the target is meant to be so, make the baseline true: `{command}`.{also}")
+        steps.append(f"if the target is meant to be so, make the baseline true: {command}.{also}")
     return steps
 
 

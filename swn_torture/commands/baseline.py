@@ -121,7 +121,9 @@ def update(
     text = _text_of(source) if source else _text_of(str(baseline)) if baseline.exists() else ""
     runs = [read_results(path) for path in results]
     try:
-        updated = updated_text(text, runs, draws=draws, source=source or str(baseline))
+        updated = updated_text(
+            text, runs, draws=draws, source=source or str(baseline), in_place=source is None
+        )
     except BaselineError as problem:
         raise CommandError(problem, USAGE) from problem
     _write(baseline, updated.text)
@@ -220,16 +222,17 @@ def _text_of(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except BaselineError as problem:
         raise CommandError(problem, USAGE) from problem
-    except (OSError, UnicodeDecodeError) as problem:
-        raise CommandError(f"The baseline {name} cannot be read: {problem}.", USAGE) from problem
+    except OSError as problem:
+        raise CommandError(f"The baseline {name} cannot be read: {problem.strerror}.", USAGE) from problem
+    except UnicodeDecodeError as problem:
+        raise CommandError(f"The baseline {name} is not UTF-8 text: {problem}.", USAGE) from problem
 
 
 def _write(path: Path, text: str) -> None:
-    from swn_torture.report.write import cannot_write
+    from swn_torture.report.write import cannot_write, write_file
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path.resolve(), text.encode())
     except OSError as problem:
         raise CommandError(cannot_write("baseline", path, problem), USAGE) from problem
 

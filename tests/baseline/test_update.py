@@ -144,3 +144,34 @@ cases = ["cluster.lists.ipv6*"]
     made = update(text(causes), [run])
     assert "no IPv6 address" not in made.text
     assert compare(run, parse_baseline(made.text)).situation == "as-expected"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            'schema = "swn-torture-target/1"\nnet_name = "A"',
+            "not a baseline: its schema is 'swn-torture-target/1'",
+        ),
+        ('net_name = "A"', "mine.toml is not a baseline: it names no schema"),
+        ("{", "mine.toml is not valid TOML"),
+    ],
+)
+def test_another_file_is_not_overwritten(content: str, text: str) -> None:
+    with pytest.raises(BaselineError, match=text):
+        update(content, [results(KNOWN)], source="mine.toml")
+
+
+def test_part_of_the_suite_does_not_replace_the_whole_with_its_reasons() -> None:
+    part = results(OTHER, selection="-k other")
+    whole = update(COMMENTED, [results(KNOWN, OTHER, IPV6)]).text
+    with pytest.raises(
+        BaselineError, match=r"of the whole suite, and the run is of -k other.*--from mine\.toml"
+    ):
+        update(whole, [part], source="mine.toml", in_place=True)
+    made = update(whole, [part])  # into another file
+    assert compare(part, parse_baseline(made.text)).situation == "as-expected"
+    assert update(made.text, [part], in_place=True).text == made.text
+    assert update(made.text, [results(KNOWN, OTHER, IPV6)], in_place=True).added == [
+        "new-swn-3-1-4-1-empty-list"
+    ]
