@@ -1,12 +1,14 @@
 """The ``swn-torture`` command. Each subcommand is a module, which is imported when the subcommand is called.
 
 Exit codes of every subcommand: 0 done, or the target conforms; 1 the target violates the specification; 2 the
-command line or a profile is wrong; 3 the target could not be used; 4 a baseline is no longer true.
+command line or a profile is wrong; 3 the target could not be used, or the program failed; 4 a baseline is no
+longer true.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import click
@@ -39,7 +41,27 @@ _COMMANDS: dict[str, str] = {
 
 
 class _Lazy(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called.
+
+    An exception that no command expects has the exit code of a target that could not be used. That of Python
+    is 1, which a job takes for a violation.
+    """
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except Exception as problem:
+            if not options.get("standalone_mode", True):
+                raise
+            import traceback
+
+            traceback.print_exc()
+            click.echo(
+                f"swn-torture: This is a defect of swn-torture ({type(problem).__name__}), and says nothing "
+                "about a target. Please report it with the lines above.",
+                err=True,
+            )
+            sys.exit(3)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)

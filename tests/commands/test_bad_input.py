@@ -308,3 +308,12 @@ def test_wrong_expression_is_found_before_anything_starts(
     monkeypatch.setattr("swn_torture.commands.run.preflight", started)
     monkeypatch.setattr("swn_torture.commands.gate.lab_config", started)
     assert text in ends_with(USAGE, *words, "-k", expression)
+
+
+def test_exception_that_no_command_expects_is_no_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("of a test")
+
+    monkeypatch.setattr("swn_torture.faults.library.load_faults", fail)
+    output = ends_with(TARGET_UNUSABLE, "faults")
+    assert "ZeroDivisionError: of a test swn-torture: This is a defect of swn-torture" in output
