@@ -143,13 +143,38 @@ class Group:
     cases: tuple[CaseView, ...]
 
     @property
-    def blocked(self) -> dict[str, list[str]]:
-        """The cases that a finding blocked, by their ids without parameters: a page only counts these."""
-        found: dict[str, list[str]] = {}
+    def blocked(self) -> list[BlockedView]:
+        """The cases that a finding blocked, by test function: a page only counts these, and finds them."""
+        found: dict[str, list[CaseResult]] = {}
         for view in self.cases:
             if view.case.because:
-                found.setdefault(view.case.id.partition("[")[0], []).append(view.case.id)
-        return found
+                found.setdefault(view.case.id.partition("[")[0], []).append(view.case)
+        return [
+            BlockedView(
+                function,
+                suite=cases[0].suite,
+                parameters=tuple(case.id.removeprefix(function) for case in cases),
+                requirements=tuple(dict.fromkeys(each for case in cases for each in case.requirements)),
+            )
+            for function, cases in found.items()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedView:
+    """The cases of a test function that a finding blocked.
+
+    Attributes:
+        function: their id without parameters.
+        suite: their suite.
+        parameters: the parameters of each, in brackets; empty text for none.
+        requirements: what they would have checked.
+    """
+
+    function: str
+    suite: str
+    parameters: tuple[str, ...]
+    requirements: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

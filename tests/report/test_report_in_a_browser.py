@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -53,6 +54,35 @@ def test_address_holds_the_filter(page: Page, address: str, browser: Browser, fe
     open_page(again, page.url)
     assert shown(again) == count
     again.close()
+
+
+def test_blocked_cases_are_found_and_counted(page: Page, few: Results, tmp_path: Path) -> None:
+    """The page has one paragraph for all cases of a test function that a finding blocked."""
+    (failed, *_) = (case for case in few.cases if case.outcome == "failed")
+    ids = [f"rpc.unexpected-pdus.pdu-of-a-server[{each}]" for each in ("plain-fault", "plain-response")]
+    blocked = [
+        dataclasses.replace(
+            failed,
+            id=each,
+            outcome="not-tested",
+            reason="blocked",
+            because="RPC-PTYPE-unexpected",
+            transcript=(),
+        )
+        for each in ids
+    ]
+    path = tmp_path / "page.html"
+    path.write_text(render_html(few.with_cases((*few.cases, *blocked))), encoding="utf-8")
+    open_page(page, path.as_uri())
+    output, total = page.locator("form.filter output"), len(few.cases) + 2
+    expect(output).to_have_text(f"{total} cases")
+    page.get_by_label("Search").fill(ids[1])
+    expect(output).to_have_text(f"2 of {total} cases")
+    expect(page.get_by_text("No case matches the filter.")).to_be_hidden()
+    expect(page.locator(".blocked:visible")).to_have_count(1)
+    page.get_by_label("Search").fill("no such case")
+    expect(output).to_have_text(f"0 of {total} cases")
+    expect(page.locator(".blocked:visible")).to_have_count(0)
 
 
 def test_keys_unfold_the_exchange_of_a_finding(page: Page, address: str) -> None:

@@ -61,8 +61,13 @@
     }));
   }
 
-  const cases = [...document.querySelectorAll(".case")];
-  const text = (item) => found.get(item) || found.set(item, item.textContent.toLowerCase()).get(item);
+  // A paragraph of blocked cases stands for all of a test function; its text is that of their ids.
+  const cases = [...document.querySelectorAll(".case, .blocked")];
+  const parameters = (item) => (item.dataset.parameters ?? "").split(" ");
+  const blockedIds = (item) => parameters(item).map((each) => item.firstChild.textContent + each).join(" ");
+  const read = (item) => (item.matches(".blocked") ? blockedIds(item) : item.textContent).toLowerCase();
+  const text = (item) => found.get(item) || found.set(item, read(item)).get(item);
+  const number = cases.reduce((sum, item) => sum + parameters(item).length, 0);
   const rows = [...document.querySelectorAll("table.requirements tbody tr")];
   const ids = new Set(cases.flatMap((item) => item.dataset.requirements.split(" ")));
   document.getElementById("requirement-ids").append(...[...ids].sort().map((id) => make("option", { value: id })));
@@ -85,17 +90,17 @@
         && (!requirement || data.requirements.toLowerCase().split(" ").some((id) => id.startsWith(requirement)))
         && words.every((word) => text(item).includes(word));
       item.hidden = !fits;
-      shown += fits;
+      shown += fits ? parameters(item).length : 0;
     }
     for (const part of document.querySelectorAll(".group, section.outcome")) {
-      part.hidden = !part.querySelector(".case:not([hidden])") && (active || !part.querySelector(".blocked"));
+      part.hidden = !part.querySelector(".case:not([hidden]), .blocked:not([hidden])");
     }
     for (const row of rows) {
       row.hidden = Boolean((requirement && !row.id.slice(4).toLowerCase().startsWith(requirement))
         || (words.length && !words.every((word) => row.textContent.toLowerCase().includes(word))));
     }
     document.querySelector(".nothing").hidden = shown > 0 || !cases.length;
-    output.textContent = active ? `${shown} of ${plural(cases.length, "case")}` : total;
+    output.textContent = active ? `${shown} of ${plural(number, "case")}` : total;
   }
 
   function remember() {
