@@ -66,6 +66,8 @@ def command(name: str, *, as_json: bool) -> None:
     if found is None:
         from swn_torture.harness.case_map import unknown
 
+        if elsewhere := _shown_by(name):
+            raise CommandError(f"{name} is {elsewhere}.", USAGE)
         remedy = "`swn-torture requirements` and `swn-torture faults` list ids."
         known = [each for each in _all_ids() if "[" in name or "[" not in each]
         raise CommandError(unknown("id", name, known, remedy), USAGE)
@@ -74,6 +76,19 @@ def command(name: str, *, as_json: bool) -> None:
         return
     for line in found.lines:
         click.echo(line)
+
+
+def _shown_by(name: str) -> str:
+    """What an id of a report is that another command shows, with that command; empty if it is none."""
+    from swn_torture.baseline.read import load_baseline, shipped_baselines
+    from swn_torture.spec.rungs import BY_ID
+
+    for baseline in shipped_baselines():
+        if any(cause.id == name for cause in load_baseline(baseline).causes):
+            return f"a cause of the baseline {baseline}: `swn-torture baseline show {baseline} {name}`"
+    if name in BY_ID:
+        return f"a rung of the ladder: `swn-torture run --up-to {name}` runs it and the lower ones"
+    return ""
 
 
 def explanation_of(name: str) -> Explanation | None:

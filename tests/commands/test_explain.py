@@ -8,8 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from swn_torture import shipped
+from swn_torture.cli import main
 from swn_torture.harness import case_map
 from swn_torture.spec import load_catalogue
 
@@ -194,3 +196,19 @@ def test_shipped_table_of_renamed_cases_leads_to_present_ids(ids: set[str]) -> N
     table: Mapping[str, str] = shipped.renamed_cases()
     assert not {old: new for old, new in table.items() if new not in ids}
     assert not table.keys() & ids
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "no-ip-change",
+            "a cause of the baseline samba-4.22: `swn-torture baseline show samba-4.22 no-ip-change`",
+        ),
+        ("state-changes", "a rung of the ladder: `swn-torture run --up-to state-changes`"),
+    ],
+)
+def test_id_of_a_report_that_another_command_shows_names_it(name: str, text: str) -> None:
+    result = CliRunner().invoke(main, ["explain", name])
+    assert result.exit_code == 2
+    assert text in " ".join(result.output.split())
