@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.preloaded import share_fork_servers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the fork servers that the processes of pytest-xdist share."""
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        share_fork_servers(config.add_cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,9 @@
 """The command ``swn-torture`` in a process of its own that need not load the program first.
 
 To start Python, to import the program and to read the catalogue takes several times as long as what most
-tests of the command ask of it. A *fork server* (`tests.preloaded.fork_server`) does this once for each test
-process; each command is then a process that is forked from it.
+tests of the command ask of it. A *fork server* (`tests.preloaded.fork_server`) does this once; each command
+is then a process that is forked from it. The processes of pytest-xdist share the fork servers of the process
+that started them (`share_fork_servers`).
 
 A test that calls the command starts ``[*program(), "run", ...]`` in place of ``[sys.executable, "-m",
 "swn_torture", "run", ...]``, with `subprocess`, as before: what it starts is a small program
@@ -17,16 +18,23 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 
 Module = Literal["swn_torture", "pytest"]
+
+#: The variable with the directory of a fork server that the test processes share.
+_SHARED = "SWN_TORTURE_TESTS_PRELOADED_{}"
 
 
 def program() -> list[str]:
@@ -60,7 +68,31 @@ def _started(module: Module) -> list[str]:
 
 @functools.cache
 def _fork_server(module: Module) -> Path:
-    """Start a fork server of this test process; it ends with this process. The directory of its socket."""
+    """The directory of a fork server: of the shared one, or of one that ends with this process."""
+    shared = os.environ.get(_SHARED.format(module))
+    if shared is not None:
+        return Path(shared)
+    process, directory = _start(module)
+    atexit.register(_end, process, directory)
+    return directory
+
+
+def share_fork_servers(at_end: Callable[[Callable[[], None]], None]) -> None:
+    """Start fork servers for all processes that this process starts. They load nothing until the first call.
+
+    Args:
+        at_end: gets what has to be called at the end.
+    """
+    for module in get_args(Module):
+        name = _SHARED.format(module)
+        if name not in os.environ:
+            process, directory = _start(module)
+            os.environ[name] = str(directory)
+            at_end(functools.partial(os.environ.__delitem__, name))
+            at_end(functools.partial(_end, process, directory))
+
+
+def _start(module: Module) -> tuple[subprocess.Popen[bytes], Path]:
     directory = Path(tempfile.mkdtemp(prefix="swn-preloaded-"))
     # What stands for the interpreter when a command starts processes of its own.
     _write_program(directory / "python", directory / "socket", [])
@@ -72,8 +104,7 @@ def _fork_server(module: Module) -> Path:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    atexit.register(_end, process, directory)
-    return directory
+    return process, directory
 
 
 def _write_program(path: Path, socket: Path, words: list[str]) -> None:

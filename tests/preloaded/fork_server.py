@@ -1,4 +1,4 @@
-"""Loads the program once, and forks a process for each command.
+"""Loads the program at the first call, and forks a process for each command.
 
 ``python -m tests.preloaded.fork_server MODULE DIRECTORY``: the module is ``swn_torture`` or ``pytest``. In
 the directory there are a socket, and what stands for the interpreter. The processes that the command starts
@@ -100,6 +100,7 @@ class ForkServer:
 
     def __init__(self, module: str, directory: Path) -> None:
         self._module = module
+        self._has_loaded = False
         self._python = str(directory / "python")
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -149,6 +150,7 @@ class ForkServer:
             caller.close()
             pid = -1
         else:
+            self._load()
             pid = os.fork()
             if pid == 0:
                 caller.close()
@@ -160,6 +162,13 @@ class ForkServer:
         for each in streams:
             os.close(each)
         return None
+
+    def _load(self) -> None:
+        if not self._has_loaded:
+            load_pytest() if self._module == "pytest" else load_command()
+            gc.collect()
+            gc.freeze()
+            self._has_loaded = True
 
     def _can_run(self, request: _Request) -> bool:
         """Whether the request asks for nothing that only a new process can have."""
@@ -311,9 +320,6 @@ def main() -> None:
     """Serve until the test process has ended."""
     _, module, directory = sys.argv
     server = ForkServer(module, Path(directory))
-    load_pytest() if module == "pytest" else load_command()
-    gc.collect()
-    gc.freeze()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     with contextlib.suppress(_EndedError, KeyboardInterrupt):
