@@ -67,6 +67,7 @@ class _Reader:
         self.found: list[Call] = []
         self.open: dict[tuple[int, int], Call] = {}
         self.syntaxes: dict[tuple[int, int], SyntaxId] = {}
+        self.registered = False
 
     def sent(self, frame: Frame, pdu: Request | Bind) -> None:
         key = frame.connection, pdu.call_id
@@ -84,7 +85,7 @@ class _Reader:
             frame.time,
             syntax,
             sealed,
-            registered=any(map(registers, self.found)),
+            registered=self.registered,
             whole=pdu.flags & _WHOLE == _WHOLE,
         )
         self.found.append(call)
@@ -96,6 +97,7 @@ class _Reader:
             return
         if isinstance(pdu, Response | FaultPdu | BindAck | BindNak) and call.answer is None:
             call.answer, call.received, call.after = pdu, frame.octets, frame.time - call.at
+            self.registered = self.registered or registers(call)
         if isinstance(pdu, BindAck) and isinstance(call.request, Bind):
             for context, result in zip(call.request.contexts, pdu.results, strict=False):
                 if result.result == 0:
