@@ -20,7 +20,10 @@ def visible(text: str, *, keep: str = "") -> str:
         text: the text.
         keep: characters that stay nevertheless, such as ``"\n"`` in text that has lines of its own.
     """
-    if text.isprintable():
+    rest = text
+    for each in keep:
+        rest = rest.replace(each, "")
+    if rest.isprintable():
         return text
     return "".join(
         each if each.isprintable() or each in keep else each.encode("unicode_escape").decode("ascii")
