@@ -121,6 +121,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "swn_needs(NAME, ...): what one set of parameters of a case needs of the target; where it is "
         "missing, the case is not tested.",
     )
+    if not hasattr(config.option, "tbstyle"):
+        # Nothing shows a traceback. To make one of a finding, pytest parses each module in it.
+        config.option.tbstyle = "no"
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Sink(config), "swn_torture_results")
 

@@ -182,6 +182,23 @@ def test_several_processes_get_the_same_results_as_one(own: Directory, ended: Ru
     assert parallel.exit == ended.exit
     assert parallel.reports == ended.reports
     assert _findings(parallel) == _findings(ended)
+    for run in (ended, parallel):
+        assert re.search(r"^> +raise RuntimeError\(.defect.\)$", run.text, re.MULTILINE), "no traceback"
+
+
+def test_no_traceback_is_made_where_nothing_shows_it(own: Directory) -> None:
+    own.write(
+        "keeps_texts",
+        "import pathlib\n\ndef pytest_runtest_logreport(report):\n"
+        "    if report.when == 'call':\n"
+        "        pathlib.Path('text.txt').write_text(str(report.longrepr), encoding='utf-8')\n",
+    )
+    ended = own.run("-p", "keeps_texts", "-p", "no:terminal", "-k", "broken", PYTHONPATH=str(own.path))
+
+    assert ended.results["own.own.broken"]["reason"] == "RuntimeError: defect"
+    text = (own.path / "text.txt").read_text(encoding="utf-8")
+    assert "RuntimeError: defect" in text
+    assert "raise RuntimeError" not in text
 
 
 def _findings(run: Run) -> dict[str, Any]:
