@@ -44,6 +44,7 @@ _LOADED_LATER = (
     "impacket.dcerpc.v5.transport",
     "jinja2",
     "rich.live",
+    "scapy.utils",
     "spnego._ntlm",
     "swn_torture.control.reference",
     "swn_torture.control.undoing.journaled",
