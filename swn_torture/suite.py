@@ -12,6 +12,20 @@ if TYPE_CHECKING:
 
 _AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
+#: Plugins of pytest that would change what is shown, or that nothing uses.
+_UNUSED = (
+    "terminal",
+    "cacheprovider",
+    "doctest",
+    "junitxml",
+    "legacypath",
+    "pastebin",
+    "setuponly",
+    "setupplan",
+    "stepwise",
+    "unittest",
+)
+
 #: The packages whose test modules are the suite.
 SUITES = ("swn_torture.ndr", "swn_torture.rpc", "swn_torture.cluster")
 
@@ -23,7 +37,7 @@ def suite_arguments(parts: Sequence[str] = SUITES) -> list[str]:
     plugin. There is no ``conftest.py``, either: pytest would load those in the directories ``test*`` where
     the user is. Run pytest inside `without_other_plugins`, too.
     """
-    plugins = ("swn_torture.plugin", "xdist.plugin", "no:terminal", "no:cacheprovider")
+    plugins = ("swn_torture.plugin", "xdist.plugin", *(f"no:{each}" for each in _UNUSED))
     load = [word for plugin in plugins for word in ("-p", plugin)]
     isolate = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}", "--noconftest"]
     return ["--pyargs", *parts, *load, *isolate, "--maxschedchunk=1"]
