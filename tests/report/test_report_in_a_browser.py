@@ -13,8 +13,6 @@ from playwright.sync_api import expect
 from swn_torture.report.html import render_html
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Browser, Page
 
     from swn_torture.report.results import Results
@@ -23,9 +21,9 @@ if TYPE_CHECKING:
 UNFOLD = "document.querySelectorAll('.finding details').forEach((each) => { each.open = true; })"
 
 
-@pytest.fixture
-def address(tmp_path: Path, few: Results) -> str:
-    path = tmp_path / "page.html"
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, few: Results) -> str:
+    path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(render_html(few), encoding="utf-8")
     return path.as_uri()
 
