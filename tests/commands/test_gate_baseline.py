@@ -16,6 +16,7 @@ from swn_torture import lab
 from swn_torture.baseline.read import load_baseline
 from swn_torture.commands import gate_run
 from swn_torture.commands.gate import command
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,12 +56,13 @@ class Machine:
         """In place of a run in the lab."""
         self.ran += 1
         words = list(argv)
+        assert words[:3] == [sys.executable, "-m", "swn_torture"]
         report = self.directory / words[words.index("--report") + 1]
         if self.suite is not None:
             return self.suite(report)
         words[words.index("--target") + 1] = "reference"
         cases = ["-n", "0", "--case", VIOLATED, "--case", OTHER]
-        return self._run_suite([*words, "--fault", self.fault, *cases])
+        return self._run_suite([*program(), *words[3:], "--fault", self.fault, *cases])
 
     def gate(self, *options: str) -> Result:
         """Call the gate."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.preloaded import program
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -261,7 +263,7 @@ def test_target_that_stops_is_an_error_not_a_violation(
     path = tmp_path / "profile.toml"
     with Cluster(ClusterConfig()) as cluster:
         path.write_text(profile_text(cluster), encoding="utf-8")
-        command = [sys.executable, "-m", "swn_torture", "run", "--target", str(path), "-n", "0"]
+        command = [*program(), "run", "--target", str(path), "-n", "0"]
         command += ["-k", "long_wait or register.wrong_version", "--report", str(report)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         journal = report / "journal.jsonl"

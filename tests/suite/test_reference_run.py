@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from swn_torture.harness.case_map import collect_cases
 from swn_torture.report.formats import FORMATS
 from swn_torture.report.json_report import results_schema
 from swn_torture.spec import load_catalogue, load_untestable
@@ -56,12 +57,7 @@ def results(run: subprocess.CompletedProcess[str], directory: Path) -> dict[str,
 @pytest.fixture(scope="module")
 def collected() -> set[str]:
     """The ids of all cases that pytest collects."""
-    code = (
-        "import json; from swn_torture.harness.case_map import collect_cases;"
-        "print(json.dumps([*collect_cases()]))"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(answer.stdout.splitlines()[-1]))
+    return set(collect_cases())
 
 
 @pytest.fixture(scope="module")

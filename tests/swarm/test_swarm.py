@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.preloaded import program
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -37,7 +39,7 @@ def locust() -> None:
 def served(directory: Path, *options: str) -> Iterator[Path]:
     """The profile of a cluster in a process of its own."""
     path = directory / "served.toml"
-    command = [sys.executable, "-m", "swn_torture", "serve", "--log-level", "off", *options]
+    command = [*program(), "serve", "--log-level", "off", *options]
     with subprocess.Popen(
         [*command, "--write-profile", str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
