@@ -5,6 +5,7 @@ The journals of targets are in a directory of these tests, and not in that of th
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the fork servers that the processes of pytest-xdist share."""
     if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
         share_fork_servers(config.add_cleanup)
+    else:
+        gc.disable()  # until the tests are collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     others = [item for item in items if item.get_closest_marker("lab") is None]
     middle = max(0, len(items) // 2 - len(sharing))
     items[:] = [*sharing, *others[:middle], *alone, *others[middle:]]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, and not among modules and tests: that took a third of their loading."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
