@@ -6,6 +6,7 @@ report formats until a case (a test with the ``swn`` mark) is collected.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import sys
@@ -179,6 +180,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # pytest-xdist turns an exception in a worker into an internal error, so the main process reports it.
         output[_USAGE_ERROR] = str(problem)
         items.clear()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what the process has loaded out of each later search for garbage: it is none."""
+    if any(item.get_closest_marker(_MARK) for item in session.items):
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from swn_torture import plugin
 from swn_torture.harness.session import selection
 
 if TYPE_CHECKING:
@@ -86,3 +89,14 @@ def test_part_of_the_suite_is_named(
     """A run of a part is not taken for one of the whole suite, for instance by a baseline."""
     config = pytest.Config.fromdictargs({}, ["--pyargs", "swn_torture", "-p", "no:randomly", *options])
     assert selection(config) == expected
+
+
+@pytest.mark.parametrize(("marks", "frozen"), [(["parametrize"], 0), (["parametrize", "swn"], 1)])
+def test_only_a_run_with_cases_changes_where_garbage_is_looked_for(
+    marks: list[str], frozen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(gc, "freeze", lambda: calls.append(None))
+    items = [SimpleNamespace(get_closest_marker=dict.fromkeys([mark], mark).get) for mark in marks]
+    plugin.pytest_collection_finish(cast("pytest.Session", SimpleNamespace(items=items)))
+    assert len(calls) == frozen
