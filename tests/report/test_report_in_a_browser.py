@@ -13,6 +13,8 @@ from playwright.sync_api import expect
 from swn_torture.report.html import render_html
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
 
     from swn_torture.report.results import Results

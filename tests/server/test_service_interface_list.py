@@ -49,6 +49,15 @@ def test_unavailable_interface_stays_in_the_list(bench: Bench) -> None:
     assert states == [InterfaceState.AVAILABLE, InterfaceState.UNAVAILABLE, InterfaceState.AVAILABLE]
 
 
+def test_list_is_the_one_of_now(bench: Bench) -> None:
+    first = bench.ask(ASK)
+    assert bench.ask(ASK) is first, "made once, as long as nothing changes"
+    bench.down()
+    assert [interface.state for interface in bench.ask(ASK).interfaces][1] == InterfaceState.UNAVAILABLE
+    bench.up()
+    assert bench.ask(ASK) == first
+
+
 def test_empty_interface_list_returns_no_more_items(make_bench: Callable[..., Bench], bench: Bench) -> None:
     bench.view.known.clear()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, fields, replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from swn_torture.witness.constants import (
     Opnum,
     describe,
 )
-from swn_torture.witness.messages import NULL_HANDLE, ContextHandle
+from swn_torture.witness.messages import NULL_HANDLE, ContextHandle, InterfaceInfo
 from tests.witness.witness_samples import EVERY_KIND, HANDLE
 
 if TYPE_CHECKING:
@@ -99,6 +100,12 @@ def test_context_handles_and_their_text() -> None:
     assert not ContextHandle(1, UUID(int=0)).is_null, "the attributes are part of the handle (AMB-34)"
     assert str(HANDLE) == "11223344-5566-7788-99aa-bbccddeeff00"
     assert str(ContextHandle(1, HANDLE.uuid)) == "11223344-5566-7788-99aa-bbccddeeff00/0x1"
+    assert str(HANDLE) != HANDLE
+
+
+def test_text_of_an_interface() -> None:
+    info = InterfaceInfo("NODE2", 0x00020000, 1, IPv4Address("192.0.2.2"), IPv6Address("2001:db8::2"), 5)
+    assert str(info) == ("NODE2 AVAILABLE (0x1) 192.0.2.2 2001:db8::2 IPV4|WITNESS (0x5) version 0x20000")
 
 
 @pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)

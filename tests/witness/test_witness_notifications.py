@@ -17,6 +17,7 @@ from swn_torture.witness.notifications import (
     IpAddrInfoList,
     Notification,
     ResourceChange,
+    buffer_spans,
     decode_buffer,
     encode_buffer,
 )
@@ -35,6 +36,15 @@ def test_changes_follow_each_other_without_a_gap() -> None:
         + struct.pack("<II", 12, 255)
         + "N\0".encode("utf-16-le")
     )
+
+
+def test_fields_of_a_buffer_have_the_octets_between_them() -> None:
+    octets = encode_buffer([ODD, NODE])
+    spans = buffer_spans([ODD, NODE])
+    assert sorted(at for span in spans.values() for at in span) == list(range(len(octets)))
+    assert all(spans.values())
+    at = spans["[1].Length"]
+    assert int.from_bytes(octets[at.start : at.stop], "little") == len(encode_buffer([NODE]))
 
 
 def test_the_length_of_an_address_list_has_its_header() -> None:
