@@ -103,7 +103,7 @@ class SambaNdr:
         byte_order: ByteOrder = "little",
     ) -> Any:
         """Return what Samba reads from these octets, as plain values of a message of the same kind."""
-        return self.request("unpack", *_call(message), _options(syntax, byte_order), octets.hex())
+        return _usual(self.request("unpack", *_call(message), _options(syntax, byte_order), octets.hex()))
 
 
 def _call(message: AnyRequest | AnyResponse) -> tuple[str, str]:
@@ -112,6 +112,18 @@ def _call(message: AnyRequest | AnyResponse) -> tuple[str, str]:
 
 def _options(syntax: SyntaxId, byte_order: ByteOrder) -> dict[str, bool]:
     return {"ndr64": syntax == NDR64, "bigendian": byte_order == "big"}
+
+
+def _usual(value: Any) -> Any:
+    """Return values with each IPv6 address as Python writes it: Samba writes ``::ffff:0.0.0.0``."""
+    if isinstance(value, list):
+        return [_usual(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: str(IPv6Address(item)) if name == "ipv6" and isinstance(item, str) else _usual(item)
+        for name, item in value.items()
+    }
 
 
 def plain(value: Any) -> Any:
