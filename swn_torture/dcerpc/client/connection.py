@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from swn_torture.dcerpc.client.bounds import MAX_FRAGMENTS, MAX_RESPONSE
@@ -11,7 +11,16 @@ from swn_torture.dcerpc.client.events import Acknowledged, Answered, ClientEvent
 from swn_torture.dcerpc.connection import MAX_FRAGMENT, Connection, Negotiated, check_version, fragments
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
 from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, BindNak, ResultCode
-from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, FIRST, LAST, LITTLE_ENDIAN, OBJECT_UUID, WHOLE, PfcFlags
+from swn_torture.dcerpc.pdu.header import (
+    BIG_ENDIAN,
+    CONC_MPX,
+    FIRST,
+    LAST,
+    LITTLE_ENDIAN,
+    OBJECT_UUID,
+    SUPPORT_HEADER_SIGN,
+    WHOLE,
+)
 from swn_torture.dcerpc.pdu.pdus import Auth3, CoCancel, FaultPdu, Orphaned, Pdu, Request, Response, unpack
 from swn_torture.dcerpc.security.levels import AuthLevel
 from swn_torture.dcerpc.security.protection import AnyPdu, SecurityEntry
@@ -114,9 +123,9 @@ class ClientConnection(Connection):
             self._call_ids = ids_of_association(self._server, assoc_group) or self._call_ids
         flags: int = WHOLE
         if multiplex:
-            flags |= PfcFlags.CONC_MPX
+            flags |= CONC_MPX
         if header_signing and security is not None and security.protects:
-            flags |= PfcFlags.SUPPORT_HEADER_SIGN
+            flags |= SUPPORT_HEADER_SIGN
         pdu = (AlterContext if alter else Bind)(
             call_id=self.next_call_id(call_id),
             flags=flags,
@@ -134,11 +143,10 @@ class ClientConnection(Connection):
         The sec_trailer follows the four pad octets directly, as Windows and Samba send it. MS-RPCE 2.2.2.10
         places it there, although 2.2.2.11 requires another alignment.
         """
-        flags: int = WHOLE | (PfcFlags.SUPPORT_HEADER_SIGN if self.header_signing else 0)
-        pdu = Auth3(call_id=self.next_call_id(call_id), flags=flags)
-        protected = security.with_token(pdu, token)
-        assert protected.trailer is not None
-        return replace(protected, padding=b"", trailer=replace(protected.trailer, pad_length=0))
+        flags: int = WHOLE | (SUPPORT_HEADER_SIGN if self.header_signing else 0)
+        return Auth3(
+            call_id=self.next_call_id(call_id), flags=flags, trailer=security.trailer(0), auth_value=token
+        )
 
     def send(self, pdu: Pdu) -> bytes:
         """Return the octets of a PDU without protection; record the proposals of a bind or alter_context."""
@@ -273,10 +281,10 @@ class ClientConnection(Connection):
         for element, result in pairs:
             if result.accepted:
                 self.contexts[element.context_id] = Negotiated(element.abstract, result.transfer)
-        if proposal.flags & pdu.flags & PfcFlags.SUPPORT_HEADER_SIGN:
+        if proposal.flags & pdu.flags & SUPPORT_HEADER_SIGN:
             self.agree_header_signing()
         if not isinstance(pdu, AlterContextResp):
-            self.multiplexed = bool(proposal.flags & pdu.flags & PfcFlags.CONC_MPX)
+            self.multiplexed = bool(proposal.flags & pdu.flags & CONC_MPX)
             self.max_xmit = min(proposal.max_xmit, pdu.max_recv)
             self._join(proposal.assoc_group, pdu.assoc_group)
             self.features = next(

@@ -70,6 +70,8 @@ FIRST: Final[int] = PfcFlags.FIRST.value
 LAST: Final[int] = PfcFlags.LAST.value
 PENDING_CANCEL: Final[int] = PfcFlags.PENDING_CANCEL.value
 OBJECT_UUID: Final[int] = PfcFlags.OBJECT_UUID.value
+CONC_MPX: Final[int] = PfcFlags.CONC_MPX.value
+SUPPORT_HEADER_SIGN: Final[int] = PfcFlags.SUPPORT_HEADER_SIGN.value
 
 WHOLE: Final[int] = FIRST | LAST
 """The flags of a PDU that is the first and the last fragment."""

@@ -64,6 +64,10 @@ class SecurityEntry:
         """Octets of a verifier."""
         return self.context.signature_size(self.level) if self.protects else len(CONNECT_TOKEN)
 
+    def trailer(self, pad_length: int) -> SecTrailer:
+        """Return the sec_trailer of a PDU with this security context, after so many octets of padding."""
+        return SecTrailer(self.auth_type, self.level, pad_length, self.id)
+
     def with_token(self, pdu: AnyPdu, token: bytes) -> AnyPdu:
         """Return a PDU of a bind exchange with a token of this security context."""
         return self._with(pdu, bytes(-len(pdu.pack()) % LEG_ALIGNMENT), token)
@@ -107,7 +111,7 @@ class SecurityEntry:
         return replace(pdu, stub=body[:keep], padding=body[keep:])
 
     def _with(self, pdu: AnyPdu, padding: bytes, token: bytes) -> AnyPdu:
-        trailer = SecTrailer(self.auth_type, self.level, len(padding), self.id)
+        trailer = self.trailer(len(padding))
         return replace(pdu, padding=padding, trailer=trailer, auth_value=token)
 
     def _protect(self, pdu: Pdu, padding: bytes) -> bytes:

@@ -15,7 +15,16 @@ from swn_torture.dcerpc.pdu.bind import (
     BindNakReason,
     describe_reason,
 )
-from swn_torture.dcerpc.pdu.header import HEADER_SIZE, LITTLE_ENDIAN, WHOLE, Header, PduType, PfcFlags
+from swn_torture.dcerpc.pdu.header import (
+    CONC_MPX,
+    HEADER_SIZE,
+    LITTLE_ENDIAN,
+    SUPPORT_HEADER_SIGN,
+    WHOLE,
+    Header,
+    PduType,
+    PfcFlags,
+)
 from swn_torture.dcerpc.pdu.pdus import FaultPdu
 from swn_torture.dcerpc.server.authentication import Authenticator
 from swn_torture.dcerpc.server.events import ContextsNegotiated, Joined, LoggedOn, ProtocolViolation
@@ -123,7 +132,7 @@ class BindingConnection(Connection):
         self._features = outcome.features
         self.contexts.update(outcome.accepted)
         self._negotiate_sizes(pdu)
-        self.multiplexed = bool(pdu.flags & PfcFlags.CONC_MPX) and self._options.multiplex
+        self.multiplexed = bool(pdu.flags & CONC_MPX) and self._options.multiplex
         port = f"{self._info.local[1]}\0".encode()
         ack = BindAck(
             call_id=pdu.call_id,
@@ -245,13 +254,13 @@ class BindingConnection(Connection):
 
     def _ack_flags(self, pdu: Bind) -> int:
         flags: int = WHOLE
-        if self.multiplexed and pdu.flags & PfcFlags.CONC_MPX:
-            flags |= PfcFlags.CONC_MPX
-        if pdu.flags & PfcFlags.SUPPORT_HEADER_SIGN:
+        if self.multiplexed and pdu.flags & CONC_MPX:
+            flags |= CONC_MPX
+        if pdu.flags & SUPPORT_HEADER_SIGN:
             self._client_signs_headers = True
             if self._options.header_signing and self._authenticator.available:
                 self.agree_header_signing()
-                flags |= PfcFlags.SUPPORT_HEADER_SIGN
+                flags |= SUPPORT_HEADER_SIGN
         return flags
 
     def data_to_send(self) -> bytes:
