@@ -147,7 +147,7 @@ def decode_request(
             kind = _HANDLE_REQUESTS.get(opnum)
             if kind is not None:
                 return kind(ContextHandle.unpack(bytes(stub)))
-        elif not stub and opnum == Opnum.GET_INTERFACE_LIST:
+        elif not stub and opnum == _LIST:
             return _GET_INTERFACE_LIST
     return _decode(_REQUEST_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
 
@@ -171,12 +171,13 @@ def decode_response(
 ) -> AnyResponse:
     """Read the stub data of a response; see ``decode_request`` for arguments and errors."""
     if byte_order == "little" and (syntax is NDR32 or syntax is NDR64):
-        if len(stub) == HANDLE_SIZE + 4:
+        size = len(stub)
+        if size == _HANDLE_AND_RESULT_SIZE:
             kind = _HANDLE_RESPONSES.get(opnum)
             if kind is not None:
                 octets, result = _HANDLE_AND_RESULT.unpack(stub)
                 return kind(ContextHandle.unpack(octets), result)
-        elif len(stub) == 4 and opnum == Opnum.UNREGISTER:
+        elif size == 4 and opnum == _UNREGISTER:
             return UnRegisterResponse(int.from_bytes(stub, "little"))
     return _decode(_RESPONSE_READERS, opnum, Reader(stub, syntax, byte_order), allow_trailing=allow_trailing)
 
@@ -448,6 +449,11 @@ def _result_octets(message: UnRegisterResponse) -> bytes | None:
 
 
 _HANDLE_AND_RESULT: Final = struct.Struct(f"<{HANDLE_SIZE}sI")
+_HANDLE_AND_RESULT_SIZE: Final = _HANDLE_AND_RESULT.size
+
+# Plain integers, which are compared in half the time.
+_LIST: Final[int] = Opnum.GET_INTERFACE_LIST.value
+_UNREGISTER: Final[int] = Opnum.UNREGISTER.value
 
 _WRITERS_AT_ONCE: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
     GetInterfaceListRequest: lambda _: b"",
@@ -462,17 +468,13 @@ _WRITERS_AT_ONCE: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
 
 _GET_INTERFACE_LIST: Final = GetInterfaceListRequest()
 
-_HANDLE_REQUESTS: Final[
-    Mapping[int, type[UnRegisterRequest] | type[AsyncNotifyRequest] | type[UnRegisterExRequest]]
-] = {
+_HANDLE_REQUESTS: Final[Mapping[int, Callable[[ContextHandle], AnyRequest]]] = {
     Opnum.UNREGISTER.value: UnRegisterRequest,
     Opnum.ASYNC_NOTIFY.value: AsyncNotifyRequest,
     Opnum.UNREGISTER_EX.value: UnRegisterExRequest,
 }
 
-_HANDLE_RESPONSES: Final[
-    Mapping[int, type[RegisterResponse] | type[RegisterExResponse] | type[UnRegisterExResponse]]
-] = {
+_HANDLE_RESPONSES: Final[Mapping[int, Callable[[ContextHandle, int], AnyResponse]]] = {
     Opnum.REGISTER.value: RegisterResponse,
     Opnum.REGISTER_EX.value: RegisterExResponse,
     Opnum.UNREGISTER_EX.value: UnRegisterExResponse,
