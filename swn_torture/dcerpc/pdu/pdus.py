@@ -186,63 +186,47 @@ _CALL_FIELDS: Final = 24
 """Octets of the header and of these fields."""
 
 
-def _parts(raw: bytes, header: Header) -> tuple[bytes, bytes, SecTrailer | None, bytes] | None:
-    """Return stub data, padding, sec_trailer and token, ``None`` if they do not fit in the PDU."""
-    if not header.auth_length:
-        return raw[_CALL_FIELDS:], b"", None, b""
-    end = len(raw) - header.auth_length - TRAILER_SIZE
-    if end < _CALL_FIELDS:
+def _common(raw: bytes, header: Header) -> dict[str, Any] | None:
+    """Return the fields that requests and responses have in common, ``None`` if they do not fit."""
+    if len(raw) < _CALL_FIELDS or header.drep[0] >> 4 != 1:
         return None
-    stub_end = end - raw[end + 2]  # auth_pad_length
-    if stub_end < _CALL_FIELDS:
-        return None
-    trailer = SecTrailer.unpack(raw[end : end + TRAILER_SIZE], "little")
-    return raw[_CALL_FIELDS:stub_end], raw[stub_end:end], trailer, raw[end + TRAILER_SIZE :]
+    stub_end = end = len(raw)
+    trailer, token = None, b""
+    if header.auth_length:
+        end -= header.auth_length + TRAILER_SIZE
+        if end < _CALL_FIELDS:
+            return None
+        stub_end = end - raw[end + 2]  # auth_pad_length
+        if stub_end < _CALL_FIELDS:
+            return None
+        trailer = SecTrailer.unpack(raw[end : end + TRAILER_SIZE], "little")
+        token = raw[end + TRAILER_SIZE :]
+    return {
+        "call_id": header.call_id,
+        "flags": header.flags,
+        "drep": header.drep,
+        "version": header.version,
+        "stub": raw[_CALL_FIELDS:stub_end],
+        "padding": raw[stub_end:end],
+        "trailer": trailer,
+        "auth_value": token,
+    }
 
 
 def _request_at_once(raw: bytes, header: Header) -> Request | None:
-    if len(raw) < _CALL_FIELDS or header.drep[0] >> 4 != 1 or header.flags & OBJECT_UUID:
-        return None
-    parts = _parts(raw, header)
-    if parts is None:
+    common = None if header.flags & OBJECT_UUID else _common(raw, header)
+    if common is None:
         return None
     hint, context_id, opnum = _REQUEST_FIELDS.unpack_from(raw, HEADER_SIZE)
-    return Request(
-        call_id=header.call_id,
-        flags=header.flags,
-        drep=header.drep,
-        version=header.version,
-        stub=parts[0],
-        padding=parts[1],
-        trailer=parts[2],
-        auth_value=parts[3],
-        alloc_hint=hint,
-        context_id=context_id,
-        opnum=opnum,
-    )
+    return Request(alloc_hint=hint, context_id=context_id, opnum=opnum, **common)
 
 
 def _response_at_once(raw: bytes, header: Header) -> Response | None:
-    if len(raw) < _CALL_FIELDS or header.drep[0] >> 4 != 1:
-        return None
-    parts = _parts(raw, header)
-    if parts is None:
+    common = _common(raw, header)
+    if common is None:
         return None
     hint, context_id, cancels, reserved = _RESPONSE_FIELDS.unpack_from(raw, HEADER_SIZE)
-    return Response(
-        call_id=header.call_id,
-        flags=header.flags,
-        drep=header.drep,
-        version=header.version,
-        stub=parts[0],
-        padding=parts[1],
-        trailer=parts[2],
-        auth_value=parts[3],
-        alloc_hint=hint,
-        context_id=context_id,
-        cancel_count=cancels,
-        reserved=reserved,
-    )
+    return Response(alloc_hint=hint, context_id=context_id, cancel_count=cancels, reserved=reserved, **common)
 
 
 _AT_ONCE: Final[dict[int, Callable[[bytes, Header], Pdu | None]]] = {
