@@ -216,14 +216,25 @@ def few() -> Results:
     return sample(60)
 
 
+@pytest.fixture(scope="session")
+def one_of_each(few: Results) -> Results:
+    """One case of each outcome and level, and their requirements: for what looks at every element."""
+    chosen = {(case.outcome, case.level): case for case in reversed(few.cases)}
+    named = {id_ for case in chosen.values() for id_ in case.requirements}
+    rows = {id_: row for id_, row in few.catalogue.requirements.items() if id_ in named or row.record_only}
+    catalogue = dataclasses.replace(few.catalogue, requirements=rows)
+    return dataclasses.replace(few, cases=tuple(chosen.values()), catalogue=catalogue)
+
+
 # Not longer than for a module: Playwright's event loop counts as running until it is closed, and meanwhile no
 # other test could run one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of the system, without a window."""
+    """Chromium of the system, without a window: its headless shell takes a third of the processor time."""
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    programs = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, programs)), None)
     if program is None:
         if os.environ.get("SWN_TORTURE_REQUIRE_BROWSER"):
             pytest.fail("SWN_TORTURE_REQUIRE_BROWSER is set, but no Chromium is installed")

@@ -136,12 +136,16 @@ def test_each_pdu_has_an_arrow_between_the_two_sides(browser: Browser, address: 
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
-def test_axe_finds_nothing(browser: Browser, address: str, width: int, scheme: Any) -> None:
+def test_axe_finds_nothing(
+    browser: Browser, tmp_path: Path, one_of_each: Results, width: int, scheme: Any
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    path = tmp_path / "page.html"
+    path.write_text(render_html(one_of_each), encoding="utf-8")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    open_page(page, address)
+    open_page(page, path.as_uri())
     for unfolded in (False, True):
         if unfolded:
             page.evaluate(UNFOLD)
