@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from swn_torture.harness.recorder import Recorder
 
 _RUN: pytest.StashKey[CaseRun] = pytest.StashKey()
+_HAS_CASES: pytest.StashKey[bool] = pytest.StashKey()
 _MARK = "swn"
 
 #: Key under which a worker of pytest-xdist sends a usage error to the main process.
@@ -186,6 +187,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave what the process has loaded out of each later search for garbage: it is none."""
     if any(item.get_closest_marker(_MARK) for item in session.items):
+        session.config.stash[_HAS_CASES] = True
+        gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave the results of cases out of pytest's last searches for garbage: it took a second of a run."""
+    if config.stash.get(_HAS_CASES, False):
         gc.freeze()
 
 

@@ -31,6 +31,7 @@ from swn_torture.report.model import CaseResult
 from swn_torture.report.roots import without_repeated_invariants
 from swn_torture.spec import load_catalogue
 from swn_torture.suite import SUITES, suite_arguments, without_other_plugins
+from swn_torture.workers import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,18 +41,6 @@ if TYPE_CHECKING:
 
 #: Seconds after the budget until the process is killed: enough for the current case and its tear-down.
 _GRACE_S = 150.0
-
-#: By name, because some of these import the rooms that use this module.
-_LOADED_BY_THE_FIRST_CASE = (
-    "swn_torture.control.reference",
-    "swn_torture.control.undoing.journaled",
-    "swn_torture.harness.case_run",
-    "swn_torture.harness.description",
-    "swn_torture.harness.recorder",
-    "swn_torture.harness.sharing",
-    "swn_torture.lab.variants",
-    "swn_torture.server.nodes.embedded",
-)
 
 #: Needs of cases that have tickets.
 _TICKETS = frozenset({"kerberos", "second-tickets"})
@@ -220,14 +209,11 @@ def _file_name(trial: str) -> str:
 
 def _preload(preload: Callable[[], object]) -> None:
     """Import what every trial needs, once."""
-    import spnego._ntlm  # noqa: F401 - for every authentication
-    from impacket.dcerpc.v5 import epm, mgmt, transport  # noqa: F401 - the second client
-
     preload()
     load_catalogue()
-    for module in (*_LOADED_BY_THE_FIRST_CASE, *_modules()):
+    for module in _modules():
         importlib.import_module(module)
-    pytest.main([*suite_arguments(), "-n", "0", "--collect-only"])  # loads the rest of pytest
+    load_suite()
     # pytest collects garbage at the end of each trial: it need not look at what is here for all.
     gc.freeze()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from swn_torture.harness.resume import Kept
     from swn_torture.report.write import ReportPaths
     from swn_torture.target import Profile
+    from swn_torture.workers import Workers
 
 #: Registrations that a case may hold at the same time without a need of its own (``registrations:N``).
 _REGISTRATIONS_EACH = 8
@@ -164,6 +166,7 @@ def command(
 
     from swn_torture.commands.progress import Progress
     from swn_torture.harness.session import chosen_profile
+    from swn_torture.workers import Workers
 
     try:
         profile = chosen_profile(target, fault=fault, unusual=unusual)
@@ -178,6 +181,11 @@ def command(
         from swn_torture.commands.baseline import read_baseline
 
         read_baseline(baseline)
+    if workers not in {"0", "1"} and not _by_person(profile) and _at_most(workers, cases) > 1:
+        # Loads the suite while the target is asked.
+        forked = click.get_current_context().with_resource(Workers([f"--swn-case={each}" for each in cases]))
+    else:
+        forked = None
     learned = preflight(profile, target, reports)
     selected = bool(cases or requirements or expression)
     processes = _processes(workers, profile, learned.facts, highest, selected=selected)
@@ -208,7 +216,16 @@ def command(
         quiet=events_to is not None, plain=_by_person(profile), embedded=profile.embedded is not None
     )
     sys.exit(
-        run_suite(options, learned, progress, strict=strict, github=github, events_to=events_to, kept=kept)
+        run_suite(
+            options,
+            learned,
+            progress,
+            strict=strict,
+            github=github,
+            events_to=events_to,
+            kept=kept,
+            workers=forked,
+        )
     )
 
 
@@ -246,6 +263,7 @@ def run_suite(
     github: bool = False,
     events_to: int | None = None,
     kept: Kept | None = None,
+    workers: Workers | None = None,
 ) -> int:
     """Run the suite in this process and return the exit code of the verdict.
 
@@ -257,6 +275,7 @@ def run_suite(
         github: also print annotations for a job of GitHub.
         events_to: a file descriptor that gets every event of the run (`swn_torture.selftest.events`).
         kept: what the run goes on from; None for a new run.
+        workers: where the processes of pytest-xdist are forked; None to start new interpreters.
     """
     import pytest
 
@@ -273,7 +292,7 @@ def run_suite(
         from swn_torture.selftest.events import EventStream
 
         plugins.append(EventStream(events_to))
-    with without_other_plugins():
+    with without_other_plugins(), workers.in_use() if workers else contextlib.nullcontext():
         code = pytest.main([*suite_arguments(), *options], plugins=plugins)
     return progress.verdict(int(code), strict=strict, github=github)
 

@@ -91,12 +91,14 @@ def test_part_of_the_suite_is_named(
     assert selection(config) == expected
 
 
-@pytest.mark.parametrize(("marks", "frozen"), [(["parametrize"], 0), (["parametrize", "swn"], 1)])
+@pytest.mark.parametrize(("marks", "frozen"), [(["parametrize"], 0), (["parametrize", "swn"], 2)])
 def test_only_a_run_with_cases_changes_where_garbage_is_looked_for(
     marks: list[str], frozen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[None] = []
     monkeypatch.setattr(gc, "freeze", lambda: calls.append(None))
     items = [SimpleNamespace(get_closest_marker=dict.fromkeys([mark], mark).get) for mark in marks]
-    plugin.pytest_collection_finish(cast("pytest.Session", SimpleNamespace(items=items)))
+    config = SimpleNamespace(stash=pytest.Stash())
+    plugin.pytest_collection_finish(cast("pytest.Session", SimpleNamespace(items=items, config=config)))
+    plugin.pytest_unconfigure(cast("pytest.Config", config))
     assert len(calls) == frozen
