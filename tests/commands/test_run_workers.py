@@ -1,4 +1,4 @@
-"""The processes of a run are forked from one that has loaded the suite; without it, new interpreters start."""
+"""The processes of a run are forked from one that has loaded the suite; else new interpreters start."""
 
 from __future__ import annotations
 
