@@ -206,6 +206,19 @@ class Reader(FieldReader):
         """
         return self._aligned(field, 4, maximum)
 
+    def three_u32(self, first: str, second: str, third: str) -> tuple[int, int, int]:
+        """Three ULONGs that follow each other: in one step, which is a tenth of a small message.
+
+        Raises:
+            DecodeError: one is cut short.
+        """
+        start = self.offset + -self.offset % 4
+        if start + 12 > len(self._octets):
+            return self.u32(first), self.u32(second), self.u32(third)  # names the one that is cut short
+        self.offset = start + 12
+        values: tuple[int, int, int] = THREE_COUNTS[self.byte_order, 4].unpack_from(self._octets, start)
+        return values
+
     def count(self, field: str, *, maximum: int | None = None) -> int:
         """A count, an offset or the representation of a pointer: 4 octets in NDR32, 8 in NDR64.
 

@@ -363,9 +363,7 @@ def _write_notification(writer: Writer, message: AsyncNotifyResponse) -> None:
 def _read_notification(reader: Reader) -> AsyncNotifyResponse:
     response = None
     if reader.pointer("pResp"):
-        message_type = reader.u32("MessageType")
-        length = reader.u32("Length")
-        number = reader.u32("NumberOfMessages")
+        message_type, length, number = reader.three_u32("MessageType", "Length", "NumberOfMessages")
         buffer = None
         if reader.pointer("MessageBuffer"):
             reader.conformance("MessageBuffer", "Length", length)
