@@ -7,6 +7,7 @@ server removes their registrations.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import secrets
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["NO_RESOURCES", "NotTestable", "Witness", "address_text", "credentials_of"]
 
 _numbers = itertools.count(1)
-#: First part of the ClientComputerNames of this process; it differs from that of every other process.
-_PREFIX = f"SWN{os.getpid() & 0xFFFF:04X}{secrets.token_hex(1).upper()}"
 
 #: How a server rejects a registration when it can hold no more of them: how many it holds is its own choice.
 NO_RESOURCES = tuple(
@@ -51,6 +50,15 @@ NO_RESOURCES = tuple(
 )
 
 _LIST = GetInterfaceListRequest()
+
+
+@functools.cache
+def _prefix(process: int) -> str:
+    """The first part of the ClientComputerNames of a process: it differs from that of every other process.
+
+    It is not made when this module is imported: processes that run cases are forked after that.
+    """
+    return f"SWN{process & 0xFFFF:04X}{secrets.token_hex(1).upper()}"
 
 
 class Witness(Connections):
@@ -72,7 +80,7 @@ class Witness(Connections):
 
         Its length is the same in each run: stub data have the same size, so observations can be compared.
         """
-        return f"{_PREFIX}{next(_numbers):05d}"
+        return f"{_prefix(os.getpid())}{next(_numbers):05d}"
 
     def require_version(self, version: int) -> None:
         """End the case if the target does not implement a version of the witness protocol.

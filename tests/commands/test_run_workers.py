@@ -21,9 +21,11 @@ from swn_torture import workers
 
 asked = '''
 import os, random, signal, sys
+from swn_torture.casekit.witness import Witness
 sys.stderr.write("heard ")
 channel.send({
-    "pid": os.getpid(), "parent": os.getppid(), "drawn": random.random(), "given": os.environ.get("GIVEN"),
+    "pid": os.getpid(), "parent": os.getppid(), "given": os.environ.get("GIVEN"),
+    "drawn": random.random(), "name": Witness.client_name(None),
     "loaded": "swn_torture.rpc.methods.test_check_order" in sys.modules,
     "others": "swn_torture.cluster.events.test_node_failure" in sys.modules,
     "term": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
@@ -80,6 +82,7 @@ def test_forked_workers_are_like_new_processes_but_loaded() -> None:
         assert each["rest"] == ""
         assert has_ended(each["pid"])
     assert first["drawn"] != second["drawn"]
+    assert first["name"] != second["name"]  # registrations of the same client end in each other's cases
     assert done.stderr == "heard heard "
     assert has_ended(first["parent"])
 
