@@ -79,19 +79,25 @@ class Workers:
 
     Args:
         options: arguments for pytest that select cases.
+        not_theirs: descriptors that stay with this process: who reads from their other end waits for its end.
     """
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    def __init__(self, options: Sequence[str] = (), not_theirs: Sequence[int] = ()) -> None:
         self._options = options
+        self._not_theirs = not_theirs
         self._link: socket.socket | None = None
+        self._parent = 0
 
     def __enter__(self) -> Self:
         if _CAN_FORK and threading.active_count() == 1:
             self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-            if os.fork() == 0:
+            self._parent = os.fork()
+            if self._parent == 0:
                 self._link.close()
+                for each in self._not_theirs:
+                    os.close(each)
                 _ParentOfWorkers(theirs).serve(self._options)
             theirs.close()
         return self
@@ -99,6 +105,8 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         if self._link is not None:
             self._link.close()
+            os.kill(self._parent, signal.SIGKILL)  # it can still be loading, with this process's output open
+            os.waitpid(self._parent, 0)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -146,7 +154,9 @@ class _Worker(Popen2IO):
 
     def wait(self) -> None:
         """Wait until the process has ended. Its exit code is known to its parent only."""
-        select.select([self._process], [], [])
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        poll.poll()
 
     def kill(self) -> None:
         """End the process."""
@@ -166,7 +176,10 @@ class _ParentOfWorkers:
         self._interrupts = signal.getsignal(signal.SIGINT)
 
     def serve(self, options: Sequence[str]) -> NoReturn:
-        """Load the suite, and fork a process for each request."""
+        """Load the suite, and fork a process for each request.
+
+        It says nothing if that fails: the interpreters that start instead fail in the same way, and say so.
+        """
         code = 1
         try:
             atexit._clear()  # noqa: SLF001 - what is registered there belongs to the process of the run

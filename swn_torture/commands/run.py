@@ -183,7 +183,9 @@ def command(
         read_baseline(baseline)
     if workers not in {"0", "1"} and not _by_person(profile) and _at_most(workers, cases) > 1:
         # Loads the suite while the target is asked.
-        forked = click.get_current_context().with_resource(Workers([f"--swn-case={each}" for each in cases]))
+        which = [f"--swn-case={each}" for each in cases]
+        own = [] if events_to is None else [events_to]
+        forked = click.get_current_context().with_resource(Workers(which, own))
     else:
         forked = None
     learned = preflight(profile, target, reports)

@@ -112,6 +112,26 @@ def test_new_interpreters_start_where_it_cannot_be(before: str) -> None:
     assert not any(each["loaded"] for each in told["workers"])
 
 
+#: The other end of a pipe ends at once, although the parent of the workers lives; then nothing is left of it.
+EARLY = """
+import os
+from swn_torture.workers import Workers
+
+read, write = os.pipe()
+with Workers([], [write]):
+    os.close(write)
+    assert os.read(read, 1) == b""
+os.waitpid(-1, 0)
+"""
+
+
+def test_run_that_ends_early_leaves_nothing_that_still_loads() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.stderr.splitlines()[-1] == "ChildProcessError: [Errno 10] No child processes"
+
+
 def test_killed_run_leaves_no_process() -> None:
     done = run(after="os.kill(os.getpid(), 9)")
 
