@@ -176,6 +176,8 @@ def command(
     check_requirements(requirements)
     check_rung(highest)
     cases = current_cases(cases)
+    if baseline is None and (allow_fixed or max_age is not None):
+        raise CommandError("--allow-fixed and --max-age are about a baseline: give --baseline, too.", USAGE)
     baseline = baseline or None  # a CI file passes an empty text for none
     if baseline is not None:
         from swn_torture.commands.baseline import read_baseline

@@ -132,6 +132,8 @@ def test_profile_that_is_not_toml_is_a_usage_error(swn_torture: Command, tmp_pat
         (("-n", "many"), "must be a number or auto"),
         (("--captures", "some"), "some"),
         (("--colour", "blue"), "--colour"),
+        (("--allow-fixed",), "give --baseline, too"),
+        (("--max-age", "0"), "give --baseline, too"),
         (("-n", "0", "-k", "no-such-case"), "No case matches -k, --case and --requirement."),
     ],
 )
