@@ -1,8 +1,8 @@
 """Forks the workers of pytest-xdist from a process that has loaded the suite.
 
 A new interpreter takes over a second of processor time to load pytest, the modules with cases, and what the
-first case imports. A run on two processors has eight workers, so this was a third of its processor time: the
-first case ended after 11 s, and after 4 s with forked workers (2026-11-30). The parent of the workers starts
+first case imports. A run on two processors has eight workers, so this was a quarter of its processor time.
+The first case ended after 12 s; with forked workers after 7 s (2026-11-30). The parent of the workers starts
 before the target is asked, and loads meanwhile.
 
 This takes the place of a class of execnet (`Popen2IOMaster`). Where there is no fork, or the parent cannot
@@ -71,7 +71,8 @@ def _load(options: Sequence[str]) -> None:
     """Import what cases need, and the modules of the cases that these arguments for pytest select."""
     for module in _LOADED_BY_THE_FIRST_CASE:
         importlib.import_module(module)
-    pytest.main([*suite_arguments(), *options, "-n", "0", "--collect-only"])  # loads the rest of pytest
+    with without_other_plugins():
+        pytest.main([*suite_arguments(), *options, "-n", "0", "--collect-only"])  # loads the rest of pytest
 
 
 class Workers:
@@ -185,10 +186,9 @@ class _ParentOfWorkers:
             atexit._clear()  # noqa: SLF001 - what is registered there belongs to the process of the run
             for each in (signal.SIGINT, signal.SIGTERM):  # they are for the run, and for the workers
                 signal.signal(each, signal.SIG_IGN)
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a worker ended
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the exit codes of workers are not needed
             if not load_suite.cache_info().currsize:
-                with _silence(), without_other_plugins():
-                    _load(options)
+                _load(options)
             gc.collect()
             gc.freeze()
             self._answer()
@@ -240,21 +240,3 @@ class _ParentOfWorkers:
             threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as at exit
             atexit._run_exitfuncs()  # noqa: SLF001
             os._exit(code)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Leave out what is printed."""
-    kept = [os.dup(number) for number in (1, 2)]
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nothing, number)
-    os.close(nothing)
-    try:
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        for number, each in enumerate(kept, 1):
-            os.dup2(each, number)
-            os.close(each)

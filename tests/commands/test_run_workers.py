@@ -91,22 +91,15 @@ def test_forked_workers_are_like_new_processes_but_loaded() -> None:
     "before",
     [
         pytest.param("workers._load = None", id="parent-fails"),
-        pytest.param("threading.Thread(target=sys.stdin.read, daemon=True).start()", id="other-thread"),
+        pytest.param(
+            "threading.Thread(target=threading.Event().wait, daemon=True).start()", id="other-thread"
+        ),
         pytest.param("workers._CAN_FORK = False", id="cannot-fork"),
     ],
 )
 def test_new_interpreters_start_where_it_cannot_be(before: str) -> None:
-    with subprocess.Popen(["sleep", "100"], stdout=subprocess.PIPE) as held:  # the standard input stays open
-        script = TWO.replace("BEFORE", before).replace("AFTER", "")
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            stdin=held.stdout,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
-        held.kill()
+    done = run(before)
+
     told: dict[str, Any] = json.loads(done.stdout)
     assert [each["parent"] for each in told["workers"]] == [told["main"]] * 2
     assert not any(each["loaded"] for each in told["workers"])

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 #: Variables that have an effect only when an interpreter starts.
 _AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE_", "COV_")
@@ -271,31 +271,22 @@ def run(request: _Request) -> NoReturn:
     os._exit(int(code or 0))
 
 
-@contextlib.contextmanager
-def _in_silence() -> Iterator[None]:
-    """Be in an empty directory, and leave out what is printed."""
-    output, before = os.dup(1), Path.cwd()
-    with tempfile.TemporaryDirectory() as place, open(os.devnull, "w") as nothing:  # noqa: PTH123
-        os.chdir(place)
-        os.dup2(nothing.fileno(), 1)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            os.dup2(output, 1)
-            os.chdir(before)
-    os.close(output)
-
-
 def load_pytest() -> None:
     """Let pytest load its plugins and collect the suite, as a run in an empty directory does."""
     import pytest
 
     from swn_torture.workers import load_suite
 
-    with _in_silence():
+    output = os.dup(1)
+    with tempfile.TemporaryDirectory() as place, open(os.devnull, "w") as nothing:  # noqa: PTH123
+        before = Path.cwd()
+        os.chdir(place)
+        os.dup2(nothing.fileno(), 1)
         code = pytest.main(["--pyargs", "swn_torture", "--collect-only", "-q", "-p", "no:cacheprovider"])
-        load_suite()
+        os.dup2(output, 1)
+        os.chdir(before)
+    os.close(output)
+    load_suite()
     assert code == pytest.ExitCode.OK
     for name in _LOADED_LATER:
         importlib.import_module(name)
@@ -308,12 +299,10 @@ def load_command() -> None:
     from swn_torture.harness.case_map import collect_cases
     from swn_torture.report.html import templates
     from swn_torture.spec import load_catalogue, load_untestable
-    from swn_torture.suite import without_other_plugins
     from swn_torture.unusual.library import load_unusual
     from swn_torture.workers import load_suite
 
-    with _in_silence(), without_other_plugins():
-        load_suite()
+    load_suite()
     for module in pkgutil.iter_modules(swn_torture.commands.__path__, "swn_torture.commands."):
         importlib.import_module(module.name)
     for name in _LOADED_LATER:
