@@ -8,9 +8,12 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swn_torture.report.exchange.captures import SEGMENT, synthesise, write_capture
 from swn_torture.report.exchange.records import read_records
+from swn_torture.report.exchange.segments import Direction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +52,25 @@ def stream(packets: list[Any], *, source_port: int) -> bytes:
         octets, at = octets + piece, at + len(piece)
     assert not pieces, "a gap or an overlap in the sequence numbers"
     return octets
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("192.0.2.9", "255.255.255.255"), ("fd00::9", "::ffff:1.2.3.4")]
+)
+@given(st.data())
+def test_packets_are_those_that_scapy_builds(source: str, target: str, data: st.DataObject) -> None:
+    from scapy.layers.inet import IP, TCP
+    from scapy.layers.inet6 import IPv6
+
+    ports = st.integers(0, 65535)
+    numbers = st.integers(0, 2**32 - 1)
+    sport, dport, seq, ack = data.draw(st.tuples(ports, ports, numbers, numbers))
+    flags = data.draw(st.sampled_from(["S", "SA", "A", "PA", "FA", "RA"]))
+    octets = data.draw(st.binary(max_size=20) | st.just(bytes([255]) * SEGMENT))
+    network = IPv6 if ":" in source else IP
+    segment = TCP(sport=sport, dport=dport, seq=seq, ack=ack, flags=flags, window=65535)
+    expected = bytes(network(src=source, dst=target) / segment / octets)
+    assert Direction((source, sport), (target, dport)).packet(seq, ack, flags, octets) == expected
 
 
 @pytest.mark.parametrize("ipv6", [False, True])

@@ -9,6 +9,7 @@ right_response, right_bind, right_fault  the answer to a request, to a bind, to 
 wrong_fields  the fields of a PDU that are wrong: those that a page marks
 hexdump       octets as lines of offset, hexadecimal and text
 trace         an exchange as text: a full trace, and lines that two runs of a case can be compared by
+segments      TCP segments in IP packets
 captures      packet captures (pcapng) synthesised from the records, or of real frames
 takeovers     packets that tell that an address moved, or that a connection was reset
 """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swn_torture.report.exchange.pdu_fields import pdu_length
 from swn_torture.report.exchange.records import Record, read_records
+from swn_torture.report.exchange.segments import Direction
 from swn_torture.report.exchange.takeovers import takeover_of
 from swn_torture.visible import visible
 
@@ -27,8 +28,6 @@ SEGMENT = 1448
 
 LINKTYPE_RAW = 101
 """IPv4 or IPv6 without a link layer, so that one capture can hold both."""
-
-_WINDOW = 65535
 
 
 def write_capture(
@@ -152,6 +151,10 @@ class SynthesisedConnection:
         self._opened_by_us = opened_by_us
         self._comments_of = comments_of
         self.local, self.remote = _usable(first.local, first.remote)
+        self._directions = {
+            True: Direction(self.local, self.remote),
+            False: Direction(self.remote, self.local),
+        }
         # The first sequence numbers differ, so that a mix-up of the two directions is visible.
         self.next = {
             True: 1_000_000 + first.connection * 65_536,
@@ -215,20 +218,8 @@ class SynthesisedConnection:
             yield Packet(at, self._segment("A", ours=not ours))
 
     def _segment(self, flags: str, data: bytes = b"", *, ours: bool, acknowledge: bool = True) -> bytes:
-        from scapy.layers.inet import IP, TCP
-        from scapy.layers.inet6 import IPv6
-
-        source, target = (self.local, self.remote) if ours else (self.remote, self.local)
-        network = IPv6 if ":" in source[0] else IP
-        segment = TCP(
-            sport=source[1],
-            dport=target[1],
-            seq=self.next[ours] % 2**32,
-            ack=self.next[not ours] % 2**32 if acknowledge else 0,
-            flags=flags,
-            window=_WINDOW,
-        )
-        return bytes(network(src=source[0], dst=target[0]) / segment / data)
+        acknowledged = self.next[not ours] if acknowledge else 0
+        return self._directions[ours].packet(self.next[ours], acknowledged, flags, data)
 
 
 def _usable(local: tuple[str, int], remote: tuple[str, int]) -> tuple[tuple[str, int], tuple[str, int]]:
