@@ -19,8 +19,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Images of containers set it; then each process compiles the suite anew, which is a third of a short run.
 unexport PYTHONDONTWRITEBYTECODE
-# Most tests wait most of the time, so two fit on one processor. Each takes up to 250 MB.
-PROCESSES := $(shell n=$$((2 * $$(nproc))); echo $$((n > 24 ? 24 : n)))
+# Most tests wait most of the time, so three fit on one processor. Each takes up to 250 MB.
+PROCESSES := $(shell n=$$((3 * $$(nproc))); echo $$((n > 24 ? 24 : n)))
 
 .PHONY: run test fuzz kerberos swarm samba fault-matrix innocence-matrix published site release coverage mutation check lock clean venv
 .DEFAULT_GOAL := run

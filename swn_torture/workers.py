@@ -35,7 +35,7 @@ from execnet.gateway_base import Popen2IO
 from swn_torture.suite import suite_arguments, without_other_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from execnet.gateway_base import ExecModel
 
@@ -67,8 +67,13 @@ def load_suite() -> None:
     _load(())
 
 
-def _load(options: Sequence[str]) -> None:
+def load_cases(options: Sequence[str]) -> None:
     """Import what cases need, and the modules of the cases that these arguments for pytest select."""
+    if not load_suite.cache_info().currsize:
+        _load(options)
+
+
+def _load(options: Sequence[str]) -> None:
     for module in _LOADED_BY_THE_FIRST_CASE:
         importlib.import_module(module)
     with without_other_plugins():
@@ -79,12 +84,12 @@ class Workers:
     """The process from which workers are forked. Use it as a context manager.
 
     Args:
-        options: arguments for pytest that select cases.
+        load: what that process calls first; it imports what the workers need.
         not_theirs: descriptors that stay with this process: who reads from their other end waits for its end.
     """
 
-    def __init__(self, options: Sequence[str] = (), not_theirs: Sequence[int] = ()) -> None:
-        self._options = options
+    def __init__(self, load: Callable[[], object], not_theirs: Sequence[int] = ()) -> None:
+        self._load = load
         self._not_theirs = not_theirs
         self._link: socket.socket | None = None
         self._parent = 0
@@ -99,7 +104,7 @@ class Workers:
                 self._link.close()
                 for each in self._not_theirs:
                     os.close(each)
-                _ParentOfWorkers(theirs).serve(self._options)
+                _ParentOfWorkers(theirs).serve(self._load)
             theirs.close()
         return self
 
@@ -176,8 +181,8 @@ class _ParentOfWorkers:
         self._link = link
         self._interrupts = signal.getsignal(signal.SIGINT)
 
-    def serve(self, options: Sequence[str]) -> NoReturn:
-        """Load the suite, and fork a process for each request.
+    def serve(self, load: Callable[[], object]) -> NoReturn:
+        """Load, and fork a process for each request.
 
         It says nothing if that fails: the interpreters that start instead fail in the same way, and say so.
         """
@@ -187,8 +192,7 @@ class _ParentOfWorkers:
             for each in (signal.SIGINT, signal.SIGTERM):  # they are for the run, and for the workers
                 signal.signal(each, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the exit codes of workers are not needed
-            if not load_suite.cache_info().currsize:
-                _load(options)
+            load()
             gc.collect()
             gc.freeze()
             self._answer()

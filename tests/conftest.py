@@ -12,35 +12,32 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import examples
 from tests.preloaded import share_fork_servers
+from tests.processes import forked, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed", examples(100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+)
 settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the fork servers that the processes of pytest-xdist share."""
+    """Start what the processes of pytest-xdist share: the process they are forked from, and fork servers."""
     if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        config.add_cleanup(forked(config).close)
         share_fork_servers(config.add_cleanup)
     else:
         gc.disable()  # until the tests are collected
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the tests of the lab first: they wait most of the time, and the others compute meanwhile.
-
-    Those that share one lab are at the start, those with a lab of their own are in the middle, where another
-    process of pytest-xdist starts.
-    """
-    in_lab = [item for item in items if item.get_closest_marker("lab") is not None]
-    sharing = [item for item in in_lab if "running_lab" in getattr(item, "fixturenames", ())]
-    alone = [item for item in in_lab if "running_lab" not in getattr(item, "fixturenames", ())]
-    others = [item for item in items if item.get_closest_marker("lab") is None]
-    middle = max(0, len(items) // 2 - len(sharing))
-    items[:] = [*sharing, *others[:middle], *alone, *others[middle:]]
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start those first that wait most of the time."""
+    if hasattr(config, "workerinput"):
+        items[:] = in_order(items, config.workerinput["workercount"])
 
 
 def pytest_collection_finish() -> None:

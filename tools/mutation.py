@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -69,7 +70,10 @@ def main() -> int:
             str(arguments.processes),
             *arguments.names,
         ]
-        ended = subprocess.run(command, cwd=TREE, stdout=log, stderr=subprocess.STDOUT, check=False)
+        environment = {**os.environ, "SWN_TORTURE_ALL_EXAMPLES": "1"}
+        ended = subprocess.run(
+            command, cwd=TREE, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
     codes = _exit_codes()
     if ended.returncode or not codes:
         print(f"mutmut ended with {ended.returncode}; {WORK / 'run.log'} says why", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import sys
@@ -166,7 +167,7 @@ def command(
 
     from swn_torture.commands.progress import Progress
     from swn_torture.harness.session import chosen_profile
-    from swn_torture.workers import Workers
+    from swn_torture.workers import Workers, load_cases
 
     try:
         profile = chosen_profile(target, fault=fault, unusual=unusual)
@@ -187,7 +188,7 @@ def command(
         # Loads the suite while the target is asked.
         which = [f"--swn-case={each}" for each in cases]
         own = [] if events_to is None else [events_to]
-        forked = click.get_current_context().with_resource(Workers(which, own))
+        forked = click.get_current_context().with_resource(Workers(functools.partial(load_cases, which), own))
     else:
         forked = None
     learned = preflight(profile, target, reports)

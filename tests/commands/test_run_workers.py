@@ -35,7 +35,8 @@ channel.send({
 })
 '''
 BEFORE
-with workers.Workers(["--swn-case=rpc.check-order.every-defect"]) as forked:
+cases = ["--swn-case=rpc.check-order.every-defect"]
+with workers.Workers(lambda: workers.load_cases(cases)) as forked:
     os.environ["GIVEN"] = "after the fork"
     with forked.in_use():
         group = execnet.Group()
@@ -108,10 +109,10 @@ def test_new_interpreters_start_where_it_cannot_be(before: str) -> None:
 #: The other end of a pipe ends at once, although the parent of the workers lives; then nothing is left of it.
 EARLY = """
 import os
-from swn_torture.workers import Workers
+from swn_torture.workers import Workers, load_suite
 
 read, write = os.pipe()
-with Workers([], [write]):
+with Workers(load_suite, [write]):
     os.close(write)
     assert os.read(read, 1) == b""
 os.waitpid(-1, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from spnego._ntlm_raw.messages import AvFlags, AvId, Challenge, NegotiateFlags, TargetInfo
 
@@ -13,6 +13,7 @@ from swn_torture.dcerpc.security.context import Credentials, SecurityContext
 from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType
 from tests.dcerpc.impacket_client import ImpacketClient
+from tests.examples import examples
 
 USERS = {"witness": "Passw0rd!", "OTHER\\guest": "guest", "Ünï": "pässwörd"}
 ACCEPTOR = Acceptor(USERS, "SWNTEST", "node1.swn.test")
@@ -137,7 +138,7 @@ class TestTokens:
         with pytest.raises(AuthenticationError, match="failed already"):
             server.step(client.step(b""))
 
-    @settings(max_examples=100)
+    @examples(100)
     @given(
         auth_type=st.sampled_from(PROVIDERS), tokens=st.lists(st.binary(max_size=120), min_size=1, max_size=3)
     )
@@ -148,7 +149,7 @@ class TestTokens:
                 server.step(token)
         assert server.principal is None
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(data=st.data(), auth_type=st.sampled_from(PROVIDERS), last=st.booleans())
     def test_a_damaged_token_authenticates_nobody_else(
         self, data: st.DataObject, auth_type: AuthType, *, last: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.errors import AuthenticationError, BadSignature
@@ -11,6 +11,7 @@ from swn_torture.dcerpc.security.acceptor import Acceptor
 from swn_torture.dcerpc.security.context import Credentials, SecurityContext
 from swn_torture.dcerpc.security.initiator import initiator
 from swn_torture.dcerpc.security.levels import AuthLevel, AuthType, effective_level
+from tests.examples import examples
 
 WITNESS = Credentials("witness", "Passw0rd!", "SWNTEST", "CLIENT1")
 ACCEPTOR = Acceptor({"witness": "Passw0rd!"}, "SWNTEST", "node1.swn.test")
@@ -148,7 +149,7 @@ class TestSequence:
             server.unprotect(level, HEADER, body, TRAILER, signature)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(bodies=st.lists(st.binary(max_size=200), max_size=8), level=st.sampled_from(SIGNED))
 def test_any_bodies_arrive_unchanged(bodies: list[bytes], level: AuthLevel) -> None:
     client, server = pair(AuthType.SPNEGO, level)
@@ -189,7 +190,7 @@ def test_an_initiator_rejects_an_empty_second_token(auth_type: AuthType) -> None
 
 
 @pytest.mark.parametrize("auth_type", PROVIDERS)
-@settings(max_examples=60)
+@examples(60)
 @given(token=st.binary(min_size=1, max_size=120))
 def test_an_initiator_rejects_garbage(auth_type: AuthType, token: bytes) -> None:
     client = initiator(auth_type, WITNESS, host="node1")

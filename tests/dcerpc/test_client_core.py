@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.client.binding import propose
@@ -17,6 +17,7 @@ from swn_torture.dcerpc.pdu.header import BIG_ENDIAN, WHOLE, PfcFlags, rewrite
 from swn_torture.dcerpc.pdu.pdus import FaultPdu, Request, Response, Shutdown, unpack
 from swn_torture.stubdata.syntax import NDR32
 from tests.dcerpc.rpc_pair import ECHO
+from tests.examples import examples
 
 FIRST, LAST = PfcFlags.FIRST, PfcFlags.LAST
 ACK = BindAck(
@@ -164,7 +165,7 @@ class TestResponses:
 @given(
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([ACK.pack(), Response().pack()])), max_size=5)
 )
-@settings(max_examples=150)
+@examples(150)
 def test_garbage_has_the_same_result_whole_or_in_octets(portions: list[bytes]) -> None:
     """Every result is an event or RemoteProtocolError."""
 

@@ -7,7 +7,7 @@ from unittest import mock
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.errors import LocalProtocolError, RemoteProtocolError
@@ -46,6 +46,7 @@ from swn_torture.dcerpc.pdu.pdus import (
 )
 from swn_torture.dcerpc.status import FORBIDDEN_STATUSES, describe_status
 from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId, bind_time_features
+from tests.examples import examples
 
 U8, U16, U32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 OCTETS = st.binary(max_size=40)
@@ -92,7 +93,7 @@ TRAILERS = st.builds(SecTrailer, U8, U8, st.just(0), U32, U8)
 
 class TestRoundTrip:
     @given(PDUS)
-    @settings(max_examples=300)
+    @examples(300)
     def test_a_packed_pdu_is_parsed_to_the_same_value(self, pdu: Pdu) -> None:
         assert unpack(pdu.pack()) == pdu
 
@@ -202,7 +203,7 @@ class TestRejected:
         st.sampled_from([LITTLE_ENDIAN, BIG_ENDIAN]),
         st.binary(max_size=60),
     )
-    @settings(max_examples=300)
+    @examples(300)
     def test_what_is_read_at_once_is_what_is_read_field_by_field(
         self, ptype: PduType, flags: int, auth_length: int, drep: bytes, octets: bytes
     ) -> None:
@@ -223,7 +224,7 @@ class TestRejected:
             unpack(raw)
 
     @given(st.integers(0, 20), U8, st.integers(0, 20), st.binary(max_size=120))
-    @settings(max_examples=300)
+    @examples(300)
     def test_garbage_after_a_header_is_parsed_or_rejected(
         self, ptype: int, flags: int, auth_length: int, octets: bytes
     ) -> None:

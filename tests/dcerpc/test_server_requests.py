@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.dcerpc.client.binding import propose
@@ -22,6 +22,7 @@ from swn_torture.dcerpc.server.options import ServerOptions
 from swn_torture.dcerpc.status import FaultStatus
 from swn_torture.stubdata.syntax import NDR32, NDR64, SyntaxId
 from tests.dcerpc.rpc_pair import ECHO, KEEP, Pair
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -440,7 +441,7 @@ GARBAGE = st.one_of(
 
 
 @given(st.lists(GARBAGE, max_size=5), st.booleans())
-@settings(max_examples=200)
+@examples(200)
 def test_garbage_is_rejected_whole_and_octet_by_octet(portions: list[bytes], bound: bool) -> None:
     """Garbage never reaches an interface. A violation is recorded for every rejection and for every end."""
     stream = b"".join(portions)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.stubdata.syntax import NDR32, NDR64
@@ -29,6 +29,7 @@ from swn_torture.witness.messages import (
     Request,
     RespAsyncNotify,
 )
+from tests.examples import examples
 from tests.witness.witness_samples import (
     MEANING,
     SYNTAXES,
@@ -178,7 +179,7 @@ def test_any_message_is_the_same_in_samba(kind: str, syntax: SyntaxId, samba: Sa
     the size of MessageBuffer. Samba itself reads octets without these zeros.
     """
 
-    @settings(max_examples=200)
+    @examples(200)
     @given(MESSAGES[kind])
     def check(message: AnyRequest | AnyResponse) -> None:
         theirs = samba.pack(message, syntax)
@@ -224,7 +225,7 @@ def test_group_name_with_and_without_terminator(syntax: SyntaxId, samba: SambaNd
 def test_any_big_endian_message_is_the_same_in_samba(kind: str, syntax: SyntaxId, samba: SambaNdr) -> None:
     """Only the addresses of the interface list differ: Samba leaves them in network order (AMB-25)."""
 
-    @settings(max_examples=50)
+    @examples(50)
     @given(MESSAGES[kind])
     def check(message: AnyRequest | AnyResponse) -> None:
         theirs = samba.pack(message, syntax, "big")
@@ -263,7 +264,7 @@ def test_damaged_octets_are_read_as_by_samba(kind: str, syntax: SyntaxId, samba:
     Notifications are not tested here, because Samba ignores their Lengths.
     """
 
-    @settings(max_examples=150)
+    @examples(150)
     @given(MESSAGES[kind], damages)
     def check(message: AnyRequest | AnyResponse, damage: tuple[list[tuple[int, bytes]], int]) -> None:
         changed = bytearray(encode(message, syntax))

@@ -12,7 +12,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -30,6 +29,7 @@ from swn_torture.witness.messages import (
     UnRegisterExRequest,
     UnRegisterRequest,
 )
+from tests.examples import examples
 from tests.server.conftest import Bench
 
 if TYPE_CHECKING:
@@ -278,10 +278,11 @@ class ServerAgainstModel(RuleBasedStateMachine):
 
 def test_the_server_agrees_with_the_model() -> None:
     before = ServerAgainstModel.steps
+    settings = examples(300, stateful_step_count=50)
 
-    run_state_machine_as_test(ServerAgainstModel, settings=settings(max_examples=300, stateful_step_count=50))
+    run_state_machine_as_test(ServerAgainstModel, settings=settings)
 
-    assert ServerAgainstModel.steps - before > 10_000
+    assert ServerAgainstModel.steps - before > 30 * settings.max_examples
 
 
 @pytest.mark.parametrize("seed", range(20))

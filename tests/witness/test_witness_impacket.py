@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.stubdata.syntax import NDR32
 from swn_torture.witness.codec import encode
+from tests.examples import examples
 from tests.witness import impacket_notifications, impacket_witness
 from tests.witness.witness_samples import (
     EVERY_KIND,
@@ -64,7 +65,7 @@ def test_impacket_agrees_on_every_shape_of_message(
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_impacket_agrees_on_any_message(kind: type, syntax: SyntaxId) -> None:
-    @settings(max_examples=100)
+    @examples(100)
     @given(KINDS[kind])
     def agree(message: AnyRequest | AnyResponse) -> None:
         assert_agree(message, syntax)
@@ -75,7 +76,7 @@ def test_impacket_agrees_on_any_message(kind: type, syntax: SyntaxId) -> None:
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("kind", NOTIFY_RESPONSES, ids=lambda kind: kind.name)
 def test_impacket_agrees_on_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
-    @settings(max_examples=100)
+    @examples(100)
     @given(NOTIFY_RESPONSES[kind])
     def agree(message: AsyncNotifyResponse) -> None:
         assert_agree(message, syntax)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swn_torture.witness.codec import encode
 from swn_torture.witness.messages import RegisterRequest
+from tests.examples import examples
 from tests.witness.witness_samples import (
     EVERY_KIND,
     SYNTAXES,
@@ -60,7 +61,7 @@ def test_scapy_agrees_on_every_shape_of_message(message: AnyRequest | AnyRespons
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 @pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.__name__)
 def test_scapy_agrees_on_any_message(kind: type, syntax: SyntaxId) -> None:
-    @settings(max_examples=100)
+    @examples(100)
     @given(WRITABLE[kind], READABLE[kind])
     def agree(message: AnyRequest | AnyResponse, other: AnyRequest | AnyResponse) -> None:
         assert_written_alike(message, syntax)
@@ -74,7 +75,7 @@ def test_scapy_agrees_on_any_message(kind: type, syntax: SyntaxId) -> None:
 def test_scapy_agrees_on_any_notification(kind: MessageType, syntax: SyntaxId) -> None:
     from tests.witness import scapy_notifications
 
-    @settings(max_examples=100)
+    @examples(100)
     @given(NOTIFY_RESPONSES[kind])
     def agree(message: AsyncNotifyResponse) -> None:
         assert_written_alike(message, syntax)
