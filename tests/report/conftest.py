@@ -245,6 +245,19 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+def barriers(page: Page, parts: list[str] | None = None) -> list[tuple[str, str, str]]:
+    """What axe finds on the page or in these parts of it: rule, impact, and the first element of each."""
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(
+        "parts => axe.run(parts ?? document, {resultTypes: ['violations']}).then(found => found.violations)",
+        parts,
+    )
+    return [(each["id"], each["impact"], each["nodes"][0]["html"]) for each in found]
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test if its script fails, or if it asks for anything but itself."""
