@@ -192,9 +192,11 @@ class _ParentOfWorkers:
             for each in (signal.SIGINT, signal.SIGTERM):  # they are for the run, and for the workers
                 signal.signal(each, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the exit codes of workers are not needed
+            gc.disable()
             load()
             gc.collect()
             gc.freeze()
+            gc.enable()
             self._answer()
             code = 0
         finally:

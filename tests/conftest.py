@@ -41,8 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage from here on, and not among modules and tests: that took a third of their loading."""
+    """Look for garbage from here on, and not among modules and tests: that took a third of their loading.
+
+    Look seldom, as the command does.
+    """
     gc.freeze()
+    gc.set_threshold(50_000)
     gc.enable()
 
 

@@ -157,9 +157,11 @@ class ForkServer:
 
     def _load(self) -> None:
         if not self._has_loaded:
+            gc.disable()
             load_pytest() if self._module == "pytest" else load_command()
             gc.collect()
             gc.freeze()
+            gc.enable()
             self._has_loaded = True
 
     def _can_run(self, request: _Request) -> bool:
