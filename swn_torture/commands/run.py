@@ -166,7 +166,10 @@ def command(
     _say_who_is_called(target)
 
     from swn_torture.commands.progress import Progress
+    from swn_torture.commands.run_resumed import resumed, stopped
+    from swn_torture.harness.description import describe_target
     from swn_torture.harness.session import chosen_profile
+    from swn_torture.report.write import unwritable
     from swn_torture.workers import Workers, load_cases
 
     try:
@@ -184,6 +187,9 @@ def command(
         from swn_torture.commands.baseline import read_baseline
 
         read_baseline(baseline)
+    before = None if resume is None else stopped(resume)
+    if cannot := unwritable(reports):
+        raise CommandError(cannot, USAGE)
     if workers not in {"0", "1"} and not _by_person(profile) and _at_most(workers, cases) > 1:
         # Loads the suite while the target is asked.
         which = [f"--swn-case={each}" for each in cases]
@@ -213,10 +219,10 @@ def command(
     if expression:
         options += ["-k", expression]
     kept = None
-    if resume is not None:
+    if before is not None:
         parts = [f"-k {expression}"] if expression else []
         parts += [f"--case {each}" for each in cases] + [f"--requirement {each}" for each in requirements]
-        kept = resumed(resume, profile, learned, ", ".join(parts))
+        kept = resumed(before, describe_target(profile, learned.facts), ", ".join(parts))
     progress = Progress(
         quiet=events_to is not None, plain=_by_person(profile), embedded=profile.embedded is not None
     )
@@ -370,32 +376,6 @@ def _say_what_was_learned(profile: Profile, learned: Preflight, shown: list[str]
         if finding.requirement not in named:
             echo(f"Violation found before the first case: {finding}.", err=True)
             named.add(finding.requirement)
-
-
-def resumed(journal: Path, profile: Profile, learned: Preflight, selection: str) -> Kept:
-    """Read what a run goes on from, and say it.
-
-    Raises:
-        CommandError: the file is no journal, or that of another run.
-    """
-    from swn_torture.harness.description import describe_target
-    from swn_torture.harness.resume import ResumeError, kept_of
-    from swn_torture.report.results import ResultsError
-    from swn_torture.report.text import count
-
-    try:
-        kept = kept_of(journal, describe_target(profile, learned.facts), selection)
-    except OSError as problem:
-        raise CommandError(f"Cannot read {journal}: {problem.strerror}.", USAGE) from problem
-    except (ResultsError, ResumeError) as problem:
-        raise CommandError(f"Cannot resume: {problem}.", USAGE) from problem
-    again = f", {count(len(kept.again), 'case')} of them again" if kept.again else ""
-    echo(
-        f"Going on from the run of {kept.started}: {count(len(kept.cases), 'result')} kept; the other cases "
-        f"run{again}.",
-        err=True,
-    )
-    return kept
 
 
 def check_requirements(requirements: tuple[str, ...]) -> None:

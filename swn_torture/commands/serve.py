@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,10 +230,20 @@ def command(
         text = str(problem).removesuffix(".")
         raise CommandError(f"The cluster cannot be configured: {text}.", USAGE) from problem
     except OSError as problem:
-        text = f"The cluster cannot start: {problem.strerror or problem}."
-        if isinstance(problem, PermissionError):
-            text += " Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port."
-        raise CommandError(text, TARGET_UNUSABLE) from problem
+        raise CommandError(_cannot_start(problem), TARGET_UNUSABLE) from problem
+
+
+def _cannot_start(problem: OSError) -> str:
+    """Why the cluster cannot start, and how to mend it."""
+    text = f"The cluster cannot start: {problem.strerror or problem}."
+    if isinstance(problem, PermissionError):
+        text += " Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port."
+    if problem.errno == errno.EADDRNOTAVAIL:
+        text += (
+            " This machine does not have that address. Choose a network of the loopback range (--network "
+            "127.50.1.0), or give this machine the addresses first."
+        )
+    return text
 
 
 def _other_name(text: str) -> dict[str, Any]:

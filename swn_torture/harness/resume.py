@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.report.journal import read_content
+from swn_torture.report.journal import Content, read_content
 from swn_torture.report.model import LOST
 from swn_torture.report.roots import PREFLIGHT
 
@@ -51,26 +51,49 @@ class ResumeError(ValueError):
     """A journal cannot be resumed; the message says why, and what to do."""
 
 
-def kept_of(path: Path, target: TargetInfo, selection: str) -> Kept:
-    """What to keep of the run that wrote a journal.
+@dataclass(frozen=True)
+class Stopped:
+    """A run that stopped.
+
+    Attributes:
+        path: its journal.
+        content: what the journal holds.
+    """
+
+    path: Path
+    content: Content
+
+
+def stopped_run(path: Path) -> Stopped:
+    """Read the journal of a run that stopped.
+
+    Raises:
+        OSError: the journal cannot be read.
+        ResultsError: it is not a journal.
+        ResumeError: its run is complete.
+    """
+    content = read_content(path)
+    if content.run.complete:
+        raise ResumeError(f"{path}: that run is complete; there is nothing to resume")
+    return Stopped(path, content)
+
+
+def kept_of(stopped: Stopped, target: TargetInfo, selection: str) -> Kept:
+    """What to keep of a run that stopped.
 
     Cases that ended in an error, or were not tested because the target was lost, say nothing about it, so
     they run again. What the first calls showed is learned again.
 
     Args:
-        path: the journal.
+        stopped: that run.
         target: the target of the run that goes on.
         selection: how the user selects cases now, as in `Run.selection`.
 
     Raises:
-        OSError: the journal cannot be read.
-        ResultsError: it is not a journal.
-        ResumeError: it is that of another target or selection, or its run is complete.
+        ResumeError: it is that of another target or selection.
     """
-    content = read_content(path)
+    content = stopped.content
     before = content.target
-    if content.run.complete:
-        raise ResumeError(f"{path}: that run is complete; there is nothing to resume")
     for what, then, now in (
         ("the target", before.name, target.name),
         ("the nodes", ", ".join(before.nodes), ", ".join(target.nodes)),
@@ -79,8 +102,8 @@ def kept_of(path: Path, target: TargetInfo, selection: str) -> Kept:
     ):
         if then != now:
             raise ResumeError(
-                f"{path}: {what} of that run: {then or 'none'}; of this one: {now or 'none'}. Resume with "
-                "the same --target and the same options, or start a new run"
+                f"{stopped.path}: {what} of that run: {then or 'none'}; of this one: {now or 'none'}. "
+                "Resume with the same --target and the same options, or start a new run"
             )
     ended = [case for case in content.cases if not case.id.startswith(PREFLIGHT)]
     kept = tuple(case for case in ended if case.outcome != "error" and not case.reason.startswith(LOST))

@@ -90,6 +90,27 @@ def write_reports(
     return problems
 
 
+def unwritable(paths: ReportPaths) -> str:
+    """One sentence about the first directory that no report can be written to; empty if there is none.
+
+    It asks before a run, and makes nothing.
+    """
+    wanted = [("reports", paths.directory)] if paths.directory is not None else []
+    wanted += [
+        (f"{each.what}", paths.files[each.name].parent)
+        for each in FORMATS
+        if each.name in paths.files and not _is_device(paths.files[each.name])
+    ]
+    for what, directory in wanted:
+        start = next(each for each in (directory.absolute(), *directory.absolute().parents) if each.exists())
+        code = 0 if os.access(start, os.W_OK | os.X_OK) else errno.EACCES
+        if not start.is_dir():
+            code = errno.ENOTDIR
+        if code:
+            return cannot_write(what, directory, OSError(code, os.strerror(code)))
+    return ""
+
+
 def _files(paths: ReportPaths) -> Iterator[tuple[Format, Path]]:
     for report_format in FORMATS:
         single = paths.files.get(report_format.name)

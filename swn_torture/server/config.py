@@ -481,6 +481,6 @@ def choose_epm_port(address: str) -> int:
             except OSError as problem:
                 if problem.errno in {errno.EACCES, errno.EPERM, errno.EADDRINUSE}:
                     continue
-                raise
+                raise OSError(problem.errno, f"{address} port {port}: {problem.strerror}") from problem
             return int(probe.getsockname()[1])
     raise ConfigError(f"no TCP port can be bound at {address}")

@@ -241,6 +241,19 @@ def test_serve_names_the_endpoint_mapper_port_in_use() -> None:
     assert f"The cluster cannot start: 127.93.9.1 port {port}: Address already in use." in output
 
 
+def test_serve_explains_an_address_that_this_machine_does_not_have() -> None:
+    output = ends_with(TARGET_UNUSABLE, "serve", "--network", "203.0.113.0")
+    assert "203.0.113.1 port 135: Cannot assign requested address." in output
+    assert "Choose a network of the loopback range (--network 127.50.1.0)" in output
+
+
+def test_run_says_before_it_calls_anybody_that_no_report_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    output = ends_with(USAGE, "run", "--report", str(tmp_path / "file/out"))
+    assert f"Cannot write the reports to {tmp_path}/file/out: not a directory" in output
+    assert "First look" not in output
+
+
 def test_serve_names_a_profile_that_it_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "reference.toml"
     output = ends_with(USAGE, "serve", "--write-profile", str(path))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from swn_torture.harness.resume import kept_of
+from swn_torture.harness.resume import kept_of, stopped_run
 from swn_torture.report.journal import Journal, read_content
 from swn_torture.report.model import LOST
 from swn_torture.spec import load_catalogue
@@ -145,7 +145,7 @@ def test_a_lost_target_leaves_a_report_that_is_not_complete(tmp_path: Path) -> N
     assert found["run"]["stopped"].lower().startswith(LOST)
     assert found["summary"]["verdict"] == "undecided"
     content = read_content(report / "journal.jsonl")
-    kept = kept_of(report / "journal.jsonl", content.target, content.run.selection)
+    kept = kept_of(stopped_run(report / "journal.jsonl"), content.target, content.run.selection)
     assert {case.outcome for case in kept.cases} == {"passed"}
     assert {case.id for case in content.cases} == {case.id for case in kept.cases} | set(kept.again)
 
@@ -211,6 +211,7 @@ def test_another_run_is_not_resumed(swn_torture: Command, whole: Path, tmp_path:
     missing = swn_torture("run", *SELECT, "--resume", str(tmp_path / "none.jsonl"))
     assert missing.returncode == 2
     assert "Cannot read" in missing.stderr
+    assert "First look" not in missing.stderr + complete.stderr
     wrong = swn_torture("run", *SELECT, "--resume", str(whole / "results.json"))
     assert wrong.returncode == 2
     assert "Cannot resume" in wrong.stderr

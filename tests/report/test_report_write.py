@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from swn_torture.report.write import ReportPaths, cannot_write, capture_name, write_reports
+from swn_torture.report.write import ReportPaths, cannot_write, capture_name, unwritable, write_reports
 
 if TYPE_CHECKING:
     from swn_torture.report.results import Results
@@ -131,6 +131,19 @@ def test_each_path_that_cannot_be_written_is_named_once(handful: Results, tmp_pa
     assert f"{tmp_path}/file/r.json: not a directory" in problems[0] or "file exists" in problems[0]
     assert f"{tmp_path}/taken: is a directory (it is a directory; give the name of a file)" in problems[1]
     assert names(tmp_path / "ok") == {"page.html", "page-captures"}
+
+
+def test_a_place_for_reports_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    good = ReportPaths(tmp_path / "new/out", {"json": Path("/dev/stdout"), "html": tmp_path / "x/page.html"})
+    assert unwritable(good) == ""
+    assert unwritable(ReportPaths(tmp_path / "file/out")).startswith("Cannot write the reports to")
+    one = ReportPaths(files={"json": tmp_path / "file/r.json"})
+    assert "the JSON results to" in unwritable(one)
+    assert "a part of that path is a file; choose another path" in unwritable(one)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    assert "permission denied (choose a path that you may write to)" in unwritable(good)
+    assert names(tmp_path) == {"file"}
 
 
 def test_failed_write_leaves_the_old_report(
