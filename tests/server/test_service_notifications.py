@@ -68,6 +68,44 @@ def test_first_clients_of_many_are_told_before_the_others_are_looked_at(bench: B
     assert all(bench.pending(bench.notify(handle)) for handle in handles), "each is told once"
 
 
+def test_first_replies_of_few_are_sent_when_all_are_looked_at(bench: Bench) -> None:
+    """An event for fewer than `MANY_REGISTRATIONS` is queued for all first; 16 replies are sent at once."""
+    count = FIRST_REPLIES + 4
+    waiting = [bench.notify(bench.register_ex(flags=1)) for _ in range(count)]
+    early: list[list[Reply]] = []
+    bench.service.first_replies = early.append
+    rest = bench.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv4=NODE2)
+
+    assert ([len(replies) for replies in early], len(rest)) == ([FIRST_REPLIES], count - FIRST_REPLIES)
+    bench.take([*early[0], *rest])
+    assert [bench.notified(token) for token in waiting] == [(CHANGE, (DOWN,))] * count
+
+
+@pytest.mark.parametrize("count", [FIRST_REPLIES + 4, MANY_REGISTRATIONS])
+def test_without_a_way_for_first_replies_all_are_returned(bench: Bench, count: int) -> None:
+    waiting = [bench.notify(bench.register_ex(flags=1)) for _ in range(count)]
+    bench.down()
+    assert [bench.notified(token) for token in waiting] == [(CHANGE, (DOWN,))] * count
+
+
+def test_first_replies_are_for_those_that_wait(bench: Bench) -> None:
+    """The first registrations have no pending call; the first sixteen that have one get the first replies."""
+    idle = [bench.register_ex(flags=1) for _ in range(MANY_REGISTRATIONS - FIRST_REPLIES)]
+    waiting = [bench.notify(bench.register_ex(flags=1)) for _ in range(FIRST_REPLIES)]
+    early: list[int] = []
+
+    def send(replies: list[Reply]) -> None:
+        early.append(len(replies))
+        bench.take(replies)
+
+    bench.service.first_replies = send
+    bench.down()
+
+    assert early == [FIRST_REPLIES]
+    assert [bench.notified(token) for token in waiting] == [(CHANGE, (DOWN,))] * FIRST_REPLIES
+    assert bench.notified(bench.notify(idle[0])) == (CHANGE, (DOWN,))
+
+
 # Resource changes
 
 
@@ -125,6 +163,16 @@ def test_new_interface_is_not_a_change(bench: Bench) -> None:
 
     bench.down(IPv4Address("192.0.2.4"), "NODE4")
     assert bench.notified(waiting) == (CHANGE, (ResourceChange(0xFF, "NODE4"),))
+
+
+@pytest.mark.parametrize("net_name", [None, "OTHER"])
+def test_new_interface_has_the_network_name_of_its_event(bench: Bench, net_name: str | None) -> None:
+    address = IPv4Address("192.0.2.4")
+    bench.take(
+        bench.service.interface_event("NODE4", InterfaceState.AVAILABLE, ipv4=address, net_name=net_name)
+    )
+    (new,) = (each for each in bench.service.interfaces if each.ipv4 == address)
+    assert new.net_name == (net_name or "")
 
 
 def test_unknown_state_is_sent_as_available(bench: Bench, make_bench: Callable[..., Bench]) -> None:

@@ -72,6 +72,33 @@ def test_a_context_handle_has_20_octets(syntax: SyntaxId, order: ByteOrder) -> N
     assert Reader(octets, syntax, order).context_handle("Handle") == (7, SOME_UUID)
 
 
+def test_a_truncated_uuid_is_rejected() -> None:
+    with pytest.raises(DecodeError) as caught:
+        Reader(bytes(15), NDR32, "little").uuid("Uuid")
+    assert (caught.value.field, caught.value.offset) == ("Uuid", 0)
+
+
+@both_syntaxes
+@both_orders
+@pytest.mark.parametrize("before", [0, 1, 3, 4])
+def test_three_numbers_are_aligned_and_read_at_once(syntax: SyntaxId, order: ByteOrder, before: int) -> None:
+    writer = Writer(syntax, order)
+    writer.octets("Before", bytes(before))
+    for number, name in enumerate("ABC", 1):
+        writer.u32(name, number)
+    reader = Reader(writer.finish(), syntax, order)
+    reader.octets("Before", before)
+    assert reader.three_u32(*"ABC") == (1, 2, 3)
+    reader.finish()
+
+
+@pytest.mark.parametrize(("left", "field"), [(11, "C"), (8, "C"), (7, "B"), (0, "A")])
+def test_the_number_that_is_cut_short_is_named(left: int, field: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        Reader(bytes(left), NDR32, "little").three_u32(*"ABC")
+    assert caught.value.field == field
+
+
 @pytest.mark.parametrize(("end", "field", "offset"), [(3, "attributes", 0), (19, "uuid", 4)])
 def test_a_truncated_context_handle_is_rejected(end: int, field: str, offset: int) -> None:
     with pytest.raises(DecodeError) as caught:
@@ -87,6 +114,8 @@ def test_counts_of_a_varying_array_are_written_and_read(syntax: SyntaxId) -> Non
 
     assert octets == struct.pack("<III" if syntax == NDR32 else "<QQQ", 9, 0, 4)
     assert Reader(octets, syntax, "little").varying_counts("Array", maximum=9) == 4
+    whole = struct.pack("<III" if syntax == NDR32 else "<QQQ", 9, 0, 9)
+    assert Reader(whole, syntax, "little").varying_counts("Array", maximum=9) == 9
 
 
 @both_syntaxes

@@ -47,6 +47,12 @@ def test_fields_of_a_buffer_have_the_octets_between_them() -> None:
     assert int.from_bytes(octets[at.start : at.stop], "little") == len(encode_buffer([NODE]))
 
 
+def test_an_empty_resource_name_has_no_octets() -> None:
+    spans = buffer_spans([ResourceChange(1, "")])
+    assert all(spans.values())
+    assert "[0].ResourceName" not in spans
+
+
 def test_the_length_of_an_address_list_has_its_header() -> None:
     assert encode_buffer([MOVE]) == (
         struct.pack("<IIII", 36, 0, 1, 9) + bytes((192, 168, 3, 45)) + bytes(16)

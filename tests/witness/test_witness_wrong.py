@@ -65,6 +65,11 @@ def test_the_fields_of_a_message_cover_its_stub_data(
     assert octets == [*range(len(encode(message, syntax)))]
 
 
+@given(messages, syntaxes)
+def test_gaps_with_zeros_are_as_ever(message: AnyRequest | AnyResponse, syntax: SyntaxId) -> None:
+    assert encode(message, syntax, wrong={"padding": 0}) == encode(message, syntax)
+
+
 def test_an_empty_field_has_no_span() -> None:
     nameless = RegisterRequest(0x00010001, "", None, None)
 
