@@ -97,7 +97,7 @@ def unwritable(paths: ReportPaths) -> str:
     """
     wanted = [("reports", paths.directory)] if paths.directory is not None else []
     wanted += [
-        (f"{each.what}", paths.files[each.name].parent)
+        (each.what, paths.files[each.name].parent)
         for each in FORMATS
         if each.name in paths.files and not _is_device(paths.files[each.name])
     ]

@@ -161,6 +161,12 @@ def test_tshark_shows_the_events(many: Results, tmp_path: Path) -> None:
     assert done.stdout.strip().endswith("first packet: disable NODE2")
 
 
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_number_that_is_no_port_is_rejected(tmp_path: Path, port: int) -> None:
+    with pytest.raises(ValueError, match=f"{port} is not a TCP port"):
+        write_capture(tmp_path / "x.pcapng", [record("open", time=1) | {"local": ["192.0.2.9", port]}])
+
+
 def test_mixed_address_families_are_rejected(tmp_path: Path) -> None:
     wrong = record("open", time=1.0) | {"local": ["::1", 1]}
     with pytest.raises(ValueError, match="two address families"):

@@ -223,10 +223,12 @@ class SynthesisedConnection:
 
 
 def _usable(local: tuple[str, int], remote: tuple[str, int]) -> tuple[tuple[str, int], tuple[str, int]]:
-    """Both ends, with addresses of one family that fit into an IP header."""
+    """Both ends, with addresses of one family, and with ports, that fit into the headers."""
     ends = [(host.split("%", 1)[0], port) for host, port in (local, remote)]
-    for host, _ in ends:
+    for host, port in ends:
         ipaddress.ip_address(host)
+        if not 0 <= port <= 0xFFFF:
+            raise ValueError(f"{port} is not a TCP port")
     if len({":" in host for host, _ in ends}) > 1:
         raise ValueError(f"the connection from {local[0]} to {remote[0]} mixes two address families")
     return ends[0], ends[1]
