@@ -72,12 +72,17 @@ def test_first_replies_of_few_are_sent_when_all_are_looked_at(bench: Bench) -> N
     """An event for fewer than `MANY_REGISTRATIONS` is queued for all first; 16 replies are sent at once."""
     count = FIRST_REPLIES + 4
     waiting = [bench.notify(bench.register_ex(flags=1)) for _ in range(count)]
-    early: list[list[Reply]] = []
-    bench.service.first_replies = early.append
-    rest = bench.service.interface_event("NODE2", InterfaceState.UNAVAILABLE, ipv4=NODE2)
+    early: list[tuple[int, int]] = []
 
-    assert ([len(replies) for replies in early], len(rest)) == ([FIRST_REPLIES], count - FIRST_REPLIES)
-    bench.take([*early[0], *rest])
+    def send(replies: list[Reply]) -> None:
+        queued = sum(bool(r.pending_kinds()) for r in bench.service.registrations)
+        early.append((len(replies), queued))
+        bench.take(replies)
+
+    bench.service.first_replies = send
+    bench.down()
+
+    assert early == [(FIRST_REPLIES, count - FIRST_REPLIES)]
     assert [bench.notified(token) for token in waiting] == [(CHANGE, (DOWN,))] * count
 
 
