@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start what the processes of pytest-xdist share: the process they are forked from, and fork servers."""
     if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
         config.add_cleanup(forked(config).close)
-        share_fork_servers(config.add_cleanup)
+        share_fork_servers(config.add_cleanup, at_once=config.args == ["tests"])
     else:
         gc.disable()  # until the tests are collected
 

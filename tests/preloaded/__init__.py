@@ -77,27 +77,28 @@ def _fork_server(module: Module) -> Path:
     return directory
 
 
-def share_fork_servers(at_end: Callable[[Callable[[], None]], None]) -> None:
-    """Start fork servers for all processes that this process starts. They load nothing until the first call.
+def share_fork_servers(at_end: Callable[[Callable[[], None]], None], *, at_once: bool) -> None:
+    """Start fork servers for all processes that this process starts.
 
     Args:
         at_end: gets what has to be called at the end.
+        at_once: load the program now, while the tests are collected, and not at the first call.
     """
     for module in get_args(Module):
         name = _SHARED.format(module)
         if name not in os.environ:
-            process, directory = _start(module)
+            process, directory = _start(module, at_once=at_once)
             os.environ[name] = str(directory)
             at_end(functools.partial(os.environ.__delitem__, name))
             at_end(functools.partial(_end, process, directory))
 
 
-def _start(module: Module) -> tuple[subprocess.Popen[bytes], Path]:
+def _start(module: Module, *, at_once: bool = False) -> tuple[subprocess.Popen[bytes], Path]:
     directory = Path(tempfile.mkdtemp(prefix="swn-preloaded-"))
     # What stands for the interpreter when a command starts processes of its own.
     _write_program(directory / "python", directory / "socket", [])
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.preloaded.fork_server", module, str(directory)],
+        [sys.executable, "-m", "tests.preloaded.fork_server", module, str(directory), *["at-once"] * at_once],
         cwd=HERE.parents[1],
         stdin=subprocess.PIPE,  # its other end closes with this process
         stdout=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """Loads the program at the first call, and forks a process for each command.
 
-``python -m tests.preloaded.fork_server MODULE DIRECTORY``: the module is ``swn_torture`` or ``pytest``. In
-the directory there are a socket, and what stands for the interpreter. The processes that the command starts
-for pytest-xdist are forked, too.
+``python -m tests.preloaded.fork_server MODULE DIRECTORY [at-once]``: the module is ``swn_torture`` or
+``pytest``, and ``at-once`` has it loaded before the first call. In the directory there are a socket, and what
+stands for the interpreter. The processes that the command starts for pytest-xdist are forked, too.
 
 It ends when its standard input ends.
 """
@@ -142,7 +142,7 @@ class ForkServer:
             caller.close()
             pid = -1
         else:
-            self._load()
+            self.load()
             pid = os.fork()
             if pid == 0:
                 caller.close()
@@ -155,7 +155,8 @@ class ForkServer:
             os.close(each)
         return None
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Import what the module needs, once."""
         if not self._has_loaded:
             gc.disable()
             load_pytest() if self._module == "pytest" else load_command()
@@ -317,10 +318,12 @@ def load_command() -> None:
 
 def main() -> None:
     """Serve until the test process has ended."""
-    _, module, directory = sys.argv
+    _, module, directory, *when = sys.argv
     server = ForkServer(module, Path(directory))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    if when:
+        server.load()
     with contextlib.suppress(_EndedError, KeyboardInterrupt):
         run(server.serve())
 
