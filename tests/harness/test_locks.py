@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 
 import pytest
@@ -40,20 +41,19 @@ def test_the_target_is_released_after_the_block(target: str) -> None:
 
 def test_later_cases_wait_for_one_that_waits_to_run_alone(target: str) -> None:
     order: list[str] = []
-    waiting = threading.Event()
 
     def alone() -> None:
-        waiting.set()
-        with use_of(target, alone=True, timeout=5):
+        with use_of(target, alone=True, timeout=60):
             order.append("alone")
 
     with use_of(target, alone=False):
         first = threading.Thread(target=alone)
         first.start()
-        waiting.wait(1)
+        deadline = time.monotonic() + 30
         # It is next: once it has begun to wait, no later case gets the target before it.
-        assert any(not _gets_in(target) for _ in range(200))
-    first.join(5)
+        while _gets_in(target):
+            assert time.monotonic() < deadline
+    first.join(30)
     assert order == ["alone"]
 
 
