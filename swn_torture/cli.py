@@ -41,9 +41,9 @@ _COMMANDS: dict[str, str] = {
 }
 
 
-#: Objects that are left, some 10 MB, before Python looks for those that nobody uses: after 700, its default,
-#: the search took a tenth of the processor time of a run, and found next to none (2026-12-01).
-_COLLECTED_AFTER = 50_000
+#: Objects that are left, some 10 MB, before the garbage collector looks for those that nobody uses. With 700,
+#: Python's default, that took a tenth of the processor time of some cases (2026-12-01).
+COLLECTED_AFTER = 50_000
 
 
 class _Lazy(click.Group):
@@ -54,7 +54,7 @@ class _Lazy(click.Group):
     """
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        gc.set_threshold(_COLLECTED_AFTER)
+        gc.set_threshold(COLLECTED_AFTER)
         try:
             return super().main(*arguments, **options)
         except Exception as problem:

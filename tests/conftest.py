@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from swn_torture.cli import COLLECTED_AFTER
 from tests.examples import examples
 from tests.preloaded import share_fork_servers
 from tests.processes import forked, in_order
@@ -46,7 +47,7 @@ def pytest_collection_finish() -> None:
     Look seldom, as the command does.
     """
     gc.freeze()
-    gc.set_threshold(50_000)
+    gc.set_threshold(COLLECTED_AFTER)
     gc.enable()
 
 

@@ -1,7 +1,8 @@
 """How many examples hypothesis draws for each property.
 
-`make test` draws a quarter of them: they took a fifth of its processor time (2026-12-01). The gate draws all,
-with ``SWN_TORTURE_ALL_EXAMPLES=1``; so do it after a change of the codec, the PDUs or the state machine.
+`make test` draws a quarter of them: the others took a quarter of the processor time of the test processes
+(2026-12-01). The gate draws all, with ``SWN_TORTURE_ALL_EXAMPLES=1``; do so after a change of the codec, the
+PDUs or the state machine.
 """
 
 from __future__ import annotations

@@ -48,18 +48,24 @@ EVENTS: dict[int, Callable[[Bench], None]] = {
 }
 
 
+def first_replies_of(bench: Bench) -> list[tuple[int, int]]:
+    """Record each early sending: the number of replies, and of registrations with pending notifications."""
+    early: list[tuple[int, int]] = []
+
+    def send(replies: list[Reply]) -> None:
+        queued = sum(bool(r.pending_kinds()) for r in bench.service.registrations)
+        early.append((len(replies), queued))
+        bench.take(replies)
+
+    bench.service.first_replies = send
+    return early
+
+
 @pytest.mark.parametrize("kind", EVENTS)
 def test_first_clients_of_many_are_told_before_the_others_are_looked_at(bench: Bench, kind: int) -> None:
     handles = [bench.register_ex(flags=1, share_name="PROFILES") for _ in range(MANY_REGISTRATIONS)]
     waiting = [bench.notify(handle) for handle in handles]
-    early: list[tuple[int, int]] = []
-
-    def send(replies: list[Reply]) -> None:
-        changed = sum(bool(r.pending_kinds()) for r in bench.service.registrations)
-        early.append((len(replies), changed))
-        bench.take(replies)
-
-    bench.service.first_replies = send
+    early = first_replies_of(bench)
     EVENTS[kind](bench)
 
     # At the first replies nothing is pending for anybody: the others have not been looked at.
@@ -72,14 +78,7 @@ def test_first_replies_of_few_are_sent_when_all_are_looked_at(bench: Bench) -> N
     """An event for fewer than `MANY_REGISTRATIONS` is queued for all first; 16 replies are sent at once."""
     count = FIRST_REPLIES + 4
     waiting = [bench.notify(bench.register_ex(flags=1)) for _ in range(count)]
-    early: list[tuple[int, int]] = []
-
-    def send(replies: list[Reply]) -> None:
-        queued = sum(bool(r.pending_kinds()) for r in bench.service.registrations)
-        early.append((len(replies), queued))
-        bench.take(replies)
-
-    bench.service.first_replies = send
+    early = first_replies_of(bench)
     bench.down()
 
     assert early == [(FIRST_REPLIES, count - FIRST_REPLIES)]
@@ -97,16 +96,10 @@ def test_first_replies_are_for_those_that_wait(bench: Bench) -> None:
     """The first registrations have no pending call; the first sixteen that have one get the first replies."""
     idle = [bench.register_ex(flags=1) for _ in range(MANY_REGISTRATIONS - FIRST_REPLIES)]
     waiting = [bench.notify(bench.register_ex(flags=1)) for _ in range(FIRST_REPLIES)]
-    early: list[int] = []
-
-    def send(replies: list[Reply]) -> None:
-        early.append(len(replies))
-        bench.take(replies)
-
-    bench.service.first_replies = send
+    early = first_replies_of(bench)
     bench.down()
 
-    assert early == [FIRST_REPLIES]
+    assert early == [(FIRST_REPLIES, len(idle))]
     assert [bench.notified(token) for token in waiting] == [(CHANGE, (DOWN,))] * FIRST_REPLIES
     assert bench.notified(bench.notify(idle[0])) == (CHANGE, (DOWN,))
 

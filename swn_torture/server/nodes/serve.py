@@ -7,7 +7,7 @@ import gc
 import json
 import resource
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from swn_torture.server.nodes.admin import AdminServer
 from swn_torture.server.nodes.cluster import ReferenceCluster
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from swn_torture.server.activity.log import ActivityLog
     from swn_torture.server.config import ClusterConfig
     from swn_torture.server.nodes.parts import Parts
-
-
-COLLECTED_AFTER: Final = 50_000
-"""Objects that are left, some 10 MB, before the garbage collector looks for those that nobody uses."""
 
 
 async def serve(
@@ -52,7 +48,7 @@ async def serve(
         ReferenceCluster(config, parts, activity) as cluster,
         AdminServer(cluster, config.admin_address, config.admin_port, activity) as admin,
     ):
-        collect_seldom()
+        leave_out_what_exists()
         # Before it says that Ctrl-C stops the cluster.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
@@ -64,15 +60,14 @@ async def serve(
                 loop.remove_signal_handler(number)
 
 
-def collect_seldom() -> None:
-    """Let the garbage collector look seldom, and never at what exists already.
+def leave_out_what_exists() -> None:
+    """Keep what exists already from the garbage collector; at the rest the command has it look seldom.
 
     With thousands of clients it would look at all their objects again and again: 3000 clients log on a fifth
     faster without that (bench/thousand_clients.py).
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECTED_AFTER)
 
 
 def introduction(cluster: ReferenceCluster, admin: AdminServer, profile: Path | None) -> list[str]:
