@@ -8,7 +8,6 @@ import os
 import pkgutil
 import re
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import swn_torture
 from swn_torture import casekit
 from swn_torture.casekit import invariants, raw, rules, steps
 from swn_torture.casekit.case import MARK, SUITES
+from tests.preloaded import plain_pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,16 +41,7 @@ def test_the_example_of_the_map_is_a_case_that_passes(tmp_path: Path) -> None:
     assert text
     (tmp_path / "test_example.py").write_text(textwrap.dedent(text[1]), encoding="utf-8")
 
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--swn-json",
-        "results.json",
-        "--swn-target",
-        "reference",
-    ]
+    command = [*plain_pytest(), "-q", "--swn-json", "results.json", "--swn-target", "reference"]
     # Without what the run that this test belongs to has set for itself.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SWN_"))}
     ended = subprocess.run(

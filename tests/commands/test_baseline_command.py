@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.shipped import fixtures_directory
-from tests.preloaded import plain_pytest
+from tests.preloaded import plain_pytest, process_of, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,14 +241,15 @@ def started(journal: Path, process: subprocess.Popen[str]) -> None:
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
     """The processes of pytest-xdist that a run has started."""
-    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    run = process_of(process.pid)
+    path = Path(f"/proc/{run}/task/{run}/children")
     return [int(word) for word in path.read_text(encoding="utf-8").split()]
 
 
 def stopped_run(
     baseline: Path, report: Path, stop: Callable[[subprocess.Popen[str]], Any]
 ) -> tuple[int, str]:
-    command = [sys.executable, "-m", "swn_torture", "run", "-n", "1", "--report", str(report)]
+    command = [*program(), "run", "-n", "1", "--report", str(report)]
     command += ["--case", VERSION, "--case", LONG, "--fault", FAULT, "--baseline", str(baseline)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         started(report / "journal.jsonl", process)
@@ -285,7 +285,7 @@ def test_journal_of_a_killed_run_names_the_case_that_did_not_end(
     baseline: Path, tmp_path: Path, swn_torture: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     def kill(process: subprocess.Popen[str]) -> None:
-        for one in (*workers(process), process.pid):
+        for one in (*workers(process), process_of(process.pid)):
             os.kill(one, signal.SIGKILL)
 
     stopped_run(baseline, tmp_path / "out", kill)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from swn_torture.control.reference import ReferenceController
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.target import journal_of, load_profile
+from tests.preloaded import process_of, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,29 +53,30 @@ def states(cluster: EmbeddedCluster) -> list[str]:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", *arguments]
+    command = ["env", "--default-signal=INT", *program(), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def stop_when_changed(process: subprocess.Popen[str], cluster: EmbeddedCluster) -> None:
+def stop_when_changed(process: subprocess.Popen[str], cluster: EmbeddedCluster) -> int:
     """Stop a process while the cluster has a change of it."""
+    command = process_of(process.pid)
     deadline = time.monotonic() + LIMIT
     while True:
         assert time.monotonic() < deadline, "nothing changed the cluster"
         assert process.poll() is None, process.stdout and process.stdout.read()
         if states(cluster) != ["ok"] * 3:
-            process.send_signal(signal.SIGSTOP)
+            os.kill(command, signal.SIGSTOP)
             if states(cluster) != ["ok"] * 3:
-                return
-            process.send_signal(signal.SIGCONT)
+                return command
+            os.kill(command, signal.SIGCONT)
         time.sleep(0.02)
 
 
 def test_interrupted_command_undoes_its_change(profile: Path, cluster: EmbeddedCluster) -> None:
     with start("cluster", "fail", "NODE2", "--target", str(profile)) as process:
-        stop_when_changed(process, cluster)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGCONT)
+        command = stop_when_changed(process, cluster)
+        for number in (signal.SIGINT, signal.SIGCONT):
+            os.kill(command, number)
         output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode != 0
     assert "Interrupted. Undoing what this command changed.\nUndone: fail NODE2\n" in output
@@ -88,10 +90,10 @@ def test_killed_command_is_undone_by_restore(
     swn_torture: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     with start("cluster", "fail", "NODE2", "--target", str(profile)) as process:
-        stop_when_changed(process, cluster)
+        command = stop_when_changed(process, cluster)
         refused = swn_torture("cluster", "restore", "--target", str(profile))
-        process.kill()
-    assert (refused.returncode, f"process {process.pid} still uses the cluster" in refused.stderr) == (
+        os.kill(command, signal.SIGKILL)
+    assert (refused.returncode, f"process {command} still uses the cluster" in refused.stderr) == (
         3,
         True,
     )
@@ -114,8 +116,7 @@ def test_run_that_was_killed_is_undone_by_restore(
     swn_torture: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     with start("run", "--target", str(profile), "-n", "0", "-k", "node-disabled") as process:
-        stop_when_changed(process, cluster)
-        process.kill()
+        os.kill(stop_when_changed(process, cluster), signal.SIGKILL)
     assert "disabled" in states(cluster)
     (entry,) = journal_of(load_profile(str(profile))).entries()
     assert entry.undo.call == "enable"

@@ -14,6 +14,7 @@ from swn_torture import shipped
 from swn_torture.cli import main
 from swn_torture.harness import case_map
 from swn_torture.spec import load_catalogue
+from tests.preloaded import python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -155,7 +156,7 @@ def test_explain_says_that_a_case_was_renamed() -> None:
         "import swn_torture.shipped as shipped; from swn_torture.cli import main;"
         f"shipped.renamed_cases = lambda: {{'rpc.old.name': {CASE!r}}}; main()"
     )
-    command = [sys.executable, "-c", code, "explain", "rpc.old.name[register]"]
+    command = [python(), "-c", code, "explain", "rpc.old.name[register]"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 0, answer.stderr
     first = answer.stdout.splitlines()[0]

@@ -8,14 +8,11 @@ import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from tests.preloaded import program
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.preloaded import process_of, program, python
 
 CASE = "rpc.check-order.every-defect[register]"
 NEW = [sys.executable, "-m", "swn_torture"]
@@ -125,3 +122,41 @@ def test_command_gets_further_descriptors_and_leads_its_session(tmp_path: Path) 
             kinds = [next(iter(json.loads(line))) for line in events]
     assert process.returncode == 0
     assert {"planned", "started"} <= set(kinds)
+
+
+SAYS = """\
+import json
+import sys
+from pathlib import Path
+
+is_loaded = "swn_torture.commands" in sys.modules
+print(json.dumps([__name__, sys.argv, sys.path[0], Path("here").is_file(), is_loaded]))
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("interpreter", ["new", "preloaded"])
+def test_scripts_and_code_are_run_as_by_a_new_interpreter(tmp_path: Path, interpreter: str) -> None:
+    (tmp_path / "here").touch()
+    script = tmp_path / "script.py"
+    script.write_text(SAYS, encoding="utf-8")
+    first = sys.executable if interpreter == "new" else python()
+
+    by_file, by_code = (ended([first, *words, "a b"], tmp_path) for words in ([str(script)], ["-c", SAYS]))
+
+    loaded = interpreter == "preloaded"
+    assert by_file[0] == by_code[0] == 7
+    assert json.loads(by_file[1][0]) == ["__main__", [str(script), "a b"], str(tmp_path), True, loaded]
+    assert json.loads(by_code[1][0]) == ["__main__", ["-c", "a b"], "", True, loaded]
+
+
+def test_the_process_of_a_command_is_known_while_it_runs(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*program(), "serve", "--log-level", "off"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("Ctrl-C") for line in process.stdout)
+        command = process_of(process.pid)
+        assert Path(f"/proc/{command}/cwd").readlink() == tmp_path
+        os.kill(command, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL

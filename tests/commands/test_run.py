@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.preloaded import program
+from tests.preloaded import process_of, program, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,7 @@ def test_renamed_case_runs_under_its_new_id(tmp_path: Path, parameters: str) -> 
     )
     arguments = ["run", "-n", "0", "--case", f"rpc.old.name{parameters}", "--json", str(path)]
     answer = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=120
+        [python(), "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=120
     )
     assert answer.returncode == 0, answer.stderr
     assert f"The case rpc.old.name{parameters} was renamed to {base}{parameters}." in answer.stderr
@@ -208,7 +208,7 @@ def test_tests_of_the_directory_of_the_user_are_not_loaded(profile: Path, tmp_pa
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "conftest.py").write_text("raise ImportError\n", encoding="utf-8")
     for words in (("run", "--target", str(profile), "-n", "0", "--case", CASE), ("explain", CASE)):
-        command = [sys.executable, "-m", "swn_torture", *words]
+        command = [*program(), *words]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -227,7 +227,7 @@ def wait_for_case(process: subprocess.Popen[str]) -> None:
 def test_interrupted_run_keeps_its_results(profile: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     # A shell without job control makes its background processes ignore the signal.
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", "run"]
+    command = ["env", "--default-signal=INT", *program(), "run"]
     command += ["--target", str(profile), "-n", "0"]
     # Many cases, so that one is running when the signal arrives.
     command += ["-k", "ndr", "--report", str(report)]
@@ -243,11 +243,11 @@ def test_interrupted_run_keeps_its_results(profile: Path, tmp_path: Path) -> Non
 
 def test_killed_run_leaves_its_journal(swn_torture: Command, profile: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
-    command = [sys.executable, "-m", "swn_torture", "run", "--target", str(profile), "-n", "0"]
+    command = [*program(), "run", "--target", str(profile), "-n", "0"]
     command += ["-k", "register.wrong_version or each_registration_has_its_own", "--report", str(report)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for_case(process)
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process_of(process.pid), signal.SIGKILL)
         process.communicate(timeout=60)
     page = tmp_path / "page.html"
     answer = swn_torture("report", str(report / "journal.jsonl"), "--html", str(page))

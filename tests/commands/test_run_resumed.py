@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from swn_torture.harness.resume import kept_of, stopped_run
 from swn_torture.report.journal import Journal, read_content
 from swn_torture.report.model import LOST
 from swn_torture.spec import load_catalogue
-from tests.preloaded import program
+from tests.preloaded import process_of, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +31,6 @@ SELECT = ("-k", "wrong-version")
 
 def run_words(report: Path, *more: str) -> list[str]:
     return ["run", "--target", "reference", *SELECT, "--report", str(report), *more]
-
-
-def new_run(report: Path, *more: str) -> list[str]:
-    """A run that can be killed, or be given limits."""
-    return [sys.executable, "-m", "swn_torture", *run_words(report, *more)]
 
 
 def run_command(report: Path, *more: str) -> list[str]:
@@ -72,14 +68,14 @@ def test_a_killed_run_goes_on_from_its_journal(
     report = tmp_path / "report"
     journal = report / "journal.jsonl"
     with subprocess.Popen(
-        new_run(report, "-n", processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        run_command(report, "-n", processes), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         deadline = time.monotonic() + 60
         while ended(journal) < 3:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
-        process.kill()
+        os.kill(process_of(process.pid), signal.SIGKILL)
     before = read_content(journal)
     assert not before.run.complete
     kept = {case.id for case in before.cases}
@@ -126,7 +122,7 @@ def test_ctrl_c_leaves_a_report_that_is_not_complete(tmp_path: Path) -> None:
 
 def test_a_lost_target_leaves_a_report_that_is_not_complete(tmp_path: Path) -> None:
     profile, report = tmp_path / "ref.toml", tmp_path / "report"
-    serve = [sys.executable, "-m", "swn_torture", "serve", "--write-profile", str(profile)]
+    serve = [*program(), "serve", "--write-profile", str(profile)]
     with subprocess.Popen(serve, stdout=subprocess.DEVNULL) as server:
         deadline = time.monotonic() + 60
         while not (profile.is_file() and profile.read_text(encoding="utf-8").endswith("\n")):
@@ -157,9 +153,8 @@ def test_a_full_disk_leaves_a_journal_that_can_be_resumed(whole: Path, tmp_path:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    done = subprocess.run(
-        new_run(report, "-n", "0"), capture_output=True, text=True, preexec_fn=limit, check=False
-    )
+    command = [sys.executable, "-m", "swn_torture", *run_words(report, "-n", "0")]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
     assert done.returncode == 3, done.stderr
     assert "Cannot write to the journal" in done.stderr
     assert "Cannot write the JSON results" in done.stderr

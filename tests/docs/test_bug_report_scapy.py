@@ -10,7 +10,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +23,7 @@ from spnego import ContextReq
 
 from tests.docs.documents import DOCS, blocks
 from tests.docs.test_server_from_scratch import free_port
+from tests.preloaded import python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,7 +140,7 @@ SECURED = {"16"}
 def ports() -> Iterator[tuple[int, int]]:
     """The ports of the server, without authentication and with NTLM, in a process of its own."""
     numbers = free_port(), free_port()
-    command = [sys.executable, str(SERVER), *map(str, numbers)]
+    command = [python("scapy"), str(SERVER), *map(str, numbers)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         for number in numbers:

@@ -7,7 +7,6 @@ import contextlib
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment
-from tests.preloaded import program
+from tests.preloaded import program, python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +51,7 @@ def steps() -> list[Step]:
 @contextlib.contextmanager
 def serving(step: str, port: int) -> Iterator[None]:
     """The example server in a process of its own."""
-    command = [sys.executable, str(SERVER), step, "--port", str(port)]
+    command = [python("scapy"), str(SERVER), step, "--port", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **quiet) as process:  # type: ignore[call-overload]
         try:

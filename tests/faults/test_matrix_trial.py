@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.preloaded import python
 
 TOOL = Path(__file__).parents[2] / "tools" / "fault_matrix.py"
 
@@ -17,7 +18,7 @@ def test_fault_matrix_command_tries_one_fault(tmp_path: Path, scope: str) -> Non
     """In a process of its own, since it forks: a process with the threads of a test run must not."""
     path = tmp_path / "matrix.json"
     options = ["--fault", "unregister-ex-returns-one", "--scope", scope, "--json", str(path)]
-    command = [sys.executable, str(TOOL), *options]
+    command = [python(), str(TOOL), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -34,7 +35,7 @@ def test_a_trial_ends_when_its_time_is_up(tmp_path: Path) -> None:
     path = tmp_path / "matrix.json"
     options = ["--fault", "unregister-ex-returns-one", "--scope", "own", "--budget", "0", "--json", str(path)]
     done = subprocess.run(
-        [sys.executable, str(TOOL), *options], capture_output=True, text=True, check=False, timeout=120
+        [python(), str(TOOL), *options], capture_output=True, text=True, check=False, timeout=120
     )
 
     assert done.returncode == 1, done.stdout + done.stderr

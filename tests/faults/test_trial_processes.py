@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.preloaded import python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ _ENDED = "the process ended with exit code 1 it broke"
 def test_it_runs_once_more(tmp_path: Path, needed: int, says: str) -> None:
     """In a process of its own, since it forks."""
     done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, str(tmp_path), str(needed)],
+        [python(), "-c", _SCRIPT, str(tmp_path), str(needed)],
         capture_output=True,
         text=True,
         check=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.target import load_profile
 from swn_torture.witness.constants import WITNESS
+from tests.preloaded import process_of, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def served(directory: Path) -> Iterator[tuple[Target, int]]:
     """
     profile = directory / "served.toml"
     options = ("enforce_security=false", "max_registrations=5000", "unused_timeout=3600")
-    command = [sys.executable, "-m", "swn_torture", "serve", "--log-level", "off"]
+    command = [*program(), "serve", "--log-level", "off"]
     command += ["--write-profile", str(profile)]
     command += [word for option in options for word in ("--option", option)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -41,7 +41,7 @@ def served(directory: Path) -> Iterator[tuple[Target, int]]:
         (tower, *_) = asyncio.run(
             ept_map(node.address, WITNESS, port=node.endpoint_mapper_port, timeout=30.0)
         )
-        yield (node.address, tower.port), process.pid
+        yield (node.address, tower.port), process_of(process.pid)
     finally:
         process.terminate()
         process.communicate()

@@ -13,7 +13,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from swn_torture.server.state.shares import ShareTable
 from swn_torture.target import load_profile
 from swn_torture.witness.constants import WITNESS
 from tests.harness.targets import reference
+from tests.preloaded import process_of, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,7 +265,7 @@ def test_serve_ends_with_all_its_processes(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "swn_torture", "serve", "--smb-port", str(port), "--smbd", smbd]
+    command = [*program(), "serve", "--smb-port", str(port), "--smbd", smbd]
     command += ["--write-profile", str(tmp_path / "ref.toml")]
     output = tmp_path / "output"
     with output.open("w") as file:
@@ -281,7 +281,7 @@ def test_serve_ends_with_all_its_processes(
         assert re.search(r"^ +made +D", done.stdout, re.MULTILINE), done.stdout + done.stderr
         with socket.create_connection((address, port), TIMEOUT) as held:
             wait_until(lambda: len(at_work(temporary)) > 3)
-            serve.send_signal(number)
+            os.kill(process_of(serve.pid), number)
             serve.wait(TIMEOUT)
             wait_until(lambda: not at_work(temporary))
             with contextlib.suppress(ConnectionResetError):

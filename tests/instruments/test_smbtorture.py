@@ -19,7 +19,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -37,6 +36,7 @@ from swn_torture.server.state.shares import Share, ShareType
 from swn_torture.stubdata.syntax import NDR32, NDR64
 from swn_torture.stubdata.win32 import Win32
 from swn_torture.witness.constants import WITNESS
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +182,7 @@ def test_example_in_the_help_of_serve_passes(tree: SambaTree, tmp_path: Path) ->
     (served,) = re.findall(r"^\s*swn-torture (serve --clusapi .*)$", text, re.MULTILINE)
     (example,) = re.findall(r"^\s*smbtorture (.*)$", text, re.MULTILINE)
     # A shell without job control makes its background processes ignore the signal.
-    server = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", *shlex.split(served)]
+    server = ["env", "--default-signal=INT", *program(), *shlex.split(served)]
     with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -1,8 +1,9 @@
 """Loads the program at the first call, and forks a process for each command.
 
-``python -m tests.preloaded.fork_server MODULE DIRECTORY [at-once]``: the module is ``swn_torture`` or
-``pytest``, and ``at-once`` has it loaded before the first call. In the directory there are a socket, and what
-stands for the interpreter. The processes that the command starts for pytest-xdist are forked, too.
+``python -m tests.preloaded.fork_server WHAT DIRECTORY [at-once]``: what is loaded is ``swn_torture``,
+``pytest``, or ``scapy`` for scripts that use it; ``at-once`` has it loaded before the first call. The
+directory has a socket, what stands for the interpreter, and a link for each caller, from its process id to
+that of the process that was forked for it. What a command starts for pytest-xdist is forked, too.
 
 It ends when its standard input ends.
 """
@@ -31,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: Variables that have an effect only when an interpreter starts.
 _AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE_", "COV_")
@@ -55,6 +56,9 @@ _LOADED_LATER = (
     "xdist.workermanage",
 )
 
+#: What the example servers import of scapy.
+_LAYERS = ("dcerpc", "gssapi", "msrpce.rpcserver", "ntlm", "spnego")
+
 
 #: The arguments with which execnet starts an interpreter.
 _EXECNET = ["-u", "-c", "import sys;exec(eval(sys.stdin.readline()))"]
@@ -77,6 +81,14 @@ class _Request(NamedTuple):
     def is_unbuffered(self) -> bool:
         return self.words == _EXECNET or bool(self.environment.get("PYTHONUNBUFFERED"))
 
+    @property
+    def is_script(self) -> bool:
+        return self.words[0].endswith(".py")
+
+    @property
+    def is_code(self) -> bool:
+        return self.words[0] == "-c"
+
 
 class _EndedError(Exception):
     """The test process has ended."""
@@ -86,12 +98,13 @@ class ForkServer:
     """Forks processes, and tells those who asked for them how they ended.
 
     Args:
-        module: what it runs.
+        what: what it loads, and runs if it is a program.
         directory: where it listens, and where the program is that stands for the interpreter.
     """
 
-    def __init__(self, module: str, directory: Path) -> None:
-        self._module = module
+    def __init__(self, what: str, directory: Path) -> None:
+        self._what = what
+        self._directory = directory
         self._has_loaded = False
         self._python = str(directory / "python")
         self._selector = selectors.DefaultSelector()
@@ -148,6 +161,7 @@ class ForkServer:
                 caller.close()
                 self._become(request, streams)
                 return request
+            self._link_of(caller).symlink_to(str(pid))
             caller.sendall(struct.pack("<i", pid))
             self._callers[pid] = caller
             self._selector.register(caller, selectors.EVENT_READ, pid)
@@ -159,7 +173,7 @@ class ForkServer:
         """Import what the module needs, once."""
         if not self._has_loaded:
             gc.disable()
-            load_pytest() if self._module == "pytest" else load_command()
+            _LOADERS[self._what]()
             gc.collect()
             gc.freeze()
             gc.enable()
@@ -167,7 +181,8 @@ class ForkServer:
 
     def _can_run(self, request: _Request) -> bool:
         """Whether the request asks for nothing that only a new process can have."""
-        known = request.words[:2] == ["-m", self._module] or request.words == _EXECNET
+        is_program = request.words[:2] == ["-m", self._what]
+        known = is_program or request.is_script or request.is_code or request.words == _EXECNET
         session = request.leads_session or request.session == os.getsid(0)
         return known and session and _start_of(request.environment) == self._start
 
@@ -181,11 +196,16 @@ class ForkServer:
             if pid == 0:
                 return
             caller = self._callers.pop(pid)
+            self._link_of(caller).unlink()
             with contextlib.suppress(KeyError):  # it has gone before
                 self._selector.unregister(caller)
             with contextlib.suppress(OSError):
                 caller.sendall(struct.pack("<i", status))
             caller.close()
+
+    def _link_of(self, caller: socket.socket) -> Path:
+        (pid, _, _) = struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return self._directory / str(pid)
 
     def _hang_up(self, pid: int) -> None:
         """The caller has gone: it was killed."""
@@ -220,8 +240,9 @@ class ForkServer:
         os.chdir(request.directory)
         os.environ.clear()
         os.environ.update(request.environment)
+        tempfile.tempdir = None  # it depends on the environment
         buffered = not request.is_unbuffered
-        starts = request.words[1] == "pytest" or request.words[2:3] in (["run"], ["selftest"])
+        starts = request.words[1:2] == ["pytest"] or request.words[2:3] in (["run"], ["selftest"])
         if starts and "--plan" not in request.words:  # which shows the name
             sys.executable = self._python
         (sys.stdin, sys.stdout, sys.stderr) = (
@@ -252,6 +273,12 @@ def run(request: _Request) -> NoReturn:
         if request.words == _EXECNET:
             sys.argv, sys.path[0] = ["-c"], ""
             exec(_EXECNET[-1], vars(sys.modules["__main__"]))
+        elif request.is_code:
+            sys.argv, sys.path[0] = ["-c", *request.words[2:]], ""
+            exec(request.words[1], {"__name__": "__main__"})
+        elif request.is_script:
+            sys.argv, sys.path[0] = request.words, str(Path(request.words[0]).parent)
+            runpy.run_path(request.words[0], run_name="__main__")
         else:
             sys.argv, sys.path[0] = request.words[1:], request.directory
             runpy.run_module(request.words[1], run_name="__main__", alter_sys=True)
@@ -316,10 +343,23 @@ def load_command() -> None:
         pages.get_template(name)
 
 
+def load_scapy() -> None:
+    """Import what the example servers import of scapy. Commands do without it: it adds layers to theirs."""
+    for name in _LAYERS:
+        importlib.import_module(f"scapy.layers.{name}")
+
+
+_LOADERS: Mapping[str, Callable[[], None]] = {
+    "swn_torture": load_command,
+    "pytest": load_pytest,
+    "scapy": load_scapy,
+}
+
+
 def main() -> None:
     """Serve until the test process has ended."""
-    _, module, directory, *when = sys.argv
-    server = ForkServer(module, Path(directory))
+    _, what, directory, *when = sys.argv
+    server = ForkServer(what, Path(directory))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     if when:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from click.testing import CliRunner
 
 from swn_torture.cli import main
 from tests.docs.documents import clean_environment
-from tests.preloaded import program
+from tests.preloaded import process_of, program
 from tests.selftest.test_stream import read
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
-        [sys.executable, "-m", "swn_torture", *command(*arguments)],
+        [*program(), *command(*arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=clean_environment(),
@@ -147,7 +146,8 @@ def interrupted(tmp_path: Path, workers: str = "0") -> Iterator[tuple[subprocess
     arguments = (*cases_of(*_LONG), "-n", workers, "--report", str(report))
     with running(*arguments) as process:
         wait_for("the second case", lambda: goes_on(report))
-        (child,) = children(process.pid)
+        (caller,) = children(process_of(process.pid))
+        child = process_of(caller)
         yield process, child
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from swn_torture.control.reference import ReferenceController
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.target import journal_of, load_profile
+from tests.preloaded import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def test_figures_of_several_failures(profile: Path, cluster: EmbeddedCluster, tm
 
 
 def test_interrupt_shows_what_was_measured(profile: Path, cluster: EmbeddedCluster) -> None:
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "swn_torture", "time-to-know"]
+    command = ["env", "--default-signal=INT", *program(), "time-to-know"]
     command += ["--target", str(profile), "--failure", "disable", "--failure", "hang-service"]
     command += ["--clients", "2", "--tcp-limit", "0", "--deadline", "60", "--json", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from swn_torture.unusual.library import Unusual, load_unusual
 from swn_torture.unusual.matrix.matrix import Alarm, Innocence, ServerResult
 from swn_torture.unusual.matrix.page import page, problem_lines, summary
 from swn_torture.unusual.matrix.trials import choose_sample
+from tests.preloaded import python
 
 TOOL = Path(__file__).parents[2] / "tools" / "innocence_matrix.py"
 
@@ -171,7 +171,7 @@ def test_sample_follows_from_the_seed() -> None:
 def test_command_tries_one_server(tmp_path: Path) -> None:
     """In a process of its own, since it forks: a process with the threads of a test run must not."""
     path = tmp_path / "matrix.json"
-    command = [sys.executable, str(TOOL), "--only", "two-nodes", "--json", str(path)]
+    command = [python(), str(TOOL), "--only", "two-nodes", "--json", str(path)]
     command += ["--only", "empty_interface_list=success", "--requirement", "SWN-3.1.4.1-empty-list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
@@ -183,7 +183,7 @@ def test_command_tries_one_server(tmp_path: Path) -> None:
 
 
 def test_command_rejects_an_unknown_server() -> None:
-    command = [sys.executable, str(TOOL), "--only", "two-node"]
+    command = [python(), str(TOOL), "--only", "two-node"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 2
@@ -237,7 +237,7 @@ def test_parts_of_a_trial_are_joined() -> None:
 
 def test_parts_of_a_slow_server_run_every_case(tmp_path: Path) -> None:
     requirement, path = "SWN-3.1.4.3-returns-success", tmp_path / "matrix.json"
-    command = [sys.executable, str(TOOL), "--only", "slow-events", "--requirement", requirement]
+    command = [python(), str(TOOL), "--only", "slow-events", "--requirement", requirement]
     done = subprocess.run(
         [*command, "--json", str(path)], capture_output=True, text=True, check=False, timeout=120
     )
