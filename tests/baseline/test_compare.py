@@ -7,8 +7,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import jsonschema_rs
 import pytest
-from jsonschema import Draft202012Validator
 
 from swn_torture import shipped
 from swn_torture.baseline import model
@@ -331,7 +331,7 @@ def test_comparison_is_part_of_the_results(baseline: Callable[..., Baseline]) ->
     run = results(KNOWN, NEW, IPV6)
     compared = run.compared(compare(run, baseline(FLAKY), today=TODAY))
     document = json.loads(json.dumps(compared.to_json()))
-    Draft202012Validator(results_schema()).validate(document)
+    jsonschema_rs.validate(results_schema(), document)
     assert document["baseline"]["exit_code"] == 1
     assert Results.from_json(document, run.catalogue).comparison == compared.comparison
 

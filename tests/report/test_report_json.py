@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema_rs import Draft202012Validator, ValidationError, meta
 
 from swn_torture.report.html import render_html
 from swn_torture.report.journal import Journal, read_journal
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def validator() -> Draft202012Validator:
-    Draft202012Validator.check_schema(results_schema())
+    meta.validate(results_schema())
     return Draft202012Validator(results_schema())
 
 

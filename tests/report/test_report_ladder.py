@@ -7,7 +7,7 @@ import json
 import random
 from typing import TYPE_CHECKING
 
-import jsonschema
+import jsonschema_rs
 
 from swn_torture.harness.case_map import collect_cases
 from swn_torture.report.html import anchor, render_html
@@ -171,7 +171,7 @@ def test_results_hold_the_ladder() -> None:
         Run("2026-01-01T00:00:00+00:00"), TargetInfo("t"), [LISTED, NO_REGISTER, *WAITS], CATALOGUE
     )
     data = json.loads(render_json(results))
-    jsonschema.validate(data, results_schema())
+    jsonschema_rs.validate(results_schema(), data)
     assert [each["rung"] for each in data["ladder"]["rungs"]] == [rung.id for rung in RUNGS]
     assert data["ladder"]["next"] == {
         "requirement": OPNUM_1,

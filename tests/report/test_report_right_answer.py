@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from swn_torture.dcerpc.pdu.bind import Bind, BindAck, BindNak, PresentationContext
@@ -226,7 +226,7 @@ def test_every_report_shows_it(few: Results) -> None:
     assert "A right answer to this request" in render_html(results)
     assert any("a right answer: response, call 2, to Register" in line for line in summary_lines(results))
     document = json.loads(json.dumps(results.to_json()))
-    jsonschema.validate(document, results_schema())
+    jsonschema_rs.validate(results_schema(), document)
     labels = [each["label"] for each in document["cases"][0]["right_answer"]["fields"]]
     assert labels[-3:] == ["ppContext.attributes", "ppContext.uuid", "ReturnValue"]
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from swn_torture.dcerpc.pdu.bind import AlterContext, AlterContextResp, Bind, BindAck, PresentationContext
@@ -324,7 +324,7 @@ def test_finding_without_a_right_answer_says_why(
     assert why_none(dataclasses.replace(found, because="RPC-FRAG-request")) == ""
     results = few.with_cases([found])
     document = json.loads(json.dumps(results.to_json()))
-    jsonschema.validate(document, results_schema())
+    jsonschema_rs.validate(results_schema(), document)
     assert document["cases"][0]["no_right_answer"] == why
     assert (f"No right answer is shown: {why}." in render_html(results)) is bool(exchange)
     assert (f"no right answer is shown: {why}" in issue_text(results, found.id)) is bool(exchange)

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from swn_torture.report.finding import case_findings, case_lines
@@ -257,7 +257,7 @@ def test_the_terminal_counts_them_under_a_deviation() -> None:
 
 def test_the_json_results_name_finding_and_blocked_cases(results: Results) -> None:
     document = json.loads(render_json(results))
-    jsonschema.validate(document, results_schema())
+    jsonschema_rs.validate(results_schema(), document)
 
     blocked = [each for each in document["cases"] if each["because"]]
     assert {(each["because"], each["found_by"]) for each in blocked} == {(LIST, "rpc.register.list")}

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from swn_torture.harness.case_map import collect_cases
@@ -113,7 +113,7 @@ def test_every_case_can_be_tested_on_the_reference(results: dict[str, Any], by_k
 
 
 def test_results_follow_their_schema(results: dict[str, Any]) -> None:
-    jsonschema.validate(results, results_schema())
+    jsonschema_rs.validate(results_schema(), results)
 
 
 def test_every_report_is_written(run: subprocess.CompletedProcess[str], directory: Path) -> None:
