@@ -45,7 +45,8 @@ case "$2" in TEST_LIST=*) ;; *) exit 0 ;; esac
 # As selftest.pl: run the command of the list, then the last line of the plan that it prints.
 plan=${2#TEST_LIST=}
 sh -c "${plan%|}" >"$WORLD/plan" || exit 9
-line=$(tail -1 "$WORLD/plan" | sed "s|--target=samba-selftest|--target=$WORLD/my-cluster.toml $CASES|")
+target="s|--target=samba-selftest|--target=$WORLD/my-cluster.toml $CASES|"
+line=$(tail -1 "$WORLD/plan" | sed "$target; s|^@NEW@ |@PRELOADED@ |")
 PYTHON=python3 LOADLIST= bash -o pipefail -c "$line" >>"$WORLD/stream"
 """
 
@@ -74,7 +75,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> KnownTarget:
     tools = target.directory / "tools"
     tools.mkdir()
     stand_in(tools / "swn-torture")
-    scripts = {"make": _MAKE, "podman": _PODMAN, "python3": _PYTHON.format(python=python())}
+    scripts = {
+        "make": _MAKE.replace("@NEW@", sys.executable).replace("@PRELOADED@", python()),
+        "podman": _PODMAN,
+        "python3": _PYTHON.format(python=python()),
+    }
     scripts |= {name: f'#!/bin/sh\necho "{name} $*" >>"$WORLD/called"\n' for name in _STAND_INS}
     for name, text in scripts.items():
         (tools / name).write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from swn_torture.harness.case_map import collect_cases
 from swn_torture.selftest.ids import subunit_id
 from swn_torture.selftest.plan import plan
-from tests.preloaded import program
+from tests.preloaded import program, python
 from tests.selftest.test_stream import read
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def test_command_prints_the_plan_with_its_own_options() -> None:
 
 
 def planned(samba_tools: SambaTools, *options: str) -> list[str]:
-    """The plan as selftest.pl gets it in the directory of Samba's tools."""
+    """The plan as selftest.pl gets it in the directory of Samba's tools, with an interpreter of the tests."""
     command = [*program(), "selftest", "--plan", *options]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=60, env=environment(samba_tools)
     )
-    return done.stdout.splitlines()
+    return [line.replace(f"{sys.executable} -m ", f"{python()} -m ") for line in done.stdout.splitlines()]
 
 
 def environment(samba_tools: SambaTools) -> dict[str, str]:
