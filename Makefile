@@ -49,8 +49,8 @@ fuzz: venv
 samba: venv
 	@$(BIN)/swn-torture gate samba --report reports/samba-4.22
 
-# FAULT_MATRIX='--scope functions' also runs one case of every other function, and writes docs/faults.md: half an
-# hour, or with --resume only what is new.
+# FAULT_MATRIX='--scope functions' also runs one case of every other function, and writes docs/faults.md: an hour,
+# or with --resume only what is new.
 fault-matrix: venv
 	@$(BIN)/python tools/fault_matrix.py $(FAULT_MATRIX)
 

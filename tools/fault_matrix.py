@@ -3,7 +3,7 @@
     python tools/fault_matrix.py                        the cases near each fault: a quarter of an hour
     python tools/fault_matrix.py --scope own            the cases for its requirements only: five minutes
     python tools/fault_matrix.py --scope first          these, until each is found broken: three minutes
-    python tools/fault_matrix.py --scope functions      and one case of each other function: half an hour
+    python tools/fault_matrix.py --scope functions      and one case of each other function: an hour
     python tools/fault_matrix.py --scope all            every case on every fault: hours
     python tools/fault_matrix.py --resume               the rest of a run that was interrupted
     python tools/fault_matrix.py --area timers -j 4     some faults; no report is written
