@@ -292,8 +292,9 @@ class Session(DceRpcSession):
             self.ssp.GSS_VerifyMICEx(self.sspcontext, clear, value)
 
     def out_pkt(self, packet: Any) -> Any:
-        """Accept no more than that."""
+        """Accept no more than that. The association group is not 0: scapy draws it once in 65,536 times."""
         if DceRpc5BindAck in packet:
+            packet.assoc_group_id = packet.assoc_group_id or 1
             transmit, receive = self.proposed
             packet.max_xmit_frag, packet.max_recv_frag = min(5840, receive), min(5840, transmit)
             self.MAX_PDU_BODY_SIZE = min(4096, receive) - 128

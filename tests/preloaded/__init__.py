@@ -9,8 +9,8 @@ A test that calls the command starts ``[*program(), "run", ...]`` in place of ``
 "swn_torture", "run", ...]``, with `subprocess`, as before: what it starts is a small program
 (`tests.preloaded.call`) that passes its arguments, environment, directory, standard streams and signals on,
 and ends as the command ends. If it is killed, the command is killed, a little later. `process_of` is the
-process of the command, for tests that kill or stop it, or look at it from outside. Tests of how the program is
-loaded, and of limits that the process gets, start Python itself.
+process of the command, for tests that kill or stop it, or look at it from outside. Tests of how the program
+is loaded, and of limits that the process gets, start Python itself.
 
 `plain_pytest` is the same for ``python -m pytest`` with the plugin, from a fork server of its own, and
 `python` for scripts and ``-c CODE``.
