@@ -6,6 +6,7 @@ cluster it is the name that the client asks for; the profile lists the names and
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -128,4 +129,15 @@ async def connection_to(witness: Witness, name: Named) -> tuple[WitnessClient, s
                 return await witness.connect_at(address, node), address
             except (NotTestable, ConnectionLost) as problem:
                 problems.append(str(problem))
+                if _has_no_route(problem):
+                    break  # to no port of this address; each attempt can take seconds
     raise NotTestable(f"no address of {name.name} can be called: {'; '.join(dict.fromkeys(problems))}")
+
+
+def _has_no_route(problem: BaseException | None) -> bool:
+    """Whether this error comes from one of the kernel's: that the address cannot be reached."""
+    while problem is not None:
+        if isinstance(problem, OSError) and problem.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}:
+            return True
+        problem = problem.__cause__
+    return False
