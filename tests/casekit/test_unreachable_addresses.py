@@ -41,7 +41,7 @@ class Witness:
 
 
 def calls(errors: dict[str, int]) -> tuple[Any, list[tuple[str, int]]]:
-    """The result for three addresses, or its error, and the calls."""
+    """The result for a name with two addresses, or its error, and the calls."""
     witness: Any = Witness(errors)
     name = Named(NetworkName("NAME", (), ("10.0.0.1", "10.0.0.2")), ("10.0.0.1", "10.0.0.2"))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,10 +10,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.preloaded import process_of, program, python
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CASE = "rpc.check-order.every-defect[register]"
 NEW = [sys.executable, "-m", "swn_torture"]
@@ -77,18 +82,22 @@ def test_what_only_a_new_interpreter_can_have_is_run_by_one(tmp_path: Path) -> N
     assert [line for line in errors if line.startswith("import time:") and line.endswith(" click")]
 
 
+@contextlib.contextmanager
+def serving(first: list[str], directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """A cluster that is served, by a new interpreter or a forked process."""
+    with subprocess.Popen(
+        [*first, "serve", "--log-level", "off"], cwd=directory, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("Ctrl-C") for line in process.stdout)
+        yield process
+
+
 def test_signal_reaches_the_command(tmp_path: Path) -> None:
     """SIGTERM. Tests of the commands that run until Ctrl-C show the same of SIGINT."""
     codes = []
     for first in (NEW, program()):
-        with subprocess.Popen(
-            [*first, "serve", "--log-level", "off"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert any(line.startswith("Ctrl-C") for line in process.stdout)
+        with serving(first, tmp_path) as process:
             process.send_signal(signal.SIGTERM)
         codes.append(process.returncode)
 
@@ -96,11 +105,8 @@ def test_signal_reaches_the_command(tmp_path: Path) -> None:
 
 
 def test_killed_caller_ends_the_command(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [*program(), "serve", "--log-level", "off"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with serving(program(), tmp_path) as process:
         assert process.stdout is not None
-        assert any(line.startswith("Ctrl-C") for line in process.stdout)
         process.kill()
         assert process.stdout.read() is not None  # its end: the command has it no longer open
     assert ended([*program(), "--help"], tmp_path)[0] == 0
@@ -151,11 +157,7 @@ def test_scripts_and_code_are_run_as_by_a_new_interpreter(tmp_path: Path, interp
 
 
 def test_the_process_of_a_command_is_known_while_it_runs(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [*program(), "serve", "--log-level", "off"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert any(line.startswith("Ctrl-C") for line in process.stdout)
+    with serving(program(), tmp_path) as process:
         command = process_of(process.pid)
         assert Path(f"/proc/{command}/cwd").readlink() == tmp_path
         os.kill(command, signal.SIGKILL)

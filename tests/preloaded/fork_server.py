@@ -83,11 +83,11 @@ class _Request(NamedTuple):
 
     @property
     def is_script(self) -> bool:
-        return self.words[0].endswith(".py")
+        return bool(self.words) and self.words[0].endswith(".py")
 
     @property
     def is_code(self) -> bool:
-        return self.words[0] == "-c"
+        return self.words[:1] == ["-c"]
 
 
 class _EndedError(Exception):
@@ -170,7 +170,7 @@ class ForkServer:
         return None
 
     def load(self) -> None:
-        """Import what the module needs, once."""
+        """Import what is to be loaded, once."""
         if not self._has_loaded:
             gc.disable()
             _LOADERS[self._what]()

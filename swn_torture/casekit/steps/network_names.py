@@ -135,7 +135,7 @@ async def connection_to(witness: Witness, name: Named) -> tuple[WitnessClient, s
 
 
 def _has_no_route(problem: BaseException | None) -> bool:
-    """Whether this error comes from one of the kernel's: that the address cannot be reached."""
+    """Whether the cause of this error is that the kernel cannot reach the address."""
     while problem is not None:
         if isinstance(problem, OSError) and problem.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}:
             return True
