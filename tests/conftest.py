@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from swn_torture.cli import COLLECTED_AFTER
 from tests.examples import examples
 from tests.preloaded import share_fork_servers
-from tests.processes import forked, in_order
+from tests.processes import forked, in_order, is_lab_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start those first that wait most of the time."""
     if hasattr(config, "workerinput"):
-        items[:] = in_order(items, config.workerinput["workercount"])
+        items[:] = in_order(items, config.workerinput["workercount"], lab=is_lab_asked_for(config))
 
 
 def pytest_collection_finish() -> None:

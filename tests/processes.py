@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,6 +20,9 @@ from swn_torture.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: A lab that is not available is a failure.
+IS_LAB_REQUIRED: Final = os.environ.get("SWN_TORTURE_REQUIRE_LAB") == "1"
 
 
 def forked(config: pytest.Config) -> contextlib.ExitStack:
@@ -36,39 +40,48 @@ def _collect(places: Sequence[str]) -> None:
     pytest.main(["--collect-only", "-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", *places])
 
 
-#: Tests that wait most of their time, and about how many seconds they take (2 processors, 2026-12-01); the
-#: longest first. Modules whose tests share what takes long are here as a whole.
+#: Tests that wait most of their time, and some that cannot share their work with others. About how many seconds
+#: they take alone (2026-12-01); the longest first. Modules with many of them are here as a whole.
 WAITS: Final = {
-    "tests/docs/test_server_from_scratch.py::test_step_gets_the_verdict_of_the_page[timers]": 49,
-    "tests/halfmade/test_half_made.py::test_author_sees_few_findings[silent-after-bind]": 49,
-    "tests/docs/test_all_commands.py": 46,
-    "tests/suite/test_reference_run.py": 34,
+    "tests/docs/test_server_from_scratch.py::test_step_gets_the_verdict_of_the_page[timers]": 48,
+    "tests/halfmade/test_half_made.py::test_author_sees_few_findings[silent-after-bind]": 48,
+    "tests/commands/test_run_guilty.py": 46,
+    "tests/suite/test_unusual_runs.py": 35,
+    "tests/selftest/test_supervisor.py": 28,
+    "tests/suite/test_reference_run.py": 27,
+    "tests/suite/test_readings.py": 27,
+    "tests/instruments/test_smbtorture.py": 26,
     "tests/control/test_command_reference.py": 19,
-    "tests/harness/test_broken_servers.py": 17,
-    "tests/docs/test_audience_pages.py": 16,
-    "tests/time_to_know/test_time_to_know.py": 15,
-    "tests/suite/test_unusual_runs.py::test_cases_pass_on_an_unusual_server[slow-events]": 14,
-    "tests/control/test_manual_controller.py::test_call_is_done_when_the_interface_lists_show_it": 14,
-    "tests/docs/test_ci_page.py": 12,
-    "tests/suite/test_readings.py::test_case_outcomes_by_reading[AMB-12: the group name is compared]": 12,
-    "tests/docs/test_from_address_to_gate.py::test_every_command_works_in_this_order": 11,
-    "tests/selftest/test_supervisor.py::test_killed_worker_ends_its_case_as_an_error": 10,
-    "tests/instruments/test_samba_client.py::test_every_method_works_with_every_binding": 9,
-    "tests/selftest/test_supervisor.py::test_killed_run_ends_the_running_case_as_an_error": 9,
-    "tests/harness/test_preflight_trouble.py::test_binds_stay_unanswered": 8,
-    "tests/harness/test_preflight_trouble.py::test_silent_calls_are_for_the_cases_to_find": 8,
-    "tests/harness/test_rung_gate.py::test_preflight_stops_at_the_first_call_without_an_answer": 8,
-    "tests/suite/test_unusual_runs.py::test_cases_pass_on_an_unusual_server[no-multiplexing]": 7,
-    "tests/commands/test_run.py::test_killed_run_leaves_its_journal": 7,
-    "tests/selftest/test_supervisor.py::test_interrupt_ends_the_running_case_as_an_error": 7,
-    "tests/suite/test_unusual_runs.py::test_a_move_that_comes_too_late_is_a_reason": 6,
+    "tests/harness/test_preflight_trouble.py": 18,
+    "tests/docs/test_all_commands.py": 17,
+    "tests/commands/test_run.py": 17,
+    "tests/control/test_manual_controller.py": 16,
+    "tests/harness/test_broken_servers.py": 15,
+    "tests/time_to_know/test_time_to_know.py": 14,
+    "tests/harness/test_rung_gate.py": 14,
+    "tests/doctor/test_broken_set_ups.py": 13,
+    "tests/docs/test_from_address_to_gate.py": 9,
+    "tests/casekit/test_casekit_effects.py": 9,
+    "tests/docs/test_audience_pages.py": 8,
+    "tests/docs/test_ci_page.py": 8,
+    "tests/instruments/test_samba_client.py": 8,
+    "tests/suite/test_wire_fields.py": 7,
+    "tests/control/test_reference_effects.py": 7,
+    "tests/control/test_manual_run.py": 5,
+    "tests/harness/test_tree_connect.py": 4,
+    "tests/dcerpc/test_silent_peer.py": 4,
 }
 
 #: The same for a test of the lab.
 _LAB_TEST = 10
 
 
-def in_order(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
+def is_lab_asked_for(config: pytest.Config) -> bool:
+    """Whether the tests of the lab run where they can; otherwise they are skipped everywhere."""
+    return IS_LAB_REQUIRED or "lab" in config.getoption("markexpr")
+
+
+def in_order(items: Sequence[pytest.Item], processes: int, *, lab: bool) -> list[pytest.Item]:
     """The tests in the order in which pytest-xdist has to get them.
 
     Each process gets as many tests as the others, one after another, and starts with its first (``--dist
@@ -77,12 +90,13 @@ def in_order(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
     Args:
         items: the tests.
         processes: how many processes run them.
+        lab: whether the tests of the lab run, and are not skipped.
     """
     first: list[list[pytest.Item]] = [[] for _ in range(processes)]
     waiting: dict[str, list[pytest.Item]] = {}
     rest = []
     for item in items:
-        if item.get_closest_marker("lab") is not None:
+        if lab and item.get_closest_marker("lab") is not None:
             shares = "running_lab" in getattr(item, "fixturenames", ())
             first[0 if shares else processes // 2].append(item)
         elif name := next((each for each in (item.nodeid, item.nodeid.split("::")[0]) if each in WAITS), ""):

@@ -9,19 +9,18 @@ import pytest
 
 from swn_torture import lab
 from swn_torture.lab.base import base_path
+from tests.processes import IS_LAB_REQUIRED, is_lab_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REQUIRED = os.environ.get("SWN_TORTURE_REQUIRE_LAB") == "1"
 
-
-def _reason_to_skip(selected: bool) -> str | None:
+def _reason_to_skip(config: pytest.Config) -> str | None:
     if reason := lab.unavailable_reason():
         return reason
-    if REQUIRED:
+    if IS_LAB_REQUIRED:
         return None
-    if not selected:
+    if not is_lab_asked_for(config):
         return "the lab tests take two minutes; select them with: pytest -m lab"
     if not base_path("trixie").is_dir():
         return "there is no base tree in the cache; swn-torture lab up makes one"
@@ -31,8 +30,8 @@ def _reason_to_skip(selected: bool) -> str | None:
 @pytest.fixture(scope="session")
 def lab_host(pytestconfig: pytest.Config) -> None:
     """This machine can run a lab. Otherwise the test is skipped, or fails where a lab is required."""
-    if reason := _reason_to_skip("lab" in pytestconfig.getoption("markexpr")):
-        if REQUIRED:
+    if reason := _reason_to_skip(pytestconfig):
+        if IS_LAB_REQUIRED:
             pytest.fail(f"a lab is required: {reason}")
         pytest.skip(reason)
 

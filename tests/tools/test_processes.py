@@ -29,9 +29,9 @@ class Listed:
         return self if self._lab else None
 
 
-def shares(tests: Sequence[Any], processes: int) -> list[list[str]]:
+def shares(tests: Sequence[Any], processes: int, *, lab: bool = False) -> list[list[str]]:
     """The tests that each process gets (``--dist worksteal``)."""
-    left = [each.nodeid for each in in_order(tests, processes)]
+    left = [each.nodeid for each in in_order(tests, processes, lab=lab)]
     found = []
     for remaining in range(processes, 0, -1):
         size = len(left) // remaining
@@ -60,13 +60,14 @@ def test_longest_are_first_in_the_table() -> None:
 def test_tests_of_the_lab_start_in_two_processes() -> None:
     tests = [Listed(f"tests/a.py::test_{number}") for number in range(12)]
     tests += [Listed("shared", "running_lab", lab=True), Listed("alone", lab=True)]
-    assert [each[0] for each in shares(tests, 2)] == ["shared", "alone"]
+    assert [each[0] for each in shares(tests, 2, lab=True)] == ["shared", "alone"]
+    assert [each[0] for each in shares(tests, 2)] == ["tests/a.py::test_0", "tests/a.py::test_7"]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5, 40])
 def test_every_test_is_run_once(processes: int) -> None:
     tests = [Listed(name) for name in [*WAITS, *(f"tests/a.py::test_{number}" for number in range(9))]]
-    found = [each.nodeid for each in in_order(tests, processes)]  # type: ignore[arg-type]
+    found = [each.nodeid for each in in_order(tests, processes, lab=True)]  # type: ignore[arg-type]
     assert sorted(found) == sorted(each.nodeid for each in tests)
 
 
