@@ -40,8 +40,8 @@ def _collect(places: Sequence[str]) -> None:
     pytest.main(["--collect-only", "-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", *places])
 
 
-#: Tests that wait most of their time, and some that cannot share their work with others. About how many seconds
-#: they take alone (2026-12-01); the longest first. Modules with many of them are here as a whole.
+#: Tests that wait most of their time, and some long ones that must not come last; about how many seconds they
+#: take alone (2026-12-01), the longest first. Modules with many of them are here as a whole.
 WAITS: Final = {
     "tests/docs/test_server_from_scratch.py::test_step_gets_the_verdict_of_the_page[timers]": 48,
     "tests/halfmade/test_half_made.py::test_author_sees_few_findings[silent-after-bind]": 48,

@@ -311,9 +311,11 @@ class RpcClient:
             raise self._end or ConnectionLost("the connection is closed")
         self._record("sent", octets)
         self._sent_ids.add_octets(octets)
-        step = self.segment or max(len(octets), 1)
-        for start in range(0, len(octets), step):
-            self._transport.write(octets[start : start + step])
+        if self.segment is None:
+            self._transport.write(octets)
+            return
+        for start in range(0, len(octets), self.segment):
+            self._transport.write(octets[start : start + self.segment])
 
     def half_close(self) -> None:
         """Send FIN and continue to receive."""
