@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 #: Variables that have an effect only when an interpreter starts.
 _AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE_", "COV_")
 
+#: Variables with such names that have an effect later, or none.
+_LATER = ("PYTHON", "PYTHONUNBUFFERED")
+
 #: What the commands import when they need it.
 _LOADED_LATER = (
     "_pytest.assertion",
@@ -262,7 +265,7 @@ def _start_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(_AT_START) and name != "PYTHONUNBUFFERED"
+        if name.startswith(_AT_START) and name not in _LATER
     }
 
 
@@ -305,6 +308,9 @@ def load_pytest() -> None:
     """Let pytest load its plugins and collect the suite, as a run in an empty directory does."""
     import pytest
 
+    from swn_torture.faults.library import load_faults
+    from swn_torture.spec import load_catalogue
+    from swn_torture.unusual.library import load_unusual
     from swn_torture.workers import load_suite
 
     output = os.dup(1)
@@ -320,6 +326,7 @@ def load_pytest() -> None:
     assert code == pytest.ExitCode.OK
     for name in _LOADED_LATER:
         importlib.import_module(name)
+    load_catalogue(), load_faults(), load_unusual()
 
 
 def load_command() -> None:
@@ -327,6 +334,7 @@ def load_command() -> None:
     import swn_torture.commands
     from swn_torture.faults.library import load_faults
     from swn_torture.harness.case_map import collect_cases
+    from swn_torture.report.elsewhere import known_elsewhere
     from swn_torture.report.html import templates
     from swn_torture.spec import load_catalogue, load_untestable
     from swn_torture.unusual.library import load_unusual
@@ -337,7 +345,8 @@ def load_command() -> None:
         importlib.import_module(module.name)
     for name in _LOADED_LATER:
         importlib.import_module(name)
-    load_catalogue(), load_untestable(), load_faults(), load_unusual(), collect_cases()
+    load_untestable(), load_faults(), load_unusual(), collect_cases()
+    known_elsewhere("", load_catalogue())
     pages = templates()
     for name in pages.list_templates(extensions=["j2"]):
         pages.get_template(name)
