@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.processes import WAITS, in_order
+from tests.processes import COMPUTES, WAITS, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +53,18 @@ def test_tests_that_wait_start_first_in_every_other_process() -> None:
     assert [each for each in every if "/a.py" in each] == [f"tests/a.py::test_{n}" for n in range(20)]
 
 
-def test_longest_are_first_in_the_table() -> None:
-    assert list(WAITS.values()) == sorted(WAITS.values(), reverse=True)
+def test_tests_that_compute_start_first_in_the_others() -> None:
+    longest, second, *_ = COMPUTES
+    waits, *_ = WAITS
+    tests = [Listed(f"tests/a.py::test_{number}") for number in range(12)]
+    tests += [Listed(f"{second}::test_b"), Listed(f"{longest}::test_a"), Listed(waits)]
+    assert [each[0] for each in shares(tests, 3)] == [waits, f"{longest}::test_a", "tests/a.py::test_7"]
+    assert shares(tests, 3)[1][1] == f"{second}::test_b"
+
+
+@pytest.mark.parametrize("table", [WAITS, COMPUTES], ids=["waits", "computes"])
+def test_longest_are_first_in_the_table(table: Mapping[str, int]) -> None:
+    assert list(table.values()) == sorted(table.values(), reverse=True)
 
 
 def test_tests_of_the_lab_start_in_two_processes() -> None:
@@ -66,13 +76,14 @@ def test_tests_of_the_lab_start_in_two_processes() -> None:
 
 @pytest.mark.parametrize("processes", [1, 2, 5, 40])
 def test_every_test_is_run_once(processes: int) -> None:
-    tests = [Listed(name) for name in [*WAITS, *(f"tests/a.py::test_{number}" for number in range(9))]]
+    others = (f"tests/a.py::test_{number}" for number in range(9))
+    tests = [Listed(name) for name in [*WAITS, *COMPUTES, *others]]
     found = [each.nodeid for each in in_order(tests, processes, lab=True)]  # type: ignore[arg-type]
     assert sorted(found) == sorted(each.nodeid for each in tests)
 
 
-@pytest.mark.parametrize("name", WAITS)
-def test_what_waits_exists(name: str) -> None:
+@pytest.mark.parametrize("name", [*WAITS, *COMPUTES])
+def test_what_is_listed_exists(name: str) -> None:
     module, _, test = name.partition("::")
     text = (ROOT / module).read_text(encoding="utf-8")
     assert not test or f"def {test.split('[')[0]}(" in text
