@@ -68,7 +68,7 @@ WAITS: Final = {
     "tests/dcerpc/test_silent_peer.py": 4,
 }
 
-#: Tests that keep a processor busy, likewise.
+#: Tests that keep a processor busy, with the same.
 COMPUTES: Final = {
     "tests/suite/test_reference_run.py": 27,
     "tests/report/matrix/test_matrix_in_a_browser.py": 15,
@@ -78,7 +78,7 @@ COMPUTES: Final = {
     "tests/docs/test_ci_page.py": 8,
 }
 
-#: The same for a test of the lab.
+#: About how many seconds a test of the lab takes.
 _LAB_TEST = 10
 
 
@@ -91,7 +91,8 @@ def in_order(items: Sequence[pytest.Item], processes: int, *, lab: bool) -> list
     """The tests in the order in which pytest-xdist has to get them.
 
     Each process gets as many tests as the others, one after another, and starts with its first (``--dist
-    worksteal``). Tests that share one lab begin in one process, those with a lab of their own in another.
+    worksteal``). Processes 0, 2, 4, … start with tests that wait, the others with tests that compute. Tests
+    that share one lab begin in one process, those with a lab of their own in another.
 
     Args:
         items: the tests.

@@ -435,8 +435,7 @@ class Options:
 @functools.cache
 def _kinds() -> Mapping[str, Any]:
     """The declared type of each option by its name. To evaluate them takes 2 ms."""
-    hints = get_type_hints(Options)
-    return {entry.name: hints[entry.name] for entry in dataclasses.fields(Options)}
+    return get_type_hints(Options)
 
 
 def _value_of(kind: Any, value: Any, name: str) -> Any:
