@@ -17,7 +17,8 @@ def test_all_that_wait_get_the_first_result() -> None:
         await asyncio.sleep(0)  # both wait now
         for result in (1, 2, ConnectionLost("late")):
             pending.set_result(result)
-        return [*await asyncio.gather(*waiting), await pending.wait(0, "it")]
+        async with asyncio.timeout(10):  # and not when the time of the second is over
+            return [*await asyncio.gather(*waiting), await pending.wait(0, "it")]
 
     assert asyncio.run(run()) == [1, 1, 1]
 
@@ -54,6 +55,7 @@ def test_one_that_is_cancelled_does_not_disturb_the_others() -> None:
         pending.set_result(4)
         with pytest.raises(asyncio.CancelledError):
             await first
-        return await second
+        async with asyncio.timeout(10):
+            return await second
 
     assert asyncio.run(run()) == 4
