@@ -2,6 +2,7 @@
 #
 #   make run       test the embedded reference cluster; reports/reference/index.html
 #   make test      the project's own tests, including the suite against the reference
+#   make test-all  the same, without leaving anything to the gate (tests/examples.py)
 #   make swarm     install the optional extra for `swn-torture swarm`
 #   make kerberos  build the optional extra for Kerberos, so that `make test` tests it, too (some minutes, a compiler)
 #   make samba     start a real Samba/CTDB cluster, test it, remove it; reports/samba-4.22/ (root)
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Most tests wait most of the time, so three fit on one processor. Each takes up to 250 MB.
 PROCESSES := $(shell n=$$((3 * $$(nproc))); echo $$((n > 24 ? 24 : n)))
 
-.PHONY: run test fuzz kerberos swarm samba fault-matrix innocence-matrix published site release coverage mutation check lock clean venv
+.PHONY: run test test-all fuzz kerberos swarm samba fault-matrix innocence-matrix published site release coverage mutation check lock clean venv
 .DEFAULT_GOAL := run
 
 venv:
@@ -33,6 +34,9 @@ run: venv
 
 test: venv
 	@$(BIN)/pytest -q -n $(PROCESSES) --dist worksteal tests
+
+test-all:
+	@SWN_TORTURE_ALL_EXAMPLES=1 $(MAKE) --no-print-directory test
 
 kerberos: venv
 	@VENV=$(VENV) tools/kerberos
@@ -62,7 +66,7 @@ innocence-matrix: venv
 COVERED ?= tests
 coverage: venv
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -n $(PROCESSES) $(COVERED)
+	@SWN_TORTURE_ALL_EXAMPLES=1 $(BIN)/coverage run -m pytest -q -n $(PROCESSES) $(COVERED)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/python tools/covered.py
 

@@ -25,6 +25,7 @@ from swn_torture.target import load_profile
 from swn_torture.witness.constants import WITNESS
 from tests.command_lines import check
 from tests.docs.documents import ROOT
+from tests.examples import one_in
 from tests.preloaded import program
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def is_shares(example: str) -> bool:
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("example", [line for line in EXAMPLES if kind(line) in kinds])
+    return pytest.mark.parametrize("example", one_in(3, [line for line in EXAMPLES if kind(line) in kinds]))
 
 
 def stopped_run(world: World, case: str) -> None:
@@ -306,14 +307,14 @@ def test_example_serves_until_ctrl_c(world: World, tmp_path: Path, example: str)
         assert ("--write-profile" in example) == (tmp_path / "ref.toml").exists()
 
 
-@pytest.mark.parametrize("example", [line for line in EXAMPLES if is_call(line)])
+@pytest.mark.parametrize("example", one_in(3, [line for line in EXAMPLES if is_call(line)]))
 def test_example_calls_the_server(world: World, example: str) -> None:
     done = world.run(example, *(world.port if "--server" in example else []))
     assert done.returncode == 0, done.stderr
     assert re.search("AVAILABLE|^unregistered: ERROR_SUCCESS", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("example", [line for line in EXAMPLES if is_shares(line)])
+@pytest.mark.parametrize("example", one_in(3, [line for line in EXAMPLES if is_shares(line)]))
 def test_example_shows_the_shares(world: World, tmp_path: Path, example: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -331,7 +332,7 @@ def test_example_shows_the_shares(world: World, tmp_path: Path, example: str) ->
         assert re.search(r"^SHARE +NODE1 NODE2 NODE3 +2.0.2 +none$", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("example", [line for line in EXAMPLES if is_watch(line)])
+@pytest.mark.parametrize("example", one_in(3, [line for line in EXAMPLES if is_watch(line)]))
 def test_watch_shows_what_the_example_of_cluster_causes(world: World, example: str) -> None:
     (disable,) = [line for line in EXAMPLES if "cluster disable" in line and "ref.toml" in line]
     as_json = "--json" in example

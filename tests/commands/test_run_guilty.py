@@ -12,6 +12,7 @@ import pytest
 
 from swn_torture.faults.library import find_fault
 from swn_torture.target import load_profile
+from tests.examples import one_in
 from tests.preloaded import program
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def findings(report: Path) -> dict[str, dict[str, Any]]:
     return {case["id"]: case for case in cases if case["outcome"] in {"failed", "deviation"}}
 
 
-@pytest.mark.parametrize("name", [*STOPPING, *SHOWING, *OF_OTHER_NODES])
+@pytest.mark.parametrize("name", [*one_in(4, STOPPING), *one_in(3, SHOWING), *one_in(2, OF_OTHER_NODES)])
 def test_defect_before_the_first_call_is_a_finding(swn_torture: Command, tmp_path: Path, name: str) -> None:
     report = tmp_path / "report"
     with serving(name, tmp_path, nodes=2 if name in OF_OTHER_NODES else 1) as profile:
@@ -117,7 +118,7 @@ def test_case_about_the_requirement_has_the_finding(swn_torture: Command, tmp_pa
     assert list(findings(report)) == ["rpc.bind.result-order[unknown-first]"]
 
 
-@pytest.mark.parametrize("name", ["witness-not-registered", "port-little-endian", "map-faults"])
+@pytest.mark.parametrize("name", one_in(3, ["witness-not-registered", "port-little-endian", "map-faults"]))
 def test_fixed_port_gets_around_the_endpoint_mapper(swn_torture: Command, tmp_path: Path, name: str) -> None:
     report = tmp_path / "report"
     with serving(name, tmp_path, nodes=2) as profile:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from swn_torture.target import load_profile, make_controller
+from tests.examples import one_in
 from tests.preloaded import program
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def states(profile: Path) -> set[str]:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize("processes", one_in(2, ["0", "2"]))
 def test_sigterm_restores_and_reports(profile: Path, tmp_path: Path, processes: str) -> None:
     healthy = states(profile)
     report = tmp_path / "report"

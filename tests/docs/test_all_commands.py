@@ -20,6 +20,7 @@ from tests.commands.test_help_examples import EXAMPLES, witness_port
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment, title
 from tests.docs.test_audience_pages import started
 from tests.docs.test_documents import PRESENT, command_lines
+from tests.examples import one_in
 from tests.preloaded import plain_pytest, program
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def made_short(words: list[str]) -> list[str]:
     return [*words, *one(FAULTY if "--fault" in words or "-k" in words else CASE)]
 
 
-@pytest.mark.parametrize("page", HERE)
+@pytest.mark.parametrize("page", one_in(len(HERE), HERE))
 def test_commands_of_the_page_run_in_their_order(
     world: tuple[Path, dict[str, str], list[str]], page: str
 ) -> None:

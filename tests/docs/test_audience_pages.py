@@ -17,6 +17,7 @@ import pytest
 
 from tests.command_lines import check
 from tests.docs.documents import DOCS, ROOT, block_with, blocks, clean_environment, code_spans, prose
+from tests.examples import in_gate
 from tests.preloaded import program
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def findings(world: Path) -> Path:
     return world
 
 
+@in_gate
 def test_pages_about_findings(findings: Path) -> None:
     lines = [line for name in ("triage.md", "citing-a-finding.md") for line in lines_of(name)]
     assert len(lines) > 6

@@ -21,6 +21,7 @@ from swn_torture.target import shipped_profiles
 from tests.ci.conftest import CASES, KnownTarget
 from tests.command_lines import check
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment
+from tests.examples import in_gate
 from tests.preloaded import plain_pytest, python, stand_in
 
 PAGE = DOCS / "ci.md"
@@ -126,6 +127,7 @@ def write_reasons(world: KnownTarget) -> None:
         path.write_text(re.sub(r'^reason = ""$', 'reason = "A fault."', text, flags=re.MULTILINE), "utf-8")
 
 
+@in_gate
 def test_every_command_runs_in_the_order_of_the_page(world: KnownTarget) -> None:
     lines = commands()
     assert len(lines) > 15

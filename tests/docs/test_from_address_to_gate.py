@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.docs.documents import DOCS, blocks, clean_environment
 from tests.docs.test_server_from_scratch import free_port, serving
+from tests.examples import in_gate
 from tests.preloaded import program
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in lines if line.startswith("swn-torture ")]
 
 
+@in_gate
 def test_every_command_works_in_this_order(tmp_path: Path) -> None:
     port = str(free_port())
     with serving("notify", int(port)):

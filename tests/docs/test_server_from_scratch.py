@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.documents import DOCS, ROOT, blocks, clean_environment
+from tests.examples import one_in
 from tests.preloaded import program, python
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def free_port() -> int:
     return port
 
 
-@pytest.mark.parametrize("step", steps(), ids=lambda step: step.name)
+@pytest.mark.parametrize("step", one_in(2, steps()), ids=lambda step: step.name)
 def test_step_gets_the_verdict_of_the_page(step: Step, tmp_path: Path) -> None:
     port, profile = free_port(), tmp_path / "witness_server.toml"
     profile.write_text(PROFILE.read_text(encoding="utf-8").replace("49777", str(port)), encoding="utf-8")

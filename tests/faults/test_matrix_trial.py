@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import one_in
 from tests.preloaded import python
 
 TOOL = Path(__file__).parents[2] / "tools" / "fault_matrix.py"
 
 
-@pytest.mark.parametrize("scope", ["first", "own", "near"])
+@pytest.mark.parametrize("scope", one_in(3, ["first", "own", "near"]))
 def test_fault_matrix_command_tries_one_fault(tmp_path: Path, scope: str) -> None:
     """In a process of its own, since it forks: a process with the threads of a test run must not."""
     path = tmp_path / "matrix.json"

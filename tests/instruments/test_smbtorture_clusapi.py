@@ -11,6 +11,7 @@ from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.server.companions.clusapi.messages import CLUSAPI
 from swn_torture.server.config import ClusterConfig
 from swn_torture.server.nodes.embedded import EmbeddedCluster
+from tests.examples import one_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def cluster() -> Iterator[EmbeddedCluster]:
         yield running
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", one_in(3, TESTS))
 def test_smbtorture_passes(name: str, cluster: EmbeddedCluster, tree: SambaTree, tmp_path: Path) -> None:
     node = cluster.nodes[0]
     (endpoint,) = asyncio.run(ept_map(node.address, CLUSAPI, port=node.epm_port))

@@ -27,11 +27,12 @@ from swn_torture.server.nodes.parts import PartError, Parts, replaced_part
 from swn_torture.server.state.registration_checks import RegistrationChecks
 from swn_torture.witness.client import connect
 from swn_torture.witness.codec import DecodeError
+from tests.examples import one_in
 
 USER = Credentials("witness", "Passw0rd!", "SWNTEST")
 
 
-@pytest.mark.parametrize("fault", list(load_faults()), ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", one_in(4, load_faults()), ids=lambda fault: fault.name)
 def test_faulty_server_processes_a_first_call_without_error(
     fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:

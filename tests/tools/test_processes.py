@@ -25,8 +25,8 @@ class Listed:
         self.fixturenames = fixtures
         self._lab = lab
 
-    def get_closest_marker(self, _: str) -> object:
-        return self if self._lab else None
+    def get_closest_marker(self, name: str) -> object:
+        return self if name == "lab" and self._lab else None
 
 
 def shares(tests: Sequence[Any], processes: int, *, lab: bool = False) -> list[list[str]]:

@@ -13,6 +13,7 @@ import pytest
 
 import swn_torture
 from tests.docs.documents import ROOT, clean_environment
+from tests.examples import in_gate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,7 @@ def test_wheel_has_every_file_of_the_package_and_the_fixtures(built: Path) -> No
     assert {each.split("/")[0] for each in packaged} == {"swn_torture"}
 
 
+@in_gate
 def test_wheel_works_away_from_the_repository(built: Path, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")

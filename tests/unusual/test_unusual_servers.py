@@ -25,6 +25,7 @@ from swn_torture.unusual.library import find_unusual, load_unusual
 from swn_torture.witness.client import WitnessClient, connect
 from swn_torture.witness.constants import WITNESS, InterfaceFlags, ProtocolVersion
 from swn_torture.witness.messages import GetInterfaceListRequest
+from tests.examples import one_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ async def interfaces_of(cluster: EmbeddedCluster, name: str = "", node: int = 0)
     return list(listed.interfaces or ())
 
 
-@pytest.mark.parametrize("name", load_unusual())
+@pytest.mark.parametrize("name", one_in(3, load_unusual()))
 def test_server_answers_get_interface_list(name: str) -> None:
     if not find_unusual(name).can_run:
         pytest.skip("this machine does not have its address")

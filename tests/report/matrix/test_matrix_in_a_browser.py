@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from swn_torture.report.matrix import Matrix, render_matrix
+from tests.examples import in_gate, one_in
 from tests.report.conftest import barriers
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def test_only_one_cell_is_in_the_order_of_tab(page: Page, address: str) -> None:
     assert page.locator('.cell[tabindex="0"]').count() == 1
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", one_in(2, VIEWS))
 def test_no_table_is_wider_than_the_window(browser: Browser, address: str, view: str) -> None:
     page = browser.new_page()
     page.goto(f"{address}#view={view}")
@@ -170,7 +171,7 @@ def test_no_table_is_wider_than_the_window(browser: Browser, address: str, view:
     page.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [pytest.param(390, "dark", marks=in_gate), (1440, "light")])
 def test_axe_finds_nothing(browser: Browser, address: str, width: int, scheme: Any) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
