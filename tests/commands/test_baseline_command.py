@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from swn_torture.shipped import fixtures_directory
+from tests.examples import one_in
 from tests.preloaded import plain_pytest, process_of, program
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def test_target_that_cannot_be_used_is_not_a_difference(
 # -- pytest
 
 
-@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize("processes", one_in(2, ["0", "2"]))
 def test_pytest_has_the_exit_status_of_the_comparison(baseline: Path, tmp_path: Path, processes: str) -> None:
     cases = [f"--swn-case={case}" for case in (VERSION, NULL_NAME, FULL)]
     command = [*plain_pytest(), "--pyargs", "swn_torture", "-c", os.devnull, *cases]

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.examples import in_gate
+
 #: Opens two local processes, as pytest-xdist does, and prints what they are.
 TWO = """
 import json, os, sys, threading
@@ -93,9 +95,11 @@ def test_forked_workers_are_like_new_processes_but_loaded() -> None:
     [
         pytest.param("workers._load = None", id="parent-fails"),
         pytest.param(
-            "threading.Thread(target=threading.Event().wait, daemon=True).start()", id="other-thread"
+            "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+            id="other-thread",
+            marks=in_gate,
         ),
-        pytest.param("workers._CAN_FORK = False", id="cannot-fork"),
+        pytest.param("workers._CAN_FORK = False", id="cannot-fork", marks=in_gate),
     ],
 )
 def test_new_interpreters_start_where_it_cannot_be(before: str) -> None:

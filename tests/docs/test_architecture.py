@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.docs.documents import DOCS, PACKAGE, ROOT, blocks, clean_environment, code_spans, prose
+from tests.examples import in_gate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,6 +223,7 @@ def test_register_ex_goes_through_the_stations_of_walk_1() -> None:
     assert first_not_called(expected, trace(REGISTER_EX, expected)) is None
 
 
+@in_gate
 def test_check_goes_through_the_stations_of_walk_2(tmp_path: Path) -> None:
     expected = called_in(2)
     assert len(expected) > 35

@@ -51,6 +51,7 @@ from swn_torture.witness.messages import (
     UnRegisterRequest,
 )
 from swn_torture.witness.notifications import encode_buffer
+from tests.examples import one_in
 from tests.instruments import tshark
 from tests.instruments.tshark_witness import VALUES, expected_fields, values
 from tests.witness.witness_samples import SYNTAXES
@@ -204,7 +205,9 @@ class Dissected:
 
 
 @pytest.fixture(
-    scope="module", params=[(name, syntax) for name in PROTECTIONS for syntax in SYNTAXES], ids="-".join
+    scope="module",
+    params=one_in(3, [[name, syntax] for name in PROTECTIONS for syntax in SYNTAXES]),
+    ids="-".join,
 )
 def dissected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dissected:
     """A run with all six methods and each kind of notification, for each protection and syntax."""
