@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from swn_torture.target import Profile
 
-#: Short waits: a server of this process answers at once or not at all.
-QUICK = {"step": 0.5, "pause": 0.0, "budget": 20.0}
+#: The waits: a server of this process answers at once, or soon if this machine is busy.
+WAITS = {"step": 5.0, "pause": 0.0, "budget": 20.0}
+
+#: Seconds to wait for an answer of a server that leaves something unanswered.
+SHORT = 0.5
 
 
 def reference(**embedded: Any) -> Profile:
@@ -38,11 +41,17 @@ def serving(profile: Profile, *parts: type) -> Iterator[Profile]:
 
 
 def learn_about(profile: Profile, **patience: Any) -> Preflight:
-    """What a preflight finds out about a cluster that runs. The default waits are short."""
-    return asyncio.run(learn(profile, Patience(**{**QUICK, **patience}), ask_for_shares=False))
+    """What a preflight finds out about a cluster that runs. `WAITS` are the defaults."""
+    return asyncio.run(learn(profile, Patience(**{**WAITS, **patience}), ask_for_shares=False))
 
 
-def learned(*parts: type, **embedded: Any) -> Preflight:
-    """What a preflight finds out about a cluster with these parts and settings."""
+def learned(*parts: type, step: float = WAITS["step"], **embedded: Any) -> Preflight:
+    """What a preflight finds out about a cluster with these parts and settings.
+
+    Args:
+        parts: classes in place of its own.
+        step: seconds to wait for an answer; `SHORT` if the parts leave something unanswered.
+        embedded: settings in its [embedded] table.
+    """
     with serving(reference(**embedded), *parts) as profile:
-        return learn_about(profile)
+        return learn_about(profile, step=step)

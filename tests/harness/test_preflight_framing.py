@@ -16,7 +16,7 @@ from swn_torture.halfmade.library import find_half_made
 from swn_torture.harness.rung_gate import broken_rungs
 from swn_torture.target import load_profile
 from swn_torture.witness.constants import Opnum
-from tests.harness.targets import learned
+from tests.harness.targets import SHORT, WAITS, learned
 from tests.harness.test_rung_gate import blocking
 
 
@@ -64,7 +64,7 @@ _OneFragment = find_half_made("one-fragment").parts[0]
     ],
 )
 def test_the_defect_is_one_finding(part: type, requirement: str, loses_pdus: bool) -> None:
-    found = learned(part)
+    found = learned(part, step=SHORT if loses_pdus else WAITS["step"])
 
     assert [finding.requirement for finding in found.findings] == [requirement]
     assert found.findings[0].octets
@@ -75,7 +75,7 @@ def test_the_defect_is_one_finding(part: type, requirement: str, loses_pdus: boo
 
 
 def test_without_multiplexing_the_fragments_of_one_request_show_it() -> None:
-    found = learned(LosesTheSecond, rpc={"multiplex": False})
+    found = learned(LosesTheSecond, step=SHORT, rpc={"multiplex": False})
 
     assert {finding.requirement for finding in found.findings} == {SEGMENTS}
     assert [each.loses_pdus for each in found.facts.framing] == [True]
@@ -162,7 +162,7 @@ def test_a_method_that_answers_wrongly_is_one_finding(name: str, broken: dict[Op
 
 
 def test_a_server_of_one_connection_is_one_finding() -> None:
-    found = learned(*find_half_made("one-connection").parts)
+    found = learned(*find_half_made("one-connection").parts, step=SHORT)
 
     assert [finding.requirement for finding in found.findings] == [CONNECTIONS]
     assert found.facts.one_connection

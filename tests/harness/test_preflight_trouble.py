@@ -21,7 +21,7 @@ from swn_torture.harness.preflight.patience import Patience
 from swn_torture.server.nodes.endpoint import WitnessEndpoint
 from swn_torture.target import NodeAddress
 from swn_torture.witness.constants import Opnum
-from tests.harness.targets import learn_about, learned, reference, serving
+from tests.harness.targets import SHORT, learn_about, learned, reference, serving
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.pdu.bind import Bind
@@ -109,7 +109,7 @@ def test_nobody_listens() -> None:
 
 
 def test_binds_stay_unanswered() -> None:
-    trouble = learned(SilentToBinds).trouble
+    trouble = learned(SilentToBinds, step=SHORT).trouble
 
     assert trouble.startswith("No node of the target answers.")
     assert "does not answer: bind 1: no answer in 0.5 s" in trouble
@@ -199,7 +199,7 @@ def test_other_nodes_are_used_if_one_has_no_endpoint() -> None:
 
 
 def test_silent_calls_are_for_the_cases_to_find() -> None:
-    found = learned(SilentToCalls)
+    found = learned(SilentToCalls, step=SHORT)
 
     assert not found.trouble
     assert found.facts.nodes[0].interfaces is None
@@ -228,7 +228,7 @@ def test_node_that_does_not_answer_is_left_out() -> None:
 def test_node_that_answers_late_is_called_again(part: type, silence: str) -> None:
     SilentAtFirst.asked = SilentToFirstCall.asked = 0
 
-    found = learned(part)
+    found = learned(part, step=SHORT)
 
     assert not found.trouble
     assert [node.tries for node in found.facts.nodes] == [2, 1, 1]

@@ -22,7 +22,7 @@ from swn_torture.target import load_profile
 from swn_torture.witness.codec import encode
 from swn_torture.witness.constants import Opnum
 from swn_torture.witness.messages import GetInterfaceListResponse, RegisterResponse
-from tests.harness.targets import learn_about, learned, reference, serving
+from tests.harness.targets import SHORT, learn_about, learned, reference, serving
 
 if TYPE_CHECKING:
     from swn_torture.dcerpc.server.interface import ServerCall
@@ -121,7 +121,7 @@ def test_preflight_finds_the_missing_methods() -> None:
 
 
 def test_preflight_stops_at_the_first_call_without_an_answer() -> None:
-    preflight = learned(AnswersNothing)
+    preflight = learned(AnswersNothing, step=SHORT)
     assert [(each.opnum, each.requirement) for each in preflight.facts.broken] == [
         (0, "SWN-3.1.4.1-returns-success")
     ]
@@ -207,7 +207,7 @@ def test_no_method_of_the_reference_is_broken() -> None:
 def test_silence_of_a_cluster_of_this_process_says_nothing() -> None:
     """When this machine is busy, an embedded cluster may be late."""
     with serving(reference(), AnswersNothing) as profile:
-        assert learn_about(profile, passes=1).facts.broken == ()
+        assert learn_about(profile, passes=1, step=SHORT).facts.broken == ()
 
 
 def test_nothing_is_judged_when_the_time_is_over() -> None:
