@@ -128,9 +128,10 @@ def command(
     client-move      the clients of a node are moved to the next one, then all clients at once
     rolling-restart  each node in turn: client moves, disable, enable
 
-    It measures and judges nothing: the exit code is 0 if it could run. Locust spreads the clients over
-    processes, and over machines: start the swarm with --workers N --write-settings FILE, and on each machine,
-    which needs the profile at the same path:
+    It measures and judges nothing: the exit code is 0 if it could run. It is 3 if the controller failed in a
+    change; the report has that change, too. Locust spreads the clients over processes, and over machines:
+    start the swarm with --workers N --write-settings FILE, and on each machine, which needs the profile at
+    the same path:
 
     \b
     SWN_SWARM=FILE locust -f "$(swn-torture swarm --locustfile)" --worker --master-host HOST
@@ -211,6 +212,8 @@ async def _run(
     else:
         for line in report.as_text(scenario, plan, outcome, deadline):
             echo(line)
+    if outcome.failed:
+        raise CommandError(f"The controller failed in {len(outcome.failed)} of the changes.", TARGET_UNUSABLE)
 
 
 def _shown() -> Callable[[str], None]:

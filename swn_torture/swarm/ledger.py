@@ -28,6 +28,7 @@ class Change:
         addresses: the addresses that it concerned.
         message_type: of the notification that is expected, 0 for none.
         change: its ChangeType.
+        failed: the controller failed, so that only a part of it may have happened.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Change:
     addresses: frozenset[str]
     message_type: int = 0
     change: int = 0
+    failed: bool = False
 
 
 @dataclass(slots=True)

@@ -50,6 +50,8 @@ def as_text(scenario: Scenario, plan: Plan, outcome: Outcome, deadline: float) -
     )
     for account in settle(outcome.changes, outcome.records, deadline):
         yield from _lines(account, deadline)
+    for failed in outcome.failed:
+        yield f"FAILED: {failed}"
     for left_out in outcome.left_out:
         yield f"left out: {left_out}"
     counts = failures(outcome.records)
@@ -70,8 +72,9 @@ def _lines(account: Account, deadline: float) -> Iterator[str]:
             f"p{percent:g} {made.get_value_at_percentile(percent) / 1e6:.3f} s" for percent in _PERCENTILES
         )
         yield f"  first {account.delays[0]:.3f} s, {shown}"
+    lost = "not told: the controller failed" if account.change.failed else "LOST: registered, and not told"
     for count, what in (
-        (account.lost, "LOST: registered, and not told"),
+        (account.lost, lost),
         (account.twice, "told more than once"),
         (account.late, f"told later than {deadline:g} s"),
         (account.gone, "not told: their registration ended before"),
@@ -95,6 +98,7 @@ def as_json(scenario: Scenario, plan: Plan, outcome: Outcome, deadline: float) -
         "settled_seconds": round(outcome.settled_in, 3),
         "late_after_seconds": deadline,
         "changes": [_values(account) for account in accounts],
+        "failed_changes": outcome.failed,
         "left_out": outcome.left_out,
         "failures": failures(outcome.records),
     }

@@ -72,6 +72,7 @@ class Outcome:
         records: of all clients.
         changes: those of the cluster, in their order.
         left_out: steps that the controller cannot do, each with the reason.
+        failed: steps in which the controller failed, each with the reason; what clients heard still counts.
         registered: clients that were registered when the changes began.
         settled_in: seconds until then.
     """
@@ -79,6 +80,7 @@ class Outcome:
     records: list[Record] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     registered: int = 0
     settled_in: float = 0.0
 
@@ -207,7 +209,7 @@ async def run(
 
     Raises:
         SwarmError: Locust has ended early.
-        ControllerError: a change of the cluster failed.
+        ControllerError: the controller cannot list the nodes, or restart a service before the clients start.
     """
     outcome = Outcome()
     can = controller.capabilities
@@ -225,7 +227,7 @@ async def run(
                 outcome.left_out.append(f"{step.title}: the controller cannot do it ({step.needs.value})")
                 continue
             shown(f"{step.title}: {swarm.registered} clients are registered")
-            outcome.changes.append(await _carry_out(step, controller, names, lambda: swarm.pause(plan.grace)))
+            await _carry_out(step, controller, names, outcome, lambda: swarm.pause(plan.grace))
         if not steps:
             await swarm.pause(plan.hold)
     return outcome
@@ -245,13 +247,30 @@ async def _restart(
 
 
 async def _carry_out(
-    step: Step, controller: Controller, names: Sequence[str], grace: Callable[[], Awaitable[None]]
-) -> Change:
+    step: Step,
+    controller: Controller,
+    names: Sequence[str],
+    outcome: Outcome,
+    grace: Callable[[], Awaitable[None]],
+) -> None:
+    from swn_torture.control.base import ControllerError
+
     concerned = names if step.all_nodes else (names[step.node],)
-    status = {node.name: node.addresses for node in await controller.nodes()}
+    try:
+        status = {node.name: node.addresses for node in await controller.nodes()}
+    except ControllerError as problem:
+        outcome.failed.append(f"{step.title}: {problem}")
+        return
     addresses = frozenset(address for name in concerned for address in status[name])
-    began = time.time()
-    await step.act(controller, names)
+    began, failed = time.time(), False
+    try:
+        await step.act(controller, names)
+    except ControllerError as problem:
+        # It may have done a part of it, such as the moves of some clients before its deadline.
+        outcome.failed.append(f"{step.title}: {problem}")
+        failed = True
     ended = time.time()
     await grace()
-    return Change(step.title, began, ended, time.time(), addresses, step.message_type, step.change)
+    outcome.changes.append(
+        Change(step.title, began, ended, time.time(), addresses, step.message_type, step.change, failed)
+    )
