@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import resource
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swn_torture.cli import COLLECTED_AFTER
 from swn_torture.dcerpc.epm.endpoint_mapper import ept_map
 from swn_torture.dcerpc.security.context import Credentials
 from swn_torture.dcerpc.security.levels import AuthLevel
@@ -140,6 +142,9 @@ def main() -> int:
     )
     parser.add_argument("--log-level", default="off", help="log level of the cluster, which nobody reads")
     arguments = parser.parse_args()
+    # As the command does. Else this process looks for unused objects for up to 0.8 s at 10,000 clients, and
+    # that counts as a delay of the notifications: their p99 was 1.6 to 2.0 s instead of 0.9 to 1.0 s.
+    gc.set_threshold(COLLECTED_AFTER)
     _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))  # inherited by the server
     with tempfile.TemporaryDirectory() as directory:
