@@ -19,6 +19,7 @@ from swn_torture.server.nodes.embedded import EmbeddedCluster
 from swn_torture.shipped import fixtures_directory
 from swn_torture.witness.client import connect
 from swn_torture.witness.messages import RespAsyncNotify
+from tests.examples import in_gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,7 @@ def lists_of(cluster: EmbeddedCluster) -> WitnessLists:
     return WitnessLists(nodes, Credentials("witness", "Passw0rd!", "SWNTEST"), "SWNCLUSTER")
 
 
+@in_gate
 def test_every_call_has_the_same_effect_as_by_the_own_controller(cluster: EmbeddedCluster) -> None:
     async def notified(controller: Controller) -> list[tuple[str, int]]:
         """Make each call; the notifications that a registered client gets, by their type."""

@@ -202,7 +202,7 @@ def made_short(words: list[str]) -> list[str]:
     return [*words, *one(FAULTY if "--fault" in words or "-k" in words else CASE)]
 
 
-@pytest.mark.parametrize("page", one_in(len(HERE), HERE))
+@pytest.mark.parametrize("page", one_in(len(HERE), reversed(HERE)))
 def test_commands_of_the_page_run_in_their_order(
     world: tuple[Path, dict[str, str], list[str]], page: str
 ) -> None:
