@@ -99,7 +99,7 @@ def test_serve_names_the_page_of_half_made_servers() -> None:
     assert "docs/half-made-servers.md" in str(getattr(option, "help", ""))
 
 
-@pytest.mark.parametrize("name", one_in(5, SAMPLE))
+@pytest.mark.parametrize("name", one_in(len(SAMPLE), SAMPLE))
 def test_author_sees_few_findings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", python())
     seen = see(find_half_made(name), tmp_path, ["--up-to", "interface-list", "-n", "0"], timeout=300)
